@@ -1,0 +1,23 @@
+"""Prune GPT-2 for real: the library that the course's notebooks import."""
+
+from .checkpoints import CheckpointError, load_pretrained_gpt2, save_pretrained
+from .config import GPT2Config
+from .corpus import held_out_windows
+from .generate import generate
+from .gpt2 import GPT2
+from .metrics import evaluate
+from .pruner import ModelPruner, apply_magnitude_pruning, quick_magnitude_prune
+
+__all__ = [
+    "GPT2",
+    "CheckpointError",
+    "GPT2Config",
+    "ModelPruner",
+    "apply_magnitude_pruning",
+    "evaluate",
+    "generate",
+    "held_out_windows",
+    "load_pretrained_gpt2",
+    "quick_magnitude_prune",
+    "save_pretrained",
+]

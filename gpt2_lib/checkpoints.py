@@ -1,0 +1,201 @@
+"""Weights on disk: the bundled model, folders and Hub repositories in Hugging Face's format.
+
+A folder holds ``config.json``, ``model.safetensors`` and a tokenizer. Hugging Face keeps GPT-2's
+matrices as ``Conv1D``, (in, out); ours are ``nn.Linear``, (out, in), so they are turned on the way.
+The bundled model is stored in the same format: `transformers` can open it too.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .config import PRESETS, GPT2Config
+from .gpt2 import GPT2
+from .tokenizer import Tokenizer
+
+BUNDLED = {"gpt2-mini": Path(__file__).parent / "weights" / "gpt2-mini"}
+HUB = {name: f"openai-community/{name}" for name in PRESETS} | {"distilgpt2": "distilbert/distilgpt2"}
+FILES = ("config.json", "model.safetensors", "tokenizer.json")
+TRANSPOSED = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
+
+
+class CheckpointError(Exception):
+    """A model can't be loaded; the message says why and what to do."""
+
+
+def load_pretrained_gpt2(name_or_folder: str | Path = "gpt2-mini") -> GPT2:
+    """Load a GPT-2 in float32, in evaluation mode, with its tokenizer as ``model.tokenizer``.
+
+    ``name_or_folder``: ``"gpt2-mini"`` (bundled, no network), a folder in Hugging Face's format,
+    one of ``"distilgpt2"``, ``"gpt2"``, ``"gpt2-medium"``, ``"gpt2-large"``, ``"gpt2-xl"``, or a Hub
+    repository ``"owner/name"`` (downloaded once, then read from the cache).
+
+    ``model, tokenizer = load_pretrained_gpt2()`` works as well as ``model = ...``.
+
+    Raises CheckpointError when the model can't be had: unknown name, no network, a file that is
+    missing, truncated or of another model.
+    """
+    return load_folder(_folder_of(name_or_folder))
+
+
+def load_folder(folder: str | Path) -> GPT2:
+    """Load a GPT-2 from a folder in Hugging Face's format; see `load_pretrained_gpt2`."""
+    folder = Path(folder)
+    for file in ("config.json", "model.safetensors"):
+        if not (folder / file).is_file():
+            raise CheckpointError(f"{folder} has no {file}. A model's folder needs {', '.join(FILES)}.")
+    config = _read_config(folder / "config.json")
+    with torch.device("meta"):
+        model = GPT2(config)
+    _fill(model, folder / "model.safetensors")
+    try:
+        model.tokenizer = Tokenizer.load(folder)
+    except Exception as error:  # `tokenizers` raises bare Exception for a broken file
+        raise CheckpointError(f"Can't read the tokenizer in {folder}: {error}") from error
+    if len(model.tokenizer) > config.vocab_size:
+        raise CheckpointError(
+            f"The tokenizer in {folder} has {len(model.tokenizer)} tokens, the model only {config.vocab_size}: "
+            "they don't belong together."
+        )
+    return model.eval()
+
+
+def save_pretrained(model: GPT2, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
+    """Write ``model`` to ``folder`` in Hugging Face's format, each file whole or not at all."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: (p.t() if name.endswith(TRANSPOSED) else p).detach().to(dtype).contiguous()
+        for name, p in model.named_parameters()
+    }
+    _replace(folder / "model.safetensors", lambda path: save_file(tensors, path, metadata={"format": "pt"}))
+    _replace(
+        folder / "config.json", lambda path: path.write_text(json.dumps(_config_json(model.config), indent=2) + "\n")
+    )
+    if model.tokenizer is not None:
+        _replace(folder / "tokenizer.json", model.tokenizer.save)
+
+
+def _replace(path: Path, write) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _folder_of(name: str | Path) -> Path:
+    if name in BUNDLED:
+        return BUNDLED[name]
+    if Path(name).is_dir():
+        return Path(name)
+    repository = HUB.get(str(name), str(name))
+    if repository.count("/") != 1 or repository.startswith((".", "/", "~")):
+        raise CheckpointError(
+            f"No model named {str(name)!r}, and no such folder. Names: {', '.join([*BUNDLED, *HUB])}; "
+            "or give a folder, or a Hub repository as 'owner/name'."
+        )
+    return _download(repository)
+
+
+def _download(repository: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+    except ImportError as error:
+        raise CheckpointError(
+            f"Downloading {repository} needs the package huggingface_hub: pip install 'gpt2-pruning-course[hub]'."
+        ) from error
+    try:
+        return Path(snapshot_download(repository, allow_patterns=[*FILES, "vocab.json", "merges.txt"]))
+    except (RepositoryNotFoundError, GatedRepoError) as error:
+        raise CheckpointError(f"The Hub has no public model {repository!r}: check the name's spelling.") from error
+    except (LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(
+            f"Can't reach the Hugging Face Hub for {repository}, and it is not in the local cache. "
+            "Check the network and try again, or use the bundled model: load_pretrained_gpt2()."
+        ) from error
+
+
+def _read_config(path: Path) -> GPT2Config:
+    try:
+        c = json.loads(path.read_text(encoding="utf-8"))
+        if c.get("model_type") != "gpt2":
+            raise CheckpointError(f"{path} describes a {c.get('model_type')!r} model; only 'gpt2' can be loaded.")
+        neurons = c.get("n_inner") or 4 * c["n_embd"]
+        return GPT2Config(
+            vocab_size=c["vocab_size"],
+            n_positions=c["n_positions"],
+            n_embd=c["n_embd"],
+            n_layer=c["n_layer"],
+            n_head=c["n_head"],
+            heads=tuple(c.get("heads", ())),
+            neurons=tuple(c.get("neurons", ())) or (neurons,) * c["n_layer"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} is no GPT-2 configuration: {error!r}.") from error
+
+
+def _config_json(config: GPT2Config) -> dict:
+    c = {
+        "model_type": "gpt2",
+        "architectures": ["GPT2LMHeadModel"],
+        "activation_function": "gelu_new",
+        "layer_norm_epsilon": 1e-5,
+        "tie_word_embeddings": True,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "vocab_size": config.vocab_size,
+        "n_positions": config.n_positions,
+        "n_embd": config.n_embd,
+        "n_layer": config.n_layer,
+        "n_head": config.n_head,
+        "n_inner": config.neurons[0] if len(set(config.neurons)) == 1 else None,
+    }
+    if set(config.heads) != {config.n_head} or len(set(config.neurons)) > 1:
+        c |= {"heads": config.heads, "neurons": config.neurons}  # ours: blocks of different sizes
+    return c
+
+
+def _fill(model: GPT2, path: Path) -> None:
+    """Read the weights into ``model`` (on the meta device), one tensor at a time, largest first.
+
+    safetensors maps the file, and mapped pages count as memory until it is closed. Opened anew for
+    each tensor, the peak is the model plus one small tensor instead of twice the model.
+    """
+    wanted = dict(model.named_parameters())
+    try:
+        with safe_open(path, "pt") as file:
+            stored = {name.removeprefix("transformer."): name for name in file.keys()}  # noqa: SIM118
+        missing = sorted(set(wanted) - set(stored))
+        if missing:
+            raise CheckpointError(
+                f"{path} lacks {len(missing)} of the {len(wanted)} tensors of this GPT-2, such as {missing[0]!r}: "
+                "it belongs to another model, or config.json does."
+            )
+        for name in sorted(wanted, key=lambda name: -wanted[name].numel()):
+            with safe_open(path, "pt") as file:
+                tensor = file.get_tensor(stored[name])
+                if name.endswith(TRANSPOSED):
+                    tensor = tensor.t()
+                if tensor.shape != wanted[name].shape:
+                    raise CheckpointError(
+                        f"{path}: {name} has shape {tuple(tensor.shape)}, "
+                        f"config.json asks for {tuple(wanted[name].shape)}."
+                    )
+                _assign(model, name, torch.empty(tensor.shape).copy_(tensor))
+                del tensor
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"Can't read {path}: {error}. Is it cut short? Download or copy it again.") from error
+
+
+def _assign(model: GPT2, name: str, tensor: Tensor) -> None:
+    owner, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(owner), leaf, torch.nn.Parameter(tensor))

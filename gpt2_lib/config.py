@@ -1,0 +1,48 @@
+"""The shape of a GPT-2: one frozen dataclass and the published sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class GPT2Config:
+    """Sizes of a GPT-2, in the terms of Radford et al. (2019), section 2.3.
+
+    ``n_head`` and ``n_embd`` are those of the unpruned model and fix the size of one head,
+    ``n_embd // n_head``. ``heads`` and ``neurons`` give each block's own number of attention heads
+    and of feed-forward neurons: structured pruning makes them smaller, block by block.
+    """
+
+    vocab_size: int = 50257
+    n_positions: int = 1024
+    n_embd: int = 768
+    n_layer: int = 12
+    n_head: int = 12
+    heads: tuple[int, ...] = field(default=())
+    neurons: tuple[int, ...] = field(default=())
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.n_embd % self.n_head:
+            raise ValueError(f"n_embd ({self.n_embd}) must be a multiple of n_head ({self.n_head}).")
+        object.__setattr__(self, "heads", tuple(self.heads) or (self.n_head,) * self.n_layer)
+        object.__setattr__(self, "neurons", tuple(self.neurons) or (4 * self.n_embd,) * self.n_layer)
+        for name in ("heads", "neurons"):
+            sizes = getattr(self, name)
+            if len(sizes) != self.n_layer or min(sizes) < 1:
+                raise ValueError(f"{name} needs {self.n_layer} positive numbers, one a block; got {sizes}.")
+
+    @property
+    def head_size(self) -> int:
+        """Width of one attention head."""
+        return self.n_embd // self.n_head
+
+
+PRESETS: dict[str, GPT2Config] = {
+    "distilgpt2": GPT2Config(n_layer=6),
+    "gpt2": GPT2Config(),
+    "gpt2-medium": GPT2Config(n_embd=1024, n_layer=24, n_head=16),
+    "gpt2-large": GPT2Config(n_embd=1280, n_layer=36, n_head=20),
+    "gpt2-xl": GPT2Config(n_embd=1600, n_layer=48, n_head=25),
+}

