@@ -25,18 +25,19 @@ from gpt2_lib.tokenizer import Tokenizer
 from gpt2_lib.train import Recipe, Run, fit
 
 CONTEXT = 256
-SIZES = [  # vocabulary, layers, width; heads are 64 or 48 wide
-    (1024, 4, 192),
-    (2048, 4, 192),
-    (512, 4, 192),
-    (1024, 4, 256),
-    (1024, 6, 192),
-    (1024, 4, 128),
-    (2048, 6, 256),
+RUNS = [  # vocabulary, layers, width (always 4 heads), optimiser of the blocks' matrices
+    (512, 4, 192, "Muon"),
+    (1024, 4, 192, "AdamW"),
+    (1024, 4, 192, "Muon"),
+    (2048, 4, 128, "Muon"),
+    (2048, 4, 192, "Muon"),
+    (2048, 4, 256, "Muon"),
+    (2048, 6, 192, "Muon"),
+    (2048, 6, 256, "Muon"),
 ]
 
 
-def train_one(vocabulary: int, layers: int, width: int, characters: float) -> dict:
+def train_one(vocabulary: int, layers: int, width: int, optimizer: str, characters: float) -> dict:
     torch.set_num_threads(1)
     texts = corpus.training_plays()
     tokenizer = Tokenizer.train(texts.values(), vocabulary)
@@ -50,8 +51,11 @@ def train_one(vocabulary: int, layers: int, width: int, characters: float) -> di
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         run = Run(model, recipe, Path(folder) / "run.pt")
-        quality = fit(run, ids, held_out, every=recipe.steps)
+        if optimizer == "AdamW":  # for everything, at the same learning rate as the embeddings
+            run.optimizers = [torch.optim.AdamW(model.parameters(), lr=recipe.adam_lr, betas=(0.9, 0.95))]
+        fit(run, ids, held_out[:1], every=recipe.steps)
     trained = time.process_time() - started
+    quality = evaluate(model, held_out)
     started = time.process_time()
     evaluate(model, held_out[: 10_000 // CONTEXT])
     forward = time.process_time() - started
@@ -63,6 +67,7 @@ def train_one(vocabulary: int, layers: int, width: int, characters: float) -> di
         "vocabulary": vocabulary,
         "layers": layers,
         "width": width,
+        "optimizer": optimizer,
         "parameters": sum(p.numel() for p in model.parameters()),
         "characters_per_token": round(per_token, 3),
         "train_cpu_seconds": round(trained),
@@ -78,18 +83,23 @@ def train_one(vocabulary: int, layers: int, width: int, characters: float) -> di
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--characters", type=float, default=2.5e6, help="training text a model sees")
+    parser.add_argument("--add", action="store_true", help="only the runs that --out lacks")
     parser.add_argument("--out", type=Path, default=Path("docs/model_sweep.csv"))
     arguments = parser.parse_args()
     rows = []
+    if arguments.add and arguments.out.is_file():
+        with arguments.out.open() as file:
+            rows = list(csv.DictReader(file))
+    done = {(int(r["vocabulary"]), int(r["layers"]), int(r["width"]), r["optimizer"]) for r in rows}
     with ProcessPoolExecutor(2) as pool:
-        jobs = [pool.submit(train_one, *size, arguments.characters) for size in SIZES]
+        jobs = [pool.submit(train_one, *run, arguments.characters) for run in RUNS if run not in done]
         for job in as_completed(jobs):
             rows.append(job.result())
             print(rows[-1], flush=True)
             with arguments.out.open("w", newline="") as file:
                 writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
                 writer.writeheader()
-                writer.writerows(sorted(rows, key=lambda row: row["bits_per_character"]))
+                writer.writerows(sorted(rows, key=lambda row: float(row["bits_per_character"])))
 
 
 if __name__ == "__main__":

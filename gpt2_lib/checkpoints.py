@@ -23,6 +23,14 @@ BUNDLED = {"gpt2-mini": Path(__file__).parent / "weights" / "gpt2-mini"}
 HUB = {name: f"openai-community/{name}" for name in PRESETS} | {"distilgpt2": "distilbert/distilgpt2"}
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 TRANSPOSED = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
+# Settings of other GPT-2s that would change the numbers; only these values are built in.
+BUILT_IN = {
+    "activation_function": "gelu_new",
+    "layer_norm_epsilon": 1e-5,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "add_cross_attention": False,
+}
 
 
 class CheckpointError(Exception):
@@ -108,19 +116,29 @@ def _folder_of(name: str | Path) -> Path:
 def _download(repository: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
     except ImportError as error:
         raise CheckpointError(
-            f"Downloading {repository} needs the package huggingface_hub: pip install 'gpt2-pruning-course[hub]'."
+            f"There is no folder {repository!r}, and looking for it on the Hugging Face Hub needs the package "
+            "huggingface_hub: pip install 'gpt2-pruning-course[hub]'. The bundled model needs neither: "
+            "load_pretrained_gpt2()."
         ) from error
     try:
         return Path(snapshot_download(repository, allow_patterns=[*FILES, "vocab.json", "merges.txt"]))
-    except (RepositoryNotFoundError, GatedRepoError) as error:
-        raise CheckpointError(f"The Hub has no public model {repository!r}: check the name's spelling.") from error
-    except (LocalEntryNotFoundError, OSError) as error:
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise CheckpointError(
+            f"There is no folder {repository!r}, and the Hugging Face Hub has no public model of that name: "
+            "check its spelling."
+        ) from error
+    except LocalEntryNotFoundError as error:
         raise CheckpointError(
             f"Can't reach the Hugging Face Hub for {repository}, and it is not in the local cache. "
             "Check the network and try again, or use the bundled model: load_pretrained_gpt2()."
+        ) from error
+    except Exception as error:  # the client's own, its HTTP library's and the system's
+        raise CheckpointError(
+            f"Downloading {repository} broke off: {error}. Check the network and the space on the disk, and try "
+            "again (what is there is kept), or use the bundled model: load_pretrained_gpt2()."
         ) from error
 
 
@@ -129,6 +147,11 @@ def _read_config(path: Path) -> GPT2Config:
         c = json.loads(path.read_text(encoding="utf-8"))
         if c.get("model_type") != "gpt2":
             raise CheckpointError(f"{path} describes a {c.get('model_type')!r} model; only 'gpt2' can be loaded.")
+        for key, value in BUILT_IN.items():
+            if c.get(key, value) != value:
+                raise CheckpointError(
+                    f"{path} sets {key} to {c[key]!r}; only models with {value!r} can be loaded: choose another."
+                )
         neurons = c.get("n_inner") or 4 * c["n_embd"]
         return GPT2Config(
             vocab_size=c["vocab_size"],
@@ -140,7 +163,9 @@ def _read_config(path: Path) -> GPT2Config:
             neurons=tuple(c.get("neurons", ())) or (neurons,) * c["n_layer"],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path} is no GPT-2 configuration: {error!r}.") from error
+        raise CheckpointError(
+            f"{path} is no GPT-2 configuration: {error!r}. Download or copy the model's folder again."
+        ) from error
 
 
 def _config_json(config: GPT2Config) -> dict:
@@ -192,8 +217,21 @@ def _fill(model: GPT2, path: Path) -> None:
                     )
                 _assign(model, name, torch.empty(tensor.shape).copy_(tensor))
                 del tensor
+            if name == "wte.weight" and "lm_head.weight" in stored:
+                _check_tied(model, path, stored["lm_head.weight"])
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"Can't read {path}: {error}. Is it cut short? Download or copy it again.") from error
+        raise CheckpointError(
+            f"Can't read {path}: {error}. Is it cut short? Delete it and download or copy it again."
+        ) from error
+
+
+def _check_tied(model: GPT2, path: Path, name: str) -> None:
+    with safe_open(path, "pt") as file:
+        if not torch.equal(file.get_tensor(name).float(), model.wte.weight):
+            raise CheckpointError(
+                f"{path} has a head ({name}) of its own, different from the token embedding. Only a GPT-2 whose head "
+                "is tied to it can be loaded: choose another."
+            )
 
 
 def _assign(model: GPT2, name: str, tensor: Tensor) -> None:

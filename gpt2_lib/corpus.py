@@ -41,7 +41,7 @@ def held_out_plays() -> dict[str, str]:
 
 def encode(texts: dict[str, str], tokenizer: Tokenizer) -> Tensor:
     """One int64 tensor of the texts' token ids, end to end."""
-    return torch.tensor([i for text in texts.values() for i in tokenizer.encode(text)])
+    return torch.tensor([i for text in texts.values() for i in tokenizer.encode(text)], dtype=torch.int64)
 
 
 def windows(ids: Tensor, length: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -22,10 +23,13 @@ def generate_ids(
     """Yield ``new_tokens`` next tokens, int64 (B, 1) each, after the prompt ``ids`` (B, T).
 
     ``temperature`` 0 takes the likeliest token (greedy); ``top_k`` samples among the k likeliest.
+    Raises ValueError for a negative temperature, a ``top_k`` below 1 or an empty prompt.
     When the model's context is full, the older half of it is forgotten.
     """
-    if temperature < 0:
+    if not 0 <= temperature < math.inf:
         raise ValueError(f"temperature must be 0 (greedy) or more; got {temperature}.")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k must be 1 or more, or None for all tokens; got {top_k}.")
     context = model.config.n_positions
     generator = None if seed is None else torch.Generator(ids.device).manual_seed(seed)
     ids = ids[:, -context:]

@@ -30,19 +30,16 @@ class KVCache:
     def __init__(self, length: int) -> None:
         self.length = length
         self.seen = 0  # tokens of all earlier calls
-        self._keys: dict[int, Tensor] = {}
-        self._values: dict[int, Tensor] = {}
+        self._blocks: dict[int, Tensor] = {}
 
-    def extend(self, block: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Store a block's new keys and values (B, N, T, H); return all of them (B, N, S, H)."""
-        if block not in self._keys:
-            B, N, _, H = k.shape
-            self._keys[block] = k.new_empty(B, N, self.length, H)
-            self._values[block] = v.new_empty(B, N, self.length, H)
-        end = self.seen + k.size(2)
-        self._keys[block][:, :, self.seen : end] = k
-        self._values[block][:, :, self.seen : end] = v
-        return self._keys[block][:, :, :end], self._values[block][:, :, :end]
+    def extend(self, block: int, kv: Tensor) -> Tensor:
+        """Store a block's new keys and values (2, B, N, T, H); return all of them (2, B, N, S, H)."""
+        if block not in self._blocks:
+            _, B, N, _, H = kv.shape
+            self._blocks[block] = kv.new_empty(2, B, N, self.length, H)
+        end = self.seen + kv.size(3)
+        self._blocks[block][:, :, :, self.seen : end] = kv
+        return self._blocks[block][:, :, :, :end]
 
 
 class Attention(nn.Module):
@@ -60,11 +57,13 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         B, T, _ = x.shape
         qkv = self.c_attn(x).view(B, T, 3, self.n_head, self.head_size)  # (B, T, 3, N, H)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, N, T, H)
+        qkv = qkv.permute(2, 0, 3, 1, 4)  # (3, B, N, T, H)
+        q, kv = qkv[0], qkv[1:]
         past = 0
         if cache is not None:
             past = cache.seen
-            k, v = cache.extend(self.block, k, v)  # (B, N, S, H)
+            kv = cache.extend(self.block, kv)  # (2, B, N, S, H)
+        k, v = kv
         if past == 0 or T == 1:  # one new token may look at everything before it
             y = F.scaled_dot_product_attention(q, k, v, is_causal=T > 1)
         else:
@@ -160,8 +159,10 @@ class GPT2(nn.Module):
     def _check(self, ids: Tensor, past: int, cache: KVCache | None) -> None:
         if torch.compiler.is_compiling():
             return
-        if ids.dim() != 2 or ids.size(1) == 0 or ids.is_floating_point():
-            raise ValueError(f"Token ids must be integers of shape (B, T); got {ids.dtype} {tuple(ids.shape)}.")
+        if ids.dim() != 2 or ids.numel() == 0 or ids.dtype not in (torch.int64, torch.int32):
+            raise ValueError(
+                f"Token ids must be int64 of shape (B, T), one token at least; got {ids.dtype} {tuple(ids.shape)}."
+            )
         limit = self.config.n_positions if cache is None else min(cache.length, self.config.n_positions)
         if past + ids.size(1) > limit:
             raise ValueError(

@@ -1,11 +1,15 @@
-"""How good a model is: perplexity, bits per character, accuracy, and how sparse."""
+"""How good a model is, how sparse, and what it costs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import statistics
+import time
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import safetensors.torch
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -60,3 +64,44 @@ def sparsity(tensors: Iterable[Tensor]) -> float:
     if total == 0:
         raise ValueError("Sparsity of no entries is undefined: give at least one non-empty tensor.")
     return 1.0 - sum(int(torch.count_nonzero(t)) for t in tensors) / total
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What running and storing a model takes."""
+
+    seconds: float  # one forward pass, median of the repeats
+    memory: int  # bytes of the weights in memory
+    file: int  # bytes of the weights saved as safetensors
+    zipped: int  # bytes of that file after zlib, level 6
+
+
+@torch.inference_mode()
+def cost(models: Mapping[str, GPT2], ids: Tensor, repeats: int = 15) -> dict[str, Cost]:
+    """Time each model's forward pass on ``ids`` (B, T), and count the bytes of its weights.
+
+    The models take turns, ``repeats`` times after one warm-up each, so that a busy machine slows all
+    of them alike; the number of threads is whatever `torch.get_num_threads` says.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    for round_ in range(repeats + 1):
+        for name, model in models.items():
+            started = time.perf_counter()
+            model(ids)
+            if round_ > 0:
+                seconds[name].append(time.perf_counter() - started)
+    costs = {}
+    for name, model in models.items():
+        saved = safetensors.torch.save({k: p.detach().contiguous() for k, p in model.named_parameters()})
+        memory = sum(p.numel() * p.element_size() for p in model.parameters())
+        costs[name] = Cost(statistics.median(seconds[name]), memory, len(saved), len(zlib.compress(saved, 6)))
+    return costs
+
+
+def cost_table(costs: Mapping[str, Cost], baseline: str) -> str:
+    """The costs as a Markdown table; speed is relative to the model called ``baseline``."""
+    lines = ["| model | ms a pass | speed | weights in memory | file | file, zipped |", "|-|-:|-:|-:|-:|-:|"]
+    for name, c in costs.items():
+        sizes = " | ".join(f"{size / 1e6:.2f} MB" for size in (c.memory, c.file, c.zipped))
+        lines.append(f"| {name} | {1000 * c.seconds:.1f} | {costs[baseline].seconds / c.seconds:.2f}x | {sizes} |")
+    return "\n".join(lines)

@@ -1,0 +1,56 @@
+"""Benchmark results as Markdown: a table, and a section of a page between two markers."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import transformers
+
+TITLE = "# Benchmarks\n\nWritten by the scripts in `benchmarks/`; run one again with `--out docs/benchmarks.md`.\n"
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """The command line that every benchmark has: ``--out PAGE`` also writes its section of PAGE."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=Path, help="Markdown page whose section is rewritten")
+    return parser.parse_args()
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; every column but the first is aligned to the right."""
+    rule = ["-", *("-:" for _ in header[1:])]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
+
+
+def publish(name: str, text: str, page: Path | None) -> None:
+    """Print ``text``; with a ``page``, put it between that page's markers for ``name`` as well."""
+    print(text)
+    if page is None:
+        return
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    old = page.read_text(encoding="utf-8") if page.is_file() else TITLE
+    before, found, rest = old.partition(begin)
+    after = rest.partition(end)[2] if found else ""
+    page.write_text(f"{before.rstrip()}\n\n{begin}\n{text.strip()}\n{end}\n{after.lstrip()}", encoding="utf-8")
+
+
+def environment() -> str:
+    """The versions and the processor that a measurement was taken with, in one line."""
+    return (
+        f"PyTorch {torch.__version__}, transformers {transformers.__version__}, "
+        f"Python {platform.python_version()}, {processor()}"
+    )
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
