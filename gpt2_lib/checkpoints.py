@@ -116,7 +116,12 @@ def _folder_of(name: str | Path) -> Path:
 def _download(repository: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+        from huggingface_hub.errors import (
+            HfHubHTTPError,
+            HFValidationError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+        )
     except ImportError as error:
         raise CheckpointError(
             f"There is no folder {repository!r}, and looking for it on the Hugging Face Hub needs the package "
@@ -135,7 +140,13 @@ def _download(repository: str) -> Path:
             f"Can't reach the Hugging Face Hub for {repository}, and it is not in the local cache. "
             "Check the network and try again, or use the bundled model: load_pretrained_gpt2()."
         ) from error
-    except Exception as error:  # the client's own, its HTTP library's and the system's
+    except HfHubHTTPError as error:
+        raise CheckpointError(
+            f"The Hugging Face Hub refused {repository}: {str(error).splitlines()[0]}. With 401 or 403 the model is "
+            "private, or the token saved on this machine is wrong (hf auth logout); else try again later, or use "
+            "the bundled model: load_pretrained_gpt2()."
+        ) from error
+    except Exception as error:  # of the system, or of the client's own HTTP library
         raise CheckpointError(
             f"Downloading {repository} broke off: {error}. Check the network and the space on the disk, and try "
             "again (what is there is kept), or use the bundled model: load_pretrained_gpt2()."

@@ -23,8 +23,8 @@ WANDA = "[Wanda](https://arxiv.org/abs/2306.11695)"
 CLAIMS = (
     Claim(
         "Magnitude pruning of 50 %: 1.2x less memory, 1.1x faster, “used by TensorRT, PyTorch”",
-        f"Zeros in a dense tensor cost the same memory and time ({ISSUE_36214}). A file shrinks if it is packed: one bit "
-        "an entry and the fp32 values left are 1.88x less for the pruned layers, 1.47x for the whole 124M model. "
+        f"Zeros in a dense tensor cost the same memory and time ({ISSUE_36214}). A file shrinks if it is packed: one "
+        "bit an entry and the fp32 values left are 1.88x less for the pruned layers, 1.47x for the whole 124M model. "
         "TensorRT does not prune.",
         "zeros",
     ),
@@ -47,8 +47,8 @@ CLAIMS = (
     ),
     Claim(
         "Global pruning of 60 %: 1.8x, “NVIDIA, Hugging Face”",
-        "Memory depends on sparsity and format, not on how weights were chosen. NVIDIA's ASP is 2:4 per group, Minitron "
-        "is structured; Optimum's pruning wrapped Intel Neural Compressor and is gone.",
+        "Memory depends on sparsity and format, not on how weights were chosen. NVIDIA's ASP is 2:4 per group, "
+        "Minitron is structured; Optimum's pruning wrapped Intel Neural Compressor and is gone.",
         "global",
     ),
     Claim(

@@ -100,19 +100,28 @@ class Block(nn.Module):
         return x + F.dropout(self.mlp(self.ln_2(x)), self.dropout, self.training)
 
 
+def _embedding(rows: int, width: int) -> nn.Embedding:
+    """Zeros until `GPT2.init_weights` or a checkpoint fills them.
+
+    nn.Embedding would draw from a normal distribution, and to do so on the meta device, where
+    checkpoints build their model, PyTorch imports its compiler: 70 MB and a second for nothing.
+    """
+    return nn.Embedding.from_pretrained(torch.zeros(rows, width), freeze=False)
+
+
 class GPT2(nn.Module):
     """GPT-2 with its head tied to the token embedding.
 
-    ``model(ids)`` takes token ids (B, T) and gives logits (B, T, V). A model that
-    `load_pretrained_gpt2` made carries its tokenizer as ``model.tokenizer``.
+    ``model(ids)`` takes token ids (B, T) and gives logits (B, T, V). A new model is blank until
+    `init_weights`; one that `load_pretrained_gpt2` made carries its tokenizer as ``model.tokenizer``.
     """
 
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
         self.config = config
         self.tokenizer = None
-        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
-        self.wpe = nn.Embedding(config.n_positions, config.n_embd)
+        self.wte = _embedding(config.vocab_size, config.n_embd)
+        self.wpe = _embedding(config.n_positions, config.n_embd)
         self.h = nn.ModuleList(Block(config, i) for i in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd)
 

@@ -139,7 +139,7 @@ print(
 #
 # A big layer must count for more than a small one. Here are two layers, 2×4 and 1×2, with zeros struck out:
 
-# %%
+# %% locked="sparsity_example"
 big = torch.tensor([[0.0, 2.0, 0.0, 1.0], [3.0, 0.0, 0.5, 0.0]])
 small = torch.tensor([[0.7, 4.0]])
 
@@ -286,7 +286,7 @@ with when_written("exercise 1.1"):
 # A perplexity of 20 means: as unsure as if it had to guess among 20 equally likely tokens. Lower is better.
 # Two places, a vocabulary of four tokens; the target's column is framed:
 
-# %%
+# %% locked="perplexity_example"
 logits = torch.tensor([[[2.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]])  # (B=1, T=2, V=4)
 targets = torch.tensor([[0, 3]])  # (B=1, T=2)
 
@@ -458,7 +458,7 @@ print(
 )
 
 # %% [markdown]
-# The first half is nearly free. Then the curve bends, and soon the model talks nonsense. Read it:
+# The first cuts are nearly free. Then the curve bends, and soon the model talks nonsense. Read it:
 
 # %%
 for s in (0.0, 0.5, 0.7, 0.9):

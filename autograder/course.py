@@ -1,0 +1,86 @@
+"""A course folder as nbgrader sees it: its steps as methods that raise instead of logging."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+
+from nbgrader.api import Gradebook
+from nbgrader.apps import NbGraderAPI
+from sqlalchemy.exc import SAWarning
+from traitlets.config import PyFileConfigLoader
+
+PROJECT = Path(__file__).resolve().parents[1]
+EXCEPTION = re.compile(r"^\s*(?:\w+\.)*(\w*(?:Error|Exception|Entry)): (.+)$", re.MULTILINE)
+
+
+class CourseError(Exception):
+    """A step of nbgrader failed; the message says why. ``log`` is what nbgrader logged."""
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
+
+
+class Course:
+    """nbgrader on the folder ``root``, with the project's ``nbgrader_config.py``.
+
+    ``root`` holds source/, release/, submitted/, autograded/, feedback/ and gradebook.db.
+    """
+
+    def __init__(self, root: Path) -> None:
+        config = PyFileConfigLoader("nbgrader_config.py", path=str(PROJECT)).load_config()
+        config.CourseDirectory.root = str(root.resolve())
+        self.root = root.resolve()
+        _put_scripts_on_path()
+        warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")  # its own, harmless
+        self.api = NbGraderAPI(config=config)
+
+    def generate(self, assignment: str) -> None:
+        """source/ to release/, and the assignment's points and hidden tests into the gradebook."""
+        self._run(self.api.generate_assignment(assignment))
+
+    def autograde(self, assignment: str, student: str) -> None:
+        """submitted/ to autograded/, and the points into the gradebook; ``student`` "*" means all."""
+        self._run(self.api.autograde(assignment, student))
+
+    def feedback(self, assignment: str, student: str) -> None:
+        """autograded/ to feedback/, as HTML."""
+        self._run(self.api.generate_feedback(assignment, student))
+
+    def gradebook(self) -> Gradebook:
+        """The gradebook, to be used in a ``with`` statement."""
+        return self.api.gradebook
+
+    def folder(self, step: str, assignment: str, student: str = ".") -> Path:
+        """Where nbgrader keeps an assignment: ``folder("autograded", "phase1_overview", "ada")``."""
+        return self.root / step / student / assignment
+
+    @staticmethod
+    def _run(result: dict) -> None:
+        if not result["success"]:
+            log = result.get("log", "")
+            raise CourseError(_reason(log, result.get("error", "")), log)
+
+
+def _put_scripts_on_path() -> None:
+    """nbgrader runs the command `alembic` for a new gradebook: it must be found without `activate`."""
+    scripts, path = str(Path(sys.executable).parent), os.environ.get("PATH", "")
+    if scripts not in path.split(os.pathsep):
+        os.environ["PATH"] = scripts + os.pathsep + path
+
+
+def _reason(log: str, error: str) -> str:
+    """The one line that matters: nbgrader logs the cause and raises "see the above traceback"."""
+    if "kernel became unresponsive" in re.sub(r"\s+", " ", log):
+        return "the kernel stopped answering and could not be interrupted (an endless loop?)"
+    causes = EXCEPTION.findall(log) or EXCEPTION.findall(error)
+    if not causes:
+        return (log or error).strip().splitlines()[-1]
+    name, message = causes[-1]
+    if name == "DeadKernelError":
+        return "the kernel died while running the notebook (out of memory, or the code ended its process)"
+    return message if name in ("NbGraderException", "RuntimeError") else f"{name}: {message}"

@@ -1,0 +1,83 @@
+"""Notebook files: read with clear errors, write the same bytes each time, know a learner's work.
+
+Every notebook that we write carries a digest of its cells' sources. A notebook whose sources still
+match it is pristine: nobody worked in it, and a newer version may replace it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+METADATA_KEY = "gpt2_pruning_course"
+
+
+class NotebookError(Exception):
+    """A notebook can't be read; the message names the file, says why and what to do."""
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """Read a notebook file in the current format (4); raises NotebookError."""
+    try:
+        return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+    except FileNotFoundError as error:
+        raise NotebookError(f"{path.name} is missing.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotebookError(f"{path.name} can't be read: {error}.") from error
+    except Exception as error:  # nbformat lets through whatever a malformed file makes it stumble on
+        raise NotebookError(
+            f"{path.name} is not a valid notebook ({_first_line(error)}). Was it cut short or edited as text? "
+            "In JupyterLab, File > Revert Notebook to Checkpoint brings back the last good copy."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, json.JSONDecodeError):
+        error = cause
+    lines = str(error).strip().splitlines()
+    return lines[0][:100] if lines else type(error).__name__
+
+
+def to_text(notebook: NotebookNode) -> str:
+    """The file's content: sorted keys, one-space indent, a newline at the end."""
+    return nbformat.writes(notebook).rstrip("\n") + "\n"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all, and not when it holds ``text`` already."""
+    if path.is_file() and path.read_bytes() == text.encode():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(part, path)
+
+
+def digest(notebook: NotebookNode) -> str:
+    """SHA-256 of the cells' types and sources; empty cells (JupyterLab appends them) don't count."""
+    cells = [[cell.cell_type, cell.source] for cell in notebook.cells if cell.source.strip()]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
+
+
+def stamp(notebook: NotebookNode) -> NotebookNode:
+    """Write the notebook's digest into its metadata; returns the notebook."""
+    notebook.metadata[METADATA_KEY] = {"digest": digest(notebook)}
+    return notebook
+
+
+def stamped_digest(notebook: NotebookNode) -> str | None:
+    """The digest that the notebook was written with, None for a notebook that isn't ours."""
+    entry = notebook.metadata.get(METADATA_KEY)
+    return entry.get("digest") if isinstance(entry, dict) else None
+
+
+def is_pristine(notebook: NotebookNode) -> bool:
+    """Whether the cells' sources are as we wrote them; outputs may differ."""
+    return stamped_digest(notebook) == digest(notebook)

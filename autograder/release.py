@@ -1,0 +1,128 @@
+"""Masters to what learners get: ``source/`` to ``release/`` (by nbgrader) to ``notebooks/``."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from .course import Course
+from .notebooks import (
+    NotebookError,
+    digest,
+    is_pristine,
+    read_notebook,
+    stamp,
+    stamped_digest,
+    to_text,
+    write_text,
+)
+from .sources import SourceError, masters, to_notebook
+
+
+def release(root: Path) -> list[str]:
+    """Make source/, release/ and notebooks/ of the course at ``root`` afresh; returns what to tell.
+
+    A notebook in which somebody worked is never replaced: the new version goes beside it, as
+    ``x.new.ipynb``. Raises SourceError and CourseError.
+    """
+    found = masters(root)
+    if not found:
+        raise SourceError(f"There is nothing to release: {root / 'source'} holds no <phase>/<name>.py.")
+    phases = sorted({master.parent for master in found})
+    for phase in phases:
+        _only_notebooks(phase)
+    for master in found:
+        _write_master(to_notebook(master), master.with_suffix(".ipynb"))
+    course = Course(root)
+    messages = []
+    for phase in phases:
+        course.generate(phase.name)
+        for made in sorted(course.folder("release", phase.name).glob("*.ipynb")):
+            notebook = stamp(read_notebook(made))
+            write_text(made, to_text(notebook))
+            message = hand_out(notebook, root / "notebooks" / phase.name / made.name)
+            if message:
+                messages.append(message)
+    return messages
+
+
+def stale(root: Path) -> list[str]:
+    """Make a release in an empty folder and compare; returns the files that differ, with the reason."""
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder)
+        for master in masters(root):
+            copy = fresh / master.relative_to(root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(master, copy)
+        release(fresh)
+        wanted = {path.relative_to(fresh): path.read_bytes() for path in _generated(fresh)}
+    have = {path.relative_to(root): path.read_bytes() for path in _generated(root)}
+    reasons = {path: "differs from what its source gives" for path in wanted if have.get(path) != wanted[path]}
+    reasons |= {path: "is missing" for path in wanted if path not in have}
+    reasons |= {path: "has no source any more" for path in have if path not in wanted}
+    return [f"{path.as_posix()} {reason}" for path, reason in sorted(reasons.items())]
+
+
+def hand_out(notebook: NotebookNode, path: Path) -> str | None:
+    """Put a stamped notebook at ``path``, or beside it where a learner worked in it.
+
+    Returns a message for people, None when the newest version was there already.
+    """
+    text = to_text(notebook)
+    for place in _places(path):
+        if not place.exists():
+            write_text(place, text)
+            if place == path:
+                return f"{_name(path)}: written"
+            return f"{_name(path)}: somebody worked in it, so it stays; the new version is {place.name} beside it"
+        if place.read_bytes() == text.encode():
+            return None
+        try:
+            old = read_notebook(place)
+        except NotebookError:
+            continue  # unreadable, but somebody's
+        if is_pristine(old):
+            write_text(place, text)
+            return f"{_name(place)}: updated"
+        if stamped_digest(old) == digest(notebook):
+            return None  # somebody works in the newest version
+    raise AssertionError("unreachable: there is always a further place")
+
+
+def _places(path: Path) -> Iterator[Path]:
+    yield path
+    yield path.with_name(f"{path.stem}.new.ipynb")
+    number = 2
+    while True:
+        yield path.with_name(f"{path.stem}.new-{number}.ipynb")
+        number += 1
+
+
+def _name(path: Path) -> str:
+    return "/".join(path.parts[-3:])
+
+
+def _write_master(notebook: NotebookNode, path: Path) -> None:
+    if path.exists() and not is_pristine(read_notebook(path)):
+        raise SourceError(
+            f"{_name(path)} was changed by hand, but it is generated: move the change to "
+            f"{path.with_suffix('.py').name}, delete {path.name}, and run this again."
+        )
+    write_text(path, to_text(notebook))
+
+
+def _only_notebooks(phase: Path) -> None:
+    for path in sorted(phase.iterdir()):
+        if path.suffix == ".ipynb" and not path.with_suffix(".py").exists():
+            raise SourceError(f"{_name(path)} has no {path.stem}.py that it is generated from; delete or move it.")
+        if path.is_file() and path.suffix not in (".py", ".ipynb"):
+            raise SourceError(f"{_name(path)}: only notebooks are released; keep other files out of source/.")
+
+
+def _generated(root: Path) -> list[Path]:
+    found = [*(root / "source").glob("*/*.ipynb"), *(root / "notebooks").glob("*/*.ipynb")]
+    return [path for path in found if ".new" not in path.suffixes]

@@ -1,0 +1,104 @@
+"""What came out of grading one submission: points and, for each lost point, the check's own words.
+
+Only an error's message is ever shown, never a test's source.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook
+from nbgrader.utils import is_grade, is_solution
+
+from .course import Course
+from .notebooks import read_notebook
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check: ``message`` says why points are missing, "" when none are."""
+
+    notebook: str
+    exercise: str
+    check: str
+    points: float
+    max_points: float
+    message: str
+
+
+def results(course: Course, assignment: str, student: str) -> list[Result]:
+    """The results of a graded submission, in the notebooks' order."""
+    found = []
+    with course.gradebook() as gradebook:
+        submission = gradebook.find_submission(assignment, student)
+        for notebook in sorted(submission.notebooks, key=lambda n: n.name):
+            path = course.folder("autograded", assignment, student) / f"{notebook.name}.ipynb"
+            scores = {grade.name: (grade.score, grade.max_score) for grade in notebook.grades}
+            if path.exists():
+                found += _of_notebook(notebook.name, read_notebook(path), scores)
+            else:
+                found += [
+                    Result(notebook.name, notebook.name, check, *points, message=f"{notebook.name}.ipynb is missing")
+                    for check, points in scores.items()
+                ]
+    return found
+
+
+def total(gradebook: Gradebook, assignment: str, student: str) -> tuple[float, float]:
+    """Points and maximum of a graded submission."""
+    submission = gradebook.find_submission(assignment, student)
+    return submission.score, submission.max_score
+
+
+def table(results: list[Result]) -> str:
+    """Exercises with their points; under each, what its failed checks said."""
+    rows = []
+    exercises = list(dict.fromkeys((r.notebook, r.exercise) for r in results))
+    width = max([len(exercise) for _, exercise in exercises] + [len("exercise")])
+    rows.append(f"{'exercise':<{width}}  points    of")
+    for notebook, exercise in exercises:
+        mine = [r for r in results if (r.notebook, r.exercise) == (notebook, exercise)]
+        rows.append(_row(exercise, mine, width))
+        for message in dict.fromkeys(r.message for r in mine if r.message):
+            rows.append(textwrap.fill(message, 96, initial_indent="    - ", subsequent_indent="      "))
+    rows.append(_row("total", results, width))
+    return "\n".join(rows)
+
+
+def _row(name: str, results: list[Result], width: int) -> str:
+    return f"{name:<{width}}  {sum(r.points for r in results):>6g}  {sum(r.max_points for r in results):>4g}"
+
+
+def _of_notebook(name: str, notebook: NotebookNode, scores: dict[str, tuple[float, float]]) -> Iterator[Result]:
+    exercise, broken = name, ""
+    for cell in notebook.cells:
+        if is_solution(cell):
+            exercise = cell.metadata.nbgrader.grade_id
+            broken = _error(cell)
+        elif is_grade(cell):
+            check = cell.metadata.nbgrader.grade_id
+            points, max_points = scores[check]
+            message = _error(cell)
+            if message and broken:
+                message = f"The cell with your answer stops with an error: {broken}"
+            elif points < max_points and not message:
+                message = "This check gave part of its points."
+            yield Result(name, exercise, check, points, max_points, message)
+
+
+def _error(cell: NotebookNode) -> str:
+    for output in cell.get("outputs", []):
+        if output.output_type == "error":
+            return _message(output.ename, output.evalue.strip())
+    return ""
+
+
+def _message(name: str, text: str) -> str:
+    if name == "CellTimeoutError":
+        return "This took too long and was stopped. Is there a loop that never ends?"
+    if name in ("AssertionError", "NotImplementedError"):
+        return text or "A check failed without saying why: please tell your instructor."
+    return f"{name}: {text}" if text else name

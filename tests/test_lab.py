@@ -1,0 +1,310 @@
+"""`make lab` as a learner meets it: JupyterLab in a real browser, Phase 1 run from the menu, the explorer dragged."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--no-sandbox",  # Chromium's own sandbox does not run as root, which containers are
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+SETTINGS = {  # all cells in the page at once, and no question about news
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+START_LIMIT = 180  # seconds until JupyterLab answers, a page shows or a kernel is ready, on a busy machine
+RUN_LIMIT = 600  # seconds for the whole notebook, likewise
+POINT_LIMIT = 1.0  # seconds from a slider's step to the new point
+FRAME_LIMIT = 1.0  # seconds that the page may stand still during a drag
+
+# Records when the explorer's figure changes, and the longest time the page drew no frame. Milliseconds.
+WATCH = """figure => {
+    const seen = window.explorer = {frames: 0, gap: 0, changes: []};
+    new MutationObserver(() => seen.changes.push(performance.now())).observe(figure, {attributeFilter: ['src']});
+    let last = performance.now();
+    const tick = now => {
+        seen.frames++;
+        seen.gap = Math.max(seen.gap, now - last);
+        last = now;
+        requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+}"""
+FIGURE_BYTES = "async figure => Array.from(new Uint8Array(await (await fetch(figure.src)).arrayBuffer()))"
+
+expect.set_options(timeout=1000 * START_LIMIT)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running JupyterLab."""
+
+    port: int
+    token: str
+
+    def address(self, notebook: str) -> str:
+        return f"http://127.0.0.1:{self.port}/lab/tree/{notebook}?reset&token={self.token}"
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """The learner's folder."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def start_lab(repository: Path, work: Path, tmp_path: Path) -> Iterator[Callable[..., Lab]]:
+    """Start JupyterLab by `make lab` in the folder ``work``, with settings of its own; stopped after the test."""
+    processes = []
+
+    def start(notebook: str, *arguments: str) -> Lab:
+        for plugin, settings in SETTINGS.items():
+            file = tmp_path / "settings" / f"{plugin}.jupyterlab-settings"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(settings))
+        environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")} | {
+            "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
+            "JUPYTER_DATA_DIR": str(tmp_path / "data"),
+            "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces"),
+            "IPYTHONDIR": str(tmp_path / "ipython"),
+        }
+        variables = {
+            "python": sys.executable,  # .venv's, where make runs this test; -o: it needs no setting up
+            "folder": work,
+            "PHASE_1": work / notebook,
+            "LAB_ARGS": " ".join(("--no-browser", *arguments)),
+        }
+        log = tmp_path / "log.txt"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                ["make", "lab", "-o", ".venv/lab", *(f"{name}={value}" for name, value in variables.items())],
+                cwd=repository,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        processes.append(process)
+        info = _server_info(process, tmp_path / "runtime", log)
+        return Lab(info["port"], info["token"])
+
+    yield start
+    for process in processes:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
+
+
+def _server_info(process: subprocess.Popen, runtime: Path, log: Path) -> dict:
+    """Port and token, from the file that a Jupyter server writes, as soon as it answers."""
+    end = time.monotonic() + START_LIMIT
+    while time.monotonic() < end and process.poll() is None:
+        for file in runtime.glob("jpserver-*.json"):
+            with suppress(ValueError, OSError):  # written in part; not listening yet
+                info = json.loads(file.read_text())
+                socket.create_connection(("127.0.0.1", info["port"])).close()
+                return info
+        time.sleep(0.1)
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if path is None:
+        pytest.fail(
+            "These tests need Chromium or Chrome. On Debian: apt-get install chromium; or install Google Chrome."
+        )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def screenshots(repository: Path) -> Path:
+    folder = repository / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def page(browser: Browser, screenshots: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page; how it looked at the end of the test is kept, also when the test failed."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(60_000)
+    yield page
+    page.screenshot(path=screenshots / f"end_of_{request.node.name}.png")
+    page.close()
+
+
+def open_notebook(page: Page, lab: Lab, notebook: str) -> None:
+    page.goto(lab.address(notebook))
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=1000 * START_LIMIT)
+
+
+def wait_until_idle(page: Page) -> None:
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for(timeout=1000 * START_LIMIT)
+
+
+def run_all(page: Page) -> None:
+    """Run > Run All Cells, and wait until the last cell has run."""
+    wait_until_idle(page)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.wait_for_function(
+        """() => {
+            const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(p => p.textContent);
+            return prompts.length && prompts.every(p => /\\[\\d+\\]/.test(p))
+                || document.querySelector('.jp-OutputArea-output[data-mime-type$="error"]');
+        }""",
+        timeout=1000 * RUN_LIMIT,
+    )
+    wait_until_idle(page)
+
+
+def test_phase_1_runs_from_the_menu_and_its_explorer_follows_the_mouse(
+    repository: Path, work: Path, start_lab: Callable[..., Lab], page: Page, screenshots: Path
+) -> None:
+    name = "phase1_overview.ipynb"
+    shutil.copy(repository / "source" / "phase1_overview" / name, work)  # with the solutions in
+    lab = start_lab(name)
+    open_notebook(page, lab, name)
+    started = time.monotonic()
+    run_all(page)
+    print(f"Phase 1 ran in {time.monotonic() - started:.1f} s")
+    errors = page.locator(".jp-OutputArea-output[data-mime-type$='error'], .jp-RenderedText[data-mime-type*='stderr']")
+    assert errors.all_text_contents() == []
+    expect(page.get_by_text("Error displaying widget")).to_have_count(0)
+    picture_whole_notebook(page, screenshots)
+
+    explorer = page.locator(".gpt2-explorer").first
+    explorer.scroll_into_view_if_needed()
+    figure = explorer.locator("img.gpt2-explorer-figure")
+    handle = explorer.locator(".gpt2-explorer-feedforward .noUi-handle")
+    before = figure.evaluate(FIGURE_BYTES)
+    explorer.screenshot(path=screenshots / "explorer_before.png")
+    status = explorer.locator(".gpt2-explorer-status").inner_text()
+
+    figure.evaluate(WATCH)
+    drag(page, explorer, handle, to=0.8)
+    page.wait_for_function("window.explorer.changes.length > 0", timeout=60_000)
+    wait_until_still(page)
+    seen = page.evaluate("window.explorer")
+    print(f"{len(seen['changes'])} points in one drag, {seen['frames']} frames, longest gap {seen['gap']:.0f} ms")
+    assert figure.evaluate(FIGURE_BYTES) != before
+    assert explorer.locator(".gpt2-explorer-status").inner_text() != status
+    assert seen["gap"] < 1000 * FRAME_LIMIT
+    explorer.screenshot(path=screenshots / "explorer_after.png")
+
+    seconds = [seconds_to_next_point(page, handle) for _ in range(5)]
+    print("seconds from a step to the new point:", *(f"{s:.2f}" for s in seconds))
+    assert sorted(seconds)[2] < POINT_LIMIT
+    expect(page.get_by_text("Error displaying widget")).to_have_count(0)
+
+
+def picture_whole_notebook(page: Page, screenshots: Path) -> None:
+    """One picture of every screenful, for a person to look at."""
+    for old in screenshots.glob("phase1_*.png"):
+        old.unlink()
+    panel = page.locator(".jp-WindowedPanel-outer").first
+    height, total = panel.evaluate("p => [p.clientHeight, p.scrollHeight]")
+    for number, top in enumerate(range(0, total, height)):
+        panel.evaluate("(p, top) => { p.scrollTop = top; }", top)
+        page.wait_for_timeout(200)
+        panel.screenshot(path=screenshots / f"phase1_{number:02}.png")
+
+
+def drag(page: Page, explorer, handle, to: float) -> None:
+    """Take a slider's handle with the mouse and move it, in a second, to the fraction ``to`` of its track."""
+    track = explorer.locator(".gpt2-explorer-feedforward .noUi-base").bounding_box()
+    start = handle.bounding_box()
+    x, y = start["x"] + start["width"] / 2, start["y"] + start["height"] / 2
+    end = track["x"] + to * track["width"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for step in range(1, 21):
+        page.mouse.move(x + (end - x) * step / 20, y)
+        page.wait_for_timeout(50)
+    page.mouse.up()
+
+
+def wait_until_still(page: Page) -> None:
+    """Until the figure has not changed for two seconds."""
+    page.wait_for_function("performance.now() - window.explorer.changes.at(-1) > 2000", timeout=60_000)
+
+
+def seconds_to_next_point(page: Page, handle) -> float:
+    """Move the slider by one step with the keyboard; how long until the figure changes."""
+    handle.focus()
+    page.evaluate("window.explorer.changes = []; window.pressed = performance.now()")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("window.explorer.changes.length > 0", timeout=60_000)
+    seconds = page.evaluate("(window.explorer.changes[0] - window.pressed) / 1000")
+    wait_until_still(page)
+    return seconds
+
+
+def notebook_of(kernel: str, code: str) -> nbformat.NotebookNode:
+    return nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(code)],
+        metadata={"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}},
+    )
+
+
+def test_the_kernel_is_the_virtual_environments_and_work_stays_as_it_was(
+    work: Path, start_lab: Callable[..., Lab], page: Page
+) -> None:
+    nbformat.write(notebook_of("python3", "import sys, gpt2_lib; print(sys.prefix)"), work / "work.ipynb")
+    before = (work / "work.ipynb").read_bytes()
+    lab = start_lab("work.ipynb")
+    open_notebook(page, lab, "work.ipynb")
+    assert (work / "work.ipynb").read_bytes() == before
+    run_all(page)
+    assert page.locator(".jp-OutputArea-output").inner_text().strip() == sys.prefix
+
+
+def test_a_notebook_of_a_kernel_that_is_not_there_can_be_given_python_3(
+    work: Path, start_lab: Callable[..., Lab], page: Page
+) -> None:
+    nbformat.write(notebook_of("no-such-kernel", "print(6 * 7)"), work / "work.ipynb")
+    lab = start_lab("work.ipynb")
+    open_notebook(page, lab, "work.ipynb")
+    dialog = page.locator(".jp-Dialog")
+    expect(dialog).to_contain_text("Select Kernel")
+    dialog.locator("select").select_option(label="Python 3 (ipykernel)")
+    dialog.get_by_role("button", name="Select", exact=False).last.click()
+    run_all(page)
+    assert page.locator(".jp-OutputArea-output").inner_text().strip() == "42"
+
+
+def test_a_port_in_use_is_left_alone_and_the_next_one_taken(work: Path, start_lab: Callable[..., Lab]) -> None:
+    nbformat.write(notebook_of("python3", ""), work / "work.ipynb")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        lab = start_lab("work.ipynb", f"--port={port}")  # returns when it answers
+    assert lab.port != port

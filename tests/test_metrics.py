@@ -1,0 +1,110 @@
+"""Quality against a plain loop; sparsity against a plain count."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import TINY, random_ids, random_model, tokenizer
+
+from gpt2_lib import evaluate
+from gpt2_lib.metrics import Quality, sparsity
+
+
+@torch.inference_mode()
+def test_quality_equals_that_of_a_plain_loop():
+    model = random_model()
+    model.tokenizer = tokenizer()
+    windows = random_ids(TINY, batch=7, length=9)
+    loss, hits, tokens, characters = 0.0, 0, 0, 0
+    for window in windows:
+        logits = model(window[None])[0]
+        for t in range(8):
+            scores = [math.exp(x) for x in logits[t].tolist()]
+            loss -= math.log(scores[window[t + 1]] / sum(scores))
+            hits += scores.index(max(scores)) == window[t + 1]
+            tokens += 1
+        characters += len(model.tokenizer.decode(window[1:]))
+    quality = evaluate(model, windows)
+    assert quality.tokens == tokens == 56
+    assert quality.loss == pytest.approx(loss / tokens, rel=1e-5)
+    assert quality.perplexity == pytest.approx(math.exp(loss / tokens), rel=1e-4)
+    assert quality.accuracy == pytest.approx(hits / tokens)
+    assert quality.bits_per_character == pytest.approx(loss / math.log(2) / characters, rel=1e-5)
+
+
+@pytest.mark.parametrize("tokens_per_batch", [1, 20, 10_000])
+def test_quality_does_not_depend_on_the_batches(tokens_per_batch):
+    model, windows = random_model(), random_ids(TINY, batch=7, length=9)
+    assert evaluate(model, windows, tokens_per_batch).loss == pytest.approx(evaluate(model, windows).loss, rel=1e-5)
+
+
+def test_a_model_that_is_always_right_scores_a_perplexity_of_one():
+    model = random_model()
+    windows = random_ids(TINY, batch=2, length=9)
+    following = torch.zeros(2, 9, TINY.vocab_size)
+    following.scatter_(2, windows.roll(-1, dims=1)[..., None], 100.0)
+    model.forward = lambda ids: following
+    quality = evaluate(model, windows)
+    assert quality.perplexity == pytest.approx(1.0)
+    assert quality.accuracy == 1.0
+
+
+def test_without_a_tokenizer_bits_per_character_are_unknown():
+    assert math.isnan(evaluate(random_model(), random_ids(TINY, 1, 4)).bits_per_character)
+
+
+def test_a_hopeless_loss_has_a_finite_perplexity():
+    assert math.isfinite(Quality(loss=1e6, accuracy=0.0, bits_per_character=1.0, tokens=1).perplexity)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_models_mode_is_left_as_it_was(training):
+    model = random_model().train(training)
+    evaluate(model, random_ids(TINY, 1, 4))
+    assert model.training is training
+
+
+@pytest.mark.parametrize(
+    ("windows", "message"),
+    [
+        (torch.zeros(0, 5, dtype=torch.int64), r"shape \(N, T\)"),
+        (torch.zeros(3, 1, dtype=torch.int64), r"T >= 2"),
+        (torch.zeros(5, dtype=torch.int64), r"shape \(N, T\)"),
+        (torch.zeros(2, TINY.n_positions + 1, dtype=torch.int64), "more than the 32"),
+        (torch.full((2, 5), TINY.vocab_size), "another model's tokenizer"),
+        (torch.zeros(2, 5), "float32"),
+    ],
+    ids=["empty corpus", "single tokens", "one-dimensional", "too long", "out of range", "float"],
+)
+def test_windows_that_make_no_sense_are_refused(windows, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate(random_model(), windows)
+
+
+ENTRIES = st.lists(st.sampled_from([0.0, -0.0, 1.0, -2.5, 1e-30, float("inf"), float("nan")]), max_size=12)
+
+
+@settings(deadline=None)
+@given(st.lists(ENTRIES, min_size=1, max_size=5), st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
+def test_sparsity_is_the_share_of_exact_zeros_over_all_tensors_together(rows, dtype):
+    tensors = [torch.tensor(row, dtype=dtype) for row in rows]
+    entries = [x for row in rows for x in row]
+    if entries:
+        assert sparsity(tensors) == pytest.approx(sum(x == 0 for x in entries) / len(entries))
+        assert sparsity(iter(tensors)) == sparsity(tensors)
+    else:
+        with pytest.raises(ValueError, match="at least one non-empty tensor"):
+            sparsity(tensors)
+
+
+def test_sparsity_weighs_tensors_by_their_size():
+    assert sparsity([torch.zeros(1), torch.ones(3, 3)]) == pytest.approx(0.1)
+
+
+def test_sparsity_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="at least one non-empty tensor"):
+        sparsity([])
