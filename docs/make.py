@@ -37,7 +37,8 @@ def learning_curve(rows: list[dict]) -> None:
 
 
 def markdown_table(rows: list[dict]) -> str:
-    lines = ["| " + " | ".join(key.replace("_", " ") for key in rows[0]) + " |", "|" + "-:|" * len(rows[0])]
+    header = "| " + " | ".join(key.replace("_", " ") for key in rows[0]) + " |"
+    lines = [header, "|-" + "|-:" * (len(rows[0]) - 1) + "|"]
     return "\n".join(lines + ["| " + " | ".join(map(str, row.values())) + " |" for row in rows])
 
 
@@ -96,9 +97,9 @@ def model_card() -> str:
     return f"""# gpt2-mini
 
 A real GPT-2, small enough for a laptop: OpenAI's architecture and parameter names, {parameters:,} parameters
-({config.n_layer} blocks of width {config.n_embd}, {config.n_head} heads, context {config.n_positions}),
-byte-level BPE with {config.vocab_size:,} tokens. Stored as float16 safetensors ({megabytes:.1f} MB) in Hugging Face's
-format. `make docs` wrote this page by measuring the files beside it.
+({config.n_layer} blocks of width {config.n_embd}, {config.n_head} heads, context {config.n_positions}), byte-level BPE
+with {config.vocab_size:,} tokens. Stored as float16 safetensors ({megabytes:.1f} MB) in Hugging Face's format.
+`make docs` wrote this page by measuring the files beside it.
 
 ## How it was made
 `make train` on a CPU: {int(last["tokens"]):,} tokens in {int(last["step"]):,} steps, {int(last["seconds"]) / 60:.0f}
