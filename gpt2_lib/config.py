@@ -30,7 +30,7 @@ class GPT2Config:
         object.__setattr__(self, "neurons", tuple(self.neurons) or (4 * self.n_embd,) * self.n_layer)
         for name in ("heads", "neurons"):
             sizes = getattr(self, name)
-            if len(sizes) != self.n_layer or min(sizes) < 1:
+            if len(sizes) != self.n_layer or min(sizes, default=0) < 1:
                 raise ValueError(f"{name} needs {self.n_layer} positive numbers, one a block; got {sizes}.")
 
     @property

@@ -86,8 +86,8 @@ def quality_curves(perplexity: Axes, accuracy: Axes, points: Sequence) -> None:
     perplexity.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     perplexity.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
     perplexity.yaxis.set_minor_formatter(NullFormatter())
-    perplexity.set_ylabel("perplexity (log scale, lower is better)")
-    accuracy.set_ylabel("top-1 accuracy (higher is better)")
+    perplexity.set_ylabel("perplexity (log scale)")
+    accuracy.set_ylabel("top-1 accuracy")
     accuracy.yaxis.set_major_formatter(PercentFormatter(1))
     for ax in (perplexity, accuracy):
         ax.set_xlabel("sparsity of attention and feed-forward weights")

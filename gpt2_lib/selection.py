@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -18,10 +19,9 @@ from torch import Tensor
 
 def check_sparsity(sparsity: float) -> float:
     """Return ``sparsity`` as a float, or raise ValueError when it is no fraction in [0, 1]."""
-    if isinstance(sparsity, bool) or not isinstance(sparsity, (int, float)) or not 0 <= sparsity <= 1:
-        hint = (
-            f" Did you mean {sparsity / 100:g}?" if isinstance(sparsity, (int, float)) and 1 < sparsity <= 100 else ""
-        )
+    number = isinstance(sparsity, Real) and not isinstance(sparsity, bool)
+    if not number or not 0 <= sparsity <= 1:
+        hint = f" Did you mean {sparsity / 100:g}?" if number and 1 < sparsity <= 100 else ""
         raise ValueError(f"sparsity is the fraction to remove, from 0 to 1; got {sparsity!r}.{hint}")
     return float(sparsity)
 
@@ -40,7 +40,7 @@ def global_masks(scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Ten
     sparsity = check_sparsity(sparsity)
     if not scores:
         return {}
-    together = torch.cat([s.flatten().float() for s in scores.values()])
+    together = torch.cat([s.flatten() for s in scores.values()])
     keep = _keep_highest(together, round(sparsity * together.numel()))
     parts = keep.split([s.numel() for s in scores.values()])
     return {name: part.view(s.shape) for (name, s), part in zip(scores.items(), parts, strict=True)}

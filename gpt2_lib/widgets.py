@@ -51,8 +51,8 @@ class Explorer:
         self._busy = False
 
         self.method = ipywidgets.Dropdown(options=list(self._methods), description="method")
-        self.attention = _slider("attention", "gpt2-explorer-attention")
-        self.feedforward = _slider("feed-forward", "gpt2-explorer-feedforward")
+        self.attention = _slider("attention %", "gpt2-explorer-attention")
+        self.feedforward = _slider("feed-forward %", "gpt2-explorer-feedforward")
         self.layer = ipywidgets.Dropdown(options=list(self._dense), description="mask of", value="h.0.mlp.c_fc.weight")
         self.status = ipywidgets.HTML()
         self.status.add_class("gpt2-explorer-status")
@@ -130,7 +130,9 @@ class Explorer:
 
 
 def _slider(label: str, css: str) -> ipywidgets.IntSlider:
-    slider = ipywidgets.IntSlider(value=0, min=0, max=95, step=1, description=label, readout_format="d")
+    slider = ipywidgets.IntSlider(
+        value=0, min=0, max=95, step=1, description=label, style={"description_width": "initial"}
+    )
     slider.add_class(css)
     slider.layout.width = "45%"
     return slider

@@ -41,7 +41,7 @@ def edit_config(folder: Path, **changes: object) -> None:
 def assert_same_logits(ours, theirs) -> None:
     ids = random_ids(ours.config, batch=2, length=17)
     with torch.inference_mode():
-        torch.testing.assert_close(ours(ids), theirs(ids).logits, rtol=0, atol=1e-5)
+        torch.testing.assert_close(ours(ids), theirs(ids).logits, rtol=0, atol=1e-4)
 
 
 # What loads

@@ -168,7 +168,8 @@ def open_notebook(page: Page, lab: Lab, notebook: str) -> None:
 
 
 def wait_until_idle(page: Page) -> None:
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for(timeout=1000 * START_LIMIT)
+    """Until the status bar calls the kernel idle; the toolbar's indicator says so before there is a kernel."""
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=1000 * START_LIMIT)
 
 
 def run_all(page: Page) -> None:

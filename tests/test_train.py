@@ -14,6 +14,7 @@ import pytest
 import torch
 from tiny import TINY, random_ids, random_model
 
+from gpt2_lib import train
 from gpt2_lib.muon import Muon, orthogonalise
 from gpt2_lib.train import Recipe, Run, fit, lr_scale, optimizers, train_step, write_log
 
@@ -91,6 +92,15 @@ def test_a_snapshot_of_a_run_with_other_settings_is_refused(tmp_path, config, re
     new_run(tmp_path / "run.pt").save()
     with pytest.raises(SystemExit, match=r"belongs to a run with other settings.*another --out, or delete"):
         Run(random_model(config), recipe, tmp_path / "run.pt")
+
+
+def test_every_step_draws_its_own_batch(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(train, "train_step", lambda model, inputs, *_: drawn.append(inputs.tolist()))
+    run = new_run(tmp_path / "run.pt")
+    for _ in range(3):
+        run.advance(IDS)
+    assert drawn[0] != drawn[1] != drawn[2] != drawn[0]
 
 
 def test_training_learns(tmp_path):
