@@ -34,7 +34,7 @@ def main() -> None:
     model, tokenizer = load_pretrained_gpt2()
     length = model.config.n_positions
     ten_thousand = held_out_windows(tokenizer, length, 10_000 // length + 1)
-    windows = held_out_windows(tokenizer, length, 20)  # as in Phase 1
+    windows = held_out_windows(tokenizer, length, 12)  # as in Phase 1
     explorer = Explorer(model, windows, [measure(model, windows, METHODS[0].name, 0.0)])
 
     def drag(round_: int) -> None:

@@ -22,6 +22,8 @@ from .experiments import METHODS, PROMPT, Point, measure
 from .gpt2 import GPT2
 from .pruner import ModelPruner, prunable_weights
 
+WAITING = "pruning and measuring ..."
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -84,7 +86,7 @@ class Explorer:
 
     def _changed(self, _change: object) -> None:
         settings = self._settings()
-        self.status.value = "pruning and measuring ..."
+        self.status.value = WAITING
         if self._busy:
             return  # the running task looks at the controls again when it is done
         try:
@@ -103,6 +105,8 @@ class Explorer:
             while settings != self._settings():
                 settings = self._settings()
                 self._show(await loop.run_in_executor(self._thread, self._compute, settings))
+                if settings != self._settings():
+                    self.status.value = WAITING
         except Exception as error:
             self.status.value = f"This point failed: {html.escape(str(error))}"
             raise

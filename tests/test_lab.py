@@ -34,7 +34,7 @@ SETTINGS = {  # all cells in the page at once, and no question about news
 }
 START_LIMIT = 180  # seconds until JupyterLab answers, a page shows or a kernel is ready, on a busy machine
 RUN_LIMIT = 600  # seconds for the whole notebook, likewise
-FRAME_LIMIT = 2.0  # seconds that the page may stand still during a drag: blocked, it would be the whole drag
+FRAME_LIMIT = 1.0  # seconds that the page may stand still during a drag: blocked, it would be the whole drag
 
 # Records when the explorer's figure changes, and the longest time the page drew no frame. Milliseconds.
 WATCH = """figure => {
@@ -253,9 +253,9 @@ def drag(page: Page, explorer, handle, to: float) -> None:
 
 
 def wait_until_still(page: Page) -> None:
-    """Until the explorer has measured where the sliders stand, and its figure has not changed for half a second."""
+    """Until the explorer has measured where the sliders stand, and its figure has not changed for two seconds."""
     page.wait_for_function(
-        """() => performance.now() - window.explorer.changes.at(-1) > 500
+        """() => performance.now() - window.explorer.changes.at(-1) > 2000
             && document.querySelector('.gpt2-explorer-status').textContent.includes('measured in')""",
         timeout=60_000,
     )

@@ -419,7 +419,7 @@ assert math.isclose(got, 16.0, rel_tol=1e-2), (
 # *Bits per character* says the same in a unit that doesn't depend on the tokenizer.
 
 # %%
-windows = held_out_windows(tokenizer, context, 20)  # (20, 256): pages of Macbeth, Twelfth Night and Henry V
+windows = held_out_windows(tokenizer, context, 12)  # (12, 256): pages of Macbeth, Twelfth Night and Henry V
 with when_written("exercise 1.2"), torch.no_grad():
     page = windows[:1]
     print(f"your perplexity on one page: {perplexity(model(page)[:, :-1], page[:, 1:]):.2f}")
