@@ -33,7 +33,6 @@ RUNS = [  # vocabulary, layers, width (always 4 heads), optimiser of the blocks'
     (2048, 4, 192, "Muon"),
     (2048, 4, 256, "Muon"),
     (2048, 6, 192, "Muon"),
-    (2048, 6, 256, "Muon"),
 ]
 
 
