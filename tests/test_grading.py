@@ -20,11 +20,10 @@ from __future__ import annotations
 import functools
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
-import nbgrader.api
 import pytest
 from nbformat import NotebookNode
 
@@ -442,14 +441,6 @@ def lost(results: list[Result], exercise: str) -> set[str]:
     mine = [result for result in results if result.exercise == exercise]
     assert mine, f"no check belongs to {exercise}"
     return {result.check for result in mine if result.points < result.max_points}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def quick_gradebooks() -> Iterator[None]:
-    """nbgrader starts the command `alembic` for every new gradebook; once is enough for all of these."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nbgrader.api, "get_alembic_version", functools.cache(nbgrader.api.get_alembic_version))
-        yield
 
 
 @pytest.fixture(scope="module")

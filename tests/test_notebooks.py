@@ -5,7 +5,6 @@ The pipeline's own tests use a tiny course made on the spot; the rest uses the r
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import shutil
@@ -13,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
-import nbgrader.api
 import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
@@ -52,14 +50,6 @@ print("fine")
 # %%
 print("fine")
 '''
-
-
-@pytest.fixture(scope="session", autouse=True)
-def quick_gradebooks() -> Iterator[None]:
-    """nbgrader starts the command `alembic` for every new gradebook; once is enough for all of these."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nbgrader.api, "get_alembic_version", functools.cache(nbgrader.api.get_alembic_version))
-        yield
 
 
 @pytest.fixture
