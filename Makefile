@@ -35,10 +35,16 @@ grade: .venv/lab     ## grade everything in submitted/
 feedback: .venv/lab  ## write feedback/ for everything graded
 	$(python) -m autograder feedback
 
-bench: .venv/dev     ## measure speed and memory here, beside transformers' GPT-2
+bench: .venv/dev     ## measure speed, memory and quality here, beside other libraries
 	$(python) benchmarks/model_speed.py
 	$(python) benchmarks/load_memory.py
 	$(python) benchmarks/course_speed.py
+	$(python) benchmarks/selection.py
+	$(python) benchmarks/one_shot.py
+	$(python) benchmarks/structured.py
+	$(python) benchmarks/masked_training.py
+	$(python) benchmarks/storage.py
+	$(python) benchmarks/gradual.py
 
 train: .venv/lab     ## train gpt2-mini again
 	$(python) -m gpt2_lib.train

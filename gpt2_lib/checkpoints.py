@@ -8,6 +8,7 @@ The bundled model is stored in the same format: `transformers` can open it too.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -82,15 +83,16 @@ def save_pretrained(model: GPT2, folder: str | Path, dtype: torch.dtype = torch.
         name: (p.t() if name.endswith(TRANSPOSED) else p).detach().to(dtype).contiguous()
         for name, p in model.named_parameters()
     }
-    _replace(folder / "model.safetensors", lambda path: save_file(tensors, path, metadata={"format": "pt"}))
-    _replace(
+    replace_whole(folder / "model.safetensors", lambda path: save_file(tensors, path, metadata={"format": "pt"}))
+    replace_whole(
         folder / "config.json", lambda path: path.write_text(json.dumps(_config_json(model.config), indent=2) + "\n")
     )
     if model.tokenizer is not None:
-        _replace(folder / "tokenizer.json", model.tokenizer.save)
+        replace_whole(folder / "tokenizer.json", model.tokenizer.save)
 
 
-def _replace(path: Path, write) -> None:
+def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Have ``write`` make the file beside ``path``, and put it there when it is complete, or not at all."""
     part = path.with_name(path.name + ".part")
     try:
         write(part)
@@ -226,7 +228,7 @@ def _fill(model: GPT2, path: Path) -> None:
                         f"{path}: {name} has shape {tuple(tensor.shape)}, "
                         f"config.json asks for {tuple(wanted[name].shape)}."
                     )
-                _assign(model, name, torch.empty(tensor.shape).copy_(tensor))
+                assign(model, name, torch.empty(tensor.shape).copy_(tensor))
                 del tensor
             if name == "wte.weight" and "lm_head.weight" in stored:
                 _check_tied(model, path, stored["lm_head.weight"])
@@ -245,6 +247,7 @@ def _check_tied(model: GPT2, path: Path, name: str) -> None:
             )
 
 
-def _assign(model: GPT2, name: str, tensor: Tensor) -> None:
+def assign(model: GPT2, name: str, tensor: Tensor) -> None:
+    """Make ``tensor`` the parameter ``name`` of a model that was built on the meta device."""
     owner, _, leaf = name.rpartition(".")
     setattr(model.get_submodule(owner), leaf, torch.nn.Parameter(tensor))

@@ -60,6 +60,24 @@ def held_out_windows(tokenizer: Tokenizer, length: int, count: int | None = None
     return every[torch.linspace(0, len(every) - 1, count).long()]
 
 
+def calibration_windows(tokenizer: Tokenizer, length: int, count: int = 64, seed: int = 0) -> Tensor:
+    """Windows (count, length) from random places of the training plays, for methods that need some text.
+
+    Only the pages that are drawn are encoded, which takes well under a second.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    texts = list(training_plays().values())
+    pages = []
+    while len(pages) < count:
+        text = texts[int(torch.randint(len(texts), (), generator=generator))]
+        start = int(torch.randint(len(text), (), generator=generator))
+        # A token seldom spells more than a few characters, so this is enough unless the play ends first.
+        page = tokenizer.encode(text[start : start + 16 * length])[:length]
+        if len(page) == length:
+            pages.append(page)
+    return torch.tensor(pages, dtype=torch.int64)
+
+
 def random_batch(ids: Tensor, batch: int, length: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Inputs and targets (batch, length) from random places: the targets are one token further."""
     if len(ids) <= length:

@@ -66,6 +66,27 @@ def sparsity(tensors: Iterable[Tensor]) -> float:
     return 1.0 - sum(int(torch.count_nonzero(t)) for t in tensors) / total
 
 
+def flops(model: GPT2, tokens: int) -> dict[str, int]:
+    """Floating point operations of one forward pass over one sequence of ``tokens`` tokens, part by part.
+
+    A multiplication with its addition counts as two. Keys: the weights of the matrix products
+    (``h.0.attn.c_attn.weight``, ...; ``wte.weight`` is the head), and ``h.0.attn`` for what attention
+    does between tokens: Q K^T and its product with V, the full T x T both times, as dense kernels count it
+    (causal ones may skip almost half). Biases, LayerNorm, softmax and GELU are left out. The whole is
+    the sum of the values. Zeros in a weight don't lower it; rows and columns that are gone do.
+    """
+    if not 1 <= tokens <= model.config.n_positions:
+        raise ValueError(f"tokens must be from 1 to {model.config.n_positions}, this model's context; got {tokens!r}.")
+    parts = {}
+    for i, block in enumerate(model.h):
+        for name, p in block.named_parameters(prefix=f"h.{i}"):
+            if p.dim() == 2:
+                parts[name] = 2 * tokens * p.numel()
+        parts[f"h.{i}.attn"] = 2 * 2 * tokens * tokens * block.attn.n_head * block.attn.head_size
+    parts["wte.weight"] = 2 * tokens * model.wte.weight.numel()
+    return parts
+
+
 @dataclass(frozen=True)
 class Cost:
     """What running and storing a model takes."""

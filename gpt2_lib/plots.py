@@ -11,7 +11,16 @@ from torch import Tensor
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
 GREY = "#999999"
-SERIES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", "-."), (PINK, "D", ":"), (SKY, "v", "-"))
+SERIES = (
+    (BLUE, "o", "-"),
+    (ORANGE, "s", "--"),
+    (GREEN, "^", "-."),
+    (PINK, "D", ":"),
+    (SKY, "v", "-"),
+    (GREY, "x", "--"),
+    ("black", "P", "-."),
+    (RED, "*", ":"),
+)
 
 
 def parameter_bars(ax: Axes, models: Mapping[str, Mapping[str, int]]) -> None:
@@ -94,6 +103,26 @@ def quality_curves(perplexity: Axes, accuracy: Axes, points: Sequence) -> None:
         ax.xaxis.set_major_formatter(PercentFormatter(1))
         ax.grid(alpha=0.3)
         ax.legend(frameon=False)
+
+
+def sensitivity(ax: Axes, points: Sequence, title: str = "") -> None:
+    """A grid of layers and sparsities: how far the whole model's loss rises when one layer alone is pruned.
+
+    ``points``: of one method, objects with ``layer``, ``sparsity`` and ``loss_rise`` (`sensitivity.scan`).
+    """
+    layers = list(dict.fromkeys(p.layer for p in points))
+    columns = sorted({p.sparsity for p in points})
+    grid = np.full((len(layers), len(columns)), np.nan)
+    for p in points:
+        grid[layers.index(p.layer), columns.index(p.sparsity)] = p.loss_rise
+    top = max(np.nanmax(grid), 1e-9)
+    ax.imshow(grid, cmap="cividis_r", vmin=0, vmax=top, aspect="auto")
+    for (row, column), rise in np.ndenumerate(grid):
+        ax.text(column, row, f"{rise:+.2f}", ha="center", va="center", color="white" if rise > top / 2 else "black")
+    ax.set_xticks(range(len(columns)), [f"{s:.0%}" for s in columns])
+    ax.set_yticks(range(len(layers)), [name.removesuffix(".weight") for name in layers])
+    ax.set_xlabel("sparsity of this layer alone")
+    ax.set_title(title)
 
 
 def mask(ax: Axes, keep: Tensor, title: str = "") -> None:

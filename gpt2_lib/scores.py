@@ -1,16 +1,73 @@
-"""Weight to importance: the higher the score, the more an entry is worth keeping.
+"""Weight to importance: the higher the score, the more an entry (or neuron, head, block) is worth keeping.
 
-Tensors in, tensors out. A further criterion (Wanda, Taylor, neurons, heads) is a further function
-here.
+Tensors in, tensors out; no score is negative. Weights have nn.Linear's layout (out, in). ``order`` is
+that of a norm: 1 for L1, 2 for L2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def magnitude(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """|w| of every entry (Han et al., 2015, "Learning both Weights and Connections", section 3)."""
+    """|w| of every entry (Han et al., 2015, "Learning both Weights and Connections", section 3).
+
+    Of a single entry L1 and L2 are the same number; they differ for groups of entries, below.
+    """
     return {name: w.detach().abs() for name, w in weights.items()}
+
+
+def random(weights: Mapping[str, Tensor], seed: int = 0) -> dict[str, Tensor]:
+    """Uniform in [0, 1): the baseline that every other score has to beat."""
+    generator = torch.Generator().manual_seed(seed)
+    return {name: torch.rand(w.shape, generator=generator).to(w.device) for name, w in weights.items()}
+
+
+def wanda(weights: Mapping[str, Tensor], input_norms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """|w| times the L2 norm of the input that it multiplies (Sun et al., 2023, equation 1).
+
+    ``input_norms``: for each weight (out, in) the norms (in,) over all tokens of the calibration text.
+    Meant to be compared within a row: `selection.row_masks`, `selection.n_m_masks`.
+    """
+    return {name: w.detach().abs() * input_norms[name].to(w) for name, w in weights.items()}
+
+
+def taylor(weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """|w g|, to first order what the loss changes by when the entry goes (Molchanov et al., 2017, equation 7).
+
+    ``gradients``: of the loss by each weight, of the weight's shape.
+    """
+    return {name: (w.detach() * gradients[name]).abs() for name, w in weights.items()}
+
+
+def neuron(c_fc_weight: Tensor, c_fc_bias: Tensor, c_proj_weight: Tensor, order: float = 2) -> Tensor:
+    """Scores (n,) of n hidden neurons: norm of all that feeds one times norm of all that it feeds.
+
+    c_fc_weight (n, C) and c_fc_bias (n,) feed the neurons; c_proj_weight (C, n) takes from them.
+    """
+    feeds = torch.cat([c_fc_weight, c_fc_bias[:, None]], dim=1)  # (n, C + 1)
+    return (feeds.norm(order, dim=1) * c_proj_weight.norm(order, dim=0)).detach()
+
+
+def head(c_attn_weight: Tensor, c_attn_bias: Tensor, c_proj_weight: Tensor, n_head: int, order: float = 2) -> Tensor:
+    """Scores (N,) of N = ``n_head`` attention heads: norm of their Q, K and V times norm of what they feed.
+
+    c_attn_weight (3 N H, C) and c_attn_bias (3 N H,) hold Q, then K, then V, each head by head;
+    c_proj_weight (C, N H) takes from the heads.
+    """
+    feeds = torch.cat([c_attn_weight, c_attn_bias[:, None]], dim=1)  # (3 N H, C + 1)
+    feeds = feeds.view(3, n_head, -1, feeds.size(1)).transpose(0, 1).flatten(1)  # (N, 3 H (C + 1))
+    fed = c_proj_weight.t().reshape(n_head, -1)  # (N, H C)
+    return (feeds.norm(order, dim=1) * fed.norm(order, dim=1)).detach()
+
+
+def block_influence(inputs: Tensor, outputs: Tensor) -> float:
+    """How far a transformer block turns what passes through it: 1 - mean cosine of its inputs and outputs.
+
+    inputs, outputs: (tokens, C). In [0, 2]; a block near 0 can go (Men et al., 2024, "ShortGPT", equation 1).
+    """
+    return 1.0 - F.cosine_similarity(inputs, outputs, dim=-1).mean().item()

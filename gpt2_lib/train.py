@@ -39,6 +39,7 @@ class Recipe:
     weight_decay: float = 0.1  # of the blocks' matrices
     warmup: int = 100  # steps
     seed: int = 0
+    distillation: float = 0.0  # share of the loss that is imitating a teacher
 
 
 def optimizers(model: GPT2, recipe: Recipe) -> list[torch.optim.Optimizer]:
@@ -60,10 +61,26 @@ def lr_scale(step: int, recipe: Recipe) -> float:
     return min(1.0, (step + 1) / (warmup + 1)) * (1.0 - step / recipe.steps)
 
 
-def train_step(model: GPT2, inputs: Tensor, targets: Tensor, optimizers: list[torch.optim.Optimizer]) -> float:
-    """One step on ``inputs`` and ``targets`` (B, T); returns the loss, nats per token."""
+def train_step(
+    model: GPT2,
+    inputs: Tensor,
+    targets: Tensor,
+    optimizers: list[torch.optim.Optimizer],
+    teacher: GPT2 | None = None,
+    distillation: float = 0.0,
+) -> float:
+    """One step on ``inputs`` and ``targets`` (B, T); returns the loss, nats per token.
+
+    With a ``teacher``, the share ``distillation`` of the loss is the cross-entropy to its probabilities
+    instead of to the text (Hinton et al., 2015, "Distilling the Knowledge in a Neural Network").
+    """
     model.train()
-    loss = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
+    logits = model(inputs).flatten(0, 1)  # (B T, V)
+    loss = F.cross_entropy(logits, targets.flatten())
+    if teacher is not None:
+        with torch.no_grad():
+            wanted = teacher(inputs).flatten(0, 1).softmax(-1)  # (B T, V)
+        loss = (1 - distillation) * loss + distillation * F.cross_entropy(logits, wanted)
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -77,25 +94,44 @@ class Run:
     """A training run: model, optimisers and step, all of which a snapshot holds.
 
     Every step draws its batch and its dropout from the recipe's seed and the step's number alone,
-    so a run that was killed continues to the same result.
+    so a run that was killed continues to the same result. Without a ``snapshot`` file nothing is saved.
+    ``teacher``: the model to imitate, in evaluation mode, where the recipe asks for distillation.
     """
 
-    def __init__(self, model: GPT2, recipe: Recipe, snapshot: Path) -> None:
-        self.model, self.recipe, self.snapshot = model, recipe, snapshot
+    def __init__(self, model: GPT2, recipe: Recipe, snapshot: Path | None = None, teacher: GPT2 | None = None) -> None:
+        if (teacher is None) != (recipe.distillation == 0):
+            raise ValueError(f"A teacher goes with distillation above 0; the recipe says {recipe.distillation:g}.")
+        self.model, self.recipe, self.snapshot, self.teacher = model, recipe, snapshot, teacher
         self.optimizers = optimizers(model, recipe)
         self.step = 0
         self.log: list[dict] = []
-        if snapshot.is_file():
+        if snapshot is not None and snapshot.is_file():
             self._restore()
 
     def _restore(self) -> None:
         state = torch.load(self.snapshot, weights_only=True)
-        identity = {"recipe": asdict(self.recipe), "config": asdict(self.model.config)}
-        if state["identity"] != identity:
+        if state["identity"] != self.identity():
             raise SystemExit(
                 f"{self.snapshot} belongs to a run with other settings. "
-                "Give another --out, or delete it to start afresh."
+                "Give another folder, or delete it to start afresh."
             )
+        self.restore(state)
+
+    def identity(self) -> dict:
+        """What a snapshot must agree on to be continued."""
+        return {"recipe": asdict(self.recipe), "config": asdict(self.model.config)}
+
+    def state(self) -> dict:
+        """All that changes while the run goes on."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "step": self.step,
+            "log": self.log,
+        }
+
+    def restore(self, state: dict) -> None:
+        """Continue from ``state``."""
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -103,17 +139,10 @@ class Run:
 
     def save(self) -> None:
         """Write the snapshot, whole or not at all."""
+        if self.snapshot is None:
+            return
         part = self.snapshot.with_suffix(".part")
-        torch.save(
-            {
-                "identity": {"recipe": asdict(self.recipe), "config": asdict(self.model.config)},
-                "model": self.model.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-                "step": self.step,
-                "log": self.log,
-            },
-            part,
-        )
+        torch.save({"identity": self.identity()} | self.state(), part)
         part.replace(self.snapshot)
 
     def advance(self, ids: Tensor) -> float:
@@ -127,7 +156,14 @@ class Run:
         device = self.model.wte.weight.device
         generator = torch.Generator().manual_seed(seed)
         inputs, targets = corpus.random_batch(ids, self.recipe.batch, self.model.config.n_positions, generator)
-        loss = train_step(self.model, inputs.to(device), targets.to(device), self.optimizers)
+        loss = train_step(
+            self.model,
+            inputs.to(device),
+            targets.to(device),
+            self.optimizers,
+            self.teacher,
+            self.recipe.distillation,
+        )
         self.step += 1
         return loss
 

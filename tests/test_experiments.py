@@ -14,7 +14,7 @@ import torch
 from tiny import TINY, random_ids, random_model, tokenizer
 
 from gpt2_lib import GPT2, evaluate, save_pretrained
-from gpt2_lib.experiments import METHODS, Point, draw, sweep, table
+from gpt2_lib.experiments import BEYOND, METHODS, Point, draw, sweep, sweep_gradually, table
 from gpt2_lib.pruner import prunable_weights
 
 
@@ -40,12 +40,22 @@ def test_a_sweep_measures_every_method_at_every_sparsity_and_leaves_the_model_al
             assert point.perplexity != pytest.approx(dense.perplexity)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+@pytest.mark.parametrize("method", METHODS + BEYOND, ids=lambda m: m.name)
 def test_every_method_removes_what_it_is_asked_to(model: GPT2, method) -> None:
     method.prune(model, 0.5, 0.5)
     weights = prunable_weights(model).values()
     zeros = sum(int((w == 0).sum()) for w in weights)
     assert zeros == sum(w.numel() for w in weights) // 2
+
+
+def test_a_gradual_sweep_trains_between_its_cuts_and_leaves_the_model_alone(model: GPT2) -> None:
+    before = deepcopy(model.state_dict())
+    windows = random_ids(TINY, 3, 16)
+    points = sweep_gradually(model, windows, sparsities=(0.5, 0.7, 0.9), steps=2, batch=2)
+    assert [p.sparsity for p in points] == pytest.approx([0.5, 0.7, 0.9], abs=1e-3)
+    assert all(torch.equal(p, before[name]) for name, p in model.state_dict().items())
+    (shot,) = sweep(model, windows, (0.5,), METHODS[:1])
+    assert points[0].perplexity != pytest.approx(shot.perplexity)  # the same cut, and two steps
 
 
 def test_the_table_has_a_line_for_each_point() -> None:
@@ -68,6 +78,8 @@ def test_the_command_prints_the_table_and_draws_the_picture(model: GPT2, tmp_pat
     out = run("--model", str(tmp_path / "model"), "--windows", "2", "--out", str(tmp_path / "curves.png"))
     assert out.returncode == 0, out.stderr
     assert "| magnitude, global | 90% |" in out.stdout
+    assert "| SparseGPT | 50% |" in out.stdout
+    assert "| gradual, 20 steps a cut | 90% |" in out.stdout
     assert "pruning and measuring: 100%" in out.stderr
     assert (tmp_path / "curves.png").is_file()
 

@@ -8,10 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import TINY, random_ids, random_model, tokenizer
+from tiny import TINY, UNEVEN, random_ids, random_model, tokenizer
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from gpt2_lib import evaluate
-from gpt2_lib.metrics import Quality, sparsity
+from gpt2_lib.metrics import Quality, flops, sparsity
 
 
 @torch.inference_mode()
@@ -108,3 +110,28 @@ def test_sparsity_weighs_tensors_by_their_size():
 def test_sparsity_of_nothing_is_refused():
     with pytest.raises(ValueError, match="at least one non-empty tensor"):
         sparsity([])
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("config", [TINY, UNEVEN], ids=["even", "uneven"])
+@pytest.mark.parametrize("tokens", [1, 9, 32])
+def test_flops_are_those_that_pytorch_counts(config, tokens):
+    model = random_model(config)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(random_ids(config, batch=1, length=tokens))
+    assert sum(flops(model, tokens).values()) == counter.get_total_flops()
+
+
+def test_flops_are_given_part_by_part():
+    parts = flops(random_model(UNEVEN), tokens=5)
+    assert parts["h.0.attn.c_attn.weight"] == 2 * 5 * 24 * (3 * 3 * 6)
+    assert parts["h.0.attn"] == 2 * 2 * 5 * 5 * 3 * 6
+    assert parts["h.1.mlp.c_proj.weight"] == 2 * 5 * 7 * 24
+    assert parts["wte.weight"] == 2 * 5 * 24 * 300
+    assert len(parts) == 2 * 5 + 1
+
+
+@pytest.mark.parametrize("tokens", [0, TINY.n_positions + 1])
+def test_flops_of_more_tokens_than_the_model_can_see_are_refused(tokens):
+    with pytest.raises(ValueError, match="from 1 to 32"):
+        flops(random_model(), tokens)

@@ -90,7 +90,7 @@ def test_another_seed_gives_another_model(tmp_path):
 )
 def test_a_snapshot_of_a_run_with_other_settings_is_refused(tmp_path, config, recipe):
     new_run(tmp_path / "run.pt").save()
-    with pytest.raises(SystemExit, match=r"belongs to a run with other settings.*another --out, or delete"):
+    with pytest.raises(SystemExit, match=r"belongs to a run with other settings.*another folder, or delete"):
         Run(random_model(config), recipe, tmp_path / "run.pt")
 
 

@@ -1,0 +1,123 @@
+"""Training with masks: what is pruned stays exactly zero, whatever the optimiser does.
+
+Momentum and weight decay would move a pruned weight off zero at the next step. So its gradient is
+zeroed before every step (no momentum builds up) and the weight itself after it. What a weight was when
+it was pruned is remembered, so that new masks can bring it back: a gradual schedule is allowed to
+change its mind (Zhu & Gupta, 2017, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+Masks = dict[str, Tensor]  # parameter name -> bool tensor of its shape, True = keep
+
+
+@torch.no_grad()
+def apply_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
+    """Write zeros where a mask is False. Raises ValueError for a mask that doesn't fit, before anything is cut."""
+    parameters = dict(model.named_parameters())
+    check_masks(parameters, masks)
+    for name, mask in masks.items():
+        parameters[name].masked_fill_(~mask, 0.0)
+
+
+def check_masks(parameters: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless every mask is a bool tensor of its parameter's shape."""
+    for name, mask in masks.items():
+        if name not in parameters:
+            raise ValueError(f"The model has no parameter {name!r}.")
+        if mask.dtype != torch.bool:
+            raise ValueError(f"The mask of {name} must be a bool tensor, True = keep; got {mask.dtype}.")
+        if mask.shape != parameters[name].shape:
+            raise ValueError(
+                f"The mask of {name} has shape {tuple(mask.shape)}; {tuple(parameters[name].shape)} is needed."
+            )
+
+
+class MaskKeeper:
+    """Holds a model to its masks while ``optimizers`` train it; works with any of torch's optimisers.
+
+    >>> keeper = MaskKeeper(model, [optimizer], pruner.masks)
+    >>> ...                        # train as ever: optimizer.step() keeps the zeros
+    >>> keeper.remove()
+    """
+
+    def __init__(self, model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], masks: Mapping[str, Tensor]):
+        self.parameters = dict(model.named_parameters())
+        self.optimizers = list(optimizers)
+        self.pruned: dict[str, Tensor] = {}  # True = pruned: masks the other way round, as masked_fill_ takes them
+        self.remembered: dict[str, Tensor] = {}  # weights as they are, or were when they were pruned
+        self._hooks = [
+            hook
+            for optimizer in self.optimizers
+            for hook in (
+                optimizer.register_step_pre_hook(lambda *_: self._zero_gradients()),
+                optimizer.register_step_post_hook(lambda *_: self._zero_weights()),
+            )
+        ]
+        self.set_masks(masks)
+
+    @property
+    def masks(self) -> Masks:
+        """The masks now, True = keep."""
+        return {name: ~pruned for name, pruned in self.pruned.items()}
+
+    @torch.no_grad()
+    def set_masks(self, masks: Mapping[str, Tensor]) -> None:
+        """Hold the model to new masks: prune, bring back what they keep, clear the optimisers' state of the rest.
+
+        A weight that comes back has the value it had when it was pruned, and no momentum.
+        """
+        check_masks(self.parameters, masks)
+        weights = self.candidates(masks)
+        for name, mask in masks.items():
+            self.remembered[name], self.pruned[name] = weights[name], ~mask
+            self.parameters[name].copy_(weights[name].masked_fill(~mask, 0.0))
+            for optimizer in self.optimizers:
+                for state in optimizer.state.get(self.parameters[name], {}).values():
+                    if isinstance(state, Tensor) and state.shape == mask.shape:
+                        state.masked_fill_(~mask, 0.0)
+
+    @torch.no_grad()
+    def candidates(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """What new masks are chosen from: each weight as it is, or as it was when it was pruned."""
+        weights = {}
+        for name in names:
+            w = self.parameters[name].detach().clone()
+            if name in self.pruned:
+                torch.where(self.pruned[name], self.remembered[name], w, out=w)
+            weights[name] = w
+        return weights
+
+    def update(self, select: Callable[[dict[str, Tensor]], Mapping[str, Tensor]], names: Iterable[str]) -> None:
+        """Choose masks for ``names`` anew: ``select`` gets the candidates, pruned ones among them."""
+        self.set_masks(select(self.candidates(names)))
+
+    def remove(self) -> None:
+        """Let go of the optimisers; the zeros stay until the next step of an optimiser moves them."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def state_dict(self) -> dict:
+        """Masks and remembered weights, for a snapshot."""
+        return {"masks": self.masks, "remembered": self.remembered}
+
+    def load_state_dict(self, state: Mapping) -> None:
+        """Continue from a snapshot; the model's and the optimisers' own state is loaded by their own means."""
+        check_masks(self.parameters, state["masks"])
+        self.pruned = {name: ~mask for name, mask in state["masks"].items()}
+        self.remembered = dict(state["remembered"])
+
+    def _zero_gradients(self) -> None:
+        for name, pruned in self.pruned.items():
+            if self.parameters[name].grad is not None:
+                self.parameters[name].grad.masked_fill_(pruned, 0.0)
+
+    @torch.no_grad()
+    def _zero_weights(self) -> None:
+        for name, pruned in self.pruned.items():
+            self.parameters[name].masked_fill_(pruned, 0.0)
