@@ -50,7 +50,7 @@ def prune(target: float, steps: int, ids: torch.Tensor, held_out: torch.Tensor, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sparsity", type=float, nargs="+", default=[0.6, 0.7, 0.8])
-    parser.add_argument("--steps", type=int, default=600, help="of 8 windows of 256 tokens")
+    parser.add_argument("--steps", type=int, default=RECOVERY.steps, help="of 8 windows of 256 tokens")
     parser.add_argument("--folder", type=Path, default=Path("build/gradual"), help="snapshots and results")
     parser.add_argument("--out", type=Path, help="Markdown page whose section is rewritten")
     arguments = parser.parse_args()

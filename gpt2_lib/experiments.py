@@ -46,7 +46,8 @@ class Method:
 
 def _prune_structures(model: GPT2, attention: float, feedforward: float) -> None:
     one_head = 1 - 1 / min(model.config.heads)  # of each block's heads one stays, however high the sparsity
-    ModelPruner(model).prune_structures(min(attention, one_head), feedforward)
+    pages = calibration_windows(model.tokenizer, model.config.n_positions, count=8)  # few: the explorer waits for it
+    ModelPruner(model).prune_structures(min(attention, one_head), feedforward, pages)
 
 
 def _calibrated(prune: Callable[[ModelPruner, Tensor, float], object]) -> Callable[[GPT2, float, float], object]:

@@ -21,7 +21,7 @@ from .train import Recipe, Run, fit
 
 Select = Callable[[Mapping[str, Tensor], float], Masks]  # weights, sparsity -> masks
 # For a model that is trained already, imitating what it was before the cuts.
-RECOVERY = Recipe(steps=600, batch=8, adam_lr=1e-3, muon_lr=0.003, warmup=20, distillation=0.8)
+RECOVERY = Recipe(steps=800, batch=8, adam_lr=2e-3, muon_lr=0.007, warmup=20, distillation=0.8)
 
 
 def sparsegpt_cuts(model: GPT2, windows: Tensor) -> Select:

@@ -143,29 +143,39 @@ class ModelPruner:
 
         return self._one_after_another(solve)
 
-    # By structure: whole heads and neurons, the fractions ``heads`` and ``neurons`` of every block's.
+    # By structure: whole heads and neurons, the fractions ``heads`` and ``neurons`` of every block's. With
+    # calibration ``windows`` those go that add least to the residual stream; without, those of the smallest
+    # weights, which is a much worse guess (docs/benchmarks.md).
 
-    def prune_structures(self, heads: float = 0.25, neurons: float = 0.25) -> Masks:
-        """Zero the heads and neurons of the lowest score, biases too; the shapes stay, so that training can go on."""
-        keep_heads, keep_neurons = self._structures_to_keep(heads, neurons)
+    def prune_structures(self, heads: float = 0.25, neurons: float = 0.25, windows: Tensor | None = None) -> Masks:
+        """Zero heads and neurons, biases too; the shapes stay, so that training can go on."""
+        keep_heads, keep_neurons = self._structures_to_keep(heads, neurons, windows)
         return self._apply(surgery.silencing_masks(self.model, heads=keep_heads, neurons=keep_neurons))
 
-    def remove_structures(self, heads: float = 0.25, neurons: float = 0.25) -> GPT2:
+    def remove_structures(self, heads: float = 0.25, neurons: float = 0.25, windows: Tensor | None = None) -> GPT2:
         """Really remove them. Returns the smaller model, ``pruner.model`` from now on; the one given stays as it is."""
-        keep_heads, keep_neurons = self._structures_to_keep(heads, neurons)
+        keep_heads, keep_neurons = self._structures_to_keep(heads, neurons, windows)
         self.model = surgery.shrink(self.model, heads=keep_heads, neurons=keep_neurons)
         parameters = dict(self.model.named_parameters())
         self.masks = {name: parameters[name].detach() != 0 for name in self.masks}
         return self.model
 
-    def _structures_to_keep(self, heads: float, neurons: float) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+    def _structures_to_keep(
+        self, heads: float, neurons: float, windows: Tensor | None
+    ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
         attention_weights(self.model)  # complains when it is no GPT-2
         keep_heads, keep_neurons = {}, {}
         for i, block in enumerate(self.model.h):
             a, f = block.attn, block.mlp
-            of_heads = scores.head(a.c_attn.weight, a.c_attn.bias, a.c_proj.weight, a.n_head)
+            if windows is None:
+                of_heads = scores.head(a.c_attn.weight, a.c_attn.bias, a.c_proj.weight, a.n_head)
+                of_neurons = scores.neuron(f.c_fc.weight, f.c_fc.bias, f.c_proj.weight)
+            else:
+                names = [f"h.{i}.attn.c_proj.weight", f"h.{i}.mlp.c_proj.weight"]
+                grams = calibration.hessians(self.model, windows, names)
+                of_heads = scores.contribution(grams[names[0]], a.c_proj.weight, a.n_head)
+                of_neurons = scores.contribution(grams[names[1]], f.c_proj.weight, f.c_proj.in_features)
             keep_heads[i] = selection.keep_units(of_heads, heads)
-            of_neurons = scores.neuron(f.c_fc.weight, f.c_fc.bias, f.c_proj.weight)
             keep_neurons[i] = selection.keep_units(of_neurons, neurons)
         return keep_heads, keep_neurons
 

@@ -65,6 +65,20 @@ def head(c_attn_weight: Tensor, c_attn_bias: Tensor, c_proj_weight: Tensor, n_he
     return (feeds.norm(order, dim=1) * fed.norm(order, dim=1)).detach()
 
 
+def contribution(gram: Tensor, weight: Tensor, units: int) -> Tensor:
+    """Scores (units,) of heads or neurons: L2 norm, over a text, of what each adds to the residual stream.
+
+    A unit's outputs X_u (tokens, H) leave through its columns W_u (C, H) of ``weight`` (C, units H), the
+    block's ``c_proj``, and add X_u W_u^T, whose norm is sqrt(tr(W_u X_u^T X_u W_u^T)). ``gram`` is X^T X
+    (units H, units H), as `calibration.hessians` gives it. For a neuron (H = 1) this is |x| |w|: Wanda's
+    score, of a whole column.
+    """
+    w = weight.detach().t().reshape(units, -1, weight.size(0)).to(gram)  # (units, H, C)
+    size = w.size(1)
+    own = gram.view(units, size, units, size).diagonal(dim1=0, dim2=2).permute(2, 0, 1)  # (units, H, H)
+    return (w * (own @ w)).sum((1, 2)).clamp(min=0).sqrt()
+
+
 def block_influence(inputs: Tensor, outputs: Tensor) -> float:
     """How far a transformer block turns what passes through it: 1 - mean cosine of its inputs and outputs.
 

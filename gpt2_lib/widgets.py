@@ -18,11 +18,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from . import plots
-from .experiments import METHODS, PROMPT, Point, measure
+from .experiments import METHODS, Point, measure
 from .gpt2 import GPT2
-from .pruner import ModelPruner, prunable_weights
-
-WAITING = "pruning and measuring ..."
+from .pruner import prunable_weights
 
 
 @dataclass(frozen=True)
@@ -35,39 +33,33 @@ class Settings:
     layer: str
 
 
-class Explorer:
-    """Method and sparsities at the top; the curves with your point, a mask, a histogram, a text.
+class Live:
+    """Controls that never wait for what they show.
 
-    Pruning, measuring and drawing run in a thread of their own, so that the sliders never wait:
-    while one point is being measured, only the latest position of the sliders is remembered.
+    Computing and drawing run in a thread of their own: while one position of the controls is being computed,
+    only their latest one is remembered. A kind of its own says what to read, to compute and to show.
     """
 
-    def __init__(self, model: GPT2, windows: Tensor, points: Sequence[Point]) -> None:
-        """``points``: the curves (from `experiments.sweep` on the same ``windows``, (N, T))."""
-        self._dense = {name: w.detach().clone() for name, w in prunable_weights(model).items()}
-        self._model = deepcopy(model)
-        self._windows = windows
-        self._methods = {method.name: method for method in METHODS}
-        self._figure = _Figure(points, self._dense)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="explorer")
-        self._busy = False
+    waiting = "drawing ..."  # what the status says meanwhile
+    view: ipywidgets.Widget
+    status: ipywidgets.HTML
 
-        self.method = ipywidgets.Dropdown(options=list(self._methods), description="method")
-        self.attention = _slider("attention %", "gpt2-explorer-attention")
-        self.feedforward = _slider("feed-forward %", "gpt2-explorer-feedforward")
-        self.layer = ipywidgets.Dropdown(options=list(self._dense), description="mask of", value="h.0.mlp.c_fc.weight")
-        self.status = ipywidgets.HTML()
-        self.status.add_class("gpt2-explorer-status")
-        self.image = ipywidgets.Image(format="png", layout={"max_width": "100%"})
-        self.image.add_class("gpt2-explorer-figure")
-        self.text = ipywidgets.HTML()
-        controls = (self.method, self.attention, self.feedforward, self.layer)
-        choices, sliders = (
-            ipywidgets.HBox([self.method, self.layer]),
-            ipywidgets.HBox([self.attention, self.feedforward]),
-        )
-        self.view = ipywidgets.VBox([choices, sliders, self.status, self.image, self.text])
-        self.view.add_class("gpt2-explorer")
+    def _settings(self) -> object:
+        """Where the controls stand."""
+        raise NotImplementedError
+
+    def _compute(self, settings: object) -> object:
+        """What there is to show for it; runs in the thread."""
+        raise NotImplementedError
+
+    def _show(self, result: object) -> None:
+        """Put it on the screen."""
+        raise NotImplementedError
+
+    def _follow(self, *controls: ipywidgets.ValueWidget) -> None:
+        """Show where the controls stand now, and wherever they go."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=type(self).__name__)
+        self._busy = False
         self._show(self._compute(self._settings()))
         for control in controls:
             control.observe(self._changed, names="value")
@@ -77,16 +69,9 @@ class Explorer:
 
         display(self.view)
 
-    def _settings(self) -> Settings:
-        method = self._methods[self.method.value]
-        self.feedforward.disabled = not method.separate
-        if not method.separate:
-            self.feedforward.value = self.attention.value
-        return Settings(self.method.value, self.attention.value / 100, self.feedforward.value / 100, self.layer.value)
-
     def _changed(self, _change: object) -> None:
         settings = self._settings()
-        self.status.value = WAITING
+        self.status.value = self.waiting
         if self._busy:
             return  # the running task looks at the controls again when it is done
         try:
@@ -98,7 +83,7 @@ class Explorer:
         self._task = loop.create_task(self._catch_up())
 
     async def _catch_up(self) -> None:
-        """Measure until the controls have stood still for one measurement."""
+        """Compute until the controls have stood still for one computation."""
         loop = asyncio.get_running_loop()
         try:
             settings = None
@@ -106,25 +91,63 @@ class Explorer:
                 settings = self._settings()
                 self._show(await loop.run_in_executor(self._thread, self._compute, settings))
                 if settings != self._settings():
-                    self.status.value = WAITING
+                    self.status.value = self.waiting
         except Exception as error:
             self.status.value = f"This point failed: {html.escape(str(error))}"
             raise
         finally:
             self._busy = False
 
+
+class Explorer(Live):
+    """Method and sparsities at the top; the curves with your point, a mask, a histogram, a text."""
+
+    waiting = "pruning and measuring ..."
+
+    def __init__(self, model: GPT2, windows: Tensor, points: Sequence[Point]) -> None:
+        """``points``: the curves (from `experiments.sweep` on the same ``windows``, (N, T))."""
+        self._dense = {name: w.detach().clone() for name, w in prunable_weights(model).items()}
+        self._model = deepcopy(model)
+        self._original = deepcopy(model.state_dict())
+        self._windows = windows
+        self._methods = {method.name: method for method in METHODS}
+        self._figure = _Figure(points, self._dense)
+
+        self.method = ipywidgets.Dropdown(options=list(self._methods), description="method")
+        self.attention = _slider("attention %", "gpt2-explorer-attention")
+        self.feedforward = _slider("feed-forward %", "gpt2-explorer-feedforward")
+        self.layer = ipywidgets.Dropdown(options=list(self._dense), description="mask of", value="h.0.mlp.c_fc.weight")
+        self.status = ipywidgets.HTML()
+        self.status.add_class("gpt2-explorer-status")
+        self.image = ipywidgets.Image(format="png", layout={"max_width": "100%"})
+        self.image.add_class("gpt2-explorer-figure")
+        self.text = ipywidgets.HTML()
+        choices, sliders = (
+            ipywidgets.HBox([self.method, self.layer]),
+            ipywidgets.HBox([self.attention, self.feedforward]),
+        )
+        self.view = ipywidgets.VBox([choices, sliders, self.status, self.image, self.text])
+        self.view.add_class("gpt2-explorer")
+        self._follow(self.method, self.attention, self.feedforward, self.layer)
+
+    def _settings(self) -> Settings:
+        method = self._methods[self.method.value]
+        self.feedforward.disabled = not method.separate
+        if not method.separate:
+            self.feedforward.value = self.attention.value
+        return Settings(self.method.value, self.attention.value / 100, self.feedforward.value / 100, self.layer.value)
+
     def _compute(self, settings: Settings) -> tuple[str, bytes, str]:
         started = time.perf_counter()
         with torch.no_grad():
-            for name, w in prunable_weights(self._model).items():
-                w.copy_(self._dense[name])
+            self._model.load_state_dict(self._original)  # biases too: structured pruning cuts them
         self._methods[settings.method].prune(self._model, settings.attention, settings.feedforward)
-        sparsity = ModelPruner(self._model).get_model_statistics()["sparsity"]
-        point = measure(self._model, self._windows, settings.method, sparsity, PROMPT)
+        point = measure(self._model, self._windows, settings.method)
         png = self._figure.draw(point, settings.layer, prunable_weights(self._model)[settings.layer].detach())
         status = (
-            f"<b>{sparsity:.1%}</b> of the prunable weights are zero · perplexity <b>{point.perplexity:,.1f}</b> · "
-            f"accuracy <b>{point.accuracy:.1%}</b> · measured in {time.perf_counter() - started:.2f} s"
+            f"<b>{point.sparsity:.1%}</b> of the prunable weights are zero · "
+            f"perplexity <b>{point.perplexity:,.1f}</b> · accuracy <b>{point.accuracy:.1%}</b> · "
+            f"measured in {time.perf_counter() - started:.2f} s"
         )
         return status, png, point.sample
 

@@ -1,546 +1,279 @@
 """Real nbgrader runs on the real notebooks: right answers get their points, wrong ones lose them where they should.
 
-How it works. `Classroom` releases the real masters into a course of its own. A student hands in the released notebook
-with one answer written into each exercise's cell, nbgrader grades all students, and the tests look at which checks
-(cells that give points) failed.
+How it works. `classroom.Class` releases a phase's real master into a course of its own. A student hands in the released
+notebook with one answer written into each exercise's cell, nbgrader grades all students, and the tests look at which
+checks (cells that give points) failed. The answers are in tests/answers/.
 
-Two shortcuts keep many variants affordable, and both are themselves tested:
+Three shortcuts keep many variants affordable; the first two are themselves tested:
 
 - What is handed in is *reduced* to the cells that nbgrader knows: locked cells, exercises and checks. The
   demonstrations between them (minutes of measuring) give no points. That holds only while no check needs a cell that
   learners may change, which is a promise to learners as well: the reduced reference gets full marks. The reference
   and the untouched notebook are also graded whole.
 - One student carries one variant of *every* exercise, since the exercises' checks are independent of each other.
+- Students are graded in several processes, each with a copy of the course; their pictures stay undrawn.
 
-A new exercise needs an entry in WRONG and RIGHT, no new code.
+A new exercise needs answers in tests/answers/, no new code. docs/grading.md is the table of all answers and their
+points; this writes it:
+
+    UPDATE_GRADING_TABLE=1 .venv/bin/python -m pytest tests/test_grading.py -k table
 """
 
 from __future__ import annotations
 
-import functools
+import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat import NotebookNode
+from answers import answers
+from classroom import PHASES, REPOSITORY, Class, Classroom, lost
 
 from autograder.__main__ import main
-from autograder.course import Course
 from autograder.notebooks import read_notebook, to_text
-from autograder.release import release
-from autograder.results import Result, results
-from autograder.sources import masters, to_notebook
+from autograder.results import Result
 
-REPOSITORY = Path(__file__).parent.parent
-PHASE = "phase1_overview"
-
-# exercise -> name -> (the checks that must fail, all others must pass; the answer)
-WRONG: dict[str, dict[str, tuple[set[str], str]]] = {
-    "sparsity": {
-        "mean of each tensor's own sparsity": (
-            {"sparsity_pooled"},
-            """
-def sparsity(tensors):
-    each = [(t == 0).double().mean().item() for t in tensors]
-    return sum(each) / len(each)
-""",
-        ),
-        "only the first tensor": (
-            {"sparsity_pooled"},
-            """
-def sparsity(tensors):
-    t = list(tensors)[0]
-    return (t == 0).sum().item() / t.numel()
-""",
-        ),
-        "divides by the last tensor's size": (
-            {"sparsity_pooled"},
-            """
-def sparsity(tensors):
-    zeros = 0
-    for t in tensors:
-        zeros += (t == 0).sum().item()
-        entries = t.numel()
-    return zeros / entries
-""",
-        ),
-        "returns inside the loop": (
-            {"sparsity_pooled"},
-            """
-def sparsity(tensors):
-    zeros = entries = 0
-    for t in tensors:
-        zeros += (t == 0).sum().item()
-        entries += t.numel()
-        return zeros / entries
-""",
-        ),
-        "tiny counts as zero": (
-            {"sparsity_edges"},
-            """
-def sparsity(tensors):
-    tensors = list(tensors)
-    return sum((t.abs() < 1e-6).sum().item() for t in tensors) / sum(t.numel() for t in tensors)
-""",
-        ),
-        "counts in the tensor's own half precision": (
-            {"sparsity_edges"},
-            """
-def sparsity(tensors):
-    tensors = list(tensors)
-    return sum((t == 0).to(t.dtype).sum() for t in tensors) / sum(t.numel() for t in tensors)
-""",
-        ),
-        "changes the tensors it is given": (
-            {"sparsity_edges"},
-            """
-def sparsity(tensors):
-    tensors = list(tensors)
-    return sum((t.abs_() == 0).sum().item() for t in tensors) / sum(t.numel() for t in tensors)
-""",
-        ),
-        "needs tensors that lie in one piece": (
-            {"sparsity_edges"},
-            """
-def sparsity(tensors):
-    flat = [t.view(-1) for t in tensors]
-    return sum((t == 0).sum().item() for t in flat) / sum(len(t) for t in flat)
-""",
-        ),
-        "fails on bfloat16": (
-            {"sparsity_edges"},
-            """
-def sparsity(tensors):
-    arrays = [t.numpy() for t in tensors]
-    return sum((a == 0).sum() for a in arrays) / sum(a.size for a in arrays)
-""",
-        ),
-        "density: counts what is left": (
-            {"sparsity_basics", "sparsity_pooled", "sparsity_edges"},
-            """
-def sparsity(tensors):
-    tensors = list(tensors)
-    return sum((t != 0).sum().item() for t in tensors) / sum(t.numel() for t in tensors)
-""",
-        ),
-        "the number of zeros, no fraction": (
-            {"sparsity_basics", "sparsity_pooled", "sparsity_edges"},
-            """
-def sparsity(tensors):
-    return sum((t == 0).sum().item() for t in tensors)
-""",
-        ),
-        "in per cent": (
-            {"sparsity_basics", "sparsity_pooled", "sparsity_edges"},
-            """
-def sparsity(tensors):
-    tensors = list(tensors)
-    return 100 * sum((t == 0).sum().item() for t in tensors) / sum(t.numel() for t in tensors)
-""",
-        ),
-        "integer division": (
-            {"sparsity_basics", "sparsity_pooled", "sparsity_edges"},
-            """
-def sparsity(tensors):
-    tensors = list(tensors)
-    return sum((t == 0).sum().item() for t in tensors) // sum(t.numel() for t in tensors)
-""",
-        ),
-        "negative counts as zero": (
-            {"sparsity_basics", "sparsity_pooled", "sparsity_edges"},
-            """
-def sparsity(tensors):
-    tensors = list(tensors)
-    return sum((t <= 0).sum().item() for t in tensors) / sum(t.numel() for t in tensors)
-""",
-        ),
-        "rounded": (
-            {"sparsity_basics", "sparsity_pooled", "sparsity_edges"},
-            """
-def sparsity(tensors):
-    tensors = list(tensors)
-    return round(sum((t == 0).sum().item() for t in tensors) / sum(t.numel() for t in tensors), 1)
-""",
-        ),
-        "prints instead of returning": (
-            {"sparsity_basics", "sparsity_pooled", "sparsity_edges"},
-            """
-def sparsity(tensors):
-    tensors = list(tensors)
-    print(sum((t == 0).sum().item() for t in tensors) / sum(t.numel() for t in tensors))
-""",
-        ),
-    },
-    "perplexity": {
-        "mean of each token's exp": (
-            {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
-            """
-def perplexity(logits, targets):
-    log_p = torch.log_softmax(logits.float(), -1).gather(-1, targets.unsqueeze(-1))
-    return torch.exp(-log_p).mean().item()
-""",
-        ),
-        "mean of each sequence's perplexity": (
-            {"perplexity_basics", "perplexity_mean"},
-            """
-def perplexity(logits, targets):
-    log_p = torch.log_softmax(logits.float(), -1).gather(-1, targets.unsqueeze(-1))
-    return torch.exp(-log_p.flatten(1).mean(1)).mean().item()
-""",
-        ),
-        "only the last token": (
-            {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
-            """
-def perplexity(logits, targets):
-    log_p = torch.log_softmax(logits.float(), -1).gather(-1, targets.unsqueeze(-1))
-    return torch.exp(-log_p[:, -1].mean()).item()
-""",
-        ),
-        "changes the logits it is given": (
-            {"perplexity_mean"},
-            """
-def perplexity(logits, targets):
-    logits -= logits.max(-1, keepdim=True).values
-    log_p = torch.log_softmax(logits.float(), -1).gather(-1, targets.unsqueeze(-1))
-    return torch.exp(-log_p.mean()).item()
-""",
-        ),
-        "exp of the logits overflows": (
-            {"perplexity_stable"},
-            """
-def perplexity(logits, targets):
-    e = logits.float().exp()
-    p = e / e.sum(-1, keepdim=True)
-    return torch.exp(-p.gather(-1, targets.unsqueeze(-1)).log().mean()).item()
-""",
-        ),
-        "softmax, then log: tiny probabilities become zero": (
-            {"perplexity_stable"},
-            """
-def perplexity(logits, targets):
-    p = torch.softmax(logits.float(), -1).gather(-1, targets.unsqueeze(-1))
-    return torch.exp(-p.log().mean()).item()
-""",
-        ),
-        "a small number hides the zero": (
-            {"perplexity_stable"},
-            """
-def perplexity(logits, targets):
-    p = torch.softmax(logits.float(), -1).gather(-1, targets.unsqueeze(-1))
-    return torch.exp(-(p + 1e-20).log().mean()).item()
-""",
-        ),
-        "powers of two of natural logarithms": (
-            {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
-            """
-def perplexity(logits, targets):
-    log_p = torch.log_softmax(logits.float(), -1).gather(-1, targets.unsqueeze(-1))
-    return 2 ** -log_p.mean().item()
-""",
-        ),
-        "sum instead of mean": (
-            {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
-            """
-def perplexity(logits, targets):
-    log_p = torch.log_softmax(logits.float(), -1).gather(-1, targets.unsqueeze(-1))
-    return torch.exp(-log_p.sum()).item()
-""",
-        ),
-        "the likeliest token instead of the target": (
-            {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
-            """
-def perplexity(logits, targets):
-    return torch.exp(-torch.log_softmax(logits.float(), -1).max(-1).values.mean()).item()
-""",
-        ),
-        "softmax over the places": (
-            {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
-            """
-def perplexity(logits, targets):
-    log_p = torch.log_softmax(logits.float(), 1).gather(-1, targets.unsqueeze(-1))
-    return torch.exp(-log_p.mean()).item()
-""",
-        ),
-        "sigmoid instead of softmax": (
-            {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
-            """
-def perplexity(logits, targets):
-    log_p = torch.nn.functional.logsigmoid(logits.float()).gather(-1, targets.unsqueeze(-1))
-    return torch.exp(-log_p.mean()).item()
-""",
-        ),
-        "forgets exp": (
-            {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
-            """
-def perplexity(logits, targets):
-    return -torch.log_softmax(logits.float(), -1).gather(-1, targets.unsqueeze(-1)).mean().item()
-""",
-        ),
-        "forgets the minus": (
-            {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
-            """
-def perplexity(logits, targets):
-    return torch.log_softmax(logits.float(), -1).gather(-1, targets.unsqueeze(-1)).mean().exp().item()
-""",
-        ),
-        "forgets to flatten": (
-            {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
-            """
-def perplexity(logits, targets):
-    return torch.nn.functional.cross_entropy(logits.float(), targets).exp().item()
-""",
-        ),
-        "shifts the targets by one": (
-            {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
-            """
-def perplexity(logits, targets):
-    log_p = torch.log_softmax(logits[:, :-1].float(), -1).gather(-1, targets[:, 1:].unsqueeze(-1))
-    return torch.exp(-log_p.mean()).item()
-""",
-        ),
-    },
-}
-
-# exercise -> name -> the answer
-RIGHT: dict[str, dict[str, str]] = {
-    "sparsity": {
-        "NumPy": """
-import numpy as np
-
-def sparsity(tensors):
-    flat = np.concatenate([t.detach().float().numpy().ravel() for t in tensors])
-    return np.mean(flat == 0)
-""",
-        "plain loops": """
-def sparsity(tensors):
-    zeros, entries = 0, 0
-    for tensor in tensors:
-        for value in tensor.flatten().tolist():
-            entries += 1
-            zeros += value == 0
-    return zeros / entries
-""",
-        "one minus the non-zeros, as a 0-d tensor": """
-def sparsity(tensors):
-    tensors = list(tensors)
-    entries = sum(t.numel() for t in tensors)
-    return torch.tensor(1 - sum(int(t.count_nonzero()) for t in tensors) / entries, dtype=torch.float64)
-""",
-        "a mean weighted by size": """
-def sparsity(tensors):
-    shares = [((t == 0).double().mean(), t.numel()) for t in tensors if t.numel()]
-    return float(sum(s * n for s, n in shares) / sum(n for _, n in shares))
-""",
-        "everything in one tensor": """
-def sparsity(tensors):
-    return (torch.cat([t.reshape(-1).double() for t in tensors]) == 0).double().mean()
-""",
-        "right, but warns on stderr": """
-import sys
-import warnings
-
-def sparsity(tensors):
-    warnings.warn("counting slowly")
-    print("still counting", file=sys.stderr)
-    tensors = list(tensors)
-    return sum((t == 0).sum().item() for t in tensors) / sum(t.numel() for t in tensors)
-""",
-    },
-    "perplexity": {
-        "cross_entropy on flattened tensors": """
-import torch.nn.functional as F
-
-def perplexity(logits, targets):
-    return torch.exp(F.cross_entropy(logits.float().flatten(0, 1), targets.flatten()))
-""",
-        "cross_entropy with the vocabulary second": """
-def perplexity(logits, targets):
-    return math.exp(torch.nn.functional.cross_entropy(logits.double().transpose(1, 2), targets).item())
-""",
-        "NumPy in double precision": """
-import numpy as np
-
-def perplexity(logits, targets):
-    x, y = logits.double().numpy(), targets.numpy()
-    top = x.max(-1, keepdims=True)
-    log_sum = np.log(np.exp(x - top).sum(-1)) + top[..., 0]
-    return np.exp(np.mean(log_sum - np.take_along_axis(x, y[..., None], -1)[..., 0]))
-""",
-        "plain loops": """
-def perplexity(logits, targets):
-    total = 0.0
-    for rows, ids in zip(logits.tolist(), targets.tolist()):
-        for row, i in zip(rows, ids):
-            top = max(row)
-            total += top + math.log(sum(math.exp(v - top) for v in row)) - row[i]
-    return math.exp(total / targets.numel())
-""",
-        "logsumexp and one-hot": """
-def perplexity(logits, targets):
-    x = logits.double()
-    hot = torch.nn.functional.one_hot(targets, x.shape[-1])
-    return (x.logsumexp(-1) - (x * hot).sum(-1)).mean().exp().item()
-""",
-        "right, but warns on stderr": """
-import warnings
-
-def perplexity(logits, targets):
-    warnings.warn("this takes a moment")
-    log_p = torch.nn.LogSoftmax(dim=-1)(logits.float())
-    return math.exp(-log_p.gather(2, targets[..., None]).mean())
-""",
-    },
-}
-
-
-class Classroom:
-    """A course of its own, with the real masters of one phase (or other ones) and any number of students."""
-
-    def __init__(self, root: Path, phase: str, sources: list[Path]) -> None:
-        self.root, self.phase = root, phase
-        folder = root / "source" / phase
-        folder.mkdir(parents=True)
-        for source in sources:
-            shutil.copy(source, folder)
-        release(root)
-        self.course = Course(root)
-
-    def hand_in(self, student: str, name: str, answers: dict[str, str], whole: bool = False) -> Path:
-        """Submit the notebook ``name`` with ``answers`` (exercise -> code); without ``whole``, reduced."""
-        notebook = read_notebook(self.root / "notebooks" / self.phase / f"{name}.ipynb")
-        assert set(answers) <= {cell.id for cell in notebook.cells}
-        for cell in notebook.cells:
-            cell.source = answers.get(cell.id, cell.source)
-        if not whole:
-            notebook.cells = [cell for cell in notebook.cells if "nbgrader" in cell.metadata]
-        return self.submit(student, name, to_text(notebook))
-
-    def submit(self, student: str, name: str, text: str) -> Path:
-        path = self.course.folder("submitted", self.phase, student) / f"{name}.ipynb"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    def grade(self, student: str = "*") -> None:
-        self.course.autograde(self.phase, student)
-
-    def results(self, student: str) -> list[Result]:
-        return results(self.course, self.phase, student)
-
-
-def solutions(master: NotebookNode) -> dict[str, str]:
-    """The reference answers of a master notebook, exercise -> code."""
-    return {cell.id: cell.source for cell in master.cells if cell.metadata.get("nbgrader", {}).get("solution")}
-
-
-def lost(results: list[Result], exercise: str) -> set[str]:
-    """The checks of an exercise that gave less than their points."""
-    mine = [result for result in results if result.exercise == exercise]
-    assert mine, f"no check belongs to {exercise}"
-    return {result.check for result in mine if result.points < result.max_points}
+TABLE = REPOSITORY / "docs" / "grading.md"
 
 
 @pytest.fixture(scope="module")
-def reference() -> dict[str, str]:
-    return solutions(to_notebook(REPOSITORY / "source" / PHASE / f"{PHASE}.py"))
+def class_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Class]]:
+    """phase -> its class, made when first asked for."""
+    classes: dict[str, Class] = {}
+
+    def make(phase: str) -> Class:
+        if phase not in classes:
+            classes[phase] = Class(phase, tmp_path_factory.mktemp(phase))
+        return classes[phase]
+
+    yield make
+    for made in classes.values():
+        made.close()
 
 
-@pytest.fixture(scope="module")
-def classroom(tmp_path_factory: pytest.TempPathFactory) -> Classroom:
-    """The real Phase 1."""
-    folder = REPOSITORY / "source" / PHASE
-    return Classroom(tmp_path_factory.mktemp("course"), PHASE, [m for m in masters(REPOSITORY) if m.parent == folder])
+def named(which: int) -> list:
+    """Parameters (phase, exercise, name) of all wrong (0) or right (1) answers."""
+    return [
+        pytest.param(phase, exercise, name, id=f"{phase.partition('_')[0]}: {exercise}: {name}")
+        for phase in PHASES
+        for exercise, names in answers(phase)[which].items()
+        for name in names
+    ]
 
 
-VARIANTS = {
-    exercise: [*WRONG[exercise], *(f"right: {name}" for name in RIGHT[exercise])] for exercise in WRONG
-}  # student number n hands in the n-th variant of every exercise
+def messages(results: list[Result]) -> str:
+    return "; ".join(f"{r.check}: {r.message}" for r in results if r.message)
 
 
-def answer(exercise: str, variant: str) -> str:
-    right = variant.removeprefix("right: ")
-    return RIGHT[exercise][right] if right != variant else WRONG[exercise][variant][1]
-
-
-@pytest.fixture(scope="module")
-def graded(classroom: Classroom, reference: dict[str, str]) -> Callable[[str, str], list[Result]]:
-    """(exercise, variant) -> results of the student who handed it in, graded when first asked for."""
-
-    @functools.cache
-    def of_student(number: int) -> list[Result]:
-        variants = {exercise: names[number] for exercise, names in VARIANTS.items() if number < len(names)}
-        student = f"student{number:02}"
-        classroom.hand_in(student, PHASE, reference | {e: answer(e, variant) for e, variant in variants.items()})
-        classroom.grade(student)
-        return classroom.results(student)
-
-    return lambda exercise, variant: of_student(VARIANTS[exercise].index(variant))
-
-
-def named(table: dict[str, dict]) -> list:
-    return [pytest.param(e, name, id=f"{e}: {name}") for e, names in table.items() for name in names]
-
-
-@pytest.mark.parametrize(("exercise", "name"), named(WRONG))
+@pytest.mark.parametrize(("phase", "exercise", "name"), named(0))
 def test_a_wrong_answer_loses_the_points_it_should(
-    graded: Callable[[str, str], list[Result]], exercise: str, name: str
+    class_of: Callable[[str], Class], phase: str, exercise: str, name: str
 ) -> None:
-    results = graded(exercise, name)
-    assert lost(results, exercise) == WRONG[exercise][name][0]
+    results = class_of(phase).of(exercise, name)
+    assert lost(results, exercise) == class_of(phase).wrong[exercise][name][0], messages(results)
     for result in results:
         if result.exercise == exercise and result.points < result.max_points:
             assert result.points == 0
             assert len(result.message.split()) > 3, f"{result.check} does not say what is wrong"
 
 
-@pytest.mark.parametrize(("exercise", "name"), named(RIGHT))
+@pytest.mark.parametrize(("phase", "exercise", "name"), named(1))
 def test_an_unusual_right_answer_gets_full_marks(
-    graded: Callable[[str, str], list[Result]], exercise: str, name: str
+    class_of: Callable[[str], Class], phase: str, exercise: str, name: str
 ) -> None:
-    results = graded(exercise, f"right: {name}")
-    assert lost(results, exercise) == set(), "; ".join(r.message for r in results if r.message)
+    results = class_of(phase).of(exercise, f"right: {name}")
+    assert lost(results, exercise) == set(), messages(results)
 
 
-def test_every_exercise_has_enough_variants(reference: dict[str, str]) -> None:
-    assert set(WRONG) == set(RIGHT) == set(reference)
-    assert all(len(names) >= 8 for names in WRONG.values())
-    assert all(len(names) >= 4 for names in RIGHT.values())
+@pytest.mark.parametrize("phase", PHASES)
+def test_every_exercise_has_enough_answers(class_of: Callable[[str], Class], phase: str) -> None:
+    room = class_of(phase)
+    assert set(room.wrong) == set(room.right) == set(room.reference)
+    assert {exercise: len(names) for exercise, names in room.wrong.items() if len(names) < 8} == {}
+    assert {exercise: len(names) for exercise, names in room.right.items() if len(names) < 4} == {}
 
 
-def test_every_check_catches_some_wrong_answer(classroom: Classroom) -> None:
-    released = read_notebook(classroom.root / "notebooks" / PHASE / f"{PHASE}.ipynb")
-    checks = {cell.id for cell in released.cells if cell.metadata.get("nbgrader", {}).get("grade")}
-    assert checks == set.union(*(fails for names in WRONG.values() for fails, _ in names.values()))
+@pytest.mark.parametrize("phase", PHASES)
+def test_every_check_catches_some_wrong_answer(class_of: Callable[[str], Class], phase: str) -> None:
+    caught = set.union(*(fails for names in class_of(phase).wrong.values() for fails, _ in names.values()))
+    assert set(class_of(phase).checks) == caught
 
 
-def test_the_checks_need_no_cell_that_a_learner_may_change(classroom: Classroom, reference: dict[str, str]) -> None:
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_checks_need_no_cell_that_a_learner_may_change(class_of: Callable[[str], Class], phase: str) -> None:
     """The reduced reference: an edited or deleted demonstration must not cost points."""
-    classroom.hand_in("reduced", PHASE, reference)
-    classroom.grade("reduced")
-    failed = [(r.check, r.message) for r in classroom.results("reduced") if r.points < r.max_points]
-    assert failed == [], "lock the cells that checks build on"
+    room = class_of(phase)
+    results = room.results("reduced", room.classroom.written(phase, room.reference))
+    assert messages(results) == "", "lock the cells that checks build on"
+    assert all(r.points == r.max_points for r in results)
 
 
-def test_the_whole_reference_gets_full_marks(classroom: Classroom, reference: dict[str, str]) -> None:
-    classroom.hand_in("reference", PHASE, reference, whole=True)
-    classroom.grade("reference")
-    got = classroom.results("reference")
-    assert [(r.check, r.message) for r in got if r.points < r.max_points] == []
-    assert sum(r.points for r in got) > 0
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_whole_reference_gets_full_marks(class_of: Callable[[str], Class], phase: str) -> None:
+    room = class_of(phase)
+    results = room.results("reference", room.classroom.written(phase, room.reference, whole=True), draw=True)
+    assert messages(results) == ""
+    assert sum(r.points for r in results) == sum(r.max_points for r in results) > 0
 
 
+@pytest.mark.parametrize("phase", PHASES)
 def test_the_whole_notebook_as_released_gets_no_points_from_the_learners_command(
-    classroom: Classroom, capsys: pytest.CaptureFixture[str]
+    class_of: Callable[[str], Class], phase: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = classroom.root / "notebooks" / PHASE / f"{PHASE}.ipynb"
+    root = class_of(phase).classroom.root
+    path = root / "notebooks" / phase / f"{phase}.ipynb"
     before = path.read_bytes()
-    assert main(["check", PHASE], root=classroom.root) == 0
+    assert main(["check", phase], root=root) == 0
     out = capsys.readouterr().out
     assert re.search(r"^total +0 +[1-9]", out, re.MULTILINE), out
     assert path.read_bytes() == before
+
+
+# Accidents: what goes wrong in one exercise costs the others nothing.
+
+ACCIDENTS = {  # "{}" is the function's name
+    "returns nothing": "def {}(*arguments, **names):\n    pass",
+    "returns text": "def {}(*arguments, **names):\n    return 'done'",
+    "is no Python": "def {}(weight\n    return weight",
+    "returns a list in a list": "def {}(*arguments, **names):\n    return [[True], 1]",
+    "is a number": "{} = 0.5",
+    "stops the program": "import sys\n\n\ndef {}(*arguments, **names):\n    sys.exit()",
+    "fails": "def {}(*arguments, **names):\n    return arguments[99]",
+    "was deleted": "",
+}
+ENDLESS = """
+def {}(*arguments, **names):
+    while True:
+        try:
+            arguments = [*arguments]
+        except:
+            pass
+"""
+# Phase 1's checks have no limit on time: nbgrader stops them after ten minutes.
+LIMITED = [phase for phase in PHASES if phase != "phase1_overview"]
+
+
+def assert_only_these_lost(results: list[Result], broken: set[str]) -> None:
+    """All points of the ``broken`` exercises are lost with a reason, and no other's."""
+    for result in results:
+        if result.exercise in broken:
+            assert result.points == 0, f"{result.check} gives points for an accident"
+            assert len(result.message.split()) > 3, f"{result.check} does not say what is wrong"
+        else:
+            assert result.points == result.max_points, f"{result.check}: {result.message}"
+
+
+def leaves(room: Class) -> list[str]:
+    """Exercises that no other exercise's reference answer calls."""
+    return [e for e in room.reference if not any(e in code for other, code in room.reference.items() if other != e)]
+
+
+@pytest.mark.parametrize("student", range(3))
+@pytest.mark.parametrize("phase", PHASES)
+def test_an_accident_in_one_exercise_costs_the_others_nothing(
+    class_of: Callable[[str], Class], phase: str, student: int
+) -> None:
+    room = class_of(phase)
+    broken = leaves(room)[student % 2 :: 2]  # every second one, so that sound ones stand between them
+    kinds = list(ACCIDENTS.values())
+    accidents = {e: kinds[(3 * student + i) % len(kinds)].format(e) for i, e in enumerate(broken)}
+    results = room.results(f"accident{student}", room.classroom.written(phase, room.reference | accidents))
+    assert_only_these_lost(results, set(broken))
+
+
+@pytest.mark.parametrize("phase", LIMITED)
+def test_an_endless_loop_is_stopped_and_costs_the_others_nothing(class_of: Callable[[str], Class], phase: str) -> None:
+    room = class_of(phase)
+    exercise = leaves(room)[-1]
+    results = room.results("loop", room.classroom.written(phase, room.reference | {exercise: ENDLESS.format(exercise)}))
+    assert_only_these_lost(results, {exercise})
+    assert all("a loop that never ends" in r.message for r in results if r.exercise == exercise)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_check_that_runs_before_the_answer_says_so_and_costs_the_others_nothing(
+    class_of: Callable[[str], Class], phase: str
+) -> None:
+    room = class_of(phase)
+    exercise = leaves(room)[0]
+    notebook = room.classroom.written(phase, room.reference)
+    notebook.cells.append(notebook.cells.pop(next(i for i, c in enumerate(notebook.cells) if c.id == exercise)))
+    results = room.results("moved", notebook)
+    late = [r for r in results if r.check in room.checks and room.checks[r.check] == exercise]
+    assert late
+    assert all(exercise in r.message for r in late)
+    assert all(r.points == r.max_points for r in results if r not in late), messages(results)
+
+
+@pytest.mark.parametrize("phase", LIMITED)
+def test_names_that_a_learner_uses_otherwise_and_an_import_without_use_cost_nothing(
+    class_of: Callable[[str], Class], phase: str
+) -> None:
+    """What the setup cell gave may be gone; a name from the library may be there."""
+    room = class_of(phase)
+    before = (
+        "from random import random\n"
+        "from gpt2_lib.pruner import *\n"
+        "from gpt2_lib.selection import global_masks as ready, layer_masks\n"
+        "show = progress = deepcopy = plots = plt = model = windows = dense = evaluate = time_limit = 'mine'\n"
+        "weight = mask = masks = weights = keep = seed = generator = 'mine'\n"
+    )
+    mine = {exercise: f"{before}\n\n{code}" for exercise, code in room.reference.items()}
+    results = room.results("redefined", room.classroom.written(phase, mine))
+    assert_only_these_lost(results, set())
+
+
+@pytest.mark.parametrize("phase", LIMITED)
+def test_the_librarys_own_answer_gets_no_points_and_is_told_why(class_of: Callable[[str], Class], phase: str) -> None:
+    room = class_of(phase)
+    wrapped = {
+        exercise: f"{code}\n\n\nown = {exercise}\n\n\ndef {exercise}(*arguments, own=own):\n"
+        "    from gpt2_lib.selection import layer_masks\n\n    return own(*arguments)"
+        for exercise, code in room.reference.items()
+    }
+    results = room.results("borrowed", room.classroom.written(phase, wrapped))
+    assert_only_these_lost(results, set(room.reference))
+    assert all("your own code" in r.message for r in results), messages(results)
+
+
+# The table of all answers
+
+
+def answers_table(room: Class) -> str:
+    """All answers of a phase with the points they get, as Markdown."""
+    lines = [f"## {room.phase}", ""]
+    for exercise in room.reference:
+        checks = [check for check, of in room.checks.items() if of == exercise]
+        lines += [f"### `{exercise}`", ""]
+        lines += ["| answer | " + " | ".join(checks) + " | points |", "|-" + "|-:" * (len(checks) + 1) + "|"]
+        everything = {name: name for name in room.wrong[exercise]}
+        everything |= {f"right: {name}": f"*right:* {name}" for name in room.right[exercise]}
+        for variant, shown in everything.items():
+            got = {r.check: r for r in room.of(exercise, variant) if r.exercise == exercise}
+            total = f"{sum(r.points for r in got.values()):g} of {sum(r.max_points for r in got.values()):g}"
+            lines.append(f"| {shown} | " + " | ".join(f"{got[c].points:g}" for c in checks) + f" | {total} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def test_the_table_of_answers_and_their_points_is_as_graded_now(class_of: Callable[[str], Class]) -> None:
+    wrong, right = (sum(len(names) for p in PHASES for names in answers(p)[which].values()) for which in (0, 1))
+    text = f"""# What the checks catch
+
+{wrong} wrong answers and {right} unusual right ones, each graded by nbgrader in the real notebook, hidden tests
+included: the points that every check gives. A wrong answer that loses nothing, or a check that catches nothing, fails
+`tests/test_grading.py`, which also compares this page with what it has just graded. `make docs` writes the page.
+The code of the answers is in [tests/answers](../tests/answers).
+
+"""
+    text += "\n".join(answers_table(class_of(phase)) for phase in PHASES)
+    if os.environ.get("UPDATE_GRADING_TABLE"):
+        TABLE.write_text(text, encoding="utf-8")
+    assert TABLE.is_file(), "make docs writes docs/grading.md"
+    assert TABLE.read_text(encoding="utf-8") == text, "make docs writes docs/grading.md again"
 
 
 # The commands, on a small notebook of their own
@@ -573,7 +306,7 @@ def small(tmp_path: Path) -> Classroom:
     """A course of one phase, "tiny", with one small notebook, "doubling"."""
     source = tmp_path / "doubling.py"
     source.write_text(TINY, encoding="utf-8")
-    return Classroom(tmp_path / "course", "tiny", [source])
+    return Classroom.made_of([source], tmp_path / "course", "tiny")
 
 
 def write_answer(small: Classroom, code: str) -> Path:

@@ -1,10 +1,16 @@
-"""A demonstration of the learner's code waits until that is written, and hides no other error."""
+"""What the lessons' cells use: nothing is hidden, faults are named in plain words, and endless loops end."""
 
 from __future__ import annotations
 
-import pytest
+import signal
+import threading
+import time
 
-from gpt2_lib.lesson import when_written
+import numpy as np
+import pytest
+import torch
+
+from gpt2_lib.lesson import mask_fault, show, tensor_fault, time_limit, when_written
 
 
 def test_what_is_not_written_yet_is_announced(capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,3 +22,162 @@ def test_what_is_not_written_yet_is_announced(capsys: pytest.CaptureFixture[str]
 def test_any_other_error_shows() -> None:
     with pytest.raises(ZeroDivisionError), when_written("exercise 1.1"):
         1 / 0  # noqa: B018
+
+
+# Tensors as text
+
+
+def test_a_small_tensor_is_an_aligned_table() -> None:
+    assert show(torch.tensor([[0.5, -1.25], [10.0, 0.0]])).splitlines() == ["  0.5  -1.25", "   10      0"]
+
+
+def test_marked_entries_have_a_star_and_stay_aligned() -> None:
+    table = show(torch.tensor([1.0, -2.0, 3.0]), mark=torch.tensor([False, True, False]))
+    assert table == " 1   -2*   3 "
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64, torch.bool])
+def test_every_dtype_is_shown(dtype: torch.dtype) -> None:
+    assert show(torch.tensor([0, 1]).to(dtype)).split() == (["False", "True"] if dtype == torch.bool else ["0", "1"])
+
+
+def test_of_a_big_tensor_only_the_first_rows_and_columns_are_shown() -> None:
+    lines = show(torch.zeros(100, 200)).splitlines()
+    assert len(lines) == 10
+    assert lines[0].endswith("...")
+    assert lines[-2:] == ["...", "(shape (100, 200))"]
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("thing", "text"),
+    [
+        (None, "None"),
+        ([1.5, 2.0], "1.5    2"),
+        (np.array([[True]]), "True"),
+        (torch.tensor(3.0), "3"),
+        (torch.zeros(0, 3), "(empty, shape (0, 3))"),
+        ([[1], [2, 3]], "[[1], [2, 3]]"),
+        ("x" * 1000, "'" + "x" * 299 + " ..."),
+        (torch.ones(2, requires_grad=True), "1  1"),
+        (torch.ones(2).to_sparse(), None),
+        (Unprintable(), "<Unprintable>"),
+    ],
+)
+def test_anything_can_be_shown(thing: object, text: str | None) -> None:
+    assert show(thing) == text or text is None
+
+
+def test_a_mask_of_another_shape_does_no_harm() -> None:
+    assert isinstance(show(torch.ones(2), mark=torch.ones(3, dtype=torch.bool)), str)
+
+
+# Faults
+
+
+WEIGHT = torch.ones(2, 4)
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (None, "return"),
+        (np.ones((2, 4), dtype=bool), "NumPy"),
+        ([[True] * 4] * 2, "A list came back"),
+        (torch.ones(8, dtype=torch.bool), r"\(8,\).*\(2, 4\)"),
+        (torch.ones(2, 4), "torch.float32.*torch.bool"),
+        (torch.ones(2, 4, dtype=torch.int64), "torch.int64.*torch.bool"),
+    ],
+)
+def test_a_wrong_mask_is_explained(mask: object, words: str) -> None:
+    with pytest.raises(AssertionError, match=words):
+        raise AssertionError(mask_fault(mask, WEIGHT))
+
+
+def test_a_good_mask_has_no_fault() -> None:
+    assert mask_fault(WEIGHT > 0, WEIGHT) is None
+    assert mask_fault(WEIGHT.t() > 0, WEIGHT.t()) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "return"),
+        (np.ones(2), "NumPy"),
+        (1.0, "A float came back"),
+        (torch.ones(1, 2), r"\(1, 2\).*\(2,\)"),
+        (torch.ones(2).double(), "torch.float64.*torch.float32"),
+    ],
+)
+def test_a_wrong_tensor_is_explained(value: object, words: str) -> None:
+    with pytest.raises(AssertionError, match=words):
+        raise AssertionError(tensor_fault(value, (2,), like=torch.ones(1)))
+
+
+def test_without_a_model_any_floating_point_tensor_will_do() -> None:
+    assert tensor_fault(torch.ones(2).half(), (2,)) is None
+    assert "torch.int64" in tensor_fault(torch.ones(2, dtype=torch.int64), (2,))
+
+
+# The time limit
+
+
+def test_an_endless_loop_is_stopped_even_if_it_swallows_errors() -> None:
+    def endless() -> None:
+        with time_limit(0.2):
+            while True:
+                try:  # noqa: SIM105
+                    sum(range(100))
+                except:  # noqa: E722
+                    pass
+
+    with pytest.raises(AssertionError, match="loop that never ends"):
+        endless()
+
+
+def test_waiting_for_ever_is_stopped_too() -> None:
+    with pytest.raises(AssertionError, match="loop that never ends"), time_limit(0.05):
+        time.sleep(1000)
+
+
+def test_a_busy_machine_costs_nothing() -> None:
+    """Only computing counts, up to ten times the limit."""
+    with time_limit(0.2):
+        time.sleep(0.5)
+
+
+def test_what_was_set_before_is_set_again() -> None:
+    handler = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(ValueError, match="mine"), time_limit():
+        raise ValueError("mine")
+    assert signal.getsignal(signal.SIGALRM) is handler
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_limit_in_a_limit_leaves_the_outer_one_running() -> None:
+    def endless() -> None:
+        with time_limit(0.3):
+            with time_limit(10):
+                pass
+            while True:
+                pass
+
+    with pytest.raises(AssertionError, match=r"more than 0\.3 seconds"):
+        endless()
+
+
+def test_in_another_thread_there_is_no_limit_but_the_work_is_done() -> None:
+    done = []
+
+    def work() -> None:
+        with time_limit(0.01):
+            done.append(sum(range(10_000)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert len(done) == 1

@@ -44,7 +44,6 @@ except ImportError:
 
 import math
 from copy import deepcopy
-from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import torch
@@ -434,30 +433,37 @@ print(
 #
 # There are four classic ways to choose what goes:
 #
-# | method | what goes | in this notebook |
+# | method | what goes | training |
 # |-|-|-|
-# | **magnitude** | the smallest weights of each layer | measured below |
-# | **global** | the smallest weights of the whole model, ranked together | measured below |
-# | **structured** | whole neurons and attention heads | its shapes are timed in part 5 |
-# | **gradual** | a little at a time, training in between | Phase 2 |
+# | **magnitude** | the smallest weights of each layer | none |
+# | **global** | the smallest weights of the whole model, ranked together | none |
+# | **structured** | whole neurons and attention heads, those that add least on a few pages of text | none |
+# | **gradual** | the smallest weights of each layer, a little more at each cut | between the cuts |
 #
-# The next cell prunes a fresh copy of the model for every point: in one shot, without any training after it.
+# The next cell prunes a fresh copy of the model for every point of the first three, in one shot.
 
 # %%
-from gpt2_lib.experiments import METHODS, sweep, table
+from gpt2_lib.experiments import BEYOND, METHODS, sweep, sweep_gradually, table
 
 points = sweep(model, windows)
 display(Markdown(table(points)))
 
+# %% [markdown]
+# Gradual pruning needs training, so here is only a taste of it: five cuts, twenty small steps after each. (Phase 2 does it
+# properly; `docs/benchmarks.md` in the repository has what ten minutes of it reach.)
+
 # %%
+gradual = sweep_gradually(model, windows)
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
-plots.quality_curves(*axes, points)
+plots.quality_curves(*axes, points + gradual)
 plt.show()
 
 local = {p.sparsity: p for p in points if p.method == METHODS[0].name}
+slowly = {p.sparsity: p for p in gradual}
 print(
     f"Layer by layer, half of the weights gone: perplexity {local[0.0].perplexity:.1f} -> {local[0.5].perplexity:.1f}; "
-    f"at 80 %: {local[0.8].perplexity:.1f}, {local[0.8].perplexity / local[0.0].perplexity:.1f} times as unsure."
+    f"at 80 %: {local[0.8].perplexity:.1f}, {local[0.8].perplexity / local[0.0].perplexity:.1f} times as unsure. "
+    f"With a little training between the cuts: {slowly[0.5].perplexity:.1f} and {slowly[0.8].perplexity:.1f}."
 )
 
 # %% [markdown]
@@ -468,14 +474,44 @@ for s in (0.0, 0.5, 0.7, 0.9):
     display(Markdown(f"---\n**{s:.0%} pruned, perplexity {local[s].perplexity:.1f}**\n\n{local[s].sample}"))
 
 # %% [markdown]
+# ### Beyond the four
+#
+# Magnitude looks at the weights alone. Newer methods also look at what flows through them, on a few pages of text
+# (64 pages of the plays it was trained on, here). All in one shot, without training:
+#
+# - **random**: what any method has to beat;
+# - **Taylor**: weight times gradient, how much the loss would change ([Molchanov et al., 2017](https://arxiv.org/abs/1611.06440));
+# - **Wanda**: weight times the norm of its input, compared within a row ([Sun et al., 2023](https://arxiv.org/abs/2306.11695));
+# - **SparseGPT**: prunes column by column, and corrects the columns to come for what went ([Frantar and Alistarh, 2023](https://arxiv.org/abs/2301.00774));
+# - **2:4**: of every four neighbours two go, the pattern that recent NVIDIA GPUs speed up, chosen by any score.
+
+# %%
+from gpt2_lib import ModelPruner
+from gpt2_lib.corpus import calibration_windows
+from gpt2_lib.experiments import measure
+
+pages = calibration_windows(tokenizer, context)
+beyond = sweep(model, windows, (0.5,), METHODS[:1] + BEYOND)
+for name, prune in {
+    "2:4, magnitude": lambda pruner: pruner.prune_n_m(2, 4),
+    "2:4, Wanda": lambda pruner: pruner.prune_wanda(pages, n_m=(2, 4)),
+    "2:4, SparseGPT": lambda pruner: pruner.prune_sparsegpt(pages, n_m=(2, 4)),
+}.items():
+    pruned = deepcopy(model)
+    prune(ModelPruner(pruned))
+    beyond.append(measure(pruned, windows, name))
+display(Markdown(table(beyond)))
+
+# %% [markdown]
 # ## 4 · The explorer
 #
 # Drag. Wherever the sliders go, the real model is pruned, measured on the held-out pages and asked to write.
-# The star is you. Three things to try:
+# The star is you. Four things to try:
 #
 # 1. Prune only attention to 80 %, then only feed-forward to 80 %. Which can the model spare?
 # 2. Switch between *layer by layer* and *global* and watch the mask of one layer: does it lose its share?
-# 3. Find the highest sparsity that still writes something like a play.
+# 3. Choose *structured*: whole heads and neurons go. See the stripes in the mask, and what they cost.
+# 4. Find the highest sparsity that still writes something like a play.
 
 # %%
 from gpt2_lib.widgets import Explorer
@@ -487,11 +523,9 @@ explorer
 # ## 5 · Does a zero make it faster?
 #
 # Half of the weights are zero: surely the model is now twice as fast, and half the size? Measure: time for one page,
-# memory of the weights, the file as it is saved, and the same file zipped.
-#
-# The last row is different. Nothing is *set* to zero there: the matrices are built with a quarter fewer heads and neurons,
-# as structured pruning would leave them. (Only their shapes matter for the clock, so the weights are random; what
-# it does to quality is Phase 2's matter.)
+# memory of the weights, the file as it is saved, and the same file zipped. In the row before the last nothing is *set* to
+# zero: a quarter of the heads and neurons are gone, rows and columns with them. In the last, of every four weights two are
+# zero: an NVIDIA GPU has a kernel for that, the processor here has none.
 
 # %%
 from gpt2_lib.metrics import cost, cost_table
@@ -500,9 +534,8 @@ variants = {"dense": model}
 for s in (0.5, 0.9):
     variants[f"{s:.0%} zeros"] = deepcopy(model)
     quick_magnitude_prune(variants[f"{s:.0%} zeros"], s, s)
-c = model.config
-three_quarters = replace(c, heads=[n * 3 // 4 for n in c.heads], neurons=[n * 3 // 4 for n in c.neurons])
-variants["25% fewer heads and neurons"] = GPT2(three_quarters).init_weights().eval()
+variants["25% fewer heads and neurons"] = ModelPruner(model).remove_structures(0.25, 0.25, pages)
+variants["2:4"] = pruned  # by SparseGPT, from above
 
 costs = cost(variants, windows[:1])
 display(Markdown(cost_table(costs, baseline="dense")))
@@ -511,10 +544,20 @@ display(Markdown(cost_table(costs, baseline="dense")))
 # A dense matrix full of zeros is still a dense matrix: it is stored, moved and multiplied like any other. Two things help:
 #
 # - **smaller shapes**: remove whole rows and columns, and every chip gains, since plain dense kernels get less to do;
-# - **a sparse format**: zeros shrink a *file* when something packs them (here zip; Phase 3 builds a better one),
-#   and speed up a *kernel* only where one is made for that pattern, such as 2:4 on recent NVIDIA GPUs.
-#
-# You meet 2:4 in Phase 2 and int8 in Phase 3.
+# - **a sparse format**: zeros speed up a *kernel* only where one is made for that pattern, and shrink a *file* only where
+#   something packs them. Here is a file made for it: a bitmask, the values that are left, then compressed; and the same with
+#   every matrix rounded to **int8**.
+
+# %%
+from gpt2_lib.packed import packed_sizes
+
+packed = {name: (packed_sizes(variant).file, packed_sizes(variant, int8=True).file) for name, variant in variants.items()}
+lines = ["| model | packed file | with int8 |", "|-|-:|-:|"]
+lines += [f"| {name} | {fp32 / 1e6:.2f} MB | {int8 / 1e6:.2f} MB |" for name, (fp32, int8) in packed.items()]
+display(Markdown("\n".join(lines)))
+
+# %% [markdown]
+# You write the packing and the int8 yourself in Phase 3.
 
 # %% [markdown]
 # ## 6 · Claims against measurements
@@ -526,14 +569,26 @@ from gpt2_lib.claims import claims_table
 
 full, zeros, fewer = costs["dense"], costs["50% zeros"], costs["25% fewer heads and neurons"]
 everywhere = {p.sparsity: p for p in points if p.method == METHODS[1].name}
-lost = 1 - everywhere[0.6].accuracy / everywhere[0.0].accuracy
+shot = {p.method: p for p in beyond}
+smaller_int8 = packed["25% fewer heads and neurons"][1]
+
+
+def lost(point):
+    return 1 - point.accuracy / dense.accuracy
+
+
 measured = {
     "zeros": f"50 % zeros: memory {full.memory / zeros.memory:.2f}x, speed {full.seconds / zeros.seconds:.2f}x, "
-    f"zipped file {full.zipped / zeros.zipped:.2f}x smaller",
-    "structured": f"memory {full.memory / fewer.memory:.2f}x, speed {full.seconds / fewer.seconds:.2f}x (gpt2-mini's shapes)",
-    "global": f"the same zeros either way; perplexity {everywhere[0.6].perplexity:.1f} global, "
+    f"packed file {full.file / packed['50% zeros'][0]:.2f}x smaller",
+    "structured": f"memory {full.memory / fewer.memory:.2f}x, speed {full.seconds / fewer.seconds:.2f}x; accuracy lost, "
+    f"without training: {1 - evaluate(variants['25% fewer heads and neurons'], windows).accuracy / dense.accuracy:.0%}",
+    "gradual": f"70 %, after {20 * 3} small steps: {lost(slowly[0.7]):.0%} of the accuracy lost, "
+    f"in one shot {lost(local[0.7]):.0%}; memory and speed as for any zeros",
+    "global": f"60 %: the same zeros either way; perplexity {everywhere[0.6].perplexity:.1f} global, "
     f"{local[0.6].perplexity:.1f} layer by layer",
-    "one shot": f"60 %, global, one shot: {lost:.1%} of the accuracy lost",
+    "one shot": f"of the accuracy lost at 50 %: magnitude {lost(local[0.5]):.0%}, Wanda {lost(shot['Wanda']):.0%}, "
+    f"SparseGPT {lost(shot['SparseGPT']):.0%}; at 60 % by magnitude {lost(local[0.6]):.0%}",
+    "structured and int8": f"file {full.file / smaller_int8:.1f}x smaller (25 % of heads and neurons, int8, packed)",
 }
 display(Markdown(claims_table(measured)))
 

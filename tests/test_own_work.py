@@ -1,0 +1,80 @@
+"""Answers that are built on the library are seen, whichever way they reach it; honest ones are left alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gpt2_lib.own_work import borrowed, code_of
+
+
+def look(code: str) -> str | None:
+    """What the function f of a notebook that holds ``code`` is built on."""
+    notebook = {"__name__": "__main__", "torch": torch}
+    exec(code, notebook)
+    return borrowed(notebook["f"], notebook)
+
+
+SELECTION = "from gpt2_lib.selection import layer_masks\n"
+BORROWED = {
+    "a name imported above": SELECTION + "def f(w): return layer_masks(w)",
+    "under another name": SELECTION + "ours = layer_masks\ndef f(w): return ours(w)",
+    "a module imported above": "import gpt2_lib.selection\ndef f(w): return gpt2_lib.selection.layer_masks(w)",
+    "import as, inside": "def f(w):\n    import gpt2_lib.selection as s\n    return s.layer_masks(w)",
+    "from import, inside": "def f(w):\n    from gpt2_lib import plots, selection\n    return selection.layer_masks(w)",
+    "a star": "from gpt2_lib import *\ndef f(m): return apply_magnitude_pruning(m)",
+    "the package handed round": "import gpt2_lib\ndef f(m): return getattr(gpt2_lib, 'pruner')",
+    "a helper": "from gpt2_lib.scores import neuron\ndef h(w): return neuron(w)\ndef f(w): return h(w)",
+    "a nested function": SELECTION + "def f(w):\n    def g(): return layer_masks(w)\n    return g()",
+    "a closure": "def o():\n    from gpt2_lib.surgery import shrink\n    return lambda m: shrink(m)\nf = o()",
+    "a default value": "from gpt2_lib.schedules import cubic_sparsity\ndef f(t, go=cubic_sparsity): return go(t)",
+    "decorated": SELECTION + "@torch.no_grad()\ndef f(w): return layer_masks(w)",
+    "the function itself": "from gpt2_lib.schedules import cubic_sparsity as f",
+    "a partial": SELECTION + "from functools import partial\nf = partial(layer_masks, sparsity=0.5)",
+    "a method": "from gpt2_lib import ModelPruner\nf = ModelPruner.prune_globally",
+    "a class of one's own": "from gpt2_lib import ModelPruner\nclass P(ModelPruner): pass\ndef f(m): return P(m)",
+    "an object of one's own": "from gpt2_lib.pruner import attention_weights\n"
+    "class A:\n    def __call__(self, m): return attention_weights(m)\nf = A()",
+    "a list of methods": "from gpt2_lib.experiments import METHODS\ndef f(m): return METHODS[0].prune(m, 0.5, 0.5)",
+    "the reference solutions": "def f(w):\n    from gpt2_lib.exercises import magnitude_mask as m\n    return m(w)",
+    "PyTorch's, by its dots": "import torch.nn.utils.prune\ndef f(m): torch.nn.utils.prune.identity(m, 'weight')",
+    "PyTorch's, inside": "def f(m):\n    from torch.nn.utils import prune\n    prune.l1_unstructured(m, 'weight', 1)",
+    "PyTorch's, a function": "from torch.nn.utils.prune import l1_unstructured as cut\ndef f(m): cut(m, 'weight', 1)",
+}
+
+HONEST = {
+    "own work": "def f(w, s): return w.abs() > torch.nn.functional.relu(w).mean()",
+    "imported, but not used": SELECTION + "import torch.nn.utils.prune as p\ndef f(w): return w.abs() > 0",
+    "own function of the same name": SELECTION + "def layer_masks(w): return w\ndef f(w): return layer_masks(w)",
+    "an attribute of the same name": "from gpt2_lib import pruner\ndef f(model): return model.pruner.prune",
+    "names the model": "from gpt2_lib import GPT2\ndef f(m):\n    assert isinstance(m, GPT2)\n    return m",
+    "draws with our colours": "def f(w):\n    from gpt2_lib import plots\n    return plots.BLUE",
+    "torch's other helpers": "def f(m): return torch.nn.utils.clip_grad_norm_(m.parameters(), 1.0)",
+    "NumPy": "import numpy as np\ndef f(w): return np.sort(w)",
+    "recursive": "def f(n): return f(n - 1) if n else 0",
+    "a built-in": "f = sorted",
+    "names that are missing": "def f(w): return nobody.knows(w)",
+    "a closure not filled yet": "def make():\n    def f(): return later\n    return f\n    later = 1\nf = make()",
+}
+
+
+@pytest.mark.parametrize("code", BORROWED.values(), ids=BORROWED)
+def test_borrowed_work_is_seen_and_its_source_named(code: str) -> None:
+    source = look(code)
+    assert source is not None
+    assert source.startswith(("gpt2_lib", "torch.nn.utils.prune"))
+
+
+@pytest.mark.parametrize("code", HONEST.values(), ids=HONEST)
+def test_own_work_is_left_alone(code: str) -> None:
+    assert look(code) is None
+
+
+def test_the_code_of_a_function_is_its_own_its_helpers_and_what_is_nested_in_them() -> None:
+    notebook = {"__name__": "__main__", "torch": torch}
+    exec(
+        "def h(x): return [y for y in x]\ndef f(x):\n    def g(): return h(x)\n    return g()\ndef o(): pass", notebook
+    )
+    names = {code.co_name for code in code_of(notebook["f"], notebook)}
+    assert {"f", "g", "h"} <= names
+    assert "o" not in names
