@@ -40,13 +40,14 @@ def measure(model: GPT2, make: Optimizers, batch: int) -> tuple[float, float, fl
     dense, masked = deepcopy(model), deepcopy(model)
     masks = layer_masks(prunable_weights(masked), SPARSITY)
     optimizers_of = {dense: make(dense), masked: make(masked)}
-    MaskKeeper(masked, optimizers_of[masked], masks)
+    keeper = MaskKeeper(masked, optimizers_of[masked], masks)
+    before_clipping = {dense: lambda: None, masked: keeper.zero_gradients}  # as `gradual.MaskedRun` does it
     ids = torch.randint(model.config.vocab_size, (batch, model.config.n_positions + 1))
     times: dict[GPT2, list[float]] = {dense: [], masked: []}
     for i in range(ROUNDS + 1):
         for copy in (dense, masked) if i % 2 else (masked, dense):
             start = time.process_time()
-            train_step(copy, ids[:, :-1], ids[:, 1:], optimizers_of[copy])
+            train_step(copy, ids[:, :-1], ids[:, 1:], optimizers_of[copy], before_clipping=before_clipping[copy])
             if i > 0:
                 times[copy].append(time.process_time() - start)
     for name, weight in prunable_weights(masked).items():

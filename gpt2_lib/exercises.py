@@ -201,7 +201,6 @@ def show_gradual(model: GPT2, windows: Tensor, steps: int) -> None:
             batch = pages[4 * step : 4 * step + 4]  # (4, T)
             optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / steps)
             train_step_with_masks(copy, masks, optimizer, lambda m, batch=batch: next_token_loss(m, batch))
-        magnitude_prune(copy, FINAL)  # with very few steps, the last cut
         print(f"2.3 {FINAL:.0%} {label}, {steps} steps of training: {perplexity(copy, windows)}")
 
 
@@ -229,8 +228,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m gpt2_lib.exercises", description=__doc__)
     parser.add_argument("--steps", type=int, default=32, help="training steps of exercise 2.3 (default: 32)")
     steps = parser.parse_args(arguments).steps
-    if steps < 1:
-        parser.error("--steps must be at least 1")
+    if steps < 2:
+        parser.error("--steps must be at least 2")
     model, tokenizer = load_pretrained_gpt2()
     windows = held_out_windows(tokenizer, model.config.n_positions, 12)
     print(f"gpt2-mini as trained: {perplexity(model, windows)} on {len(windows)} held-out windows")

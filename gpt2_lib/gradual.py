@@ -6,6 +6,7 @@ same result.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,7 @@ from .train import Recipe, Run, fit
 
 Select = Callable[[Mapping[str, Tensor], float], Masks]  # weights, sparsity -> masks
 # For a model that is trained already, imitating what it was before the cuts.
-RECOVERY = Recipe(steps=800, batch=8, adam_lr=2e-3, muon_lr=0.007, warmup=20, distillation=0.8)
+RECOVERY = Recipe(steps=600, batch=8, adam_lr=2e-3, muon_lr=0.007, warmup=20, distillation=0.8)
 
 
 def sparsegpt_cuts(model: GPT2, windows: Tensor) -> Select:
@@ -47,7 +48,7 @@ class MaskedRun(Run):
         snapshot: Path | None = None,
         teacher: GPT2 | None = None,
     ) -> None:
-        self._kept = {name: int(mask.sum()) for name, mask in masks.items()}
+        self._masks = {name: zlib.crc32(mask.cpu().numpy()) for name, mask in masks.items()}
         self._keeper_state: Mapping | None = None
         super().__init__(model, recipe, snapshot, teacher)  # restores a snapshot, if there is one
         self.keeper = MaskKeeper(model, self.optimizers, masks)
@@ -55,10 +56,13 @@ class MaskedRun(Run):
             self.keeper.load_state_dict(self._keeper_state)
 
     def identity(self) -> dict:
-        return super().identity() | {"kept": self._kept}
+        return super().identity() | {"masks": self._masks}
 
     def state(self) -> dict:
         return super().state() | {"keeper": self.keeper.state_dict()}
+
+    def before_clipping(self) -> None:
+        self.keeper.zero_gradients()
 
     def restore(self, state: dict) -> None:
         super().restore(state)
@@ -81,10 +85,10 @@ class GradualRun(MaskedRun):
         teacher: GPT2 | None = None,
         select: Select = selection.layer_masks,
     ) -> None:
-        if schedule.start + schedule.steps > recipe.steps:
+        if schedule.start + schedule.steps >= recipe.steps:
             raise ValueError(
                 f"The schedule ends at step {schedule.start + schedule.steps}, the training at {recipe.steps}: "
-                "train longer, or prune in fewer steps."
+                "train longer, or prune in fewer steps, so that a step follows the last cut."
             )
         self.schedule, self.select = schedule, select
         super().__init__(model, recipe, {}, snapshot, teacher)

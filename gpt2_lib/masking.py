@@ -48,23 +48,19 @@ class MaskKeeper:
 
     def __init__(self, model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], masks: Mapping[str, Tensor]):
         self.parameters = dict(model.named_parameters())
+        check_masks(self.parameters, masks)  # before the optimisers are touched
         self.optimizers = list(optimizers)
-        self.pruned: dict[str, Tensor] = {}  # True = pruned: masks the other way round, as masked_fill_ takes them
+        self.masks: Masks = {}  # as they are now, True = keep
         self.remembered: dict[str, Tensor] = {}  # weights as they are, or were when they were pruned
         self._hooks = [
             hook
             for optimizer in self.optimizers
             for hook in (
-                optimizer.register_step_pre_hook(lambda *_: self._zero_gradients()),
+                optimizer.register_step_pre_hook(lambda *_: self.zero_gradients()),
                 optimizer.register_step_post_hook(lambda *_: self._zero_weights()),
             )
         ]
         self.set_masks(masks)
-
-    @property
-    def masks(self) -> Masks:
-        """The masks now, True = keep."""
-        return {name: ~pruned for name, pruned in self.pruned.items()}
 
     @torch.no_grad()
     def set_masks(self, masks: Mapping[str, Tensor]) -> None:
@@ -75,7 +71,7 @@ class MaskKeeper:
         check_masks(self.parameters, masks)
         weights = self.candidates(masks)
         for name, mask in masks.items():
-            self.remembered[name], self.pruned[name] = weights[name], ~mask
+            self.remembered[name], self.masks[name] = weights[name], mask.clone()
             self.parameters[name].copy_(weights[name].masked_fill(~mask, 0.0))
             for optimizer in self.optimizers:
                 for state in optimizer.state.get(self.parameters[name], {}).values():
@@ -88,8 +84,8 @@ class MaskKeeper:
         weights = {}
         for name in names:
             w = self.parameters[name].detach().clone()
-            if name in self.pruned:
-                torch.where(self.pruned[name], self.remembered[name], w, out=w)
+            if name in self.masks:
+                torch.where(self.masks[name], w, self.remembered[name], out=w)
             weights[name] = w
         return weights
 
@@ -104,20 +100,21 @@ class MaskKeeper:
 
     def state_dict(self) -> dict:
         """Masks and remembered weights, for a snapshot."""
-        return {"masks": self.masks, "remembered": self.remembered}
+        return {"masks": dict(self.masks), "remembered": dict(self.remembered)}
 
     def load_state_dict(self, state: Mapping) -> None:
         """Continue from a snapshot; the model's and the optimisers' own state is loaded by their own means."""
         check_masks(self.parameters, state["masks"])
-        self.pruned = {name: ~mask for name, mask in state["masks"].items()}
+        self.masks = dict(state["masks"])
         self.remembered = dict(state["remembered"])
 
-    def _zero_gradients(self) -> None:
-        for name, pruned in self.pruned.items():
+    def zero_gradients(self) -> None:
+        """Zero the gradients of pruned weights. Every step does; clipping by a norm wants it done before."""
+        for name, mask in self.masks.items():
             if self.parameters[name].grad is not None:
-                self.parameters[name].grad.masked_fill_(pruned, 0.0)
+                self.parameters[name].grad.mul_(mask)  # several times as fast as masked_fill_
 
     @torch.no_grad()
     def _zero_weights(self) -> None:
-        for name, pruned in self.pruned.items():
-            self.parameters[name].masked_fill_(pruned, 0.0)
+        for name, mask in self.masks.items():
+            self.parameters[name].mul_(mask)

@@ -105,12 +105,27 @@ class ModelPruner:
 
     def prune_randomly(self, sparsity: float, seed: int = 0) -> Masks:
         """Remove a random ``sparsity`` of every matrix: what any method has to beat."""
-        return self._apply(selection.layer_masks(scores.random(self._named(None), seed), sparsity))
-
-    def prune_taylor(self, windows: Tensor, sparsity: float) -> Masks:
-        """Remove what changes the loss on ``windows`` least, to first order, layer by layer."""
         weights = self._named(None)
-        gradients = calibration.gradients(self.model, windows, list(weights))
+        _check_finite(weights)
+        return self._apply(selection.layer_masks(scores.random(weights, seed), sparsity))
+
+    def prune_taylor(
+        self, windows: Tensor, sparsity: float, loss: Callable[[nn.Module, object], Tensor] | None = None
+    ) -> Masks:
+        """Remove what changes the loss on ``windows`` least, to first order, layer by layer.
+
+        ``loss(model, batch)`` is a batch's mean loss, a scalar; that of a GPT-2 is known.
+        """
+        if loss is None:
+            if not isinstance(self.model, GPT2):
+                raise ValueError(
+                    f"A {type(self.model).__name__} has no loss that is known here: give one, a function "
+                    "loss(model, batch) of its mean over a batch."
+                )
+            loss = calibration.next_token_loss
+        weights = self._named(None)
+        _check_finite(weights)
+        gradients = calibration.gradients(self.model, windows, list(weights), loss)
         return self._apply(selection.layer_masks(scores.taylor(weights, gradients), sparsity))
 
     def prune_wanda(self, windows: Tensor, sparsity: float | None = None, n_m: tuple[int, int] | None = None) -> Masks:
@@ -129,7 +144,9 @@ class ModelPruner:
         self, windows: Tensor, sparsity: float | None = None, n_m: tuple[int, int] | None = None
     ) -> Masks:
         """SparseGPT: prunes and corrects what is left of each matrix (Frantar & Alistarh, 2023)."""
-        _row_pattern(sparsity, n_m)  # complains before anything is cut
+        select = _row_pattern(sparsity, n_m)
+        if n_m is not None:
+            select(self._named(None))  # complains, by the layer's name, before anything is cut
 
         def solve(names: list[str]) -> Masks:
             masks = {}
@@ -164,6 +181,7 @@ class ModelPruner:
         self, heads: float, neurons: float, windows: Tensor | None
     ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
         attention_weights(self.model)  # complains when it is no GPT-2
+        _check_finite(dict(self.model.named_parameters()))
         keep_heads, keep_neurons = {}, {}
         for i, block in enumerate(self.model.h):
             a, f = block.attn, block.mlp
@@ -235,6 +253,7 @@ class ModelPruner:
         weights = prunable_weights(self.model)
         if names is None:
             return weights
+        names = list(names)
         unknown = [name for name in names if name not in weights]
         if unknown:
             raise ValueError(f"No prunable layer is called {unknown[0]!r}. There are: {', '.join(weights)}.")
@@ -243,18 +262,19 @@ class ModelPruner:
     def _apply(self, masks: Masks) -> Masks:
         _check_nothing_is_empty(masks)
         apply_masks(self.model, masks)
-        self.masks |= masks
+        self.masks |= {name: mask & self.masks.get(name, mask) for name, mask in masks.items()}  # what is gone stays so
         return masks
 
     def _one_after_another(self, solve: Callable[[list[str]], Masks]) -> Masks:
         """``solve`` one group of layers after the other, so that each is calibrated on what is pruned before it."""
         weights = self._named(None)
+        _check_finite(weights)
         masks: Masks = {}
         with _restored_on_error(weights):
             for names in calibration.layer_groups(self.model, list(weights)):
                 masks |= solve(names)
             _check_nothing_is_empty(masks)
-        self.masks |= masks
+        self.masks |= {name: weights[name].detach() != 0 for name in masks}  # SparseGPT may bring weights back
         return masks
 
 
@@ -264,6 +284,12 @@ def _row_pattern(sparsity: float | None, n_m: tuple[int, int] | None) -> Callabl
     if n_m is not None:
         return partial(selection.n_m_masks, n=n_m[0], m=n_m[1])
     return partial(selection.row_masks, sparsity=selection.check_sparsity(sparsity))
+
+
+def _check_finite(weights: Mapping[str, Tensor]) -> None:
+    for name, w in weights.items():
+        if not w.isfinite().all():
+            raise ValueError(f"{name} has entries that are NaN or infinite: check how the model was loaded or trained.")
 
 
 def _check_nothing_is_empty(masks: Masks) -> None:

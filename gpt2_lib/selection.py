@@ -13,6 +13,7 @@ The work is done on the CPU, by NumPy, whose comparisons are several times as fa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -24,6 +25,7 @@ from torch import Tensor
 
 CHUNK = 1 << 18  # entries looked at together: small enough for the processor's cache
 DIGIT = 16  # bits that one histogram resolves
+SAMPLE = 1 << 20  # entries, more or less, that guess where the threshold is
 
 
 def check_sparsity(sparsity: float) -> float:
@@ -69,7 +71,8 @@ def global_masks(scores: Mapping[str, Tensor], sparsity: float, min_kept: float 
     if min_kept == 0:
         return dict(zip(scores, _lowest_go(tensors, pruned, list(scores)), strict=True))
     # Only what each tensor may spare is ranked; what must stay is never in question.
-    spare = [_lowest_go([s], int((1 - min_kept) * s.numel()), [name])[0].logical_not_() for name, s in scores.items()]
+    may_go = [s.numel() - math.ceil(min_kept * s.numel()) for s in tensors]
+    spare = [~_lowest_go([s], n, [name])[0] for (name, s), n in zip(scores.items(), may_go, strict=True)]
     free = sum(int(m.sum()) for m in spare)
     if pruned > free:
         raise ValueError(
@@ -92,6 +95,8 @@ def n_m_masks(scores: Mapping[str, Tensor], n: int = 2, m: int = 4) -> dict[str,
         _check_matrix(name, s)
         if s.size(1) % m:
             raise ValueError(f"{name} has {s.size(1)} inputs, not a multiple of {m}: {n}:{m} doesn't fit it.")
+    if len(scores) == 1:  # starting threads would take longer than the work on a few columns
+        return {name: _n_of_m(name, s, n, m) for name, s in scores.items()}
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # NumPy lets them run side by side
         return dict(zip(scores, pool.map(lambda item: _n_of_m(*item, n, m), scores.items()), strict=True))
 
@@ -173,7 +178,7 @@ def _lowest_go(tensors: Sequence[Tensor], pruned: int, names: Sequence[str]) -> 
     finds the key of rank ``pruned`` without sorting and without a copy of the tensors.
     """
     wide = any(_is_wide(t) for t in tensors)  # one kind of key for all
-    threshold, ties = _key_of_rank(tensors, pruned, names, wide)
+    threshold, ties = _key_near(tensors, pruned, names, wide) or _key_of_rank(tensors, pruned, names, wide)
     masks = []
     for t in tensors:
         keep = np.empty(t.numel(), dtype=bool)
@@ -186,6 +191,42 @@ def _lowest_go(tensors: Sequence[Tensor], pruned: int, names: Sequence[str]) -> 
                 ties -= len(equal)
         masks.append(torch.from_numpy(keep).view(t.shape).to(t.device))
     return masks
+
+
+def _key_near(tensors: Sequence[Tensor], pruned: int, names: Sequence[str], wide: bool) -> tuple[int, int] | None:
+    """What `_key_of_rank` finds, in one pass, or None: a sample says between which two keys to look.
+
+    The idea of Floyd & Rivest (1975), "Expected Time Bounds for Selection". It fails, and costs little,
+    when the sample misleads or a good part of all entries are ties.
+    """
+    n = sum(t.numel() for t in tensors)
+    if pruned == 0 or n < SAMPLE:
+        return None
+    sample = np.concatenate([_keys(np.ascontiguousarray(_floats(t, wide)[:: n // SAMPLE + 1])) for t in tensors])
+    sample.sort()
+    place, last = pruned * len(sample) // n, len(sample) - 1
+    low = sample[max(0, place - len(sample) // 100)]
+    high = sample[min(last, place + len(sample) // 100)]
+    below, near, found = 0, [], 0
+    for name, t in zip(names, tensors, strict=True):
+        for chunk in _chunks(_floats(t, wide)):
+            keys = _keys(chunk)
+            _check_finite(name, _is_finite(keys))
+            lower = keys < low
+            below += np.count_nonzero(lower)
+            near.append(keys[(keys <= high) ^ lower])
+            found += len(near[-1])
+            if found > n // 20:  # ties: no copy of a good part of the weights
+                return None
+    rank = pruned - below
+    if not 0 < rank <= found:
+        return None
+    keys = np.concatenate(near)
+    threshold = np.partition(keys, rank - 1)[rank - 1]
+    ties = rank - int(np.count_nonzero(keys < threshold))
+    if ties == np.count_nonzero(keys == threshold):  # all that are equal go: no need to look for them
+        return int(threshold) + 1, 0
+    return int(threshold), ties
 
 
 def _key_of_rank(tensors: Sequence[Tensor], pruned: int, names: Sequence[str], wide: bool) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from .gpt2 import GPT2
 from .metrics import evaluate
 from .pruner import prunable_weights
-from .selection import layer_masks
+from .selection import check_sparsity, layer_masks
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,12 @@ def scan(
         unknown = sorted(set(layers) - set(weights))
         if unknown:
             raise ValueError(f"{method} scores {unknown[0]!r}, which is no prunable layer of this model.")
+        for name, s in layers.items():
+            if s.shape != weights[name].shape:
+                raise ValueError(
+                    f"{method} has scores of shape {tuple(s.shape)} for {name}; {tuple(weights[name].shape)} is needed."
+                )
+    sparsities = [check_sparsity(s) for s in sparsities]
     dense = evaluate(model, windows).loss
     jobs = [
         (name, method, sparsity)

@@ -30,8 +30,9 @@ def sparsegpt(
     evenly over blocks of 128 inputs; or ``n_m=(n, m)``, which keeps n of every m neighbouring inputs,
     such as 2:4. ``damping`` times the mean of the Hessian's diagonal is added to that diagonal.
 
-    Weights of an input that was always zero go first, and correct nothing. (The paper's code zeroes
-    all of them; here the number of zeros is the one asked for.)
+    Weights that are zero already go first, so that pruning further brings none of them back. So do those of
+    an input that was always zero, and correct nothing. (The paper's code zeroes all of these; here the
+    number of zeros is the one asked for.)
 
     Raises ValueError for shapes that don't fit, entries that are NaN or infinite, and a Hessian that
     can't be inverted.
@@ -47,6 +48,7 @@ def sparsegpt(
         block -= block % n_m[1]
     R, dead = _factor(hessian, damping)  # (in, in), (in, 1)
     original = weight.detach().float().t().contiguous()  # (in, out): one input's weights lie side by side
+    first = dead | (original == 0)  # (in, out): they go first, and cost nothing
     pruned = torch.empty_like(original)
     inputs, outputs = original.shape
     gone = 0
@@ -61,12 +63,12 @@ def sparsegpt(
         keep = torch.ones_like(W, dtype=torch.bool)
         if n_m is None:
             target = round(sparsity * outputs * end)
-            keep = _lowest_go(_saliency(W, d, dead[start:end]), target - gone)
+            keep = _lowest_go(_saliency(W, d, first[start:end]), target - gone)
             gone = target
         for i in range(end - start):
             if n_m is not None and i % n_m[1] == 0:
                 group = slice(i, i + n_m[1])
-                saliency = _saliency(W[group], d[group], dead[start:end][group])
+                saliency = _saliency(W[group], d[group], first[start:end][group])
                 keep[group] = selection.n_m_masks({"group": saliency.t()}, *n_m)["group"].t()
             W[i + 1 :].addr_(U[i, i + 1 :], (W[i] / d[i]).masked_fill_(keep[i], 0.0), alpha=-1)
             W[i].masked_fill_(~keep[i], 0.0)
@@ -89,9 +91,9 @@ def _check(weight: Tensor, hessian: Tensor, damping: float) -> None:
         raise ValueError(f"damping is a fraction of the Hessian's mean diagonal, 0 or more; got {damping!r}.")
 
 
-def _saliency(W: Tensor, d: Tensor, dead: Tensor) -> Tensor:
+def _saliency(W: Tensor, d: Tensor, first: Tensor) -> Tensor:
     """|w| / d: the root of the error that each entry's loss would leave, up to a constant."""
-    return (W / d).masked_fill_(dead, 0.0)
+    return (W / d).masked_fill_(first, 0.0)
 
 
 def _lowest_go(saliency: Tensor, pruned: int) -> Tensor:

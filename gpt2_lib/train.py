@@ -11,6 +11,7 @@ import csv
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -68,11 +69,13 @@ def train_step(
     optimizers: list[torch.optim.Optimizer],
     teacher: GPT2 | None = None,
     distillation: float = 0.0,
+    before_clipping: Callable[[], None] = lambda: None,
 ) -> float:
     """One step on ``inputs`` and ``targets`` (B, T); returns the loss, nats per token.
 
     With a ``teacher``, the share ``distillation`` of the loss is the cross-entropy to its probabilities
     instead of to the text (Hinton et al., 2015, "Distilling the Knowledge in a Neural Network").
+    ``before_clipping`` may change the gradients before their norm is clipped to 1.
     """
     model.train()
     logits = model(inputs).flatten(0, 1)  # (B T, V)
@@ -84,6 +87,7 @@ def train_step(
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    before_clipping()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optimizers:
         optimizer.step()
@@ -145,6 +149,9 @@ class Run:
         torch.save({"identity": self.identity()} | self.state(), part)
         part.replace(self.snapshot)
 
+    def before_clipping(self) -> None:
+        """For runs that change the gradients before their norm is clipped."""
+
     def advance(self, ids: Tensor) -> float:
         """Train one step on the corpus ``ids`` (n,); returns its loss."""
         base = {"Muon": self.recipe.muon_lr, "AdamW": self.recipe.adam_lr}
@@ -163,6 +170,7 @@ class Run:
             self.optimizers,
             self.teacher,
             self.recipe.distillation,
+            self.before_clipping,
         )
         self.step += 1
         return loss

@@ -218,7 +218,7 @@ def test_names_that_a_learner_uses_otherwise_and_an_import_without_use_cost_noth
         "from random import random\n"
         "from gpt2_lib.pruner import *\n"
         "from gpt2_lib.selection import global_masks as ready, layer_masks\n"
-        "show = progress = deepcopy = plots = plt = model = windows = dense = evaluate = time_limit = 'mine'\n"
+        "show = progress = deepcopy = tokenizer = model = windows = dense = evaluate = time_limit = 'mine'\n"
         "weight = mask = masks = weights = keep = seed = generator = 'mine'\n"
     )
     mine = {exercise: f"{before}\n\n{code}" for exercise, code in room.reference.items()}

@@ -323,6 +323,37 @@ def test_structures_that_are_zeroed_leave_the_shapes_and_compute_what_the_smalle
     torch.testing.assert_close(again(IDS), smaller(IDS), rtol=0, atol=1e-5)
 
 
+def test_with_a_text_the_structures_go_that_add_least_to_it():
+    model = random_model()
+    with torch.no_grad():  # the weights of these are the smallest, but what they read is large
+        model.h[0].mlp.c_fc.weight[:10] *= 0.5
+        model.h[0].mlp.c_proj.weight[:, :10] *= 0.5
+        model.h[0].mlp.c_fc.bias[:10] = 100.0
+    by_weights, by_text = (
+        ModelPruner(copy.deepcopy(model)).prune_structures(0.0, 0.25, windows)["h.0.mlp.c_fc.bias"]
+        for windows in (None, WINDOWS)
+    )
+    added: dict[int, torch.Tensor] = {}
+    hook = model.h[0].mlp.c_proj.register_forward_pre_hook(lambda _, args: added.update({0: args[0].flatten(0, 1)}))
+    model(WINDOWS)
+    hook.remove()
+    strength = added[0].norm(dim=0) * model.h[0].mlp.c_proj.weight.norm(dim=0)
+    assert strength[~by_text].max() <= strength[by_text].min() * 1.0001
+    assert by_text[:10].all()
+    assert not torch.equal(by_text, by_weights)
+
+
+def test_calibration_text_that_is_too_short_for_structures_is_refused():
+    model = random_model()
+    before = copies(model)
+    for verb in ("prune_structures", "remove_structures"):
+        pruner = ModelPruner(model)
+        with pytest.raises(ValueError, match="too short"):
+            getattr(pruner, verb)(windows=WINDOWS[:1])
+        assert pruner.model is model
+        assert_as_before(model, before)
+
+
 def test_structures_can_go_after_weights_and_the_masks_follow():
     pruner = ModelPruner(random_model())
     pruner.prune_layers(0.5)

@@ -104,6 +104,19 @@ def test_a_head_scores_the_norm_of_its_q_k_and_v_times_that_of_what_it_feeds(ord
         assert score[head].item() == pytest.approx(norm(feeds, order) * norm(fed, order), rel=1e-5)
 
 
+@pytest.mark.parametrize("units", [HEADS, HEADS * HEAD_SIZE], ids=["heads", "neurons"])
+def test_a_unit_contributes_the_norm_of_all_that_it_adds_to_the_residual_stream(units):
+    outputs, c_proj = randn(20, HEADS * HEAD_SIZE), randn(WIDTH, HEADS * HEAD_SIZE, seed=1)
+    score = scores.contribution((outputs.t() @ outputs).double(), c_proj, units)
+    assert score.shape == (units,)
+    size = c_proj.size(1) // units
+    for unit in range(units):
+        alone = torch.zeros_like(outputs)
+        alone[:, unit * size : (unit + 1) * size] = outputs[:, unit * size : (unit + 1) * size]
+        added = (alone @ c_proj.t()).flatten().tolist()
+        assert score[unit].item() == pytest.approx(norm(added, 2), rel=1e-5)
+
+
 def test_a_unit_that_nothing_feeds_or_that_feeds_nothing_scores_nothing():
     c_fc, bias, c_proj = feed_forward()
     c_fc[1], bias[1], c_proj[:, 3] = 0.0, 0.0, 0.0
@@ -139,6 +152,7 @@ def test_scores_are_never_negative_carry_no_gradient_and_change_nothing():
         scores.taylor({"w": weight}, {"w": randn(4, WIDTH, seed=1)})["w"],
         scores.neuron(*f),
         scores.head(*a, HEADS),
+        scores.contribution(torch.eye(HEADS * HEAD_SIZE), a[2], HEADS),
     ]
     for score in everything:
         assert (score >= 0).all()
