@@ -162,7 +162,7 @@ def global_section(xl: bool) -> Section:
 N_M_PROTOCOL = f"""\
 The 48 matrices of the 124M shape, random weights. The peer is `prune_magnitude` of wanda's `lib/prune.py`, called on
 them: a loop over groups of columns with `topk` and `scatter_`. Only the masks are timed; the weights that it is given
-take note of the mask where it would write the zeros. Wall-clock, both with all the threads that PyTorch takes, in turns,
+take note of the mask where it would write the zeros. Wall-clock, both with all of PyTorch's threads, in turns,
 median of {ROUNDS} rounds; the ratio is the median of the rounds' ratios. The masks must be equal, but for groups with
 ties. Bar: {BARS["n:m"]:.0f}."""
 

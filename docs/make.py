@@ -1,6 +1,7 @@
-"""Draw the repository's pictures and write the model card, all from the bundled model itself.
+"""Draw the repository's pictures, write the model card and the guide, all from the bundled model itself.
 
-``make docs`` runs it: docs/pictures/*.png, docs/model_sweep.md, gpt2_lib/weights/gpt2-mini/README.md.
+``make docs`` runs it: docs/pictures/*.png, docs/model_sweep.md, gpt2_lib/weights/gpt2-mini/README.md and, by
+docs/guide.py, docs/MODEL_PRUNING_GUIDE.md.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import platform
 from copy import deepcopy
 from pathlib import Path
 
+import guide
 import torch
 from matplotlib.figure import Figure
 
@@ -146,6 +148,7 @@ def main() -> None:
     (ROOT / "docs" / "model_sweep.md").write_text(model_sweep(), encoding="utf-8")
     (MODEL / "README.md").write_text(model_card(), encoding="utf-8")
     print(f"Wrote {PICTURES.relative_to(ROOT)}, docs/model_sweep.md and {MODEL.relative_to(ROOT)}/README.md")
+    guide.main()
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def remove_neurons(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Smaller copies of the three, with only the neurons in keep; what they compute is as if the others were silent.
 
-    c_fc_weight (n, C), c_fc_bias (n,), c_proj_weight (C, n); keep: int64 tensor (k,), ascending indices of those that stay
+    c_fc_weight (n, C), c_fc_bias (n,), c_proj_weight (C, n); keep: int64 (k,), ascending indices of those that stay
     returns: c_fc_weight (k, C), c_fc_bias (k,), c_proj_weight (C, k), in the order of keep
     """
     return c_fc_weight[keep], c_fc_bias[keep], c_proj_weight[:, keep]

@@ -42,6 +42,7 @@ ORDER = [
     "experiments",
     "widgets",
     "demos",
+    "exercises",
 ]
 
 FILES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")

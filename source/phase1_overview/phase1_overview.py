@@ -551,7 +551,9 @@ display(Markdown(cost_table(costs, baseline="dense")))
 # %%
 from gpt2_lib.packed import packed_sizes
 
-packed = {name: (packed_sizes(variant).file, packed_sizes(variant, int8=True).file) for name, variant in variants.items()}
+packed = {
+    name: (packed_sizes(variant).file, packed_sizes(variant, int8=True).file) for name, variant in variants.items()
+}
 lines = ["| model | packed file | with int8 |", "|-|-:|-:|"]
 lines += [f"| {name} | {fp32 / 1e6:.2f} MB | {int8 / 1e6:.2f} MB |" for name, (fp32, int8) in packed.items()]
 display(Markdown("\n".join(lines)))
