@@ -27,7 +27,7 @@ from gpt2_lib import calibration, plots, scores, selection, surgery
 from gpt2_lib import sparsegpt as solver
 from gpt2_lib.checkpoints import load_pretrained_gpt2
 from gpt2_lib.config import PRESETS
-from gpt2_lib.corpus import calibration_windows, held_out_windows
+from gpt2_lib.corpus import calibration_windows, encode, held_out_windows, training_plays
 from gpt2_lib.gpt2 import GPT2
 from gpt2_lib.gradual import RECOVERY, GradualRun, prune_iteratively
 from gpt2_lib.masking import apply_masks
@@ -65,8 +65,9 @@ class Lab:
     held_out: Tensor  # (WINDOWS, T)
     few: Tensor  # (FEW, T)
     windows: Tensor  # calibration text (64, T), from the training plays
-    text: Tensor  # token ids (n,) to train on
+    text: Tensor  # token ids (n,) to train on: all training plays
     dense: Quality
+    dense_few: Quality  # on those few
     at_half: dict[str, Quality]  # filled by the sections: {method: quality at 50 %}
 
     @property
@@ -113,13 +114,15 @@ def open_lab() -> Lab:
     model, tokenizer = load_pretrained_gpt2()
     length = model.config.n_positions
     held_out = held_out_windows(tokenizer, length, WINDOWS)
+    few = held_out[torch.linspace(0, WINDOWS - 1, FEW).long()]
     return Lab(
         model=model,
         held_out=held_out,
-        few=held_out[torch.linspace(0, WINDOWS - 1, FEW).long()],
+        few=few,
         windows=calibration_windows(tokenizer, length),
-        text=calibration_windows(tokenizer, length, RECIPE.steps * RECIPE.batch, seed=1).flatten(),
+        text=encode(training_plays(), tokenizer),
         dense=evaluate(model, held_out),
+        dense_few=evaluate(model, few),
         at_half={},
     )
 
@@ -583,55 +586,49 @@ CURVES = {"one shot": one_shot_sparsity, "linear": linear_sparsity, "cubic": cub
 def training(lab: Lab) -> dict[str, str]:
     figures: dict[str, str] = {}
     progress: dict[str, list[tuple[int, float]]] = {}
+    returned: dict[str, dict[int, int]] = {}  # {curve: {step of the cut: weights brought back}}
     for name, curve in CURVES.items():
         student = deepcopy(lab.model)
         run = GradualRun(student, RECIPE, replace(SCHEDULE, curve=curve), teacher=lab.model)
-        progress[name], cuts = [(0, evaluate(lab.model, lab.few).perplexity)], []
+        progress[name], returned[name] = [(0, lab.dense_few.perplexity)], {}
         seconds = 0.0
         for step in range(RECIPE.steps):
-            before = run.keeper.masks
+            before = dict(run.keeper.masks) if run.schedule.is_due(step) else {}
             started = time.perf_counter()
             run.advance(lab.text)
             seconds += time.perf_counter() - started
-            if before and run.schedule.is_due(step):
-                cuts.append((step, *_changes(before, run.keeper.masks)))
+            if before:
+                after = run.keeper.masks
+                returned[name][step] = sum(int((~mask & after[key]).sum()) for key, mask in before.items())
             if run.step % 5 == 0:
                 progress[name].append((run.step, evaluate(student, lab.few).perplexity))
         quality = evaluate(student, lab.held_out)
         key = name.replace(" ", "_")
         figures[f"{key}_perplexity"], figures[f"{key}_accuracy"] = _perplexity(quality), f"{quality.accuracy:.1%}"
-    # What is left of the loop is the cubic run.
-    lab.at_half["magnitude, gradual"] = quality
-    _draw_changes(cuts)
+        figures[f"{key}_returned"] = f"{sum(returned[name].values()):,}"
+    lab.at_half["magnitude, gradual"] = quality  # that of the last, cubic
+    _holds(sum(returned["one shot"].values()) > 100 * sum(returned["cubic"].values()), "hardly any come back in cubic")
+    _holds(progress["one shot"][-1] < progress["cubic"][-1] < progress["linear"][-1], "one shot, cubic, linear")
+    _draw_returned(returned)
     _draw_progress(progress)
-    returned, total = sum(back for _, _, back in cuts), sum(m.numel() for m in before.values())
-    _holds(returned > 0, "some weights come back")
     return figures | {
         "seconds": _seconds(seconds),
         "step": _seconds(seconds / RECIPE.steps),
-        "returned": f"{returned:,}",
-        "total": f"{total:,}",
-        "cuts": str(len(cuts)),
+        "prunable": f"{sum(w.numel() for w in lab.weights.values()):,}",
+        "cuts": str(len(returned["cubic"])),
         "last_cut": str(SCHEDULE.steps),
     }
 
 
-def _changes(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> tuple[int, int]:
-    """How many weights a cut takes, and how many it brings back."""
-    taken = sum(int((before[name] & ~after[name]).sum()) for name in after)
-    return taken, sum(int((~before[name] & after[name]).sum()) for name in after)
-
-
-def _draw_changes(cuts: list[tuple[int, int, int]]) -> None:
+def _draw_returned(returned: Mapping[str, Mapping[int, int]]) -> None:
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     ax = figure.subplots()
-    steps, taken, back = zip(*cuts, strict=True)
-    ax.bar([s - 0.8 for s in steps], taken, width=1.6, color=plots.ORANGE, label="pruned")
-    bars = ax.bar([s + 0.8 for s in steps], back, width=1.6, color=plots.BLUE, label="brought back")
-    ax.bar_label(bars, fmt="{:,.0f}", fontsize=8)
-    ax.set_xticks(steps)
+    for i, (name, cuts) in enumerate(returned.items()):
+        places = [step + 1.3 * (i - 1) for step in cuts]
+        ax.bar(places, list(cuts.values()), width=1.2, color=plots.SERIES[i][0], label=name)
+    ax.set_xticks(list(cuts))
     ax.set_xlabel("step of the cut")
-    ax.set_ylabel("weights")
+    ax.set_ylabel("weights brought back")
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.legend(frameon=False)
     _save(figure, "masks")
@@ -676,6 +673,7 @@ def iterative(lab: Lab) -> dict[str, str]:
     steps = range(ROUNDS * recipe.steps)
     scale = [recipe.muon_lr * lr_scale(s % recipe.steps, recipe) for s in steps]
     rate.plot(steps, scale, color=plots.ORANGE, linewidth=2)
+    rate.set_ylim(0)
     rate.set_ylabel("learning rate")
     rate.set_xlabel(f"step: {ROUNDS} rounds of {recipe.steps}")
     for ax in (sparsity, rate):

@@ -116,10 +116,13 @@ class time_limit:
     waits is stopped after ten times as long. It works in the main thread on Unix, where notebooks run. Elsewhere
     (Windows, other threads) Python can't interrupt itself: nothing is limited, and an endless loop runs until the
     kernel is interrupted by hand or by nbgrader's own limit.
+
+    Around hidden tests it also says, where a function raises an error of its own, that this is what went wrong
+    (``explain``): a learner who only reads "KeyError: 3" would not know where to look.
     """
 
-    def __init__(self, seconds: float = 15.0) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: float = 15.0, explain: bool = True) -> None:
+        self.seconds, self.explain = seconds, explain
 
     def __enter__(self) -> None:
         self._works = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
@@ -135,6 +138,11 @@ class time_limit:
         if kind is _OutOfTime:
             raise AssertionError(
                 f"This took more than {self.seconds:g} seconds and was stopped. Is there a loop that never ends?"
+            ) from error
+        if self.explain and isinstance(error, Exception) and not isinstance(error, AssertionError):
+            raise AssertionError(
+                f"Your code stopped with {type(error).__name__}: {error}. "
+                "It got an input that the visible check doesn't have."
             ) from error
 
     def _look(self, _: int, frame: FrameType) -> None:

@@ -16,7 +16,7 @@ from test_readme import IMAGE, anchors, blocks, targets
 from tiny import TINY, random_model, tokenizer
 
 import gpt2_lib
-from gpt2_lib import GPT2Config, ModelPruner, schedules, scores, selection
+from gpt2_lib import GPT2Config, ModelPruner, corpus, schedules, scores, selection
 
 DOCS = Path(__file__).parent.parent / "docs"
 GUIDE = (DOCS / "MODEL_PRUNING_GUIDE.md").read_text(encoding="utf-8")
@@ -44,8 +44,10 @@ def start() -> dict:
     model = random_model(SMALL)
     model.tokenizer = tokenizer()
     names: dict = {}
+    plays = {name: text[:20_000] for name, text in corpus.training_plays().items() if name < "b"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gpt2_lib, "load_pretrained_gpt2", lambda: model)
+        patch.setattr(corpus, "training_plays", lambda: plays)
         exec(CALLS[0], names)
     return names
 

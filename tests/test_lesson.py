@@ -152,10 +152,17 @@ def test_a_busy_machine_costs_nothing() -> None:
 
 def test_what_was_set_before_is_set_again() -> None:
     handler = signal.getsignal(signal.SIGALRM)
-    with pytest.raises(ValueError, match="mine"), time_limit():
+    with pytest.raises(ValueError, match="mine"), time_limit(explain=False):
         raise ValueError("mine")
     assert signal.getsignal(signal.SIGALRM) is handler
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_an_error_of_the_learners_own_code_is_told_apart_from_a_wrong_result() -> None:
+    with pytest.raises(AssertionError, match=r"stopped with KeyError: 'h\.0'.*input that the visible"), time_limit():
+        raise KeyError("h.0")
+    with pytest.raises(AssertionError, match=r"^7 of 12$"), time_limit():
+        raise AssertionError("7 of 12")
 
 
 def test_a_limit_in_a_limit_leaves_the_outer_one_running() -> None:

@@ -132,6 +132,50 @@ def test_what_is_looked_at_in_many_chunks_is_ranked_as_in_one(layers, sparsity, 
         assert torch.equal(mask, in_parts[name])
 
 
+def shuffled(size: int, seed: int) -> torch.Tensor:
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed))
+
+
+# Large tensors are searched in one pass where a sample says, here a third of the entries: tensors, and if it helps.
+LARGE = {
+    "one tensor": ([shuffled(40_000, 0)], True),
+    "several": ([shuffled(10_000, 1), 3 * shuffled(30_000, 2), shuffled(17, 3)], True),
+    "float64": ([shuffled(40_000, 4).double(), shuffled(100, 5)], True),
+    "bfloat16, with ties": ([shuffled(40_000, 6).bfloat16()], True),
+    "sorted": ([torch.arange(40_000.0)], True),
+    "mostly ties": ([shuffled(40_000, 7).round()], False),
+    "a sample that misleads": ([torch.where(torch.arange(40_000) % 3 == 0, 1e-3, 1.0) * shuffled(40_000, 8)], False),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_where_a_sample_says_where_to_look_the_masks_are_the_same(case, monkeypatch):
+    tensors, helps = LARGE[case]
+    scores = {f"layer {i}": t for i, t in enumerate(tensors)}
+    order = torch.cat([t.double() for t in tensors]).abs().argsort(stable=True)
+    found = []
+    key_near = selection._key_near
+    monkeypatch.setattr(selection, "SAMPLE", 20_000)
+    monkeypatch.setattr(selection, "_key_near", lambda *a: found.append(key_near(*a)) or found[-1])
+    for sparsity in (0.0, 0.001, 0.25, 0.5, 0.77, 0.999, 1.0):
+        masks = global_masks(scores, sparsity)
+        gone = order[: round(sparsity * len(order))].sort().values.tolist()
+        assert removed(torch.cat(list(masks.values()))) == gone
+        if sparsity == 0.5:
+            assert (found[-1] is not None) == helps
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("place", [0, 3001])
+def test_nan_and_infinity_are_refused_in_large_tensors_too(bad, place, monkeypatch):
+    monkeypatch.setattr(selection, "SAMPLE", 1000)  # a seventh or so of the entries
+    scores = {"sound": shuffled(3500, 0), "sick": shuffled(3500, 1)}
+    scores["sick"][place] = bad
+    for sparsity in (0.0, 0.5, 1.0):
+        with pytest.raises(ValueError, match="sick has entries that are NaN or infinite"):
+            global_masks(scores, sparsity)
+
+
 # All layers together
 
 
