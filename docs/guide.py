@@ -607,7 +607,8 @@ def training(lab: Lab) -> dict[str, str]:
         figures[f"{key}_perplexity"], figures[f"{key}_accuracy"] = _perplexity(quality), f"{quality.accuracy:.1%}"
         figures[f"{key}_returned"] = f"{sum(returned[name].values()):,}"
     lab.at_half["magnitude, gradual"] = quality  # that of the last, cubic
-    _holds(sum(returned["one shot"].values()) > 100 * sum(returned["cubic"].values()), "hardly any come back in cubic")
+    back = {name: sum(cuts.values()) for name, cuts in returned.items()}
+    _holds(back["one shot"] > 10 * back["cubic"] > 10 * back["linear"], "the flatter the curve, the more come back")
     _holds(progress["one shot"][-1] < progress["cubic"][-1] < progress["linear"][-1], "one shot, cubic, linear")
     _draw_returned(returned)
     _draw_progress(progress)
@@ -640,8 +641,7 @@ def _draw_progress(progress: Mapping[str, list[tuple[int, float]]]) -> None:
     for (name, points), (colour, marker, line) in zip(progress.items(), plots.SERIES, strict=False):
         ax.plot(*zip(*points, strict=True), color=colour, marker=marker, linestyle=line, markersize=4, label=name)
     ax.axvline(SCHEDULE.steps, color="black", linewidth=1, linestyle="--")
-    ax.set_ylim(bottom=0)
-    ax.text(SCHEDULE.steps + 0.5, 1, "recovery", va="bottom")
+    ax.text(SCHEDULE.steps + 0.5, 0.03, "recovery", transform=ax.get_xaxis_transform())
     ax.set_xlabel("step of the training")
     ax.set_ylabel("perplexity, held out")
     ax.grid(alpha=0.3)

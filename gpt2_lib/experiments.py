@@ -108,7 +108,7 @@ def sweep(
 
 
 def sweep_gradually(
-    model: GPT2, windows: Tensor, sparsities: Sequence[float] = GRADUAL_SPARSITIES, steps: int = 20, batch: int = 4
+    model: GPT2, windows: Tensor, sparsities: Sequence[float] = GRADUAL_SPARSITIES, steps: int = 10, batch: int = 4
 ) -> list[Point]:
     """Prune a copy of ``model`` to each of ``sparsities`` (ascending, evenly spaced), training in between.
 

@@ -168,7 +168,7 @@ def test_where_a_sample_says_where_to_look_the_masks_are_the_same(case, monkeypa
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize("place", [0, 3001])
 def test_nan_and_infinity_are_refused_in_large_tensors_too(bad, place, monkeypatch):
-    monkeypatch.setattr(selection, "SAMPLE", 1000)  # a seventh or so of the entries
+    monkeypatch.setattr(selection, "SAMPLE", 1000)  # every eighth entry
     scores = {"sound": shuffled(3500, 0), "sick": shuffled(3500, 1)}
     scores["sick"][place] = bad
     for sparsity in (0.0, 0.5, 1.0):

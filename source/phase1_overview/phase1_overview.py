@@ -449,7 +449,7 @@ points = sweep(model, windows)
 display(Markdown(table(points)))
 
 # %% [markdown]
-# Gradual pruning needs training, so here is only a taste of it: five cuts, twenty small steps after each. (Phase 2 does it
+# Gradual pruning needs training, so here is only a taste of it: five cuts, ten small steps after each. (Phase 2 does it
 # properly; `docs/benchmarks.md` in the repository has what ten minutes of it reach.)
 
 # %%
@@ -584,7 +584,7 @@ measured = {
     f"packed file {full.file / packed['50% zeros'][0]:.2f}x smaller",
     "structured": f"memory {full.memory / fewer.memory:.2f}x, speed {full.seconds / fewer.seconds:.2f}x; accuracy lost, "
     f"without training: {1 - evaluate(variants['25% fewer heads and neurons'], windows).accuracy / dense.accuracy:.0%}",
-    "gradual": f"70 %, after {20 * 3} small steps: {lost(slowly[0.7]):.0%} of the accuracy lost, "
+    "gradual": f"70 %, after {10 * 3} small steps: {lost(slowly[0.7]):.0%} of the accuracy lost, "
     f"in one shot {lost(local[0.7]):.0%}; memory and speed as for any zeros",
     "global": f"60 %: the same zeros either way; perplexity {everywhere[0.6].perplexity:.1f} global, "
     f"{local[0.6].perplexity:.1f} layer by layer",
