@@ -20,7 +20,8 @@ def one_shot_sparsity(step: int, start: int, steps: int, initial: float, final: 
 
 def linear_sparsity(step: int, start: int, steps: int, initial: float, final: float) -> float:
     """The same amount at every step."""
-    return initial + (final - initial) * _progress(step, start, steps)
+    progress = _progress(step, start, steps)
+    return (1 - progress) * initial + progress * final  # exactly final at the end
 
 
 def cubic_sparsity(step: int, start: int, steps: int, initial: float, final: float) -> float:
