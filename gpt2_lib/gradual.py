@@ -95,7 +95,10 @@ class GradualRun(MaskedRun):
 
     def identity(self) -> dict:
         schedule = asdict(self.schedule) | {"curve": self.schedule.curve.__name__}
-        return super().identity() | {"schedule": schedule, "select": self.select.__name__}
+        return super().identity() | {
+            "schedule": schedule,
+            "select": getattr(self.select, "__name__", repr(self.select)),
+        }
 
     def advance(self, ids: Tensor) -> float:
         if self.schedule.is_due(self.step):
@@ -129,6 +132,8 @@ def prune_iteratively(
     if rounds < 1:
         raise ValueError(f"At least one round is needed; got {rounds}.")
     folder.mkdir(parents=True, exist_ok=True)
+    if rewind_to is not None:  # a state_dict of this very model would change along with it
+        rewind_to = {name: w.detach().clone() for name, w in rewind_to.items()}
     rows = []
     for number in range(1, rounds + 1):
         target = 1 - (1 - sparsity) ** (number / rounds)
