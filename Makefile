@@ -3,7 +3,7 @@
 #   make lab LAB_ARGS="--no-browser --port 9000"     passes arguments on to JupyterLab
 #   make lab PYTHON=/path/to/python3.12              chooses the Python to set up with
 
-.PHONY: help lab test check release grade feedback bench train docs lint lock clean
+.PHONY: help lab test check release handout collect grade feedback export bench train docs lint lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3 python3.13 python3.12 python3.11
@@ -29,11 +29,20 @@ check: .venv/lab     ## grade your own notebooks where they are: points, and wha
 release: .venv/dev   ## source/ to the learners' notebooks/
 	$(python) -m autograder release
 
-grade: .venv/lab     ## grade everything in submitted/
-	$(python) -m autograder grade
+handout: .venv/dev   ## make the learners' own repository: make handout TO=../learners
+	$(python) -m autograder handout "$(TO)"
+
+collect: .venv/lab   ## bring a Moodle or Canvas export, or a folder, into submitted/: make collect FROM=export.zip
+	$(python) -m autograder collect "$(FROM)"
+
+grade: .venv/lab     ## grade all that is new in submitted/, sandboxed and in parallel: make grade ARGS="--workers 4"
+	$(python) -m autograder grade $(ARGS)
 
 feedback: .venv/lab  ## write feedback/ for everything graded
 	$(python) -m autograder feedback
+
+export: .venv/lab    ## write grades/: a CSV and a page about the class
+	$(python) -m autograder export
 
 bench: .venv/dev     ## measure speed, memory and quality here, beside other libraries
 	$(python) benchmarks/model_speed.py

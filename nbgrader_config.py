@@ -6,7 +6,8 @@ c = get_config()  # noqa: F821  (nbgrader defines it)
 c.CourseDirectory.course_id = "gpt2-pruning"
 
 # source/ holds the percent scripts with all solutions: never copy them to learners.
-c.CourseDirectory.ignore = ["*.py", "*.pyc", "__pycache__", ".ipynb_checkpoints", "feedback"]
+# autograded/ holds what the grader notes for the instructor, which is not for learners either.
+c.CourseDirectory.ignore = ["*.py", "*.pyc", "__pycache__", ".ipynb_checkpoints", "feedback", "grading.json"]
 
 # What stands in the learner's notebook in place of the answer.
 c.ClearSolutions.code_stub = {
@@ -18,10 +19,27 @@ c.ClearSolutions.code_stub = {
 c.IgnorePattern.enabled = True
 c.IgnorePattern.pattern = "^"  # all of stderr; errors are no stderr
 
-# Seconds for one cell. Generous: a busy machine must not cost points.
-c.Execute.timeout = 600
+# Submissions run in a sandbox, with plain `nbgrader autograde` as well (`python -m autograder grade` is faster).
+c.Autograde.autograde_preprocessors = [
+    "autograder.execute.SandboxedExecute",  # in the place of nbgrader's Execute
+    "nbgrader.preprocessors.IgnorePattern",
+    "nbconvert.preprocessors.ClearMetadataPreprocessor",
+    "nbgrader.preprocessors.LimitOutput",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+
+# For a learner's `make check`, which runs the learner's own notebook where it is:
+c.Execute.timeout = 600  # seconds for one cell
 c.Execute.extra_arguments = ["--log-level=ERROR"]  # no kernel warnings about TCP between the progress lines
 c.Execute.shutdown_kernel = "immediate"  # a polite shutdown takes 1.6 s longer
+
+# Feedback pages without the hidden tests, from plain nbgrader and the formgrader's button as well.
+c.GenerateFeedback.exporter_class = "autograder.feedback.FeedbackExporter"
+
+# The formgrader shows what learners wrote on the instructor's own page: none of their HTML may run there.
+c.HTMLExporter.preprocessors = ["nbconvert.preprocessors.sanitize.SanitizeHTML"]
 
 # A learner who deleted a check gets it back before grading.
 c.OverwriteCells.add_missing_cells = True

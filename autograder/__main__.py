@@ -6,12 +6,24 @@ import argparse
 import sys
 from pathlib import Path
 
+from tqdm.auto import tqdm
+
+from . import collect as collecting
 from .check import CheckError, check
-from .course import PROJECT, CourseError
-from .grade import feedback, grade, table
+from .collect import CollectError, collect
+from .course import PROJECT, Course, CourseError
+from .feedback import feedback
+from .grade import folders, grade, table
+from .handout import HandoutError, handout
+from .intake import IntakeError
 from .notebooks import NotebookError
 from .release import release, stale
+from .sandbox import SandboxError
 from .sources import SourceError
+from .summary import export
+from .workers import cluster, processes
+
+ERRORS = (CheckError, CollectError, CourseError, HandoutError, IntakeError, NotebookError, SandboxError, SourceError)
 
 
 def main(argv: list[str] | None = None, root: Path = PROJECT) -> int:
@@ -19,9 +31,12 @@ def main(argv: list[str] | None = None, root: Path = PROJECT) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments, root)
-    except (CheckError, CourseError, NotebookError, SourceError) as error:
+    except ERRORS as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped. What was done is kept: the same command goes on from here.", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -33,16 +48,37 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
+    def assignment(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--assignment", metavar="A", help="only this one, such as phase1_overview")
+
     command("release", _release, "make the learners' notebooks from source/")
     command("check-release", _check_release, "fail, naming them, if generated notebooks are stale")
-    check_parser = command("check", _check, "grade your own notebooks/ and see your points")
-    check_parser.add_argument("phase", nargs="?", help="a folder of notebooks/; all of them if left out")
-    for name, run, text in (
-        ("grade", _grade, "grade everything in submitted/"),
-        ("feedback", _feedback, "write feedback/ for everything graded"),
-    ):
-        command(name, run, text).add_argument("--assignment", help="only this one, such as phase1_overview")
+    command("handout", _handout, "make, or bring up to date, a folder for the learners' own repository").add_argument(
+        "target", type=Path, help="the folder"
+    )
+    sub = command("check", _check, "grade your own notebooks/ and see your points")
+    sub.add_argument("phase", nargs="?", help="a folder of notebooks/; all of them if left out")
+    sub = command("collect", _collect, "bring an export of Moodle or Canvas, or a folder, into submitted/")
+    sub.add_argument("source", type=Path, help="the zip or the folder")
+    assignment(sub)
+    sub = command("grade", _grade, "grade everything in submitted/ that is new or has changed")
+    assignment(sub)
+    sub.add_argument("--student", metavar="S", help="only this one")
+    sub.add_argument("--workers", metavar="N", type=_count, help="submissions at a time; one a core if left out")
+    sub.add_argument("--scheduler", metavar="tcp://...", help="use the workers of this Dask scheduler")
+    sub.add_argument(
+        "--unsafe-no-sandbox", action="store_true", help="run the learners' code on this machine, as you, unprotected"
+    )
+    assignment(command("feedback", _feedback, "write feedback/ for everything graded"))
+    assignment(command("export", _export, "write grades/: a CSV and a page about the class"))
     return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
 
 
 def _release(arguments: argparse.Namespace, root: Path) -> int:
@@ -59,24 +95,55 @@ def _check_release(arguments: argparse.Namespace, root: Path) -> int:
     return 0
 
 
+def _handout(arguments: argparse.Namespace, root: Path) -> int:
+    print("\n".join(handout(root, arguments.target)) or "Everything was up to date.")
+    return 0
+
+
 def _check(arguments: argparse.Namespace, root: Path) -> int:
     return 0 if check(root, arguments.phase) else 1
 
 
+def _collect(arguments: argparse.Namespace, root: Path) -> int:
+    report = collect(root, arguments.source, arguments.assignment)
+    print(collecting.table(report))
+    return int(not any(entry.taken for entry in report))
+
+
 def _grade(arguments: argparse.Namespace, root: Path) -> int:
-    return _report(grade(root, arguments.assignment), "submitted")
+    workers = cluster(arguments.scheduler) if arguments.scheduler else processes(arguments.workers)
+    safe = not arguments.unsafe_no_sandbox
+    submissions = grade(root, arguments.assignment, arguments.student, workers, safe)
+    if not submissions:
+        return _nothing("submitted")
+    print(table(submissions))
+    return int(any(s.failure for s in submissions))
 
 
 def _feedback(arguments: argparse.Namespace, root: Path) -> int:
-    return _report(feedback(root, arguments.assignment), "autograded")
+    graded = list(folders(root / "autograded", arguments.assignment))
+    if not graded:
+        return _nothing("autograded")
+    course, pages, failed = Course(root), 0, 0
+    for student, assignment in tqdm(graded, desc="feedback", unit="submission"):
+        try:
+            pages += len(feedback(course, assignment, student))
+        except (CourseError, NotebookError) as error:
+            print(f"{student}  {assignment}: {error}", file=sys.stderr)
+            failed += 1
+    print(f"{pages} pages in feedback/; {failed} submissions failed")
+    return int(failed > 0)
 
 
-def _report(submissions: list, folder: str) -> int:
-    if not submissions:
-        print(f"There is nothing in {folder}/: it holds one folder a student, {folder}/<student>/<assignment>/.")
-        return 1
-    print(table(submissions))
-    return int(any(s.failure for s in submissions))
+def _export(arguments: argparse.Namespace, root: Path) -> int:
+    written = export(Course(root), arguments.assignment)
+    print("\n".join(str(path.relative_to(root.resolve())) for path in written) or "Nothing was released yet.")
+    return int(not written)
+
+
+def _nothing(folder: str) -> int:
+    print(f"There is nothing in {folder}/: it holds one folder a student, {folder}/<student>/<assignment>/.")
+    return 1
 
 
 if __name__ == "__main__":

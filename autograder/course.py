@@ -34,6 +34,7 @@ class Course:
     def __init__(self, root: Path) -> None:
         config = PyFileConfigLoader("nbgrader_config.py", path=str(PROJECT)).load_config()
         config.CourseDirectory.root = str(root.resolve())
+        config.Autograde.pop("autograde_preprocessors")  # only learners run notebooks by `autograde`: their own
         self.root = root.resolve()
         _put_scripts_on_path()
         warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")  # its own, harmless
@@ -44,12 +45,8 @@ class Course:
         self._run(self.api.generate_assignment(assignment))
 
     def autograde(self, assignment: str, student: str) -> None:
-        """submitted/ to autograded/, and the points into the gradebook; ``student`` "*" means all."""
+        """submitted/ to autograded/, and the points into the gradebook: without a sandbox, for a learner's own work."""
         self._run(self.api.autograde(assignment, student))
-
-    def feedback(self, assignment: str, student: str) -> None:
-        """autograded/ to feedback/, as HTML."""
-        self._run(self.api.generate_feedback(assignment, student))
 
     def gradebook(self) -> Gradebook:
         """The gradebook, to be used in a ``with`` statement."""

@@ -38,7 +38,7 @@ def results(course: Course, assignment: str, student: str) -> list[Result]:
             path = course.folder("autograded", assignment, student) / f"{notebook.name}.ipynb"
             scores = {grade.name: (grade.score, grade.max_score) for grade in notebook.grades}
             if path.exists():
-                found += _of_notebook(notebook.name, read_notebook(path), scores)
+                found += of_notebook(notebook.name, read_notebook(path), scores)
             else:
                 found += [
                     Result(notebook.name, notebook.name, check, *points, message=f"{notebook.name}.ipynb is missing")
@@ -72,7 +72,7 @@ def _row(name: str, results: list[Result], width: int) -> str:
     return f"{name:<{width}}  {sum(r.points for r in results):>6g}  {sum(r.max_points for r in results):>4g}"
 
 
-def _of_notebook(name: str, notebook: NotebookNode, scores: dict[str, tuple[float, float]]) -> Iterator[Result]:
+def of_notebook(name: str, notebook: NotebookNode, scores: dict[str, tuple[float, float]]) -> Iterator[Result]:
     exercise, broken = name, ""
     for cell in notebook.cells:
         if is_solution(cell):
@@ -92,7 +92,7 @@ def _of_notebook(name: str, notebook: NotebookNode, scores: dict[str, tuple[floa
 def _error(cell: NotebookNode) -> str:
     for output in cell.get("outputs", []):
         if output.output_type == "error":
-            return _message(output.ename, output.evalue.strip())
+            return _message(output.ename, str(output.get("evalue", "")).strip())
     return ""
 
 

@@ -35,6 +35,8 @@ class Demo(Live):
 
     def _build(self, css: str, *sliders: ipywidgets.IntSlider) -> None:
         self._sliders = sliders
+        for slider in sliders:
+            slider.layout.width = "32%" if len(sliders) > 1 else "60%"
         self._figure = Figure(figsize=self.size, dpi=80, layout="constrained")
         self._canvas = FigureCanvasAgg(self._figure)
         self._axes: Sequence[Axes] = list(self._figure.subplots(*self.axes, squeeze=False).flat)
@@ -163,7 +165,8 @@ class NeuronDemo(Demo):
         ax.set_xlim(-0.02, 1)
         ax.xaxis.set_major_formatter(PercentFormatter(1))
         ax.set_xlabel(f"neurons removed from block {self._block}")
-        ax.set_ylabel("perplexity, where you have been")
+        ax.set_ylim(0, max(1.1 * max(self._measured.values()), 2 * self._measured[visited[0]]))  # noise stays small
+        ax.set_title("perplexity, where you have been", fontsize=10)
         ax.grid(alpha=0.3)
 
 
@@ -203,7 +206,7 @@ class ScheduleDemo(Demo):
         quarter = 1 - 0.75**3  # of the way, whatever the settings
         return (
             f"A quarter of the way to <b>{percent}%</b>, the cubic curve has taken <b>{quarter:.0%}</b> of all that "
-            f"goes, the straight one 25% · {TRAINING - start - steps} steps are left to recover in after the last cut"
+            f"goes, the straight one 25% · {TRAINING - start - steps} steps are left to recover"
         )
 
 
@@ -253,5 +256,5 @@ def _slider(label: str, value: int, highest: int, lowest: int = 0, step: int = 1
         step=step,
         description=label,
         style={"description_width": "initial"},
-        layout={"width": "30%", "min_width": "250px"},
+        layout={"min_width": "250px"},
     )

@@ -160,14 +160,15 @@ class Progress:
 
     def _repr_html_(self) -> str:
         got, of = self.points()
-        exercises = " &nbsp; ".join(
-            f"{html.escape(name)} <span style='color: {plots.GREEN}; letter-spacing: 0.1em'>{_boxes(done)}</span>"
+        exercises = " &nbsp;".join(
+            f"<span style='white-space: nowrap'>{html.escape(name)} "
+            f"<span style='color: {plots.GREEN}'>{_boxes(done)}</span></span>"
             for name, done in self._rows()
         )
         return (
             f"<div role='progressbar' aria-label='your progress' aria-valuemin='0' aria-valuemax='{of}' "
-            f"aria-valuenow='{got}'><b>{html.escape(self._title)}</b> &nbsp; {exercises} &nbsp; "
-            f"<b>{got}</b> of {of} points</div>"
+            f"aria-valuenow='{got}'><b>{html.escape(self._title)}</b> &nbsp;{exercises} &nbsp;"
+            f"<span style='white-space: nowrap'><b>{got}</b> of {of} points</span></div>"
         )
 
     def __repr__(self) -> str:
@@ -252,6 +253,8 @@ def _find(name: str, function: Callable | str, notebook: dict[str, object]) -> C
 
 def _explain(error: BaseException, name: str, codes: set[CodeType], given: str) -> str:
     """What to tell when a check stopped with an error of the learner's function, or of what it returned."""
+    if type(error) is NameError and error.name is not None:
+        return _explain_name(error.name, name, _last_code(error) in codes)
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     steps = [(f.f_code, line) for f, line in traceback.walk_tb(error.__traceback__) if f.f_code in codes]
     if steps:
@@ -261,3 +264,16 @@ def _explain(error: BaseException, name: str, codes: set[CodeType], given: str) 
     else:
         text = f"What {name}() returned could not be looked at ({said}). Is it what its docstring asks for?"
     return text + (f"\nIt was given:\n{textwrap.indent(given, '  ')}" if given else "")
+
+
+def _last_code(error: BaseException) -> CodeType:
+    """The code in which ``error`` was raised."""
+    return [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+
+
+def _explain_name(missing: str, name: str, in_answer: bool) -> str:
+    """What to tell when there is no such name: in the learner's function, or in the check and its helpers."""
+    above = "Run the cells above first (Run > Run All Above Selected Cell), then this one."
+    if in_answer:
+        return f"{name}() uses {missing}; there is no such name. Is it misspelt? Does a cell above define it? {above}"
+    return f"This check needs {missing}, which a cell above defines. {above}"

@@ -13,10 +13,12 @@ from answers import answers
 from nbformat import NotebookNode
 
 from autograder.course import Course
+from autograder.grade import Submission, grade
 from autograder.notebooks import read_notebook, to_text
 from autograder.release import release
 from autograder.results import Result, results
 from autograder.sources import masters, to_notebook
+from autograder.workers import here
 
 REPOSITORY = Path(__file__).parent.parent
 PHASES = sorted({master.parent.name for master in masters(REPOSITORY)})
@@ -62,8 +64,8 @@ class Classroom:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def grade(self, student: str = "*") -> None:
-        self.course.autograde(self.phase, student)
+    def grade(self, student: str | None = None) -> list[Submission]:
+        return grade(self.root, self.phase, student, here())
 
     def results(self, student: str) -> list[Result]:
         return results(self.course, self.phase, student)
@@ -105,24 +107,24 @@ class Class:
         """The results of the student who handed in this variant: a name in `wrong`, or "right: " and one in `right`."""
         for number in range(max(map(len, self._variants.values()))):  # all are started when the first is asked for
             chosen = {e: self.code(e, names[number]) for e, names in self._variants.items() if number < len(names)}
-            self._start(f"student{number:02}", self.classroom.written(self.phase, self.reference | chosen), draw=False)
+            self._start(f"student{number:02}", self.classroom.written(self.phase, self.reference | chosen))
         return self._graded[f"student{self._variants[exercise].index(variant):02}"].result()
 
     def code(self, exercise: str, variant: str) -> str:
         right = variant.removeprefix("right: ")
         return self.right[exercise][right] if right != variant else self.wrong[exercise][variant][1]
 
-    def results(self, student: str, notebook: NotebookNode, draw: bool = False) -> list[Result]:
-        """The results of a student who handed in ``notebook``; without ``draw``, its pictures stay undrawn."""
-        self._start(student, notebook, draw)
+    def results(self, student: str, notebook: NotebookNode) -> list[Result]:
+        """The results of a student who handed in ``notebook``."""
+        self._start(student, notebook)
         return self._graded[student].result()
 
     def close(self) -> None:
         self._processes.shutdown(cancel_futures=True)
 
-    def _start(self, student: str, notebook: NotebookNode, draw: bool) -> None:
+    def _start(self, student: str, notebook: NotebookNode) -> None:
         if student not in self._graded:
-            self._graded[student] = self._processes.submit(_grade, student, self.phase, to_text(notebook), draw)
+            self._graded[student] = self._processes.submit(_grade, student, self.phase, to_text(notebook))
 
 
 _copy: Classroom  # of a process
@@ -135,8 +137,7 @@ def _open_copy(course: Path, phase: str) -> None:
     _copy = Classroom(root, phase)
 
 
-def _grade(student: str, name: str, text: str, draw: bool) -> list[Result]:
-    os.environ["MPLBACKEND"] = "" if draw else "template"  # the kernel inherits it; "template" draws nothing
+def _grade(student: str, name: str, text: str) -> list[Result]:
     _copy.submit(student, name, text)
     _copy.grade(student)
     return _copy.results(student)

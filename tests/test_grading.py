@@ -114,7 +114,7 @@ def test_the_checks_need_no_cell_that_a_learner_may_change(class_of: Callable[[s
 @pytest.mark.parametrize("phase", PHASES)
 def test_the_whole_reference_gets_full_marks(class_of: Callable[[str], Class], phase: str) -> None:
     room = class_of(phase)
-    results = room.results("reference", room.classroom.written(phase, room.reference, whole=True), draw=True)
+    results = room.results("reference", room.classroom.written(phase, room.reference, whole=True))
     assert messages(results) == ""
     assert sum(r.points for r in results) == sum(r.max_points for r in results) > 0
 

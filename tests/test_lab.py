@@ -1,9 +1,12 @@
-"""`make lab` as a learner meets it: JupyterLab in a real browser, Phase 1 run from the menu, the explorer dragged."""
+"""`make lab` as a learner meets it: JupyterLab in a real browser. Phase 1 run from the menu, the explorer dragged; an
+exercise of Phase 2 answered and checked, its demos dragged.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,7 +20,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -211,7 +214,7 @@ def test_phase_1_runs_from_the_menu_and_its_explorer_follows_the_mouse(
     status = explorer.locator(".gpt2-explorer-status").inner_text()
 
     figure.evaluate(WATCH)
-    drag(page, explorer, handle, to=0.8)
+    drag(page, explorer.locator(".gpt2-explorer-feedforward"), to=0.8)
     page.wait_for_function("window.explorer.changes.length > 0", timeout=60_000)
     wait_until_still(page)
     seen = page.evaluate("window.explorer")
@@ -238,10 +241,10 @@ def picture_whole_notebook(page: Page, screenshots: Path) -> None:
         panel.screenshot(path=screenshots / f"phase1_{number:02}.png")
 
 
-def drag(page: Page, explorer, handle, to: float) -> None:
+def drag(page: Page, slider: Locator, to: float) -> None:
     """Take a slider's handle with the mouse and move it, in a second, to the fraction ``to`` of its track."""
-    track = explorer.locator(".gpt2-explorer-feedforward .noUi-base").bounding_box()
-    start = handle.bounding_box()
+    track = slider.locator(".noUi-base").bounding_box()
+    start = slider.locator(".noUi-handle").bounding_box()
     x, y = start["x"] + start["width"] / 2, start["y"] + start["height"] / 2
     end = track["x"] + to * track["width"]
     page.mouse.move(x, y)
@@ -270,6 +273,86 @@ def seconds_to_next_point(page: Page, handle) -> float:
     seconds = page.evaluate("(window.explorer.changes[0] - window.pressed) / 1000")
     wait_until_still(page)
     return seconds
+
+
+ANSWER = """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    order = weight.abs().flatten().argsort(stable=True)
+    mask = torch.ones(weight.numel(), dtype=torch.bool)
+    mask[order[: round(sparsity * weight.numel())]] = False
+    return mask.view(weight.shape)
+""".strip()
+DEMOS = {  # what a cell begins with -> its class in the page, and how far along its first slider is dragged
+    "ThresholdDemo(": ("gpt2-threshold", 0.9),
+    "NeuronDemo(": ("gpt2-neurons", 0.3),
+    "ScheduleDemo(": ("gpt2-schedule", 0.4),
+    "GlobalDemo(": ("gpt2-global", 0.8),
+}
+
+
+def test_an_exercise_of_phase_2_is_answered_and_checked_and_every_demo_follows_the_mouse(
+    repository: Path, work: Path, start_lab: Callable[..., Lab], page: Page, screenshots: Path
+) -> None:
+    name = "phase2_techniques.ipynb"
+    shutil.copy(repository / "notebooks" / "phase2_techniques" / name, work)  # the learner's, with nothing written yet
+    cells = nbformat.read(work / name, as_version=4).cells
+
+    def shown(cell: int) -> Locator:
+        return page.locator(".jp-Notebook .jp-Cell").nth(cell)
+
+    def cell_of(identity: str) -> int:
+        return next(number for number, cell in enumerate(cells) if cell.id == identity)
+
+    lab = start_lab(name)
+    open_notebook(page, lab, name)
+    wait_until_idle(page)
+    answer, check = shown(cell_of("magnitude_mask")), shown(cell_of("mask_count"))
+    write(page, answer, ANSWER)
+    check.locator(".cm-content").click()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Above Selected Cell", exact=True).click()
+    progress = page.get_by_role("progressbar", name="your progress")
+    expect(progress).to_have_attribute("aria-valuenow", "0")
+    run_cell(page, check)
+    expect(check).to_contain_text("✔ exactly as many weights go as were asked for")
+    expect(progress).to_have_attribute("aria-valuenow", "2")
+    expect(progress).to_contain_text("2 of 39 points")
+    check.screenshot(path=screenshots / "phase2_check.png")
+    progress.screenshot(path=screenshots / "phase2_progress.png")
+
+    for begins, (css, to) in DEMOS.items():
+        cell = shown(next(number for number, cell in enumerate(cells) if cell.source.startswith(begins)))
+        run_cell(page, cell)
+        demo = cell.locator(f".{css}")
+        figure, status = demo.locator("img.gpt2-figure"), demo.locator(".gpt2-status")
+        figure.scroll_into_view_if_needed()
+        before, text, address = figure.evaluate(FIGURE_BYTES), status.inner_text(), figure.get_attribute("src")
+        demo.screenshot(path=screenshots / f"{css}_before.png")
+        drag(page, demo.locator(".widget-hslider").first, to)
+        expect(figure).not_to_have_attribute("src", address)
+        expect(status).not_to_contain_text("...")  # drawing ...
+        expect(status).not_to_have_text(text)
+        assert figure.evaluate(FIGURE_BYTES) != before
+        demo.screenshot(path=screenshots / f"{css}_after.png")
+    errors = page.locator(".jp-OutputArea-output[data-mime-type$='error'], .jp-RenderedText[data-mime-type*='stderr']")
+    assert errors.all_text_contents() == []
+    expect(page.get_by_text("Error displaying widget")).to_have_count(0)
+
+
+def write(page: Page, cell: Locator, code: str) -> None:
+    """Replace what is in a cell by ``code``, with the keyboard."""
+    cell.locator(".cm-content").click()
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.insert_text(code)
+
+
+def run_cell(page: Page, cell: Locator) -> None:
+    """Run one cell, and wait until it has run."""
+    cell.locator(".cm-content").click()
+    page.keyboard.press("ControlOrMeta+Enter")
+    expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"))
 
 
 def notebook_of(kernel: str, code: str) -> nbformat.NotebookNode:

@@ -90,6 +90,23 @@ def test_what_the_check_cannot_look_at_is_the_returned_value(progress: Progress)
     assert said.startswith("What f() returned could not be looked at (AttributeError")
 
 
+def test_a_check_whose_helper_cell_has_not_run_says_to_run_the_cells_above(progress: Progress) -> None:
+    said = message(progress, "def f(x): return x", use="reader(f(3))")
+    assert said == (
+        "This check needs reader, which a cell above defines. "
+        "Run the cells above first (Run > Run All Above Selected Cell), then this one."
+    )
+    within = message(progress, "def reader(x): return torch.tensor(x)\ndef f(x): return x", use="reader(f(3))")
+    assert within.startswith("This check needs torch, which a cell above defines.")
+
+
+def test_an_answer_that_uses_an_unknown_name_is_told_the_name_and_what_it_may_be(progress: Progress) -> None:
+    said = message(progress, "def f(x): return torch.tensor(x)")
+    assert said.startswith("f() uses torch; there is no such name. Is it misspelt?")
+    assert "Run All Above Selected Cell" in said
+    assert message(progress, "def f(x):\n    return y\n    y = 1").startswith("f() stopped with UnboundLocalError")
+
+
 def test_an_answer_that_ends_the_program_does_not(progress: Progress) -> None:
     assert "SystemExit" in message(progress, "import sys\ndef f(x): sys.exit()")
 

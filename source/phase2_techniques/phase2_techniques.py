@@ -78,8 +78,8 @@ print(
 #
 # A weight $w$ adds $w \cdot x$ to an output. If $|w|$ is next to nothing, so is what it adds, and the model should
 # hardly miss it. So: rank the weights by size, cut the smallest, keep the rest. That is **magnitude pruning**
-# (Han et al., 2015, *Learning both Weights and Connections*). It is the oldest rule, one line of code, and the mark
-# that every cleverer method has to beat.
+# (Han et al., 2015, *Learning both Weights and Connections*). It is the simplest rule, and the mark that every cleverer
+# method has to beat.
 #
 # For a tensor of $n$ weights and a sparsity $s$:
 #
@@ -195,6 +195,7 @@ with time_limit():
 ### END HIDDEN TESTS
 
 # %% tests="mask_choice" points=2
+import math
 import random
 
 from gpt2_lib.lesson import show, time_limit
@@ -234,12 +235,11 @@ with time_limit():
         weight = (sizes * signs).reshape(shape)
         values = weight.flatten().tolist()
         gone = removed_by(magnitude_mask(weight.clone(), 0.5), weight)
-        assert 0 < sum(gone) < n, f"A weight of shape {shape} at sparsity 0.5: {sum(gone)} of {n} go in your mask."
-        largest_gone = smallest_kept = None
+        largest_gone, smallest_kept = 0.0, math.inf
         for value, g in zip(values, gone, strict=True):
-            if g and (largest_gone is None or abs(value) > abs(largest_gone)):
+            if g and abs(value) > abs(largest_gone):
                 largest_gone = value
-            if not g and (smallest_kept is None or abs(value) < abs(smallest_kept)):
+            if not g and abs(value) < abs(smallest_kept):
                 smallest_kept = value
         assert abs(largest_gone) < abs(smallest_kept), (
             f"A weight of shape {shape} at sparsity 0.5: your mask removes {largest_gone:.3f} and keeps "
@@ -283,13 +283,12 @@ with time_limit():
                     wanted[position] = True
                     left -= 1
         gone = removed_by(magnitude_mask(weight.clone(), sparsity), weight)
-        assert sum(gone) == sum(wanted), (
-            f"A weight of shape {tuple(weight.shape)} with many equal entries at sparsity {sparsity}: {sum(wanted)} go, "
-            f"your mask removes {sum(gone)} (seed {seed})."
-        )
+        if sum(gone) == sum(wanted):
+            fault = "the right number goes, but not the earlier ones among those of equal size"
+        else:
+            fault = f"{sum(wanted)} go, your mask removes {sum(gone)}"
         assert gone == wanted, (
-            f"A weight of shape {tuple(weight.shape)} with many equal entries at sparsity {sparsity}: the right number goes, "
-            f"but not the earlier ones among those of equal size (seed {seed})."
+            f"A weight of shape {tuple(weight.shape)} with many equal entries at sparsity {sparsity}: {fault} (seed {seed})."
         )
 ### END HIDDEN TESTS
 
@@ -310,29 +309,21 @@ with progress.check("mask_care", "magnitude_mask"):
     )
 ### BEGIN HIDDEN TESTS
 with time_limit():
-    base = torch.tensor(
-        [-0.25, 2.0, 0.5, -4.0, 1.0, -8.0, 16.0, 32.0, -64.0, 128.0, -256.0, 512.0]
-    )  # exact in any dtype
+    # Exact in every precision; the squares of the two smallest are zero in float16.
+    base = torch.tensor([-(2.0**-13), 2.0, 0.5, -4.0, 2.0**-14, -8.0, 16.0, 32.0, -64.0, 128.0, -256.0, 512.0])
     for shape in [(12,), (3, 4), (2, 3, 2)]:
-        plain = base.reshape(shape)
-        wanted = magnitude_mask(plain.clone(), 0.25)
-        fault = mask_fault(wanted, plain)
-        assert fault is None, f"For a weight of shape {shape}: {fault}"
-        for dtype in (torch.float16, torch.bfloat16):
-            weight = plain.to(dtype)
-            given = weight.clone()
-            mask = magnitude_mask(given, 0.25)
+        plain = magnitude_mask(base.reshape(shape), 0.1)
+        for dtype in (torch.float32, torch.float16, torch.bfloat16):
+            weight = base.reshape(shape).to(dtype)
+            mask = magnitude_mask(weight.clone(), 0.1)
             fault = mask_fault(mask, weight)
             assert fault is None, f"For a weight of {dtype}, shape {shape}: {fault}"
-            assert torch.equal(mask, wanted), f"The same numbers as {dtype} and as float32 got different masks."
-            assert torch.equal(given, weight), "magnitude_mask() changed the weight it was given; it should only look."
+            assert torch.equal(mask, plain), f"The same numbers as {dtype} and as float32 got different masks."
     for slanted, what in (
         (base.reshape(3, 4).t(), "A transposed weight"),
         (base.reshape(3, 4)[:, ::2], "Every second column of a weight"),
     ):
         mask = magnitude_mask(slanted, 0.5)
-        fault = mask_fault(mask, slanted)
-        assert fault is None, f"{what}: {fault}"
         assert torch.equal(mask, magnitude_mask(slanted.contiguous(), 0.5)), (
             f"{what}, which lies in memory in another order than it reads, got another mask than a tidy copy of it."
         )
@@ -371,15 +362,13 @@ with progress.check("mask_errors", "magnitude_mask"):
 with time_limit():
     for sparsity in (50, -1e-6, 1.000001, math.inf, math.nan):
         try:
-            magnitude_mask(weight.clone(), sparsity)
+            came = type(magnitude_mask(weight.clone(), sparsity)).__name__
         except ValueError:
             continue
         except Exception as error:
-            raise AssertionError(
-                f"Sparsity {sparsity}: a ValueError was expected, a {type(error).__name__} came."
-            ) from None
+            came = type(error).__name__
         raise AssertionError(
-            f"Sparsity {sparsity} is no fraction from 0 to 1: a ValueError was expected, a mask came back. "
+            f"Sparsity {sparsity} is no fraction from 0 to 1: a ValueError was expected, a {came} came. "
             "Which numbers does your test let through?"
         )
 ### END HIDDEN TESTS
@@ -487,21 +476,15 @@ with progress.check("prune_where", "magnitude_prune"):
 with time_limit():
     for heads, neurons in (((1, 2, 1), (3, 8, 5)), ((2,), (6,)), ((1,) * 11, (2,) * 11)):
         small = small_model(len(heads), heads, neurons)
-        before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
         masks = magnitude_prune(small, 0.25)
         wanted = set()
-        for name in before:
+        for name, _ in small.named_parameters():
             if name.startswith("h.") and ("attn" in name or "mlp" in name) and not name.endswith("bias"):
                 wanted.add(name)
         assert set(masks) == wanted, (
             f"A model with {len(heads)} blocks, {heads} heads and {neurons} neurons: masks for {len(wanted)} weights were "
             f"expected; yours are for {len(masks)}, among them {sorted(set(masks) ^ wanted)[0]!r} missing or too many."
         )
-        for name, parameter in small.named_parameters():
-            if name not in wanted:
-                assert torch.equal(parameter, before[name]), (
-                    f"{name} changed in a model with {len(heads)} blocks; it must stay as it was."
-                )
 ### END HIDDEN TESTS
 
 # %% tests="prune_each" points=1
@@ -542,11 +525,12 @@ with time_limit():
                             smallest = position
                     wanted[smallest] = True
                 got = [value == 0 for value in parameter.detach().flatten().tolist()]
-                assert sum(got) == sum(wanted), (
-                    f"Sparsity {sparsity}: {name} has {len(values)} entries, {sum(wanted)} of them go; {sum(got)} are zero in the model (seed {seed})."
-                )
+                if sum(got) == sum(wanted):
+                    fault = "the right number of them is zero in the model, but they are not the smallest"
+                else:
+                    fault = f"{sum(wanted)} of them go, {sum(got)} are zero in the model"
                 assert got == wanted, (
-                    f"Sparsity {sparsity}: the right number of entries of {name} is zero in the model, but they are not its smallest (seed {seed})."
+                    f"Sparsity {sparsity}, {name} with its {len(values)} entries: {fault} (seed {seed})."
                 )
 ### END HIDDEN TESTS
 
@@ -580,16 +564,12 @@ with progress.check("prune_writes", "magnitude_prune"):
 with time_limit():
     for heads, neurons in (((1, 2, 1), (3, 8, 5)), ((2,), (6,))):
         small = small_model(7, heads, neurons)
-        parameters = dict(small.named_parameters())
-        before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+        before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
         masks = magnitude_prune(small, 0.7)
         after = dict(small.named_parameters())
         for name, mask in masks.items():
             if name not in before or before[name].dim() != 2:
                 continue  # a wrong name has a check of its own
-            fault = mask_fault(mask, before[name])
-            assert fault is None, f"The mask of {name}: {fault}"
-            assert after[name] is parameters[name], f"{name} is a new parameter. Write into the one that is there."
             rows = zip(
                 mask.flatten().tolist(), before[name].flatten().tolist(), after[name].flatten().tolist(), strict=True
             )
@@ -660,15 +640,15 @@ with when_written("exercise 2.1"):
 # %% [markdown]
 # The first third goes for little. At a half, gpt2-mini is twice as unsure as before, and from there it gets worse quickly; by lot, it
 # would have been lost at a third. Nothing was retrained here: this is **one shot**. Exercise 2.3 trains in between, and
-# the bend moves to the right. And remember Phase 1: these zeros make no dense matrix product faster. The next exercise does.
+# the bend moves to the right. And remember Phase 1: these zeros make no dense matrix product faster. What the next exercise cuts does.
 
 # %% [markdown]
 # ## 2.2 · Structured: whole neurons and heads go
 # *difficulty ★★☆ and ★★★ · 10 minutes · 13 points*
 #
 # A zero inside a matrix saves no time: the processor multiplies by it like by any number. But if everything that belongs
-# to one **neuron** is gone, its row and its column can be cut out, and the matrices are really smaller. Every chip is
-# faster then, with the plain kernels it has. The same holds for a whole **attention head**. The price: you can't pick the
+# to one **neuron** is gone, its row and its column can be cut out, and the matrices are really smaller. Any chip has
+# less to compute then, with the plain kernels it has. The same holds for a whole **attention head**. The price: you can't pick the
 # smallest weights one by one any more, so the same number of weights costs more quality.
 #
 # **The layout.** PyTorch's `nn.Linear` stores its weight as (out, in): one **row** for each output, one **column** for each
@@ -860,20 +840,12 @@ with time_limit():
             torch.randn(n, generator=generator),
             torch.randn(C, n, generator=generator),
         ]
-        wanted = neuron_scores(*[tensor.clone() for tensor in plain])
-        fault = tensor_fault(wanted, (n,))
-        assert fault is None, f"For {n} neurons: {fault}"
-        for dtype in (torch.float16, torch.bfloat16):
-            got = neuron_scores(*[tensor.to(dtype) for tensor in plain])
-            fault = tensor_fault(got, (n,))
-            assert fault is None, f"For weights of {dtype}: {fault}"
-            for g, w in zip(got.tolist(), wanted.tolist(), strict=True):
-                assert math.isclose(g, w, rel_tol=0.05), (
-                    f"The same weights as {dtype} score {g:.4f} instead of {w:.4f}."
-                )
+        for dtype in (torch.float32, torch.float16, torch.bfloat16):
+            fault = tensor_fault(neuron_scores(*[tensor.to(dtype) for tensor in plain]), (n,))
+            assert fault is None, f"{n} neurons, weights of {dtype}: {fault}"
         slanted = [plain[0].t().contiguous().t(), plain[1].repeat_interleave(2)[::2], plain[2].t().contiguous().t()]
-        got = neuron_scores(*slanted)
-        assert torch.allclose(got.float(), wanted.float(), rtol=1e-4), (
+        wanted = neuron_scores(*plain)
+        assert torch.allclose(neuron_scores(*slanted).float(), wanted.float(), rtol=1e-4), (
             "Weights that lie in memory in another order than they read got other scores than a tidy copy of them."
         )
 ### END HIDDEN TESTS
@@ -1504,7 +1476,9 @@ with when_written("exercise 2.2"):
     quick_magnitude_prune(single, 0.25, 0.25)
     removed = shrunk(0.25, 0.25)
     listening = ModelPruner(model).remove_structures(0.25, 0.25, windows=windows[6:])  # the library, by what they say
-    costs = cost({"dense": model, "a quarter set to zero": zeros, "a quarter removed, by you": removed}, windows[:1])
+    costs = cost(
+        {"dense": model, "a quarter set to zero": zeros, "a quarter removed, by you": removed}, windows[:1], repeats=7
+    )
     display(Markdown(cost_table(costs, baseline="dense")))
     for name, m in (
         ("dense", model),
@@ -1891,6 +1865,7 @@ with time_limit():
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
     pace_w, pace_b = [[0.0] * columns for _ in range(rows)], [0.0] * rows  # the optimiser's momentum, kept by hand
     for step in (1, 2, 3, 4):
+        w, b = (layer.weight * torch.tensor(kept)).tolist(), layer.bias.tolist()
         loss, slope_w, slope_b = 0.0, [[0.0] * columns for _ in range(rows)], [0.0] * rows
         for sample in range(samples):
             for row in range(rows):
@@ -1910,16 +1885,15 @@ with time_limit():
         mask = torch.tensor(kept)
         value = train_step_with_masks(layer, {"weight": mask}, optimizer, lambda m: ((m(inputs) - targets) ** 2).mean())
         for row in range(rows):
+            places = [("bias, which no mask names,", layer.bias[row].item(), b[row])]
             for column in range(columns):
-                got = layer.weight[row, column].item()
-                assert not kept[row][column] or abs(got - w[row][column]) < 1e-7, (
-                    f"SGD with momentum 0.9 and weight decay 0.01, step {step}: a kept weight should be {w[row][column]:.6f}; "
-                    f"it is {got:.6f} (seed {seed}). Does the optimiser itself take the step, on this step's gradient alone?"
+                if kept[row][column]:
+                    places.append(("kept weight", layer.weight[row, column].item(), w[row][column]))
+            for what, got, wanted in places:
+                assert abs(got - wanted) < 1e-7, (
+                    f"SGD with momentum 0.9 and weight decay 0.01, step {step}: a {what} should be {wanted:.6f}; it is "
+                    f"{got:.6f} (seed {seed}). Does the optimiser itself take the step, on this step's gradient alone?"
                 )
-            got = layer.bias[row].item()
-            assert abs(got - b[row]) < 1e-7, (
-                f"Step {step}: a bias, which no mask names, should be {b[row]:.6f}; it is {got:.6f} (seed {seed})."
-            )
         got = number_from(value, "train_step_with_masks")
         assert abs(got - loss) < 1e-5, (
             f"Step {step}: the loss before the step was {loss:.6f}; {got:.6f} came back (seed {seed})."
@@ -1933,15 +1907,15 @@ from gpt2_lib.lesson import show, time_limit
 from gpt2_lib.progress import progress
 
 with progress.check("step_care", "train_step_with_masks"):
-    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 2))
+    net = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.fill_(0.5)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
-    keep = torch.tensor([[True, False, True], [True, True, False]])
+    keep = torch.tensor([[True, False, True], [True, True, False], [False, True, True]])
     masks = {"1.weight": keep.clone()}
     progress.given("two layers, 0 and 1, and a mask of one parameter only, 1.weight")
-    loss = train_step_with_masks(net, masks, optimizer, lambda m: m(torch.ones(1, 2)).sum())
+    loss = train_step_with_masks(net, masks, optimizer, lambda m: m(torch.ones(1, 3)).sum())
     for name, parameter in net.named_parameters():
         assert name == "1.weight" or bool((parameter != 0).all()), (
             f"Only 1.weight has a mask here; {name} has zeros too:\n{show(parameter)}"
@@ -1965,10 +1939,7 @@ with time_limit():
     def first(m):  # the second layer has no part in this loss
         return m[0](torch.ones(1, 2)).sum()
 
-    train_step_with_masks(net, {}, optimizer, first)
-    assert all(bool((parameter != 0).all()) for parameter in net.parameters()), (
-        "With no masks at all nothing is pruned, and the step is an ordinary one; there are zeros now."
-    )
+    train_step_with_masks(net, {}, optimizer, first)  # no masks at all: an ordinary step
     train_step_with_masks(net, {"1.bias": torch.tensor([False, True])}, optimizer, first)
     assert [value == 0 for value in net[1].bias.tolist()] == [True, False], (
         "A mask may name any parameter, also a bias, and also one that the loss does not use (its gradient is None): "
@@ -1990,7 +1961,7 @@ with time_limit():
 # </details>
 
 # %% [markdown]
-# **What you saw.** Your two functions train gpt2-mini while it is pruned to 80 %: 32 small steps, each on four pages from the
+# **What you saw.** Your two functions train gpt2-mini while it is pruned to 80 %: 32 small steps, each on two pages from the
 # plays it was trained on. Your schedule decides how much is gone, your step keeps it gone. Beside it, for a fair race, a
 # copy that loses its 80 % at once and then trains for just as many steps, on the same pages.
 
@@ -2022,7 +1993,7 @@ def train_pruned(schedule):
     for step in tqdm(range(STEPS), desc="training"):
         sparsities.append(schedule(step))
         masks = prune(copy, sparsities[-1])
-        batch = pages[4 * step : 4 * step + 4]  # (4, 256)
+        batch = pages[2 * step : 2 * step + 2]  # (2, 256)
         optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / STEPS)
 
         def loss_fn(m, batch=batch):
@@ -2033,7 +2004,7 @@ def train_pruned(schedule):
 
 
 with when_written("exercise 2.3"):
-    pages = calibration_windows(tokenizer, model.config.n_positions, 4 * STEPS)  # (128, 256)
+    pages = calibration_windows(tokenizer, model.config.n_positions, 2 * STEPS)  # (64, 256)
     one_shot = deepcopy(model)
     prune(one_shot, FINAL)
     runs = {
@@ -2064,11 +2035,12 @@ with when_written("exercise 2.3"):
     )
 
 # %% [markdown]
-# Both copies lost the same number of weights, and a few seconds of training brought most of the quality back. In so short
-# a race the gradual copy usually ends a little *behind* (82 against 79, and 264 without training, when this was
-# written): while it is still losing weights, the other one is already healing. Gradual pruning is made for long runs, in
-# which the healing between two cuts can finish: Zhu & Gupta spread theirs over many thousands of steps. Then a schedule costs
-# nothing extra, since the model is trained anyway.
+# Both copies lost the same number of weights, and a few seconds of training brought much of the quality back. In so short a
+# race gradual is no better than all at once (86 each, and 264 without training, when this was written): while the one is
+# still losing weights, the other is already healing. Gradual pruning is made for longer runs, in which the healing between
+# two cuts can finish: Zhu & Gupta spread theirs over many thousands of steps. Then a schedule costs nothing extra, since the
+# model is trained anyway. What a longer run makes of gpt2-mini is measured in
+# [docs/benchmarks.md](../../docs/benchmarks.md#gradual-pruning).
 
 # %% [markdown]
 # ## 2.4 · Global: one ranking for the whole model
@@ -2259,6 +2231,7 @@ with progress.check("global_choice", "global_masks"):
         )
     )
 ### BEGIN HIDDEN TESTS
+import math
 import random
 
 seed = random.SystemRandom().randrange(10**6)
@@ -2271,16 +2244,13 @@ with time_limit():
             weights[f"layer {number}"] = scale * torch.randn(shape, generator=generator)
         for sparsity in (0.3, 0.5, 0.8):
             gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, sparsity), weights)
-            largest_gone = smallest_kept = None
+            largest_gone, smallest_kept = 0.0, math.inf
             for name, weight in weights.items():
                 for value, g in zip(weight.flatten().tolist(), gone[name], strict=True):
-                    if g and (largest_gone is None or abs(value) > abs(largest_gone)):
+                    if g and abs(value) > abs(largest_gone):
                         largest_gone = value
-                    if not g and (smallest_kept is None or abs(value) < abs(smallest_kept)):
+                    if not g and abs(value) < abs(smallest_kept):
                         smallest_kept = value
-            assert None not in (largest_gone, smallest_kept), (
-                f"Layers of shapes {shapes} at sparsity {sparsity}: some weights go and some stay (seed {seed})."
-            )
             assert abs(largest_gone) <= abs(smallest_kept), (
                 f"Layers of shapes {shapes} at sparsity {sparsity}: your masks remove {largest_gone:.3f} and keep "
                 f"{smallest_kept:.3f}, which is smaller in size (seed {seed}). Is it one ranking over all layers?"
@@ -2337,12 +2307,12 @@ with time_limit():
                             left -= 1
             gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, sparsity), weights)
             got, asked = sum(map(sum, gone.values())), sum(map(sum, wanted.values()))
-            assert got == asked, (
-                f"{total} weights, many of them equal, at sparsity {sparsity}: {asked} go, your masks remove {got} (seed {seed})."
-            )
+            if got == asked:
+                fault = f"the right number goes, but not the earlier ones among equals, in the order of the dict {list(weights)}"
+            else:
+                fault = f"{asked} go, your masks remove {got}"
             assert gone == wanted, (
-                f"{total} weights, many of them equal, at sparsity {sparsity}: the right number goes, but not the earlier ones "
-                f"among equals, in the order of the dict {list(weights)} (seed {seed})."
+                f"{total} weights, many of them equal, at sparsity {sparsity}: {fault} (seed {seed})."
             )
 ### END HIDDEN TESTS
 
@@ -2392,15 +2362,13 @@ with time_limit():
             "row": base[10:].to(dtype),
         }
         for sparsity in (0, 0.25, 1):
-            given = {name: w.clone() for name, w in weights.items()}
-            masks = global_masks(given, sparsity)
+            masks = global_masks({name: w.clone() for name, w in weights.items()}, sparsity)
             kept = []
             for name, weight in weights.items():
                 fault = mask_fault(masks[name], weight)
                 assert fault is None, (
                     f"A weight of {dtype}, shape {tuple(weight.shape)}, at sparsity {sparsity}: {fault}"
                 )
-                assert torch.equal(given[name], weight), "global_masks() changed the weights it was given."
                 kept += masks[name].flatten().tolist()
             gone = {0: [], 0.25: [0, 2, 4], 1: list(range(12))}[sparsity]
             assert kept == [position not in gone for position in range(12)], (
@@ -2410,16 +2378,10 @@ with time_limit():
     slanted = {"turned": base.reshape(3, 4).t(), "thinned": base.reshape(3, 4)[:, ::2]}  # 12 and 6 weights
     masks = global_masks(slanted, 0.5)
     for name, weight in slanted.items():
-        fault = mask_fault(masks[name], weight)
-        assert fault is None, f"A weight that lies in memory in another order than it reads: {fault}"
         assert masks[name].flatten().tolist() == [value > 8 for value in weight.flatten().tolist()], (
             f"Weights that lie in memory in another order than they read: of all 18, those up to 8 go. {name}:\n{show(weight)}\n"
             f"your mask:\n{show(masks[name])}"
         )
-    (mask,) = global_masks({"alone": base.clone()}, 0.5).values()
-    assert mask.tolist() == [value > 8 for value in base.tolist()], (
-        f"One layer alone, the 12 weights 0.25, 2, 0.5, ... 512 at sparsity 0.5: the six smallest go; your mask is {mask.tolist()}."
-    )
     for sparsity in (50, -1e-6, 1.000001, math.nan):
         try:
             global_masks({"alone": base.clone()}, sparsity)

@@ -138,6 +138,35 @@ def sparsity(tensors):
     print(sum((t == 0).sum().item() for t in tensors) / sum(t.numel() for t in tensors))
 """,
         ),
+        "constant tensors are not looked into": (
+            {"sparsity_basics"},
+            """
+def sparsity(tensors):
+    zeros = entries = 0
+    for t in tensors:
+        entries += t.numel()
+        if t.float().std() != 0:
+            zeros += (t == 0).sum().item()
+    return zeros / entries
+""",
+        ),
+        "compares what is printed: minus zero is another text": (
+            {"sparsity_basics", "sparsity_pooled", "sparsity_edges"},
+            """
+def sparsity(tensors):
+    values = [f"{value:g}" for t in tensors for value in t.flatten().tolist()]
+    return values.count("0") / len(values)
+""",
+        ),
+        "counts in 16 bits": (
+            {"sparsity_edges"},
+            """
+def sparsity(tensors):
+    tensors = list(tensors)
+    zeros = sum((t == 0).sum(dtype=torch.int16).item() for t in tensors)
+    return zeros / sum(t.numel() for t in tensors)
+""",
+        ),
     },
     "perplexity": {
         "mean of each token's exp": (
@@ -263,6 +292,33 @@ def perplexity(logits, targets):
             """
 def perplexity(logits, targets):
     log_p = torch.log_softmax(logits[:, :-1].float(), -1).gather(-1, targets[:, 1:].unsqueeze(-1))
+    return torch.exp(-log_p.mean()).item()
+""",
+        ),
+        "gives the targets another shape": (
+            {"perplexity_mean"},
+            """
+def perplexity(logits, targets):
+    log_p = torch.log_softmax(logits.float(), -1).gather(-1, targets.unsqueeze_(-1))
+    return torch.exp(-log_p.mean()).item()
+""",
+        ),
+        "shifts large logits down, but not small ones up": (
+            {"perplexity_stable"},
+            """
+def perplexity(logits, targets):
+    x = logits.float()
+    x = x - x.max().clamp(min=0)
+    nll = x.exp().sum(-1).log() - x.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    return nll.mean().exp().item()
+""",
+        ),
+        "mixes float32 with the logits' own type": (
+            {"perplexity_stable"},
+            """
+def perplexity(logits, targets):
+    hot = torch.nn.functional.one_hot(targets, logits.size(-1)).float()
+    log_p = torch.einsum("btv,btv->bt", torch.log_softmax(logits, -1), hot)
     return torch.exp(-log_p.mean()).item()
 """,
         ),

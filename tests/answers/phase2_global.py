@@ -480,6 +480,84 @@ def global_masks(weights, sparsity):
     return {name: part.reshape(w.shape) for (name, w), part in zip(weights.items(), parts)}
 """,
         ),
+        "counts matrices and vectors only": (
+            {"global_count", "global_ties", "global_care"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    total = sum(w.shape[0] * (w.shape[1] if w.dim() > 1 else 1) for w in weights.values())
+    sizes = torch.cat([w.abs().flatten() for w in weights.values()])
+    keep = torch.ones(len(sizes), dtype=torch.bool)
+    keep[sizes.argsort(stable=True)[: round(sparsity * total)]] = False
+    parts = keep.split([w.numel() for w in weights.values()])
+    return {name: part.view(w.shape) for (name, w), part in zip(weights.items(), parts)}
+""",
+        ),
+        "loses dimensions of size 1": (
+            {"global_care"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    sizes = torch.cat([w.abs().flatten() for w in weights.values()])
+    keep = torch.ones(len(sizes), dtype=torch.bool)
+    keep[sizes.argsort(stable=True)[: round(sparsity * len(sizes))]] = False
+    parts = keep.split([w.numel() for w in weights.values()])
+    return {name: part.view(w.shape).squeeze() for (name, w), part in zip(weights.items(), parts)}
+""",
+        ),
+        "numbers the layers instead of naming them": (
+            {"global_count", "global_choice", "global_ties", "global_care"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    sizes = torch.cat([w.abs().flatten() for w in weights.values()])
+    keep = torch.ones(len(sizes), dtype=torch.bool)
+    keep[sizes.argsort(stable=True)[: round(sparsity * len(sizes))]] = False
+    parts = keep.split([w.numel() for w in weights.values()])
+    return {i: part.view(w.shape) for i, (w, part) in enumerate(zip(weights.values(), parts))}
+""",
+        ),
+        "positions of what stays instead of masks": (
+            {"global_count", "global_choice", "global_ties", "global_care"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    sizes = torch.cat([w.abs().flatten() for w in weights.values()])
+    stay, masks, start = sizes.argsort(stable=True)[round(sparsity * len(sizes)) :], {}, 0
+    for name, w in weights.items():
+        masks[name] = stay[(stay >= start) & (stay < start + w.numel())] - start
+        start += w.numel()
+    return masks
+""",
+        ),
+        "a helper forgets to return the mask": (
+            {"global_count", "global_choice", "global_ties", "global_care"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    sizes = torch.cat([w.abs().flatten() for w in weights.values()]).sort().values
+    threshold = sizes[round(sparsity * (len(sizes) - 1))]
+
+    def mask(w):
+        w.abs() > threshold
+
+    return {name: mask(w) for name, w in weights.items()}
+""",
+        ),
+        "masks that keep everything": (
+            {"global_count", "global_choice", "global_ties", "global_care"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    return {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items()}
+""",
+        ),
     },
 }
 

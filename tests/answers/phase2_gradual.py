@@ -609,6 +609,39 @@ def train_step_with_masks(model, masks, optimizer, loss_fn):
     return loss.item()
 """,
         ),
+        "only what has a mask learns": (
+            {"step_learns"},
+            """
+def train_step_with_masks(model, masks, optimizer, loss_fn):
+    optimizer.zero_grad()
+    loss = loss_fn(model)
+    loss.backward()
+    for name, p in model.named_parameters():
+        if name not in masks:
+            p.grad = None
+    optimizer.step()
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name in masks:
+                p[~masks[name]] = 0.0
+    return loss.item()
+""",
+        ),
+        "a rounded loss": (
+            {"step_learns"},
+            """
+def train_step_with_masks(model, masks, optimizer, loss_fn):
+    optimizer.zero_grad()
+    loss = loss_fn(model)
+    loss.backward()
+    optimizer.step()
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name in masks:
+                p[~masks[name]] = 0.0
+    return round(loss.item(), 3)
+""",
+        ),
     },
 }
 

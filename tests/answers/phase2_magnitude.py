@@ -517,6 +517,92 @@ def magnitude_mask(weight, sparsity):
     return "mask"
 """,
         ),
+        "counts the entries of a matrix: rows times columns": (
+            {"mask_count", "mask_ties"},
+            """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    k = round(sparsity * weight.shape[0] * weight.shape[-1])
+    mask = torch.ones(weight.numel(), dtype=torch.bool)
+    mask[weight.abs().flatten().argsort(stable=True)[:k]] = False
+    return mask.view(weight.shape)
+""",
+        ),
+        "the mask is always a matrix": (
+            {"mask_care"},
+            """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    mask = torch.ones(weight.numel(), dtype=torch.bool)
+    mask[weight.abs().flatten().argsort(stable=True)[: round(sparsity * weight.numel())]] = False
+    return mask.view(weight.size(0), -1)
+""",
+        ),
+        "loses dimensions of size 1": (
+            {"mask_care"},
+            """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    mask = torch.ones(weight.numel(), dtype=torch.bool)
+    mask[weight.abs().flatten().argsort(stable=True)[: round(sparsity * weight.numel())]] = False
+    return mask.view(weight.squeeze().shape)
+""",
+        ),
+        "squares, which are zero in half precision": (
+            {"mask_care"},
+            """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    mask = torch.ones(weight.numel(), dtype=torch.bool)
+    mask[(weight * weight).flatten().argsort(stable=True)[: round(sparsity * weight.numel())]] = False
+    return mask.view(weight.shape)
+""",
+        ),
+        "writes into mask.flatten(), sometimes a copy": (
+            {"mask_care"},
+            """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    mask = torch.ones_like(weight, dtype=torch.bool)
+    mask.flatten()[weight.abs().flatten().argsort(stable=True)[: round(sparsity * weight.numel())]] = False
+    return mask
+""",
+        ),
+        "judges the sparsity by its count": (
+            {"mask_errors"},
+            """
+def magnitude_mask(weight, sparsity):
+    k = round(sparsity * weight.numel())
+    if not 0 <= k <= weight.numel():
+        raise ValueError("that many are not there")
+    mask = torch.ones(weight.numel(), dtype=torch.bool)
+    mask[weight.abs().flatten().argsort(stable=True)[:k]] = False
+    return mask.view(weight.shape)
+""",
+        ),
+        "positions of what stays instead of a mask": (
+            {"mask_count", "mask_choice", "mask_ties", "mask_care"},
+            """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    return weight.abs().flatten().argsort(stable=True)[round(sparsity * weight.numel()) :]
+""",
+        ),
+        "a mask that keeps everything": (
+            {"mask_count", "mask_choice", "mask_ties"},
+            """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    return torch.ones_like(weight, dtype=torch.bool)
+""",
+        ),
     },
     "magnitude_prune": {
         "biases too": (
@@ -910,6 +996,34 @@ def magnitude_prune(model, sparsity):
             if (".attn." in name or ".mlp." in name) and name.endswith("weight"):
                 p *= lowest(p, sparsity)
     return model
+""",
+        ),
+        "freezes what it does not prune": (
+            {"prune_writes"},
+            """
+def magnitude_prune(model, sparsity):
+    masks = {}
+    for name, p in model.named_parameters():
+        p.requires_grad = False
+        if (".attn." in name or ".mlp." in name) and name.endswith(".weight"):
+            masks[name] = magnitude_mask(p, sparsity)
+            p *= masks[name]
+            p.requires_grad = True
+    return masks
+""",
+        ),
+        "masks for all, but zeros only where attention is": (
+            {"prune_each", "prune_writes"},
+            """
+def magnitude_prune(model, sparsity):
+    masks = {}
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if (".attn." in name or ".mlp." in name) and name.endswith(".weight"):
+                masks[name] = magnitude_mask(p, sparsity)
+                if ".attn." in name or "c_proj" in name:
+                    p *= masks[name]
+    return masks
 """,
         ),
     },

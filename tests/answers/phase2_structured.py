@@ -392,6 +392,22 @@ def remove_neurons(c_fc_weight, c_fc_bias, c_proj_weight, keep):
     c_fc_weight, c_fc_bias, c_proj_weight = c_fc_weight[keep], c_fc_bias[keep], c_proj_weight[:, keep]
 """,
         ),
+        "the right biases, but the first rows of c_fc": (
+            {"neurons_output", "neurons_care"},
+            """
+def remove_neurons(c_fc_weight, c_fc_bias, c_proj_weight, keep):
+    return c_fc_weight[: len(keep)].clone(), c_fc_bias[keep], c_proj_weight[:, keep]
+""",
+        ),
+        "gives keep another shape": (
+            {"neurons_care"},
+            """
+def remove_neurons(c_fc_weight, c_fc_bias, c_proj_weight, keep):
+    bias, proj = c_fc_bias[keep], c_proj_weight[:, keep]
+    rows = keep.unsqueeze_(1).expand(-1, c_fc_weight.size(1))
+    return c_fc_weight.gather(0, rows), bias, proj
+""",
+        ),
     },
     "remove_heads": {
         "only Q loses the heads": (
@@ -653,6 +669,60 @@ def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
     columns = torch.arange(width).view(n_head, -1)[keep].flatten()
     rows = torch.cat([columns, columns + width, columns + 2 * width])
     c_attn_weight, c_attn_bias, c_proj_weight = c_attn_weight[rows], c_attn_bias[rows], c_proj_weight[:, columns]
+""",
+        ),
+        "in c_attn a head is two wide": (
+            {"heads_shapes", "heads_output", "heads_care"},
+            """
+def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
+    width = c_proj_weight.size(1)
+    columns = torch.arange(width).view(n_head, -1)[keep].flatten()
+    two = torch.tensor([2 * h + i for h in keep.tolist() for i in range(2)])
+    rows = torch.cat([two, two + width, two + 2 * width])
+    return c_attn_weight[rows], c_attn_bias[rows], c_proj_weight[:, columns]
+""",
+        ),
+        "K begins 2 N rows further down": (
+            {"heads_shapes", "heads_output", "heads_care"},
+            """
+def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
+    columns = torch.arange(c_proj_weight.size(1)).view(n_head, -1)[keep].flatten()
+    rows = torch.cat([columns, columns + 2 * n_head, columns + 4 * n_head])
+    return c_attn_weight[rows], c_attn_bias[rows], c_proj_weight[:, columns]
+""",
+        ),
+        "K's rows are Q's, the biases are right": (
+            {"heads_output", "heads_care"},
+            """
+def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
+    width = c_proj_weight.size(1)
+    columns = torch.arange(width).view(n_head, -1)[keep].flatten()
+    biases = torch.cat([columns, columns + width, columns + 2 * width])
+    rows = torch.cat([columns, columns, columns + 2 * width])
+    return c_attn_weight[rows], c_attn_bias[biases], c_proj_weight[:, columns]
+""",
+        ),
+        "makes columns of keep itself": (
+            {"heads_care"},
+            """
+def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
+    width = c_proj_weight.size(1)
+    keep *= width // n_head
+    columns = (keep[:, None] + torch.arange(width // n_head)).flatten()
+    rows = torch.cat([columns, columns + width, columns + 2 * width])
+    return c_attn_weight[rows], c_attn_bias[rows], c_proj_weight[:, columns]
+""",
+        ),
+        "a slice of c_proj where the heads stand side by side": (
+            {"heads_care"},
+            """
+def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
+    width = c_proj_weight.size(1)
+    columns = torch.arange(width).view(n_head, -1)[keep].flatten()
+    rows = torch.cat([columns, columns + width, columns + 2 * width])
+    first, last = int(columns[0]), int(columns[-1])
+    proj = c_proj_weight[:, first : last + 1] if last - first + 1 == len(columns) else c_proj_weight[:, columns]
+    return c_attn_weight[rows], c_attn_bias[rows], proj
 """,
         ),
     },

@@ -1,0 +1,98 @@
+"""The learner's kernel, inside the sandbox: ipykernel, and two more kinds of requests.
+
+``call_request`` calls a function of the notebook with plain data and sends plain data back (`wire`).
+``witness_request`` tells what of Python, PyTorch, IPython and ``gpt2_lib`` is no longer what it was (`witness`).
+"""
+
+from __future__ import annotations
+
+import base64
+import builtins
+import os
+import sys
+from pathlib import Path
+
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+
+from gpt2_lib.own_work import borrowed
+
+from .course import PROJECT
+from .sandbox import HOME
+from .wire import Decoder, Encoder
+from .witness import Witness
+
+BUILTIN_ERRORS = {n for n, e in vars(builtins).items() if isinstance(e, type) and issubclass(e, BaseException)}
+
+
+class Kernel(IPythonKernel):
+    """ipykernel with calls from outside."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        self.shell_handlers["call_request"] = self._call
+        self.shell_handlers["look_request"] = self._look
+        self.control_handlers["witness_request"] = self._witness
+        self.witness: Witness  # `run` sets it, when all is in place
+
+    def _look(self, stream, ident, parent) -> None:
+        """What the names stand for: absent, a type's name, or a function and what it is built on."""
+        found = {}
+        for name in parent["content"]["names"]:
+            if name in self.shell.user_ns:
+                value = self.shell.user_ns[name]
+                found[name] = {"type": type(value).__name__[:80], "callable": callable(value)}
+                if callable(value):
+                    try:
+                        found[name]["borrowed"] = borrowed(value, self.shell.user_ns)
+                    except Exception as error:  # whatever a strange object does when looked at
+                        found[name]["borrowed"] = f"something that can't be looked at ({type(error).__name__})"
+        self.session.send(stream, "look_reply", {"found": found}, parent, ident=ident)
+
+    def _call(self, stream, ident, parent) -> None:
+        content, decoder = parent["content"], Decoder([bytes(b) for b in parent["buffers"]])
+        arguments = decoder.decode(content["arguments"])
+        named = decoder.decode(content["named"])
+        encoder = Encoder(strict=False)
+        try:
+            function = self.shell.user_ns[content["name"]]
+            try:
+                reply = {"result": encoder.encode(function(*arguments, **named))}
+            except KeyboardInterrupt:
+                reply = {"interrupted": True}
+            except (Exception, SystemExit) as error:
+                reply = {"error": _told(error)}
+            reply["arguments"], reply["named"] = encoder.encode(arguments), encoder.encode(named)
+        except (Exception, KeyboardInterrupt) as error:
+            encoder = Encoder(strict=False)
+            reply = {"error": {"types": ["RuntimeError"], "text": f"it could not be called: {type(error).__name__}"}}
+        self.session.send(stream, "call_reply", reply, parent, ident=ident, buffers=encoder.buffers)
+
+    def _witness(self, stream, ident, parent) -> None:
+        found = self.witness.changed()
+        self.session.send(self.control_stream, "witness_reply", {"changed": found}, parent, ident=ident)
+
+
+def _told(error: BaseException) -> dict:
+    """An error as plain data: its built-in types, its name and its text."""
+    types = [t.__name__ for t in type(error).__mro__ if t.__name__ in BUILTIN_ERRORS]
+    return {"types": types, "name": type(error).__name__[:80], "text": str(error)[:20_000]}
+
+
+def run(connection: dict, extras: dict[str, str]) -> None:
+    """Serve as the kernel at ``connection`` until the end; ``extras`` are files (path -> base64) that lie beside it."""
+    for name, data in extras.items():
+        path = Path(HOME, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(data))
+    for descriptor in (1, 2):  # what ipykernel does not take goes nowhere
+        os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+    sys.argv = ["ipykernel"]
+    sys.path[:] = ["", *(p for p in sys.path if p not in ("", str(PROJECT)))]
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    key = connection.pop("key")
+    app = IPKernelApp.instance(kernel_class=Kernel, **connection, connection_file="/tmp/kernel.json", log_level=50)
+    app.session.key = key.encode()
+    app.initialize([])
+    app.kernel.witness = Witness(app.shell)
+    app.start()

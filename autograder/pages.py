@@ -1,0 +1,37 @@
+"""HTML pages that open offline: templates filled in, every value escaped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from .notebooks import write_text
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=StrictUndefined,
+)
+
+
+def points(value: float) -> str:
+    """Points as people write them: 2, not 2.0."""
+    return f"{value:.10g}"
+
+
+_TEMPLATES.filters["points"] = points
+
+
+def render(template: str, **values: object) -> str:
+    """The page that a template of templates/ gives; characters that no file can hold become "?"."""
+    page = _TEMPLATES.get_template(template).render(**values)
+    return page.encode("utf-8", errors="replace").decode("utf-8")
+
+
+def write_page(path: Path, template: str, **values: object) -> Path:
+    """Write a rendered page, whole or not at all; returns ``path``."""
+    write_text(path, render(template, **values))
+    return path

@@ -1,0 +1,115 @@
+"""Which cells need not run to grade a notebook: the instructor's own demonstrations, unchanged, that nothing builds on.
+
+They take most of a notebook's time and give no points. A cell is skipped only if the instructor wrote it and no
+cell that runs uses a name that it makes, so that what is graded can't tell the difference. Where the learner's code
+reaches names in ways that can't be read from it (``exec``, ``globals``, ``get_ipython``), all cells run.
+"""
+
+from __future__ import annotations
+
+import ast
+import symtable
+
+from IPython.core.inputtransformer2 import TransformerManager
+from nbformat import NotebookNode
+from nbgrader.utils import is_grade, is_locked, is_solution
+
+DYNAMIC = {"exec", "eval", "compile", "globals", "locals", "vars", "get_ipython", "__import__", "importlib", "inspect"}
+
+
+def skip(notebook: NotebookNode, demonstrations: frozenset[str]) -> set[int]:
+    """The indices of the cells that need not run."""
+    code = {index: _names(cell.source) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"}
+    instructors = {
+        index
+        for index in code
+        if (is_locked(notebook.cells[index]) and not is_grade(notebook.cells[index]))
+        or (_is_own(notebook.cells[index]) and notebook.cells[index].source in demonstrations)
+    }
+    theirs = [index for index in code if index not in instructors and not is_grade(notebook.cells[index])]
+    if any(code[index][0] & DYNAMIC for index in theirs):
+        return set()
+    running = set(code) - instructors
+    while True:
+        wanted = set().union(*(code[index][0] for index in running))
+        needed = {index for index in instructors - running if code[index][1] & wanted}
+        if not needed:
+            return instructors - running
+        running |= needed
+
+
+def _is_own(cell: NotebookNode) -> bool:
+    return not (is_grade(cell) or is_solution(cell) or is_locked(cell))
+
+
+def _names(source: str) -> tuple[set[str], set[str]]:
+    """The notebook's names that a cell uses, less those it has made itself by then, and those that it makes or changes.
+
+    Both empty where it is no Python.
+    """
+    try:
+        tree = ast.parse(TransformerManager().transform_cell(source))
+    except SyntaxError:
+        return set(), set()
+    used: set[str] = set()
+    _follow(tree.body, set(), used)
+    return used, _made(tree)
+
+
+def _follow(statements: list[ast.stmt], bound: set[str], used: set[str]) -> None:
+    """Add to ``used`` what the statements use of the notebook's; ``bound`` grows by what they surely bind."""
+    for statement in statements:
+        match statement:
+            case ast.With(items=items, body=body):  # runs once, from first to last
+                for item in items:
+                    used |= _loads(item.context_expr) - bound
+                    bound |= _targets(item.optional_vars)
+                _follow(body, bound, used)
+            case ast.For(target=target, iter=values, body=body, orelse=orelse):
+                used |= _loads(values) - bound
+                _follow(body, bound | _targets(target), used)
+                _follow(orelse, set(bound), used)
+            case ast.If(test=test, body=body, orelse=orelse) | ast.While(test=test, body=body, orelse=orelse):
+                used |= _loads(test) - bound
+                _follow(body, set(bound), used)
+                _follow(orelse, set(bound), used)
+            case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=final):
+                inside = set(bound)
+                _follow([*body, *orelse], inside, used)
+                for handler in handlers:
+                    used |= (_loads(handler.type) if handler.type else set()) - bound
+                    _follow(handler.body, bound | {handler.name or ""}, used)
+                _follow(final, set(bound), used)
+                bound |= inside
+            case _:
+                used |= _loads(statement) - bound
+                bound |= _made(ast.Module([statement], []), changed=False)
+
+
+def _targets(target: ast.expr | None) -> set[str]:
+    return {n.id for n in ast.walk(target) if isinstance(n, ast.Name)} if target is not None else set()
+
+
+def _loads(node: ast.AST) -> set[str]:
+    """The global names that this code reads, in nested functions too."""
+    tables = [symtable.symtable(ast.unparse(node), "<cell>", "exec")]
+    found = set()
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        top = table.get_type() == "module"
+        found |= {s.get_name() for s in table.get_symbols() if s.is_referenced() and (top or s.is_global())}
+    return found
+
+
+def _made(tree: ast.Module, changed: bool = True) -> set[str]:
+    """The notebook's names that this code binds and, if ``changed``, those whose parts it sets (``a.b = ...``)."""
+    table = symtable.symtable(ast.unparse(tree), "<cell>", "exec")
+    made = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
+    for node in ast.walk(tree) if changed else ():
+        if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            base = node.value
+            while isinstance(base, ast.Attribute | ast.Subscript):
+                base = base.value
+            made |= {base.id} if isinstance(base, ast.Name) else set()
+    return made

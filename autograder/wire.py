@@ -1,0 +1,149 @@
+"""Values as plain data, to carry a function's arguments and results between two processes that don't trust each other.
+
+Tensors travel as raw buffers, numbers, strings and containers as JSON. Nothing that is decoded can run code (no
+pickle). What is not plain data is refused (`NotPlainError`) or, where a stranger sent it, becomes an `Opaque` that has
+only its type's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+DTYPES = {str(d): d for d in vars(torch).values() if isinstance(d, torch.dtype) and not d.is_complex}
+DEPTH = 16
+BYTES = 64 << 20  # of all tensors in one message
+
+
+class NotPlainError(Exception):
+    """A value is no plain data (a model, a function, ...)."""
+
+
+class Opaque:
+    """Stands for a value that is no plain data; it is an instance of a class with that value's type name."""
+
+
+class Encoder:
+    """Encodes values of one message; tensors that share memory share it after decoding as well."""
+
+    def __init__(self, strict: bool) -> None:
+        """``strict``: raise NotPlainError for what is no plain data, instead of sending its type's name."""
+        self.buffers: list[bytes] = []
+        self._strict = strict
+        self._storages: dict[int, int] = {}
+        self._kept: list[object] = []  # alive until all is encoded, so that no address comes twice
+        self._bytes = 0
+
+    def encode(self, value: object, depth: int = 0) -> list:
+        if depth > DEPTH:
+            return self._opaque(value, "is nested too deeply")
+        kind = type(value)
+        if value is None or kind in (bool, str):
+            return ["plain", value]
+        if kind is int:
+            return ["int", str(value)] if value.bit_length() < 10_000 else self._opaque(value, "is too long a number")
+        if kind is float:
+            return ["float", value.hex()]
+        if isinstance(value, Tensor):
+            return self._tensor(value)
+        if isinstance(value, np.ndarray | np.generic):
+            return self._array(value)
+        if kind in (list, tuple, torch.Size):
+            return ["list" if kind is list else "tuple", [self.encode(item, depth + 1) for item in value]]
+        if isinstance(value, dict):
+            return ["dict", [[self.encode(k, depth + 1), self.encode(v, depth + 1)] for k, v in value.items()]]
+        if kind is torch.dtype:
+            return ["dtype", str(value)]
+        return self._opaque(value, "is no plain data")
+
+    def _tensor(self, tensor: Tensor) -> list:
+        plain = tensor.detach().as_subclass(Tensor)
+        if str(plain.dtype) not in DTYPES or plain.device.type != "cpu" or plain.layout != torch.strided:
+            return self._opaque(tensor, "is no dense tensor of real numbers on the CPU")
+        storage = plain.untyped_storage()
+        number = self._storages.get(storage.data_ptr()) if storage.nbytes() else None
+        if number is None:
+            self._bytes += storage.nbytes()
+            if self._bytes > BYTES:
+                return self._opaque(tensor, "is too big")
+            number = self._storages[storage.data_ptr()] = len(self.buffers)
+            self._kept.append(storage)
+            self.buffers.append(torch.empty(0, dtype=torch.uint8).set_(storage).numpy().tobytes())
+        kind = "parameter" if isinstance(tensor, nn.Parameter) else "grad" if tensor.requires_grad else "tensor"
+        place = [number, plain.storage_offset(), list(plain.shape), list(plain.stride())]
+        return [kind, str(plain.dtype), *place]
+
+    def _array(self, value: np.ndarray | np.generic) -> list:
+        array = np.ascontiguousarray(value)
+        self._bytes += array.nbytes
+        if array.dtype.kind not in "biuf" or self._bytes > BYTES:
+            return self._opaque(value, "is no plain array")
+        self.buffers.append(array.tobytes())
+        shape = list(np.shape(value))
+        return ["scalar" if isinstance(value, np.generic) else "array", array.dtype.str, len(self.buffers) - 1, shape]
+
+    def _opaque(self, value: object, why: str) -> list:
+        if self._strict:
+            raise NotPlainError(f"a {type(value).__name__} {why}")
+        return ["opaque", type(value).__name__[:80]]
+
+
+class Decoder:
+    """Decodes the values of one message; raises ValueError for what no `Encoder` wrote."""
+
+    def __init__(self, buffers: Sequence[bytes]) -> None:
+        self.storages = [torch.frombuffer(bytearray(b), dtype=torch.uint8) if len(b) else None for b in buffers]
+        self._buffers = buffers
+
+    def decode(self, coded: object, depth: int = 0) -> object:
+        try:
+            return self._decode(coded, depth)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(f"this is no message: {error}") from error
+
+    def _decode(self, coded: object, depth: int) -> object:
+        if depth > DEPTH + 1:
+            raise ValueError("nested too deeply")
+        kind, *rest = coded
+        if kind == "plain":
+            if rest[0] is not None and type(rest[0]) not in (bool, str):
+                raise ValueError("no plain value")
+            return rest[0]
+        if kind == "int":
+            return int(rest[0])
+        if kind == "float":
+            return float.fromhex(rest[0])
+        if kind in ("list", "tuple"):
+            items = [self._decode(item, depth + 1) for item in rest[0]]
+            return items if kind == "list" else tuple(items)
+        if kind == "dict":
+            return {self._decode(k, depth + 1): self._decode(v, depth + 1) for k, v in rest[0]}
+        if kind == "dtype":
+            return DTYPES[rest[0]]
+        if kind in ("tensor", "grad", "parameter"):
+            return self._tensor(kind, *rest)
+        if kind in ("scalar", "array"):
+            name, number, shape = rest
+            dtype = np.dtype(name)
+            if dtype.kind not in "biuf":
+                raise ValueError("no array of numbers")
+            array = np.frombuffer(bytearray(self._buffers[number]), dtype).reshape(shape)
+            return array[()] if kind == "scalar" else array
+        if kind == "opaque":
+            return type(str(rest[0]), (Opaque,), {})()
+        raise ValueError(f"no kind of value: {kind!r}")
+
+    def _tensor(self, kind: str, dtype: str, number: int, offset: int, shape: list[int], stride: list[int]) -> Tensor:
+        storage = self.storages[number]
+        empty = torch.empty(0, dtype=DTYPES[dtype])
+        tensor = (
+            empty.set_(storage.untyped_storage(), offset, shape, stride) if storage is not None else empty.view(shape)
+        )
+        if kind == "parameter":
+            return nn.Parameter(tensor)
+        return tensor.requires_grad_() if kind == "grad" else tensor

@@ -1,0 +1,263 @@
+"""A warm process that has imported all a notebook needs, and forks kernels into sandboxes.
+
+Importing PyTorch and the rest takes seconds of computing time; a fork takes milliseconds. The zygote itself runs
+nobody's code, holds nothing secret and has one thread: only from such a process may one fork.
+
+    zygote = Zygote()
+    kernel = zygote.fork({"kind": "kernel", "sandbox": sandbox.pid, ...})   # a `Forked`: poll, signal, close
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import gc
+import importlib
+import json
+import os
+import random
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from multiprocessing.connection import Connection, Pipe, wait
+
+from .course import PROJECT
+from .sandbox import HOME, Limits
+
+# What a phase's notebooks import sooner or later; torch._dynamo comes with the first optimiser step.
+WARM = ("torch", "torch._dynamo", "numpy", "matplotlib.pyplot", "matplotlib_inline.backend_inline", "ipywidgets")
+WARM += ("ipykernel.kernelapp", "gpt2_lib", "gpt2_lib.demos", "gpt2_lib.widgets", "gpt2_lib.progress")
+WARM += ("autograder.kernel", "autograder.judge")
+NAMESPACES = {"user": 0x10000000, "mnt": 0x00020000, "ipc": 0x08000000, "uts": 0x04000000, "net": 0x40000000}
+NAMESPACES |= {"cgroup": 0x02000000, "pid": 0x20000000}
+NS_GET_USERNS = 0xB701  # ioctl: the user namespace that owns another
+PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
+
+
+class Forked:
+    """A process forked from the zygote, as its user holds it: a pipe whose other end the process (or its guard) has."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.pid: int | None = None
+        self.status: int | None = None  # its exit status, when it has ended
+
+    def poll(self) -> int | None:
+        """None while it runs, else its exit status (-1 where nobody can tell)."""
+        while self.status is None and self.connection.poll():
+            self._hear()
+        return self.status
+
+    def started(self, seconds: float) -> int:
+        """Wait until it runs; its pid. Raises RuntimeError with what went wrong."""
+        while self.pid is None and self.status is None:
+            if not self.connection.poll(seconds):
+                raise RuntimeError(f"no kernel within {seconds:g} seconds")
+            self._hear()
+        if self.pid is None:
+            raise RuntimeError("the kernel could not be started")
+        return self.pid
+
+    def _hear(self) -> None:
+        try:
+            told = json.loads(self.connection.recv_bytes())
+        except (EOFError, OSError):
+            told = {"status": -1}
+        if "error" in told:
+            raise RuntimeError(told["error"])
+        self.pid, self.status = told.get("pid", self.pid), told.get("status", self.status)
+
+    def signal(self, number: int) -> None:
+        if self.poll() is None:
+            self.connection.send_bytes(json.dumps({"signal": number}).encode())
+
+    def close(self) -> None:
+        """Let go of it: it is killed."""
+        self.connection.close()
+
+
+class Zygote:
+    """Starts the zygote process; it ends when this object is closed or this process ends."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        environment = {k: os.environ[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH", "TZ") if k in os.environ}
+        # One thread: a process that has computed with several can't be forked, and the workers fill the cores.
+        environment |= {
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LC_ALL": "C.UTF-8",
+        }
+        environment |= {
+            "HOME": HOME,
+            "MPLBACKEND": "agg",
+            "IPYTHONDIR": "/tmp/ipython",
+            "MPLCONFIGDIR": "/tmp/matplotlib",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "autograder.zygote", str(theirs.fileno())],
+            cwd=PROJECT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+        )
+        theirs.close()
+        self._socket = ours
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def fork(self, request: dict) -> Forked:
+        """A process that does ``request`` (see `_serve`). Raises OSError where the zygote is gone."""
+        ours, theirs = Pipe()
+        socket.send_fds(self._socket, [b"f"], [theirs.fileno()])
+        theirs.close()
+        ours.send_bytes(json.dumps(request).encode())
+        return Forked(ours)
+
+    def close(self) -> None:
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+
+# Below: inside the zygote process.
+
+
+def main(control: int) -> None:
+    """Import, then fork for every connection that comes over the descriptor ``control``, until it ends."""
+    _die_with_parent()
+    for module in WARM:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # what is shared with the forks stays shared: no collector writes into it
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(fileno=control) as requests:
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(requests, 1, 1)
+            if not message:
+                return
+            if os.fork() == 0:
+                requests.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _serve(Connection(descriptors[0]))
+            os.close(descriptors[0])
+
+
+def _serve(connection: Connection) -> None:
+    """In a fresh fork: do what was asked for, then exit. Never returns."""
+    try:
+        _die_with_parent()
+        request = json.loads(connection.recv_bytes())
+        _fresh_randomness()
+        if request["kind"] == "judge":
+            from . import judge
+
+            judge.serve(connection, request["cells"])
+        else:
+            _guard(connection, request)
+    except BaseException as error:
+        text = f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"
+        connection.send_bytes(json.dumps({"error": text}).encode())
+    finally:
+        os._exit(0)
+
+
+def _guard(connection: Connection, request: dict) -> None:
+    """Fork the kernel into its sandbox, tell of its start and end, pass signals on, outlive neither it nor the user."""
+    _enter(request["sandbox"])  # the next fork is in the sandbox's process namespace; this process is not
+    pid = os.fork()
+    if pid == 0:
+        connection.close()
+        try:
+            _drop(request["uid"], Limits(**request["limits"]))
+            from . import kernel
+
+            kernel.run(request["connection"], request["extras"])
+        finally:
+            os._exit(1)
+    connection.send_bytes(json.dumps({"pid": pid}).encode())
+    ended = os.pidfd_open(pid)
+    while True:
+        ready = wait([connection, ended])
+        if ended in ready:
+            _, status = os.waitpid(pid, 0)
+            connection.send_bytes(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
+            return
+        try:
+            os.kill(pid, json.loads(connection.recv_bytes())["signal"])
+        except EOFError:
+            os.kill(pid, signal.SIGKILL)
+            return
+
+
+def _enter(pid: int) -> None:
+    """Move this process into the namespaces of the process ``pid`` (children, for that of processes)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def open_namespace(of: int | str, name: str) -> int:
+        return os.open(f"/proc/{of}/ns/{name}", os.O_RDONLY)
+
+    def same(one: int, other: int) -> bool:
+        return os.fstat(one).st_ino == os.fstat(other).st_ino
+
+    wanted = {name: open_namespace(pid, name) for name in NAMESPACES}
+    steps = [(name, handle) for name, handle in wanted.items() if not same(handle, open_namespace("self", name))]
+    if "user" in dict(steps):
+        # bubblewrap makes two, one in the other. The outer one owns the rest, so it comes first and the inner one last.
+        outer = fcntl.ioctl(wanted["mnt"], NS_GET_USERNS)
+        inner = [] if same(outer, wanted["user"]) else [steps[0]]
+        steps = [("user", outer), *steps[1:], *inner]
+    for name, handle in steps:
+        if libc.setns(handle, NAMESPACES[name]) != 0:
+            error = ctypes.get_errno()
+            raise OSError(error, f"the sandbox's {name} namespace can't be entered: {os.strerror(error)}")
+
+
+def _drop(uid: int | None, limits: Limits) -> None:
+    """Give up every privilege, for good, and take the limits on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    os.setsid()
+    with open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")  # if memory runs out, this is what goes
+    resource.setrlimit(resource.RLIMIT_DATA, (limits.memory, limits.memory))
+    resource.setrlimit(resource.RLIMIT_NPROC, (limits.processes, limits.processes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits.disk, limits.disk))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for capability in range(64):
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+    if uid is not None:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
+    if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0 or libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "the privileges could not be given up")
+    os.chdir(HOME)
+    os.environ["LOGNAME"] = os.environ["USER"] = "learner"
+    os.umask(0o077)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _fresh_randomness() -> None:
+    import numpy as np
+    import torch
+
+    random.seed()
+    np.random.seed()
+    torch.seed()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,435 @@
+"""What is taken in from a submission's folder, and what never is."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import socket
+from pathlib import Path
+
+import nbformat
+import pytest
+from classroom import Classroom
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autograder import intake as module
+from autograder.intake import IntakeError, Refused, clean_notebook, intake, looks_like, shadows
+
+LAB = "phase2_techniques"
+
+
+def cell(source: object = "x = 1", **more: object) -> dict:
+    return {
+        "cell_type": "code",
+        "id": "a",
+        "metadata": {},
+        "source": source,
+        "outputs": [],
+        "execution_count": 1,
+    } | more
+
+
+def notebook(*cells: object, **more: object) -> dict:
+    return {"cells": list(cells or (cell(),)), "metadata": {}, "nbformat": 4, "nbformat_minor": 5} | more
+
+
+def text(*cells: object, **more: object) -> str:
+    return json.dumps(notebook(*cells, **more))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A submission of one honest notebook."""
+    made = tmp_path / "submission"
+    made.mkdir()
+    (made / f"{LAB}.ipynb").write_text(text(), encoding="utf-8")
+    return made
+
+
+# Honest submissions
+
+
+def test_an_honest_submission_is_taken_whole_and_not_flagged(folder: Path) -> None:
+    (folder / "numbers.csv").write_text("1,2\n")
+    (folder / "my helpers").mkdir()
+    (folder / "my helpers" / "заметки\n und 笔记.txt").write_text("note")
+    (folder / "helper.py").write_text("y = 2")
+    (folder / "model.pth").write_bytes(b"weights")
+    taken = intake(folder, {LAB, "challenges"})
+    assert list(taken.notebooks) == [LAB]
+    assert nbformat.reads(taken.notebooks[LAB].decode(), as_version=4).cells[0].source == "x = 1"
+    assert taken.extras == {
+        "numbers.csv": b"1,2\n",
+        "my helpers/заметки\n und 笔记.txt": b"note",
+        "helper.py": b"y = 2",
+        "model.pth": b"weights",
+    }
+    assert (taken.refused, taken.review) == ({}, [])
+
+
+def test_what_tools_leave_behind_is_ignored_without_a_word(folder: Path) -> None:
+    for name in (".ipynb_checkpoints", "__pycache__", "sub/.git"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "left.txt").write_text("left")
+    for name in (".DS_Store", "scratch.ipynb", "timestamp.txt", "sub/other.ipynb"):
+        (folder / name).write_text("{")
+    taken = intake(folder, {LAB})
+    assert (taken.extras, taken.refused, taken.review) == ({}, {}, [])
+
+
+def test_nan_duplicate_keys_a_byte_order_mark_and_sources_as_lists_are_fine() -> None:
+    honest = text(cell(["x = 1\n", "y = 2"], outputs=[{"data": float("nan")}])).replace(
+        '"metadata": {}', '"metadata": {}, "metadata": {}'
+    )
+    assert "NaN" in honest
+    taken = json.loads(clean_notebook(b"\xef\xbb\xbf" + honest.encode()))
+    assert "".join(taken["cells"][0]["source"]) == "x = 1\ny = 2"
+
+
+def test_a_notebook_full_of_outputs_is_taken_without_them() -> None:
+    output = {"output_type": "stream", "name": "stdout", "text": ["x" * 100 + "\n"] * 100_000}
+    heavy = text(cell(outputs=[output])).encode()
+    assert 10_000_000 < len(heavy) < module.MAX_NOTEBOOK
+    assert len(clean_notebook(heavy)) < 1000
+
+
+def test_a_notebook_of_an_older_format_is_upgraded_to_the_same_bytes_each_time() -> None:
+    old = nbformat.v3.new_notebook(worksheets=[nbformat.v3.new_worksheet(cells=[nbformat.v3.new_code_cell("x = 1")])])
+    data = json.dumps(old).encode()
+    assert clean_notebook(data) == clean_notebook(data)
+    assert json.loads(clean_notebook(data))["cells"][0]["source"] == ["x = 1"]
+
+
+def test_nbgraders_metadata_ids_and_pasted_images_stay_tags_go() -> None:
+    role = {"grade_id": "sparsity", "solution": True}
+    image = {"a.png": {"image/png": "iVBORw0KGgo="}}
+    given = notebook(
+        cell(metadata={"nbgrader": role, "tags": ["skip-execution"]}, id="sparsity"),
+        {"cell_type": "markdown", "id": "b", "metadata": {}, "source": "![](attachment:a.png)", "attachments": image},
+        metadata={"kernelspec": {"name": "julia-1.9", "display_name": "Julia"}, "widgets": 5},
+    )
+    taken = json.loads(clean_notebook(json.dumps(given).encode()))
+    assert taken["cells"][0]["metadata"] == {"nbgrader": role}
+    assert taken["cells"][0]["id"] == "sparsity"
+    assert taken["cells"][1]["attachments"] == image
+    assert taken["metadata"] == {"kernelspec": {"name": "julia-1.9", "display_name": "Julia"}}
+
+
+def test_ids_that_are_missing_doubled_or_wrong_are_replaced_by_new_ones() -> None:
+    given = notebook(cell(id="cell-2"), cell(id="cell-2"), cell(id=7), cell(id="a b"))
+    ids = [c["id"] for c in json.loads(clean_notebook(json.dumps(given).encode()))["cells"]]
+    assert ids[0] == "cell-2"
+    assert len(set(ids)) == 4
+
+
+def test_half_a_surrogate_pair_can_be_written_afterwards() -> None:
+    assert json.loads(clean_notebook(text(cell("x = '\ud800'")).encode()))["cells"][0]["source"] == ["x = '?'"]
+
+
+MASTER = """# %% exercise="double"
+def double(x):
+    ### BEGIN SOLUTION
+    return x + x
+    ### END SOLUTION
+
+# %% tests="double_basics" points=2
+assert double(2) == 4
+"""
+
+
+def test_nbgrader_grades_what_was_taken_in_like_what_was_handed_in(tmp_path: Path) -> None:
+    (tmp_path / "doubling.py").write_text(MASTER)
+    room = Classroom.made_of([tmp_path / "doubling.py"], tmp_path / "course", "tiny")
+    handed_in = room.hand_in("ada", "doubling", {"double": "def double(x):\n    return 2 * x"})
+    room.submit("bob", "doubling", intake(handed_in.parent, {"doubling"}).notebooks["doubling"].decode())
+    room.grade()
+    assert room.results("ada") == room.results("bob")
+    assert [result.points for result in room.results("bob")] == [2]
+
+
+# Notebooks that are none
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (text()[:40], "Was it cut short"),
+        ("", "Was it cut short"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"cells":' * 100_000, "nested too deeply"),
+        ("[]", "no format number"),
+        ('"text"', "no format number"),
+        ("{}", "no format number"),
+        (text(nbformat=5), "format 5, and the newest known is 4"),
+        (text(nbformat="4"), "is not a notebook|has the notebook format"),
+        (text(nbformat=True), "is not a notebook|has the notebook format"),
+        (text(nbformat=2), "not a valid notebook"),
+        (text(cells={"0": cell()}), "cells are not a list"),
+        (text(cells=None), "cells are not a list"),
+        (text("x = 1"), "cell 1 is no cell"),
+        (text(cell(), cell(5)), "cell 2 has no source"),
+        (text(cell(), cell(["x", 5])), "cell 2 has no source"),
+        (text({"cell_type": "code", "metadata": {}}), "cell 1 has no source"),
+        (text(cell(cell_type="heading")), "no known type"),
+        (text(*[cell()] * (module.MAX_CELLS + 1)), "at most 2000"),
+        ('{"nbformat": ' + "9" * 5000 + "}", "not a valid notebook|format"),
+    ],
+)
+def test_what_is_no_notebook_is_refused_with_the_reason(folder: Path, content: str, reason: str) -> None:
+    (folder / f"{LAB}.ipynb").write_text(content, encoding="utf-8")
+    taken = intake(folder, {LAB})
+    assert taken.notebooks == {}
+    assert list(taken.refused) == [f"{LAB}.ipynb"]
+    with pytest.raises(Refused, match=reason):
+        clean_notebook(content.encode())
+    assert taken.review == []
+
+
+def test_bytes_that_are_no_text_are_refused(folder: Path) -> None:
+    (folder / f"{LAB}.ipynb").write_bytes(b"\x1f\x8b\x08\x00")
+    assert "not UTF-8" in intake(folder, {LAB}).refused[f"{LAB}.ipynb"]
+
+
+def test_a_60_mb_cell_is_refused_with_what_to_do(folder: Path) -> None:
+    (folder / f"{LAB}.ipynb").write_text(text(cell("#" * 60_000_000)))
+    assert "larger than 20 MB: clear its outputs" in intake(folder, {LAB}).refused[f"{LAB}.ipynb"]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+PLACES = [("cells",), ("cells", 0), ("metadata",), ("nbformat",), ("nbformat_minor",), ("metadata", "kernelspec")]
+PLACES += [("cells", 0, key) for key in ("cell_type", "source", "metadata", "outputs", "id", "attachments")]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(place=st.sampled_from(PLACES), value=json_values)
+def test_any_value_in_any_place_gives_a_valid_notebook_or_a_reason(place: tuple, value: object) -> None:
+    changed = copy.deepcopy(notebook(cell(), {"cell_type": "markdown", "id": "b", "metadata": {}, "source": ""}))
+    target = changed
+    for key in place[:-1]:
+        target = target[key]
+    target[place[-1]] = value
+    try:
+        cleaned = clean_notebook(json.dumps(changed).encode())
+    except Refused:
+        return
+    nbformat.validate(nbformat.reads(cleaned.decode(), as_version=4))
+    assert clean_notebook(cleaned) == cleaned
+
+
+# Links, devices and the like
+
+
+def assert_refused_for_review(folder: Path, name: str, words: str) -> None:
+    taken = intake(folder, {LAB})
+    assert words in taken.refused[name]
+    assert any(repr(name) in note and words in note for note in taken.review)
+    assert name not in taken.extras
+    assert name.removesuffix(".ipynb") not in taken.notebooks
+
+
+@pytest.mark.parametrize("name", [f"{LAB}.ipynb", "data.csv", "other.ipynb", "sub/data.csv"])
+@pytest.mark.parametrize("kind", ["link", "dead link", "link to a folder", "hard link", "pipe", "socket"])
+def test_what_is_no_plain_file_is_refused_and_flagged(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+) -> None:
+    if kind == "hard link" and name == "other.ipynb":
+        return  # an unwanted notebook is not even opened
+    secret = tmp_path / "source.ipynb"
+    secret.write_text(text(cell("the_solution = 42")))
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    if kind == "link":
+        path.symlink_to(secret)
+    elif kind == "dead link":
+        path.symlink_to(tmp_path / "nowhere")
+    elif kind == "link to a folder":
+        path.symlink_to(tmp_path)
+    elif kind == "hard link":
+        path.hardlink_to(secret)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        monkeypatch.chdir(path.parent)  # a socket's path is short
+        socket.socket(socket.AF_UNIX).bind(path.name)
+    assert_refused_for_review(folder, name, {"dead link": "link", "link to a folder": "link"}.get(kind, kind))
+
+
+def test_a_device_is_not_even_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    monkeypatch.setattr(module.os, "open", lambda path, *a, **k: opened.append(path))
+    with pytest.raises(Refused, match="is a device"):
+        module.read_regular("/dev/zero", 10)
+    assert opened == []
+
+
+def test_a_file_exchanged_for_a_link_while_it_is_looked_at_is_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "data.csv"
+    path.write_text("1")
+    honest = os.stat(path, follow_symlinks=False)
+    path.unlink()
+    path.symlink_to(tmp_path)
+    monkeypatch.setattr(module.os, "stat", lambda *a, **k: honest)  # the look was at the file
+    with pytest.raises(Refused, match="is a link"):
+        module.read_regular(path, 10)
+
+
+def test_a_folder_that_is_a_link_is_refused_and_flagged(folder: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    taken = intake(link, {LAB})
+    assert taken.notebooks == {}
+    assert "is a link" in taken.refused["link"]
+    assert len(taken.review) == 1
+
+
+def test_a_folder_in_the_notebooks_place_is_refused(folder: Path) -> None:
+    (folder / f"{LAB}.ipynb").unlink()
+    (folder / f"{LAB}.ipynb").mkdir()
+    assert "is a folder, not a file" in intake(folder, {LAB}).refused[f"{LAB}.ipynb"]
+
+
+@pytest.mark.parametrize("what", ["file", "nothing", "forbidden"])
+def test_only_a_folder_that_cannot_be_read_is_an_error(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    place = tmp_path / "place"
+    if what == "file":
+        place.write_text("")
+    elif what == "forbidden":  # the tests may run as root, who may everything
+
+        def forbidden(*arguments: object, **names: object) -> int:
+            raise PermissionError(13, "Permission denied")
+
+        place.mkdir()
+        monkeypatch.setattr(module.os, "open", forbidden)
+    with pytest.raises(IntakeError, match={"file": "is a file", "nothing": "No such"}.get(what, "Permission denied")):
+        intake(place, {LAB})
+
+
+def test_a_single_file_that_cannot_be_read_is_refused_and_the_rest_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "data.csv").write_text("1")
+    real = os.open
+
+    def forbidden(path: str, *arguments: object, **names: object) -> int:
+        if path == "data.csv":
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments, **names)
+
+    monkeypatch.setattr(module.os, "open", forbidden)
+    taken = intake(folder, {LAB})
+    assert taken.refused == {"data.csv": "can't be read: Permission denied"}
+    assert list(taken.notebooks) == [LAB]
+
+
+# Limits
+
+
+def test_extras_have_limits_on_size_number_and_depth(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_EXTRA", 1_000_000)
+    monkeypatch.setattr(module, "MAX_EXTRAS", 2_500_000)
+    monkeypatch.setattr(module, "MAX_EXTRA_FILES", 4)
+    monkeypatch.setattr(module, "MAX_DEPTH", 2)
+    for name, size in {"a": 1_000_001, "b": 1_000_000, "c": 1_000_000, "d": 1_000_000, "e": 1, "f": 1, "g": 1}.items():
+        (folder / name).write_bytes(bytes(size))
+    (folder / "x" / "y" / "z").mkdir(parents=True)
+    (folder / "x" / "y" / "z" / "deep.txt").write_text("")
+    taken = intake(folder, {LAB})
+    assert sorted(taken.extras) == ["b", "c", "e", "f"]
+    assert {name: reason[:20] for name, reason in taken.refused.items()} == {
+        "a": "is larger than 1 MB",
+        "d": "was left out: at mos",
+        "g": "was left out: at mos",
+        "x/y/z": "is more than 2 folde",
+    }
+    assert taken.review == []
+
+
+def test_a_folder_of_very_many_files_does_not_hide_the_notebook(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ENTRIES", 50)
+    for number in range(60):
+        (folder / f"a{number}.txt").write_text("")
+    taken = intake(folder, {LAB})
+    assert list(taken.notebooks) == [LAB]
+    assert "more than 50 files" in taken.refused["."]
+    assert taken.extras == {}
+
+
+# Modules
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("torch.py", "gpt2_lib.py", "Torch.PY", "random.py", "numpy/__init__.py", "gpt2_lib/metrics.py"),
+        *("autograder.py", "sitecustomize.py", "usercustomize.py", "json.pyc", "matplotlib.pth"),
+        "math.cpython-311-x86_64-linux-gnu.so",
+    ],
+)
+def test_a_file_that_would_be_imported_in_a_modules_place_is_left_out_and_flagged(folder: Path, name: str) -> None:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    assert_refused_for_review(folder, name, "take the place of the module")
+
+
+def test_data_in_a_folder_named_after_a_module_is_no_danger() -> None:
+    assert not shadows("test/data.csv")
+    assert not shadows("torch.csv")
+    assert not shadows("helpers/torch.py")  # imported as helpers.torch
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        *(f"{LAB} (1).ipynb", f"{LAB}-Copy1.ipynb", "Phase2_Techniques.ipynb", f"{LAB}-2.ipynb"),
+        *(f"{LAB}(2) (1).ipynb", f"{LAB} copy 2.ipynb", f"handed in/{LAB}.ipynb"),
+    ],
+)
+def test_a_notebook_of_nearly_the_right_name_is_refused_with_a_hint(folder: Path, found: str) -> None:
+    path = folder / found
+    path.parent.mkdir(exist_ok=True)
+    (folder / f"{LAB}.ipynb").rename(path)
+    taken = intake(folder, {LAB})
+    assert taken.notebooks == {}
+    assert f"Is it {found!r}?" in taken.refused[f"{LAB}.ipynb"]
+
+
+def test_a_missing_notebook_without_a_like_is_no_refusal(folder: Path) -> None:
+    assert intake(folder, {LAB, "challenges"}).refused == {}
+
+
+def test_a_name_ends_in_a_number_of_its_own() -> None:
+    assert looks_like("lab-1", "lab-1")
+    assert looks_like("lab-1-2", "lab-1")
+    assert not looks_like("lab-2", "lab-1")
+    assert not looks_like("lab", "lab-1")
+
+
+# The digest
+
+
+def test_the_digest_says_whether_anything_that_was_taken_in_changed(folder: Path) -> None:
+    (folder / "a.txt").write_text("b")
+    first = intake(folder, {LAB}).digest
+    (folder / "timestamp.txt").write_text("2026-01-01 00:00:00 UTC")
+    (folder / f"{LAB}.ipynb").write_text(text(cell(outputs=[{"output_type": "stream", "name": "stdout", "text": "1"}])))
+    assert intake(folder, {LAB}).digest == first  # what was ignored doesn't count
+    (folder / "a.txt").rename(folder / "a.tx")
+    (folder / "a.tx").write_text("tb")
+    second = intake(folder, {LAB}).digest
+    (folder / f"{LAB}.ipynb").write_text(text(cell("x = 2")))
+    assert len({first, second, intake(folder, {LAB}).digest}) == 3

@@ -1,0 +1,198 @@
+"""The class summary: a CSV that compares, a page that shows where the class stands and what a person should look at."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from graded import CHECKS, NOTEBOOK, PHASE, Graded
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from test_feedback import EVIL, Page
+
+from autograder.course import CourseError
+from autograder.summary import export, summarise
+from autograder.verdicts import Grading, Review, write_grading
+
+NONE = dict.fromkeys(CHECKS, 0.0)
+
+
+@pytest.fixture
+def graded(tmp_path: Path) -> Graded:
+    return Graded(tmp_path)
+
+
+def write_class(graded: Graded) -> None:
+    """ada and bob got points, carl did nothing right and is flagged, dora was refused, eve handed nothing in."""
+    graded.add("bob", {"double_basics": 0}, {"double_basics": "Twice -3 is -6; yours is 4 (seed 17)."})
+    graded.add("ada")
+    other = {"double_basics": "Twice -3 is -6; yours is 5 (seed 3).", "half_basics": "Half of 2 is 1.\nx y\n1 2"}
+    folder = graded.add("carl", NONE, {**other, "double_text": "Not text."})
+    reviews = (Review(NOTEBOOK, "half_basics", "It patched torch."), Review(NOTEBOOK, "", "It read a file."))
+    write_grading(folder, Grading("k", reviews, ("A test cell was put back.",)))
+    write_grading(graded.course.folder("autograded", PHASE, "dora"), Grading("k", refused="It is a link."))
+    with graded.course.gradebook() as gradebook:
+        gradebook.add_student("eve")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_csv_has_one_row_a_student(graded: Graded) -> None:
+    write_class(graded)
+    table, page = export(graded.course, PHASE)
+    assert [table, page] == [graded.root / "grades" / f"{PHASE}.csv", graded.root / "grades" / f"{PHASE}.html"]
+    assert table.read_text(encoding="utf-8").splitlines() == [
+        "student,total,max,double,half,seconds_late,late_penalty,review,refused",
+        "ada,4.5,4.5,3,1.5,0,0,,",
+        "bob,2.5,4.5,1,1.5,0,0,,",
+        "carl,0,4.5,0,0,0,0,half_basics: It patched torch.; sums: It read a file.,",
+        "dora,,4.5,,,,,,It is a link.",
+        "eve,,4.5,,,,,,",
+    ]
+
+
+def test_two_gradings_of_the_same_class_give_the_same_bytes(tmp_path: Path) -> None:
+    tables, pages = set(), set()
+    for order in (("ada", "bob", "zoë"), ("zoë", "bob", "ada")):
+        (tmp_path / order[0]).mkdir()
+        room = Graded(tmp_path / order[0])
+        for student in order:
+            room.add(student, {"double_text": 0} if student == "bob" else None, {"double_text": f"No, {student}."})
+        for _ in range(2):
+            table, page = export(room.course, PHASE)
+            tables.add(table.read_bytes())
+            pages.add(page.read_bytes())
+    assert len(tables) == len(pages) == 1
+
+
+def test_points_are_those_of_nbgraders_own_export(graded: Graded) -> None:
+    """With points by hand, extra credit, an extension and a penalty for handing in late."""
+    graded.add("ada", {"half_basics": 0})
+    graded.add("bob")
+    with graded.course.gradebook() as gradebook:
+        grade = gradebook.find_grade("half_basics", NOTEBOOK, PHASE, "ada")
+        grade.manual_score, grade.extra_credit = 1.25, 0.5
+        gradebook.find_assignment(PHASE).duedate = datetime(2030, 1, 1)
+        for student, extension in (("ada", None), ("bob", timedelta(hours=1))):
+            submission = gradebook.find_submission(PHASE, student)
+            submission.timestamp, submission.extension = datetime(2030, 1, 1, 0, 59), extension
+        gradebook.find_submission_notebook(NOTEBOOK, PHASE, "ada").late_submission_penalty = 0.75
+        gradebook.db.commit()
+    rows = {row["student"]: row for row in rows_of(export(graded.course, PHASE)[0])}
+    with graded.course.gradebook() as gradebook:
+        for student, row in rows.items():
+            submission = gradebook.find_submission(PHASE, student)
+            assert float(row["total"]) == submission.score - submission.late_submission_penalty
+            assert float(row["max"]) == submission.max_score
+            assert float(row["late_penalty"]) == submission.late_submission_penalty
+            assert float(row["seconds_late"]) == submission.total_seconds_late
+    assert rows["ada"]["total"] == "4"  # 3 + 1.25 + 0.5 - 0.75
+    assert (rows["ada"]["half"], rows["ada"]["seconds_late"], rows["bob"]["seconds_late"]) == ("1.75", "3540", "0")
+
+
+@pytest.mark.parametrize("start", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1"])
+def test_no_text_is_a_formula_to_a_spreadsheet(graded: Graded, start: str) -> None:
+    folder = graded.add(start.strip())
+    write_grading(folder, Grading("k", (Review("", "", f'{start}","2\nline'),), (), start))
+    (row,) = rows_of(export(graded.course, PHASE)[0])
+    for cell in (row["student"], row["review"], row["refused"]):
+        assert cell.startswith("'" + start.strip())
+        assert "\n" not in cell
+
+
+def test_the_page_shows_the_class(graded: Graded) -> None:
+    write_class(graded)
+    page = Page(export(graded.course, PHASE)[1])
+    text = page.words
+    for line in ("graded 3", "mean 2.33", "median 2.5", "flagged for review 1", "refused 1", "nothing handed in 1"):
+        assert line in text
+    assert "carl half_basics: It patched torch. sums: It read a file." in text
+    assert "dora It is a link." in text
+    assert "carl A test cell was put back." in text
+    assert "double: mean 1.33 of 3" in text
+    assert "double_basics 2 33 % 2 students: Twice -3 is -6; yours is 4 (seed 17)." in text, (
+        "grouped: they differ in numbers"
+    )
+    assert "half_basics 1.5 67 % 1 student: Half of 2 is 1. " in text, "a message's first line"
+    labels = [attributes["aria-label"] for tag, attributes in page.tags if tag == "svg"]
+    assert labels == [
+        "Histogram of totals: 0 points: 1; 2 points: 1; 4 points: 1; ",
+        "Points in double: 0 points: 1; 1 points: 1; 3 points: 1; ",
+        "Points in half: 0 points: 1; 1 points: 2; ",
+    ]
+
+
+def test_the_page_is_offline_and_markup_in_it_is_only_text(graded: Graded) -> None:
+    student = "<script>alert(0)<&>"
+    folder = graded.add(student, NONE, dict.fromkeys(CHECKS, EVIL))
+    write_grading(folder, Grading("k", (Review(NOTEBOOK, EVIL, EVIL),), (EVIL,)))
+    write_grading(graded.course.folder("autograded", PHASE, "<b>"), Grading("k", refused=EVIL))
+    page = Page(export(graded.course, PHASE)[1])
+    assert {"script", "img", "iframe", "link", "b"}.isdisjoint(tag for tag, _ in page.tags)
+    assert not any(name.startswith(("on", "src", "href")) for _, attributes in page.tags for name in attributes)
+    assert page.text.count(EVIL) == 7  # a review's cell and reason, a note, a refusal, three messages
+
+
+def test_a_check_shows_its_three_most_frequent_messages(graded: Graded) -> None:
+    messages = ["One kind.", "Two kinds.", "Two kinds.", *["Three kinds."] * 3, *["Four kinds."] * 4]
+    for number, message in enumerate(messages):
+        graded.add(f"student{number}", {"double_text": 0}, {"double_text": message})
+    text = Page(export(graded.course, PHASE)[1]).words
+    assert re.findall(r"(\d) students: (\w+) kind", text) == [("4", "Four"), ("3", "Three"), ("2", "Two")]
+
+
+def test_a_class_in_which_nobody_was_graded_is_no_error(graded: Graded) -> None:
+    table, page = export(graded.course, PHASE)
+    assert rows_of(table) == []
+    assert "graded 0 mean 0" in Page(page).words
+
+
+def test_all_assignments_or_one_and_an_unknown_one_is_an_error(graded: Graded) -> None:
+    graded.add("ada")
+    assert export(graded.course) == export(graded.course, PHASE)
+    with pytest.raises(CourseError, match=f"In the gradebook: {PHASE}"):
+        export(graded.course, "phase9")
+    assert sorted(path.name for path in (graded.root / "grades").iterdir()) == [f"{PHASE}.csv", f"{PHASE}.html"]
+
+
+def test_without_source_and_release_every_check_is_a_column(graded: Graded) -> None:
+    graded.add("ada")
+    for step in ("source", "release"):
+        (graded.course.folder(step, PHASE) / f"{NOTEBOOK}.ipynb").unlink()
+    (row,) = rows_of(export(graded.course, PHASE)[0])
+    assert {check: float(row[check]) for check in CHECKS} == CHECKS
+
+
+@pytest.fixture
+def queries() -> Iterator[list[str]]:
+    """The SQL statements sent while the test runs."""
+    sent: list[str] = []
+
+    def note(connection, cursor, statement: str, *_: object) -> None:
+        sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_a_larger_class_needs_no_more_queries(graded: Graded, queries: list[str]) -> None:
+    counts = []
+    for students in (2, 8):
+        for number in range(students):
+            graded.add(f"class{students}_{number}")
+        queries.clear()
+        assert len(summarise(graded.course, PHASE).rows) == students + (2 if students == 8 else 0)
+        counts.append(len(queries))
+    assert counts[0] == counts[1] > 0
+
+
+def test_grades_are_not_in_git(repository: Path) -> None:
+    assert "/grades/" in (repository / ".gitignore").read_text().splitlines()
