@@ -27,7 +27,7 @@ from nbformat.v4 import new_output
 from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade, is_locked, is_solution
 
-from .judge import Judge, names_needed
+from .judging import Judge, names_needed
 from .provisioner import SandboxKernelManager, zygote
 from .sandbox import Limits
 from .zygote import Forked
@@ -73,7 +73,8 @@ class SandboxedExecute(Execute):
         self._harmful: dict[str, str] = {}  # function -> why it is called no more
         self._printed = 0  # bytes
         self._before = 0.0  # computing time of earlier kernels
-        self._locked = [c.source for c in nb.cells if is_locked(c) and not is_grade(c) and c.cell_type == "code"]
+        self._locked = tuple(c.source for c in nb.cells if is_locked(c) and not is_grade(c) and c.cell_type == "code")
+        self._asked = False  # the judge
         why = "It was not run: the kernel died too often."
         for _ in range(RESTARTS):
             try:
@@ -127,6 +128,9 @@ class SandboxedExecute(Execute):
                     self._tidy(cell)
         finally:
             self._seconds = self._usage()[0]
+            if self._asked:
+                self._asked = False
+                self._dismiss_judge()
             if self.kc is not None:
                 self.kc.stop_channels()
                 self.kc = None
@@ -168,10 +172,18 @@ class SandboxedExecute(Execute):
             if key not in _judges:
                 _judges.clear()  # of another notebook, or of a zygote that died
                 _judges[key] = self._zygote.fork({"kind": "judge", "cells": self._locked})
+            self._asked = True
             return Judge(_judges[key].connection).verdict(source, found, self._call)
         except (EOFError, OSError) as error:
             _judges.clear()
             raise BrokenToolError(f"the judge died: {error}") from error
+
+    def _dismiss_judge(self) -> None:
+        try:
+            for judge in _judges.values():
+                Judge(judge.connection).end()
+        except OSError:
+            _judges.clear()
 
     def _witness(self) -> list[str]:
         reply, _ = self._request("witness_request", {}, channel="control")

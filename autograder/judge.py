@@ -5,56 +5,24 @@ data (`wire`), the function computes there, and plain data comes back. Whatever 
 to ``assert`` or to IPython, it did it there. A check that passes something else than plain data (a model, a function)
 is not judged here: `serve` says so, and it runs beside the learner's code, watched by a `witness`.
 
-`serve` runs the notebook's locked cells once, then each check in a fork of its own: no check sees what another left.
+`serve` runs the notebook's locked cells once, and judges each submission in a fork of its own: none sees what another
+left.
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import io
-import json
 import os
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 import torch
 from torch import Tensor
 
+from .judging import receive, send
 from .wire import Decoder, Encoder, NotPlainError, Opaque
 
 BUILTIN = __import__("builtins").__dict__
-
-
-class Judge:
-    """The grading process's side: has checks judged, and answers the judge's calls with ``call``."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def verdict(self, source: str, found: dict[str, dict], call: Callable[[dict, list[bytes]], tuple]) -> dict:
-        """Run the check ``source``; {"status": "ok" | "error" | "not plain" | "died", ...}.
-
-        ``found``: what the learner's names stand for (`kernel.Kernel._look`). ``call``: carries one call to the
-        sandbox, (content, buffers) -> (content, buffers). Raises EOFError where the judge is gone.
-        """
-        _send(self._connection, {"source": source, "found": found})
-        failure: Exception | None = None
-        while True:
-            told, buffers = _receive(self._connection)
-            if "verdict" in told:
-                if failure is not None:
-                    raise failure
-                return told["verdict"]
-            try:
-                answer = call(told["call"], buffers)
-            except Exception as error:  # the judge goes on and comes to an end, whatever happened in the sandbox
-                failure = error
-                answer = {"error": {"types": ["AssertionError"], "text": "The kernel died."}}, []
-            _send(self._connection, *answer)
-
-
-# Below: inside the judge's process.
 
 
 class Proxy:
@@ -66,8 +34,8 @@ class Proxy:
     def __call__(self, *arguments: object, **named: object) -> object:
         encoder = Encoder(strict=True)
         call = {"name": self.__name__, "arguments": encoder.encode(arguments), "named": encoder.encode(named)}
-        _send(self._connection, {"call": call}, encoder.buffers)
-        told, buffers = _receive(self._connection)
+        send(self._connection, {"call": call}, encoder.buffers)
+        told, buffers = receive(self._connection)
         decoder = Decoder(buffers)
         if "arguments" in told:
             _take_over(arguments, decoder.decode(told["arguments"]))
@@ -87,21 +55,22 @@ def serve(connection: Connection, cells: list[str]) -> None:
             exec(compile(cell, "<locked cell>", "exec"), notebook)
     while True:
         try:
-            request, _ = _receive(connection)
+            request, _ = receive(connection)
         except EOFError:
             return
+        if "end" in request:
+            continue
         child = os.fork()
         if child == 0:
-            _send(connection, {"verdict": _judge(connection, request, notebook)})
+            while "end" not in request:
+                send(connection, {"verdict": _judge(connection, request, dict(notebook))})
+                request, _ = receive(connection)
             os._exit(0)
         if os.waitpid(child, 0)[1] != 0:
-            _send(connection, {"verdict": {"status": "died", "text": "the check stopped its process"}})
+            send(connection, {"verdict": {"status": "died", "text": "The check stopped its process."}})
 
 
 def _judge(connection: Connection, request: dict, notebook: dict[str, object]) -> dict:
-    from .zygote import _fresh_randomness
-
-    _fresh_randomness()
     printed = io.StringIO()
     for name, what in request["found"].items():
         proxy = Proxy(name, connection, what.get("borrowed"))
@@ -130,24 +99,6 @@ def _own_work_is_looked_at_in_the_sandbox() -> None:
 
     look = progress.borrowed
     progress.borrowed = lambda f, notebook: f.borrowed if isinstance(f, Proxy) else look(f, notebook)
-
-
-def names_needed(check: str, locked: list[str]) -> list[str]:
-    """The names that ``check`` takes from the learner: used in it or in the locked cells, and made in neither."""
-    used, made = set(), set(BUILTIN)
-    for source in (check, *locked):
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Name):
-                (used if isinstance(node.ctx, ast.Load) else made).add(node.id)
-            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-                made.add(node.name)
-            elif isinstance(node, ast.Import | ast.ImportFrom):
-                made |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.arg):
-                made.add(node.arg)
-            elif isinstance(node, ast.ExceptHandler) and node.name:
-                made.add(node.name)
-    return sorted(used - made)
 
 
 def _error(told: dict) -> BaseException:
@@ -186,14 +137,3 @@ def _take_over(ours: object, theirs: object) -> None:
                     _take_over(mine, new)
             elif isinstance(ours, list):
                 ours[:] = theirs
-
-
-def _send(connection: Connection, content: dict, buffers: list[bytes] = ()) -> None:
-    connection.send_bytes(json.dumps([content, len(buffers)]).encode())
-    for buffer in buffers:
-        connection.send_bytes(buffer)
-
-
-def _receive(connection: Connection) -> tuple[dict, list[bytes]]:
-    content, count = json.loads(connection.recv_bytes())
-    return content, [connection.recv_bytes() for _ in range(count)]

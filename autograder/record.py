@@ -9,12 +9,19 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from nbgrader.api import InvalidEntry
 from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.utils import compute_checksum, is_grade, is_solution
 from sqlalchemy.exc import OperationalError
 
 from .course import Course, CourseError
 from .verdicts import Grading, write_grading
+
+TEMPORARY = ".grading-"
+HINTS = {
+    "database is locked": "another program holds it: close the formgrader and other graders, then grade again",
+    "readonly database": "it can't be written: make gradebook.db and its folder writable",
+}
 
 
 def record(course: Course, assignment: str, student: str, notebooks: dict[str, NotebookNode], grading: Grading) -> None:
@@ -23,9 +30,11 @@ def record(course: Course, assignment: str, student: str, notebooks: dict[str, N
     Grades and comments that a person gave stay. Raises CourseError when it can't be written; then all is as before.
     """
     folder = course.folder("autograded", assignment, student)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(prefix=".grading-", dir=folder.parent) as temporary:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for left in folder.parent.glob(f"{TEMPORARY}*"):  # by a grader that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as temporary:
             fresh = Path(temporary) / "fresh"
             fresh.mkdir()
             for name, notebook in notebooks.items():
@@ -39,13 +48,10 @@ def record(course: Course, assignment: str, student: str, notebooks: dict[str, N
             if folder.exists():
                 os.rename(folder, Path(temporary) / "old")
             os.rename(fresh, folder)
-    except OperationalError as error:
-        reason = str(error.orig)
-        hint = {
-            "database is locked": "another program holds it: close the formgrader and other graders, then grade again",
-            "attempt to write a readonly database": "it can't be written: make gradebook.db and its folder writable",
-        }.get(reason, "is the disk full?")
-        raise CourseError(f"the gradebook could not be written ({reason}); {hint}") from error
+    except (OperationalError, InvalidEntry) as error:  # nbgrader wraps some of SQLAlchemy's in its own
+        hints = [hint for reason, hint in HINTS.items() if reason in str(error)] or ["is the disk full?"]
+        reason = str(error).splitlines()[0]
+        raise CourseError(f"the gradebook could not be written ({reason}); {hints[0]}") from error
     except OSError as error:
         raise CourseError(f"autograded/{student}/{assignment} could not be written: {error.strerror}") from error
 

@@ -67,7 +67,7 @@ def _in_sandbox(
 ) -> tuple[NotebookNode, Report]:
     for attempt in range(ATTEMPTS):
         notebook = nbformat.reads(text, as_version=4)
-        execute = SandboxedExecute(allow_errors=True, timeout=None)
+        execute = SandboxedExecute(allow_errors=True, timeout=None, record_timing=False)
         execute.limits, execute.extras, execute.skip = limits, extras, skipped
         try:
             execute.preprocess(notebook, {})

@@ -67,7 +67,7 @@ class Workers:
                 if broken:
                     broken += [task for task in running.values() if task not in broken]
                     running.clear()
-                    executor.shutdown(cancel_futures=True)
+                    executor.shutdown()
                     executor = self.open()
                     if alone:
                         crashes[id(alone[0])] = crashes.get(id(alone[0]), 0) + 1
@@ -76,7 +76,9 @@ class Workers:
                     else:
                         alone += broken
         finally:
-            executor.shutdown(cancel_futures=True)
+            for future in running:
+                future.cancel()
+            executor.shutdown()
 
 
 def processes(count: int | None = None) -> Workers:
@@ -94,7 +96,7 @@ def cluster(scheduler: str) -> Workers:
         raise CourseError("--scheduler needs Dask: pip install -e '.[cluster]'") from error
     try:
         client = Client(scheduler, timeout=30)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise CourseError(f"there is no Dask scheduler at {scheduler}: {error}") from error
     return Workers(lambda: client.get_executor(pure=False, retries=CRASHES), len(client.nthreads()), local=False)
 

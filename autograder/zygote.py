@@ -24,6 +24,7 @@ import sys
 import traceback
 from multiprocessing.connection import Connection, Pipe, wait
 
+from . import syscalls
 from .course import PROJECT
 from .sandbox import HOME, Limits
 
@@ -176,8 +177,8 @@ def _guard(connection: Connection, request: dict) -> None:
     _enter(request["sandbox"])  # the next fork is in the sandbox's process namespace; this process is not
     pid = os.fork()
     if pid == 0:
-        connection.close()
         try:
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the way to the grader, and to its namespaces
             _drop(request["uid"], Limits(**request["limits"]))
             from . import kernel
 
@@ -241,6 +242,7 @@ def _drop(uid: int | None, limits: Limits) -> None:
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
     if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0 or libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "the privileges could not be given up")
+    syscalls.refuse()
     os.chdir(HOME)
     os.environ["LOGNAME"] = os.environ["USER"] = "learner"
     os.umask(0o077)

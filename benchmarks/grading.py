@@ -1,0 +1,171 @@
+"""How long does a class take to grade, beside `nbgrader autograde` run for each student?
+
+``python benchmarks/grading.py [--students 60] [--stock 4]``: a class of Phase 2 made of right, wrong, slow, broken
+and hostile submissions; then how it grows to 200, on a small notebook; then the same class on a Dask cluster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import report
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from answers import answers  # noqa: E402
+from classroom import Classroom, solutions, variants  # noqa: E402
+
+from autograder.course import Course  # noqa: E402
+from autograder.grade import Submission, grade  # noqa: E402
+from autograder.notebooks import to_text  # noqa: E402
+from autograder.sources import masters, to_notebook  # noqa: E402
+from autograder.summary import export  # noqa: E402
+from autograder.workers import cluster, processes  # noqa: E402
+
+PHASE = "phase2_techniques"
+BAR = 8
+STOCK_CONFIG = """
+c = get_config()
+c.CourseDirectory.course_id = "stock"
+c.CourseDirectory.ignore = ["*.py", "*.pyc", "__pycache__", ".ipynb_checkpoints", "feedback"]
+c.Execute.timeout = 600
+c.OverwriteCells.add_missing_cells = True
+"""
+SLOW = "import time\n\nstop = time.process_time() + 10\nwhile time.process_time() < stop:\n    pass\n\n\n"
+HOSTILE = (
+    "import torch\n\ntorch.equal = torch.allclose = lambda *a, **k: True\n\n\n",
+    "import os\n\nos._exit(0)\n\n\n",
+    "get_ipython().ast_transformers.append(None)\n\n\n",
+    "print('x' * 50_000_000)\n\n\n",
+)
+
+
+def hand_in(room: Classroom, wrong: dict, right: dict, reference: dict[str, str], count: int) -> None:
+    """``count`` students: of ten, four right in ways of their own, three wrong, one each slow, broken and hostile."""
+    for number in range(count):
+        student, kind = f"student{number:03}", number % 10
+        chosen = dict(reference)
+        for exercise in reference:
+            names = variants(wrong, right, exercise)
+            ways = [n for n in names if n.startswith("right: ")] if kind < 4 else list(wrong[exercise])
+            if kind < 7 and ways and number % 3:
+                name = ways[number % len(ways)]
+                chosen[exercise] = (
+                    right[exercise][name.removeprefix("right: ")] if kind < 4 else wrong[exercise][name][1]
+                )
+        first = next(iter(chosen))
+        if kind == 7:
+            chosen[first] = SLOW + chosen[first]
+        if kind == 9:
+            chosen[first] = HOSTILE[number // 10 % len(HOSTILE)] + chosen[first]
+        text = to_text(room.written(room.phase, chosen, whole=True))
+        room.submit(student, room.phase, text[: len(text) // 2] if kind == 8 else text)
+
+
+def cpu() -> float:
+    """Computing time of this process and of all its children that have ended, seconds."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def timed(room: Classroom, **options: object) -> tuple[list[Submission], float, float]:
+    """Grade the class: what came out, wall-clock and computing seconds (what dies with a sandbox is not in them)."""
+    shutil.rmtree(room.root / "autograded", ignore_errors=True)
+    wall, used = time.monotonic(), cpu()
+    graded = grade(room.root, room.phase, **options)
+    return graded, time.monotonic() - wall, cpu() - used
+
+
+def stock(room: Classroom, students: list[str]) -> list[float]:
+    """Wall-clock seconds of `nbgrader autograde` for each of these students, in a copy of the course."""
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "course")
+        shutil.copytree(room.root, copy)
+        shutil.rmtree(copy / "autograded", ignore_errors=True)
+        (copy / "nbgrader_config.py").write_text(STOCK_CONFIG, encoding="utf-8")
+        command = [str(Path(sys.executable).with_name("nbgrader")), "autograde", room.phase, "--force"]
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        for student in students:
+            start = time.monotonic()
+            subprocess.run(
+                [*command, "--student", student], cwd=copy, env=environment, capture_output=True, check=False
+            )
+            seconds.append(time.monotonic() - start)
+    return seconds
+
+
+def csv_of(room: Classroom) -> bytes:
+    return next(p for p in export(Course(room.root), room.phase) if p.suffix == ".csv").read_bytes()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--students", type=int, default=60)
+    parser.add_argument("--stock", type=int, default=4, help="students that plain nbgrader grades, for the ratio")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="Markdown page whose section is rewritten")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        sources = [master for master in masters(ROOT) if master.parent.name == PHASE]
+        room = Classroom.made_of(sources, Path(folder, "course"), PHASE)
+        reference = solutions(to_notebook(sources[0]))
+        wrong, right = answers(PHASE)
+        hand_in(room, wrong, right, reference, arguments.students)
+        rows = []
+        for count in (20, arguments.students):
+            part = Classroom(Path(folder, f"course{count}"), PHASE)
+            shutil.copytree(room.root, part.root)
+            for student in sorted((part.root / "submitted").iterdir())[count:]:
+                shutil.rmtree(student)
+            graded, wall, _ = timed(part, workers=processes(arguments.workers))
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            rows.append((f"{count}", f"{wall:.0f}", f"{wall / count:.2f}", f"{peak:.0f}"))
+            print(rows[-1], flush=True)
+        by_processes = csv_of(part)
+        # Plain nbgrader has no answer to hostile code: it is spared the hostile and the broken.
+        plain = [s for n, s in enumerate(sorted(p.name for p in (room.root / "submitted").iterdir())) if n % 10 < 8]
+        alone = stock(room, plain[: arguments.stock])
+        ratio = (sum(alone) / len(alone)) / (wall / arguments.students)
+        from distributed import LocalCluster
+
+        with LocalCluster(n_workers=arguments.workers, threads_per_worker=1, dashboard_address=None) as dask:
+            _, dask_wall, _ = timed(part, workers=cluster(dask.scheduler_address))
+        same = csv_of(part) == by_processes
+        flagged = sum(bool(s.review) for s in graded)
+        failed = sum(bool(s.failure) for s in graded)
+    header = ("submissions", "seconds", "seconds each", "the grader's own peak, MB")
+    report.publish(
+        "grading",
+        f"""## Grading a class
+
+A class of Phase 2 (whole notebooks): of ten submissions four are right in ways of their own, three wrong, one slow (10
+seconds of computing), one broken, one hostile (tools replaced, the kernel ended, 50 MB printed). {arguments.workers}
+workers, each submission in its sandbox, checks judged outside of it where they can be. Wall-clock, starting the workers
+included. Of the {arguments.students}, {failed} could not be run and {flagged} are to be reviewed.
+
+{report.environment()}
+
+{report.table(header, rows)}
+
+Stock `nbgrader autograde` (no sandbox, all cells run), once for each of {len(alone)} of these students:
+{sum(alone) / len(alone):.0f} seconds each, **{ratio:.0f} times** as long. Bar: {BAR}.
+
+The same class on a Dask LocalCluster: {dask_wall:.0f} seconds; the CSV of grades is
+{"the same, byte for byte" if same else "NOT the same"}.
+""",
+        arguments.out,
+    )
+    sys.exit(ratio < BAR or not same)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""Grading a class: what is graded again, what goes wrong with files and gradebooks, and who does the work."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from classroom import REPOSITORY, Classroom
+
+from autograder import grade as grading
+from autograder import record as recording
+from autograder import sandbox
+from autograder.__main__ import main
+from autograder.grade import grade, table
+from autograder.notebooks import to_text
+from autograder.release import release
+from autograder.summary import export
+from autograder.verdicts import read_grading
+from autograder.workers import cluster, here, processes
+
+MASTER = '''# %% locked="setup"
+import torch
+
+# %% exercise="double"
+def double(x):
+    """Twice x."""
+    ### BEGIN SOLUTION
+    return x + x
+    ### END SOLUTION
+
+# %% tests="double_basics" points=2
+assert torch.equal(double(torch.ones(3)), 2 * torch.ones(3)), "Twice 1 is 2."
+
+# %% exercise="silence"
+def silence(module):
+    """Set the module's weights to 0."""
+    ### BEGIN SOLUTION
+    torch.nn.init.zeros_(module.weight)
+    ### END SOLUTION
+
+# %% tests="silence_zeros" points=1
+module = torch.nn.Linear(2, 2)
+silence(module)
+assert not module.weight.any(), "The weights are not all 0."
+'''
+GOOD = {"double": "def double(x):\n    return 2 * x"}
+GOOD |= {"silence": "def silence(module):\n    with torch.no_grad():\n        module.weight.zero_()"}
+BAD = GOOD | {"double": "def double(x):\n    return x"}
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Classroom:
+    source = tmp_path / "doubling.py"
+    source.write_text(MASTER, encoding="utf-8")
+    return Classroom.made_of([source], tmp_path / "course", "tiny")
+
+
+def points(room: Classroom, student: str) -> float:
+    return sum(result.points for result in room.results(student))
+
+
+def test_checks_of_plain_data_are_judged_outside_the_sandbox_and_the_others_inside(room: Classroom) -> None:
+    """The test of `double` never enters the sandbox; that of `silence`, which gets a module, has to."""
+    room.hand_in("ada", "doubling", GOOD)
+    notebook = room.written("doubling", GOOD)
+    answer = next(cell for cell in notebook.cells if cell.id == "silence")
+    answer.source = (
+        "def silence(module):\n    with torch.no_grad():\n        module.weight.zero_()\n"
+        "    seen = '\\n'.join(get_ipython().user_ns['In'])\n"
+        "    print('double seen:', 'Twice 1 is' + ' 2' in seen, ' silence seen:', 'are not' + ' all 0' in seen)"
+    )
+    room.submit("eve", "doubling", to_text(notebook))
+    room.grade()
+    assert points(room, "ada") == points(room, "eve") == 3
+    path = room.course.folder("autograded", "tiny", "eve") / "doubling.ipynb"
+    assert "double seen: False  silence seen: True" in path.read_text(encoding="utf-8")
+
+
+def test_only_what_changed_is_graded_again(room: Classroom) -> None:
+    room.hand_in("ada", "doubling", GOOD)
+    room.hand_in("bob", "doubling", BAD)
+    assert {s.student: s.again for s in room.grade()} == {"ada": True, "bob": True}
+    again = room.grade()
+    assert {s.student: s.again for s in again} == {"ada": False, "bob": False}
+    assert "2 of them had been graded before" in table(again)
+    room.hand_in("bob", "doubling", GOOD)
+    assert {s.student: s.again for s in room.grade()} == {"ada": False, "bob": True}
+    assert points(room, "bob") == 3
+
+    master = room.root / "source" / "tiny" / "doubling.py"
+    master.write_text(master.read_text(encoding="utf-8").replace("Twice 1 is 2.", "Two ones are 2."), encoding="utf-8")
+    release(room.root)
+    assert all(s.again for s in room.grade())
+
+
+def test_a_grade_that_a_person_gave_stays(room: Classroom) -> None:
+    room.hand_in("ada", "doubling", BAD)
+    room.grade()
+    with room.course.gradebook() as gradebook:
+        entry = gradebook.find_grade("double_basics", "doubling", "tiny", "ada")
+        entry.manual_score = 1.5
+        gradebook.db.commit()
+    room.hand_in("ada", "doubling", BAD | {"silence": GOOD["silence"] + "\n"})
+    room.grade()
+    with room.course.gradebook() as gradebook:
+        entry = gradebook.find_grade("double_basics", "doubling", "tiny", "ada")
+        assert (entry.auto_score, entry.score, entry.needs_manual_grade) == (0.0, 1.5, True)
+
+
+def test_names_of_students_may_be_in_any_script(room: Classroom) -> None:
+    names = ["Ada Lovelace", "Ада", "李 华", "o'brien", "x" * 60]
+    for name in names:
+        room.hand_in(name, "doubling", GOOD)
+    assert {s.student: s.points for s in room.grade()} == dict.fromkeys(names, 3.0)
+
+
+def test_a_notebook_that_is_missing_is_named(room: Classroom) -> None:
+    folder = room.course.folder("submitted", "tiny", "ada")
+    folder.mkdir(parents=True)
+    [submission] = room.grade()
+    assert submission.failure == "doubling.ipynb is not there"
+    assert read_grading(room.course.folder("autograded", "tiny", "ada")).refused == submission.failure
+
+
+def test_without_bubblewrap_nothing_runs_and_the_way_out_is_named(
+    room: Classroom, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    harm = tmp_path / "harm"
+    room.hand_in("eve", "doubling", GOOD | {"double": f"open({str(harm)!r}, 'w')\n\n\n{GOOD['double']}"})
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
+    assert main(["grade"], root=room.root) == 1
+    message = capsys.readouterr().err
+    assert "bwrap is not installed" in message
+    assert "--unsafe-no-sandbox" in message
+    assert not harm.exists()
+    assert not (room.root / "autograded").exists()
+
+
+def test_without_a_sandbox_it_is_graded_only_if_somebody_insists(
+    room: Classroom, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
+    room.hand_in("ada", "doubling", GOOD)
+    room.hand_in("bob", "doubling", BAD)
+    room.hand_in("eve", "doubling", {"double": "import os\nos._exit(1)"})
+    graded = grade(room.root, workers=here(), safe=False)
+    assert {s.student: s.points for s in graded} == {"ada": 3, "bob": 1, "eve": 0}
+
+
+def test_plain_nbgrader_is_sandboxed_too(room: Classroom, tmp_path: Path) -> None:
+    harm = tmp_path / "harm"
+    shutil.copy(REPOSITORY / "nbgrader_config.py", room.root)
+    room.hand_in("eve", "doubling", GOOD | {"double": f"{GOOD['double']}\n\n\nopen({str(harm)!r}, 'w')"})
+    room.hand_in("ada", "doubling", GOOD)
+    path = Path(sys.executable).parent
+    subprocess.run(
+        [path / "nbgrader", "autograde", "tiny"],
+        cwd=room.root,
+        env=os.environ | {"PATH": f"{path}{os.pathsep}{os.environ['PATH']}"},
+        check=True,
+        capture_output=True,
+    )
+    assert points(room, "ada") == 3
+    assert not harm.exists()
+
+
+# Gradebooks and disks
+
+
+def test_a_locked_gradebook_is_an_error_that_says_who_may_hold_it(
+    room: Classroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.hand_in("ada", "doubling", GOOD)
+    run = grading._finish
+
+    def finish_while_locked(*arguments: object) -> object:
+        with sqlite3.connect(room.root / "gradebook.db", timeout=0) as book:
+            book.execute("BEGIN IMMEDIATE")
+            result = run(*arguments)
+            book.rollback()
+        return result
+
+    monkeypatch.setattr(grading, "_finish", finish_while_locked)
+    [submission] = room.grade()
+    assert "another program holds it" in submission.failure
+    monkeypatch.undo()
+    [submission] = room.grade()
+    assert (submission.failure, submission.points) == ("", 3)
+
+
+def test_a_gradebook_that_cant_be_written_is_an_error(room: Classroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root every file can be written, so the connection itself is made read-only."""
+    room.hand_in("ada", "doubling", GOOD)
+    run = grading._finish
+
+    def read_only(*arguments: object) -> object:
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+
+        def deny(connection: object, _: object) -> None:
+            connection.execute("PRAGMA query_only = ON")
+
+        event.listen(Engine, "connect", deny)
+        try:
+            return run(*arguments)
+        finally:
+            event.remove(Engine, "connect", deny)
+
+    monkeypatch.setattr(grading, "_finish", read_only)
+    [submission] = room.grade()
+    assert "make gradebook.db and its folder writable" in submission.failure
+
+
+def test_a_full_disk_fails_one_submission_with_the_reason(room: Classroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    room.hand_in("ada", "doubling", GOOD)
+    room.hand_in("bob", "doubling", GOOD)
+    write, full = recording.write_grading, []
+
+    def fill(folder: Path, verdict: object) -> None:
+        if not full:
+            full.append(folder)
+            raise OSError(28, "No space left on device")
+        write(folder, verdict)
+
+    monkeypatch.setattr(recording, "write_grading", fill)
+    first, second = room.grade()
+    assert "No space left on device" in first.failure
+    assert (second.failure, second.points) == ("", 3)
+    assert [s.failure for s in room.grade()] == ["", ""]
+
+
+# Who does the work
+
+
+def test_processes_and_a_dask_cluster_give_the_same_bytes(room: Classroom) -> None:
+    from distributed import LocalCluster
+
+    room.hand_in("ada", "doubling", GOOD)
+    room.hand_in("bob", "doubling", BAD)
+    room.hand_in("eve", "doubling", GOOD | {"double": "import os\nos._exit(0)"})
+    grade(room.root, workers=processes(2))
+    [first, *_] = [path.read_bytes() for path in sorted(export(room.course)) if path.suffix == ".csv"]
+    shutil.rmtree(room.root / "autograded")
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as dask:
+        graded = grade(room.root, workers=cluster(dask.scheduler_address))
+    [second, *_] = [path.read_bytes() for path in sorted(export(room.course)) if path.suffix == ".csv"]
+    assert all(s.again for s in graded)
+    assert first == second
+    assert b"ada,3,3" in first
+
+
+def test_a_scheduler_that_is_not_there_is_an_error(room: Classroom, capsys: pytest.CaptureFixture[str]) -> None:
+    room.hand_in("ada", "doubling", GOOD)
+    assert main(["grade", "--scheduler", "nowhere"], root=room.root) == 1
+    assert "no Dask scheduler at nowhere" in capsys.readouterr().err
