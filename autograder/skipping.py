@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import symtable
+from functools import lru_cache
 
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
@@ -42,7 +43,8 @@ def _is_own(cell: NotebookNode) -> bool:
     return not (is_grade(cell) or is_solution(cell) or is_locked(cell))
 
 
-def _names(source: str) -> tuple[set[str], set[str]]:
+@lru_cache(maxsize=2000)  # most cells of a class are the same
+def _names(source: str) -> tuple[frozenset[str], frozenset[str]]:
     """The notebook's names that a cell uses, less those it has made itself by then, and those that it makes or changes.
 
     Both empty where it is no Python.
@@ -50,10 +52,10 @@ def _names(source: str) -> tuple[set[str], set[str]]:
     try:
         tree = ast.parse(TransformerManager().transform_cell(source))
     except SyntaxError:
-        return set(), set()
+        return frozenset(), frozenset()
     used: set[str] = set()
     _follow(tree.body, set(), used)
-    return used, _made(tree)
+    return frozenset(used), frozenset(_made(tree))
 
 
 def _follow(statements: list[ast.stmt], bound: set[str], used: set[str]) -> None:

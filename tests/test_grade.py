@@ -258,3 +258,22 @@ def test_a_scheduler_that_is_not_there_is_an_error(room: Classroom, capsys: pyte
     room.hand_in("ada", "doubling", GOOD)
     assert main(["grade", "--scheduler", "nowhere"], root=room.root) == 1
     assert "no Dask scheduler at nowhere" in capsys.readouterr().err
+
+
+def test_a_busy_machine_gives_the_same_points(room: Classroom) -> None:
+    """Every core burns already; one answer computes for seconds, one never ends."""
+    slow = "import time\n\n\ndef double(x):\n    stop = time.thread_time() + 3\n    while time.thread_time() < stop:\n"
+    slow += "        pass\n    return 2 * x"
+    room.hand_in("ada", "doubling", GOOD)
+    room.hand_in("bob", "doubling", BAD)
+    room.hand_in("eve", "doubling", GOOD | {"double": "def double(x):\n    while True:\n        pass"})
+    room.hand_in("zoe", "doubling", GOOD | {"double": slow})
+    burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        graded = grade(room.root, workers=processes(2))
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
+    assert {s.student: s.points for s in graded} == {"ada": 3, "bob": 1, "eve": 1, "zoe": 3}
+    assert "a loop that never ends" in next(r.message for r in room.results("eve") if r.check == "double_basics")

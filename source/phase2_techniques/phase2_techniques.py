@@ -56,11 +56,12 @@ from gpt2_lib.demos import GlobalDemo, NeuronDemo, ScheduleDemo, ThresholdDemo
 from gpt2_lib.lesson import mask_fault, show, tensor_fault, time_limit, when_written
 from gpt2_lib.progress import PHASE_2, progress
 
+progress.begin("Phase 2", PHASE_2)
+
+# %% locked="gpt2_mini"
 model, tokenizer = load_pretrained_gpt2()
 windows = held_out_windows(tokenizer, model.config.n_positions, 12)  # (12, 256): pages of three plays it never saw
 dense = evaluate(model, windows)  # the mark to hold: perplexity, accuracy, bits per character
-
-progress.begin("Phase 2", PHASE_2)
 
 # %% [markdown]
 # Everything is loaded: `model` is gpt2-mini, `windows` are pages that it has never seen, and `dense` says how well it does on them
