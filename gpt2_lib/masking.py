@@ -51,13 +51,14 @@ class MaskKeeper:
         check_masks(self.parameters, masks)  # before the optimisers are touched
         self.optimizers = list(optimizers)
         self.masks: Masks = {}  # as they are now, True = keep
+        self._factors: dict[str, Tensor] = {}  # the same as 0 and 1, with which a product is several times as fast
         self.remembered: dict[str, Tensor] = {}  # weights as they are, or were when they were pruned
         self._hooks = [
             hook
             for optimizer in self.optimizers
             for hook in (
-                optimizer.register_step_pre_hook(lambda *_: self.zero_gradients()),
-                optimizer.register_step_post_hook(lambda *_: self._zero_weights()),
+                optimizer.register_step_pre_hook(lambda optimizer, *_: self._zero_gradients(self._own(optimizer))),
+                optimizer.register_step_post_hook(lambda optimizer, *_: self._zero_weights(self._own(optimizer))),
             )
         ]
         self.set_masks(masks)
@@ -72,6 +73,7 @@ class MaskKeeper:
         weights = self.candidates(masks)
         for name, mask in masks.items():
             self.remembered[name], self.masks[name] = weights[name], mask.clone()
+            self._factors[name] = mask.to(self.parameters[name])
             self.parameters[name].copy_(weights[name].masked_fill(~mask, 0.0))
             for optimizer in self.optimizers:
                 for state in optimizer.state.get(self.parameters[name], {}).values():
@@ -107,14 +109,23 @@ class MaskKeeper:
         check_masks(self.parameters, state["masks"])
         self.masks = dict(state["masks"])
         self.remembered = dict(state["remembered"])
+        self._factors = {name: mask.to(self.parameters[name]) for name, mask in self.masks.items()}
 
     def zero_gradients(self) -> None:
         """Zero the gradients of pruned weights. Every step does; clipping by a norm wants it done before."""
-        for name, mask in self.masks.items():
+        self._zero_gradients(self.masks)
+
+    def _own(self, optimizer: torch.optim.Optimizer) -> list[str]:
+        """The masked parameters that ``optimizer`` trains."""
+        trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        return [name for name in self.masks if id(self.parameters[name]) in trained]
+
+    def _zero_gradients(self, names: Iterable[str]) -> None:
+        for name in names:
             if self.parameters[name].grad is not None:
-                self.parameters[name].grad.mul_(mask)  # several times as fast as masked_fill_
+                self.parameters[name].grad.mul_(self._factors[name])
 
     @torch.no_grad()
-    def _zero_weights(self) -> None:
-        for name, mask in self.masks.items():
-            self.parameters[name].mul_(mask)
+    def _zero_weights(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.parameters[name].mul_(self._factors[name])
