@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 from answers import answers
@@ -85,6 +86,7 @@ class Class:
         self.wrong, self.right = answers(phase)
         self._variants = {e: variants(self.wrong, self.right, e) for e in self.wrong}
         self._graded: dict[str, Future[list[Result]]] = {}
+        self._started = False
         self._processes = ProcessPoolExecutor(
             max_workers=min(4, os.cpu_count() or 1),
             mp_context=multiprocessing.get_context("spawn"),
@@ -92,7 +94,7 @@ class Class:
             initargs=(self.classroom.root, phase),
         )
 
-    @property
+    @cached_property
     def checks(self) -> dict[str, str]:
         """Check -> its exercise, in the notebook's order."""
         found, exercise = {}, ""
@@ -105,7 +107,9 @@ class Class:
 
     def of(self, exercise: str, variant: str) -> list[Result]:
         """The results of the student who handed in this variant: a name in `wrong`, or "right: " and one in `right`."""
-        for number in range(max(map(len, self._variants.values()))):  # all are started when the first is asked for
+        students = 0 if self._started else max(map(len, self._variants.values()))
+        self._started = True
+        for number in range(students):  # all are started when the first is asked for
             chosen = {e: self.code(e, names[number]) for e, names in self._variants.items() if number < len(names)}
             self._start(f"student{number:02}", self.classroom.written(self.phase, self.reference | chosen))
         return self._graded[f"student{self._variants[exercise].index(variant):02}"].result()
