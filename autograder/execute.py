@@ -11,9 +11,11 @@ In the place of nbgrader's own preprocessor (nbgrader_config.py puts it there). 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
 import psutil
@@ -30,11 +32,13 @@ from nbgrader.utils import is_grade, is_locked, is_solution
 from .judging import Judge, names_needed
 from .provisioner import SandboxKernelManager, zygote
 from .sandbox import Limits
+from .witness import tools_of
 from .zygote import Forked
 
 CALL_SECONDS = 15.0  # computing time of one call from a check
 STUBBORN = 5.0  # seconds in which code may go on after it was interrupted
 RESTARTS = 12
+HELD = re.compile(r"^(?:RssAnon|RssShmem):\s+(\d+) kB$", re.MULTILINE)  # of /proc/<pid>/status; the rest is files
 TOO_LONG = "This took more than {:g} seconds of computing time and was stopped. Is there a loop that never ends?"
 _judges: dict[tuple, Forked] = {}  # (the zygote's pid, locked cells) -> the judge that has run them
 
@@ -88,6 +92,14 @@ class SandboxedExecute(Execute):
                 why = str(stopped)
                 self.report.review.append((nb.cells[self._at].id, why))
                 break
+            except BrokenToolError:
+                raise
+            except Exception as error:  # whatever forged messages make the code that reads them stumble on
+                if not self._zygote.alive():
+                    raise BrokenToolError("the zygote died") from error
+                why = f"The kernel sent messages that no kernel sends ({type(error).__name__}: {error})."
+                self.report.review.append((nb.cells[self._at].id, why[:300]))
+                break
             finally:
                 self._before += self._seconds
         for index, cell in enumerate(nb.cells):
@@ -112,10 +124,16 @@ class SandboxedExecute(Execute):
         except (OSError, RuntimeError, EOFError) as error:
             run_sync(manager.shutdown_kernel)(now=True)
             raise BrokenToolError(f"no kernel could be started: {error}") from error
-        # Whatever the kernel leaves behind becomes a child of the sandbox's first process.
-        self._roots = [psutil.Process(pid) for pid in (manager.provisioner.forked.pid, manager.provisioner.sandbox.pid)]
         try:
+            # Whatever the kernel leaves behind becomes a child of the sandbox's first process.
+            tops = (manager.provisioner.forked.pid, manager.provisioner.sandbox.pid)
+            self._roots = [psutil.Process(pid) for pid in tops]
             self.start_new_kernel_client()
+        except (psutil.Error, RuntimeError, DeadKernelError) as error:  # nothing of the learner's has run yet
+            self._roots = []
+            run_sync(manager.shutdown_kernel)(now=True)
+            raise BrokenToolError(f"the kernel did not start: {error}") from error
+        try:
             for index, cell in enumerate(nb.cells):
                 self._at = index
                 if cell.cell_type != "code" or index in self._done or not cell.source.strip():
@@ -141,10 +159,10 @@ class SandboxedExecute(Execute):
 
     def _check(self, cell: NotebookNode, index: int) -> None:
         names = names_needed(cell.source, self._locked)
-        verdict = {"status": "not plain"}
         found = self._request("look_request", {"names": names})[0]["found"] if names else {}
-        if all(what["callable"] for what in found.values()):
-            verdict = self._verdict(cell.source, found)
+        # Of what the sandbox says, only what was asked for: else it could replace the check's own tools.
+        found = {name: dict(found[name]) for name in names if name in found}
+        verdict = self._verdict(cell.source, found)
         if verdict["status"] != "not plain":
             self.report.judged.append(cell.id)
             cell.outputs = []
@@ -157,11 +175,14 @@ class SandboxedExecute(Execute):
             elif verdict["status"] == "died":
                 fail(cell, "RuntimeError", verdict["text"], keep=True)
             return
-        changed = self._witness()
+        changed, hidden = self._witness(cell.source)
+        if hidden and not changed:
+            fail(cell, "NameError", f"Your notebook uses {', '.join(hidden)} for something else; choose another name.")
+            return
         if not changed:
             self.execute_cell(cell, index)
             self._tidy(cell)
-            changed = self._witness()
+            changed, _ = self._witness(cell.source)
         if changed:
             fail(cell, "AssertionError", "This notebook changes the tools that its answers are checked with.")
             self.report.review.append((cell.id, f"the notebook replaced {', '.join(changed)}"))
@@ -185,9 +206,10 @@ class SandboxedExecute(Execute):
         except OSError:
             _judges.clear()
 
-    def _witness(self) -> list[str]:
-        reply, _ = self._request("witness_request", {}, channel="control")
-        return [str(name) for name in reply.get("changed", ["the witness"])]
+    def _witness(self, check: str) -> tuple[list[str], list[str]]:
+        """What of the tools was changed; which names of Python's own are used for something else."""
+        reply, _ = self._request("witness_request", {"builtin": tools_of(check)})
+        return [str(name) for name in reply["changed"]], [str(name) for name in reply["hidden"]]
 
     def _call(self, content: dict, buffers: list[bytes]) -> tuple[dict, list[bytes]]:
         """One call of the judge's, carried to the kernel: (content, buffers) -> (content, buffers)."""
@@ -203,17 +225,15 @@ class SandboxedExecute(Execute):
         return reply, buffers
 
     def _request(
-        self, kind: str, content: dict, buffers: list[bytes] = (), channel: str = "shell", seconds: float = 60.0
+        self, kind: str, content: dict, buffers: list[bytes] = (), seconds: float = 60.0
     ) -> tuple[dict, list[bytes]]:
         """Send the kernel a request and wait for its reply. Raises DeadKernelError."""
-        return run_sync(self._ask)(kind, content, list(buffers), channel, seconds)
+        return run_sync(self._ask)(kind, content, list(buffers), seconds)
 
-    async def _ask(
-        self, kind: str, content: dict, buffers: list[bytes], channel: str, seconds: float
-    ) -> tuple[dict, list[bytes]]:
+    async def _ask(self, kind: str, content: dict, buffers: list[bytes], seconds: float) -> tuple[dict, list[bytes]]:
         watch = asyncio.ensure_future(self._watch(seconds))
         try:
-            socket = getattr(self.kc, f"{channel}_channel")
+            socket = self.kc.shell_channel
             message = self.kc.session.msg(kind, content)
             self.kc.session.send(socket.socket, message, buffers=buffers)
             while True:
@@ -244,6 +264,8 @@ class SandboxedExecute(Execute):
     execute_cell = run_sync(async_execute_cell)
 
     def _raise_if_over(self) -> None:
+        if self._printed > self.limits.output:
+            self._over = f"It printed more than {self.limits.output >> 20} MB."
         if self._over:
             raise _StoppedError(self._over)
 
@@ -254,7 +276,11 @@ class SandboxedExecute(Execute):
         while True:
             await asyncio.sleep(pause)
             used, memory = self._usage()
-            before = used if before is None else before
+            now = time.monotonic()
+            if before is None:
+                before, active, since = used, used, now
+            if used > active + 0.1:  # even on a busy machine, who computes gets further
+                active, since = used, now
             pause = min(1.0, pause * 1.5)
             limits = self.limits
             if self._printed > limits.output:
@@ -263,7 +289,7 @@ class SandboxedExecute(Execute):
                 self._over = f"Its processes took more than {1.5 * limits.memory / 2**30:g} GB of memory."
             elif self._before + used > limits.seconds:
                 self._over = f"All in all it took more than {limits.seconds:g} seconds of computing time."
-            elif used - before > seconds or time.monotonic() - begun > limits.waiting * seconds:
+            elif used - before > seconds or now - since > limits.idle or now - begun > limits.waiting * seconds:
                 self._interrupted = True
                 if await self._interrupt():
                     await ensure_async(self.km.provisioner.kill())
@@ -290,11 +316,12 @@ class SandboxedExecute(Execute):
                 continue  # it has ended
             for process in processes:
                 try:
-                    times, held = process.cpu_times(), process.memory_info()
-                except psutil.Error:
+                    times = process.cpu_times()
+                    status = Path(f"/proc/{process.pid}/status").read_text()
+                except (psutil.Error, OSError):
                     continue
                 seconds += times.user + times.system + times.children_user + times.children_system
-                memory += held.rss - held.shared
+                memory += sum(int(kilobytes) << 10 for kilobytes in HELD.findall(status))
         return seconds, memory
 
     def process_message(self, msg: dict, cell: NotebookNode, cell_index: int) -> NotebookNode | None:

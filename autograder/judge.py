@@ -1,9 +1,10 @@
 """The verdict, outside the sandbox: a check runs here, in a trusted process, and the learner's functions are far away.
 
 The names of the learner's functions stand for `Proxy` objects. A call carries its arguments to the sandbox as plain
-data (`wire`), the function computes there, and plain data comes back. Whatever the learner's code did to PyTorch,
-to ``assert`` or to IPython, it did it there. A check that passes something else than plain data (a model, a function)
-is not judged here: `serve` says so, and it runs beside the learner's code, watched by a `witness`.
+data (`wire`) or, where they are models and functions, as copies (`carry`); the function computes there, and plain
+data comes back. Whatever the learner's code did to PyTorch, to ``assert`` or to IPython, it did it there. A check that
+passes what can't travel (a generator, a list of models) is not judged here: `serve` says so, and it runs beside the
+learner's code, watched by a `witness`.
 
 `serve` runs the notebook's locked cells once, and judges each submission in a fork of its own: none sees what another
 left.
@@ -19,6 +20,7 @@ from multiprocessing.connection import Connection
 import torch
 from torch import Tensor
 
+from .carry import pack, restore, theirs
 from .judging import receive, send
 from .wire import Decoder, Encoder, NotPlainError, Opaque
 
@@ -32,17 +34,23 @@ class Proxy:
         self.__name__, self.borrowed, self._connection = name, borrowed, connection
 
     def __call__(self, *arguments: object, **named: object) -> object:
-        encoder = Encoder(strict=True)
-        call = {"name": self.__name__, "arguments": encoder.encode(arguments), "named": encoder.encode(named)}
-        send(self._connection, {"call": call}, encoder.buffers)
+        values = {str(place): value for place, value in enumerate(arguments)} | named
+        call, encoder = {"name": self.__name__}, Encoder(strict=True)
+        try:
+            call["values"], buffers = encoder.encode(values), encoder.buffers
+        except NotPlainError:
+            call["packed"], buffers = True, [pack(values)]
+        send(self._connection, {"call": call}, buffers)
         told, buffers = receive(self._connection)
         decoder = Decoder(buffers)
-        if "arguments" in told:
-            _take_over(arguments, decoder.decode(told["arguments"]))
-            _take_over(named, decoder.decode(told["named"]))
+        for name, what in told.get("after", {}).items():
+            restore(values[name], what, decoder, _take_over)
         if "error" in told:
             raise _error(told["error"])
-        return decoder.decode(told["result"])
+        return values[told["returned"]] if "returned" in told else decoder.decode(told["result"])
+
+    def __reduce__(self) -> tuple:
+        return theirs, (self.__name__,)
 
 
 def serve(connection: Connection, cells: list[str]) -> None:
@@ -72,10 +80,10 @@ def serve(connection: Connection, cells: list[str]) -> None:
 
 def _judge(connection: Connection, request: dict, notebook: dict[str, object]) -> dict:
     printed = io.StringIO()
-    for name, what in request["found"].items():
-        proxy = Proxy(name, connection, what.get("borrowed"))
-        notebook[name] = proxy if what["callable"] else type(what["type"], (Opaque,), {})()
     try:
+        for name, what in request["found"].items():
+            proxy = Proxy(name, connection, what.get("borrowed"))
+            notebook[name] = proxy if what["callable"] else type(what["type"], (Opaque,), {})()
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
             exec(compile(request["source"], "<check>", "exec"), notebook)
     except BaseException as error:
@@ -119,11 +127,9 @@ def _take_over(ours: object, theirs: object) -> None:
     """Make ``ours``, the arguments as they were sent, what the function left of them."""
     with torch.no_grad():
         if isinstance(ours, Tensor) and isinstance(theirs, Tensor):
-            if ours.shape == theirs.shape and ours.dtype == theirs.dtype:
-                if not torch.equal(ours, theirs):
-                    ours.copy_(theirs)
-            else:
-                ours.data = theirs.detach()
+            if ours.shape == theirs.shape and ours.dtype == theirs.dtype and not torch.equal(ours, theirs):
+                ours.copy_(theirs)  # other tensors of the check's may look at the same memory
+            ours.data = theirs.detach()  # and what came back may share it
         elif isinstance(ours, dict) and isinstance(theirs, dict):
             if list(ours) == list(theirs) and all(type(ours[k]) is type(theirs[k]) for k in ours):
                 for key, value in ours.items():

@@ -17,6 +17,7 @@ from ipykernel.kernelapp import IPKernelApp
 
 from gpt2_lib.own_work import borrowed
 
+from .carry import Watched, unpack
 from .course import PROJECT
 from .sandbox import HOME
 from .wire import Decoder, Encoder
@@ -32,7 +33,7 @@ class Kernel(IPythonKernel):
         super().__init__(**options)
         self.shell_handlers["call_request"] = self._call
         self.shell_handlers["look_request"] = self._look
-        self.control_handlers["witness_request"] = self._witness
+        self.shell_handlers["witness_request"] = self._witness
         self.witness: Witness  # `run` sets it, when all is in place
 
     def _look(self, stream, ident, parent) -> None:
@@ -50,37 +51,51 @@ class Kernel(IPythonKernel):
         self.session.send(stream, "look_reply", {"found": found}, parent, ident=ident)
 
     def _call(self, stream, ident, parent) -> None:
-        content, decoder = parent["content"], Decoder([bytes(b) for b in parent["buffers"]])
-        arguments = decoder.decode(content["arguments"])
-        named = decoder.decode(content["named"])
-        encoder = Encoder(strict=False)
+        content, buffers = parent["content"], [bytes(b) for b in parent["buffers"]]
+        values = unpack(buffers[0]) if "packed" in content else Decoder(buffers).decode(content["values"])
+        encoder, watched = Encoder(strict=False), Watched(values)
+        arguments = [values[name] for name in values if name.isdecimal()]
+        named = {name: value for name, value in values.items() if not name.isdecimal()}
         try:
             function = self.shell.user_ns[content["name"]]
             try:
-                reply = {"result": encoder.encode(function(*arguments, **named))}
+                result = function(*arguments, **named)
+                returned = watched.place_of(result)
+                reply = {"returned": returned} if returned is not None else {"result": encoder.encode(result)}
             except KeyboardInterrupt:
                 reply = {"interrupted": True}
             except (Exception, SystemExit) as error:
                 reply = {"error": _told(error)}
-            reply["arguments"], reply["named"] = encoder.encode(arguments), encoder.encode(named)
+            reply["after"] = watched.after(encoder)
         except (Exception, KeyboardInterrupt) as error:
             encoder = Encoder(strict=False)
-            reply = {"error": {"types": ["RuntimeError"], "text": f"it could not be called: {type(error).__name__}"}}
+            text = f"no call, or no result, that can be carried: {_text(error)}"
+            reply = {"error": {"types": ["RuntimeError"], "text": text}}
         self.session.send(stream, "call_reply", reply, parent, ident=ident, buffers=encoder.buffers)
 
     def _witness(self, stream, ident, parent) -> None:
-        found = self.witness.changed()
-        self.session.send(self.control_stream, "witness_reply", {"changed": found}, parent, ident=ident)
+        found = {"changed": self.witness.changed(), "hidden": self.witness.hidden(parent["content"]["builtin"])}
+        self.session.send(stream, "witness_reply", found, parent, ident=ident)
 
 
 def _told(error: BaseException) -> dict:
     """An error as plain data: its built-in types, its name and its text."""
     types = [t.__name__ for t in type(error).__mro__ if t.__name__ in BUILTIN_ERRORS]
-    return {"types": types, "name": type(error).__name__[:80], "text": str(error)[:20_000]}
+    return {"types": types, "name": type(error).__name__[:80], "text": _text(error)}
 
 
-def run(connection: dict, extras: dict[str, str]) -> None:
-    """Serve as the kernel at ``connection`` until the end; ``extras`` are files (path -> base64) that lie beside it."""
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)[:20_000]
+    except Exception:  # a class of the learner's may have a text that can't be made
+        return type(error).__name__
+
+
+def run(connection: dict, extras: dict[str, str], ready: int) -> None:
+    """Serve as the kernel at ``connection`` until the end; ``extras`` are files (path -> base64) that lie beside it.
+
+    Writes a byte to the descriptor ``ready`` when it listens.
+    """
     for name, data in extras.items():
         path = Path(HOME, name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,5 +109,9 @@ def run(connection: dict, extras: dict[str, str]) -> None:
     app = IPKernelApp.instance(kernel_class=Kernel, **connection, connection_file="/tmp/kernel.json", log_level=50)
     app.session.key = key.encode()
     app.initialize([])
+    # IPython's own end the kernel a moment later, when other code is running.
+    app.shell.user_ns["exit"] = app.shell.user_ns["quit"] = sys.exit
     app.kernel.witness = Witness(app.shell)
+    os.write(ready, b".")
+    os.close(ready)
     app.start()

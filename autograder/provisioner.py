@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 
+import zmq
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
@@ -21,6 +22,7 @@ from .zygote import Forked, Zygote
 
 NAME = "gpt2-course-sandbox"
 PORTS = ("shell", "iopub", "stdin", "control", "hb")
+MESSAGE = 256 << 20  # bytes of a message from a kernel, at most
 _zygote: Zygote | None = None  # one for each process that grades
 _numbers = itertools.count()
 
@@ -69,6 +71,9 @@ class SandboxProvisioner(KernelProvisionerBase):
             }
         )
         self.forked.started(120.0)  # the first one waits for the zygote's imports
+        # It listens: connect now, and never again. Later the notebook could have put a link in a socket's place.
+        manager.context.setsockopt(zmq.RECONNECT_IVL, -1)
+        manager.context.setsockopt(zmq.MAXMSGSIZE, MESSAGE)
         connected = manager.get_connection_info()
         self.connection_info = connected
         return connected

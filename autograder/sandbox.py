@@ -40,6 +40,7 @@ class Limits:
     cell_seconds: float = 60.0  # computing time of one cell, then it is interrupted
     seconds: float = 600.0  # computing time of all, then it is over
     waiting: float = 10.0  # how many times as long it may take on the clock
+    idle: float = 60.0  # seconds on the clock without computing, then it is interrupted
     cell_output: int = 1 * MEGABYTE  # bytes that are kept of what one cell prints
     output: int = 32 * MEGABYTE  # bytes printed in all, then it is over
 

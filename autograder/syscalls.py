@@ -28,7 +28,12 @@ REFUSED = {
 AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 SOCKET = {"x86_64": 41, "aarch64": 198}
 CLONE = {"x86_64": 56, "aarch64": 220}
-CLONE3 = 435
+# These are said not to exist, so that programs do without them.
+CLONE3 = 435  # hides from filters which flags it is called with
+UNLIMITED = {  # memfd_create, shmget, msgget, memfd_secret: memory that no limit counts
+    "x86_64": (319, 29, 68, 447),
+    "aarch64": (279, 194, 186, 447),
+}
 FAMILIES = (1, 2, 10, 16)  # of sockets: Unix, IPv4, IPv6, and netlink, which looks names up
 NAMESPACES = 0x7E020000  # all of clone's flags that ask for one
 X32 = 0x40000000  # the same calls under other numbers
@@ -69,8 +74,8 @@ def _steps(machine: str) -> list[tuple[int, int, int, int]]:
     steps += [(AT_LEAST, 0, 1, X32), refused] if machine == "x86_64" else []
     for number in REFUSED[machine].values():
         steps += [(EQUAL, 0, 1, number), refused]
-    # clone3 hides its flags from filters; C libraries use clone where it is not there.
-    steps += [(EQUAL, 0, 1, CLONE3), (RETURN, 0, 0, ERROR | errno.ENOSYS)]
+    for number in (CLONE3, *UNLIMITED[machine]):
+        steps += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ERROR | errno.ENOSYS)]
     steps += [(EQUAL, 0, 4, CLONE[machine]), (LOAD, 0, 0, ARGUMENT), (HAS, 0, 1, NAMESPACES), refused]
     steps += [(RETURN, 0, 0, ALLOW)]
     steps += [(EQUAL, 0, 2 + len(FAMILIES), SOCKET[machine]), (LOAD, 0, 0, ARGUMENT)]

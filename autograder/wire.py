@@ -7,7 +7,10 @@ only its type's name.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -15,11 +18,17 @@ from torch import Tensor, nn
 
 DTYPES = {str(d): d for d in vars(torch).values() if isinstance(d, torch.dtype) and not d.is_complex}
 DEPTH = 16
-BYTES = 64 << 20  # of all tensors in one message
+BYTES = 64 << 20  # of one message
+ROOM = 32  # bytes of a message that a value may take beside its content, roughly
+BITS = 10_000  # of a whole number
 
 
 class NotPlainError(Exception):
     """A value is no plain data (a model, a function, ...)."""
+
+
+class TheirsError(AssertionError):
+    """A value that came from a stranger's code can't be sent back to it."""
 
 
 class Opaque:
@@ -38,15 +47,24 @@ class Encoder:
         self._bytes = 0
 
     def encode(self, value: object, depth: int = 0) -> list:
+        if isinstance(value, Opaque) and self._strict:  # else its sender could choose to be judged otherwise
+            raise TheirsError(f"Your code returned a {type(value).__name__} where plain data was expected.")
+        kind = type(value)
+        self._bytes += ROOM + (len(value) if kind is str else 0)
+        if self._bytes > BYTES:
+            raise NotPlainError(f"more than {BYTES >> 20} MB")
         if depth > DEPTH:
             return self._opaque(value, "is nested too deeply")
-        kind = type(value)
         if value is None or kind in (bool, str):
             return ["plain", value]
         if kind is int:
-            return ["int", str(value)] if value.bit_length() < 10_000 else self._opaque(value, "is too long a number")
+            return ["int", str(value)] if value.bit_length() < BITS else self._opaque(value, "is too long a number")
         if kind is float:
             return ["float", value.hex()]
+        if kind is Fraction and max(value.numerator.bit_length(), value.denominator.bit_length()) < 10_000:
+            return ["fraction", str(value.numerator), str(value.denominator)]
+        if kind is Decimal and len(str(value)) < 100:
+            return ["decimal", str(value)]
         if isinstance(value, Tensor):
             return self._tensor(value)
         if isinstance(value, np.ndarray | np.generic):
@@ -95,6 +113,8 @@ class Decoder:
     """Decodes the values of one message; raises ValueError for what no `Encoder` wrote."""
 
     def __init__(self, buffers: Sequence[bytes]) -> None:
+        if sum(map(len, buffers)) > BYTES:
+            raise ValueError("more data than an Encoder sends")
         self.storages = [torch.frombuffer(bytearray(b), dtype=torch.uint8) if len(b) else None for b in buffers]
         self._buffers = buffers
 
@@ -115,9 +135,16 @@ class Decoder:
                 raise ValueError("no plain value")
             return rest[0]
         if kind == "int":
-            return int(rest[0])
+            number = int(rest[0])
+            if number.bit_length() >= BITS:
+                raise ValueError("too long a number")
+            return number
         if kind == "float":
             return float.fromhex(rest[0])
+        if kind == "fraction":
+            return Fraction(int(rest[0]), int(rest[1]))
+        if kind == "decimal":
+            return Decimal(rest[0][:100])
         if kind in ("list", "tuple"):
             items = [self._decode(item, depth + 1) for item in rest[0]]
             return items if kind == "list" else tuple(items)
@@ -141,6 +168,9 @@ class Decoder:
     def _tensor(self, kind: str, dtype: str, number: int, offset: int, shape: list[int], stride: list[int]) -> Tensor:
         storage = self.storages[number]
         empty = torch.empty(0, dtype=DTYPES[dtype])
+        if math.prod(shape) * empty.element_size() > BYTES:  # a stride of 0 makes much out of little
+            raise ValueError("too big a tensor")
+        # PyTorch checks the rest: a storage on a buffer of ours can't grow, so nothing outside of it can be reached.
         tensor = (
             empty.set_(storage.untyped_storage(), offset, shape, stride) if storage is not None else empty.view(shape)
         )

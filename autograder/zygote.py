@@ -35,6 +35,7 @@ WARM += ("autograder.kernel", "autograder.judge")
 NAMESPACES = {"user": 0x10000000, "mnt": 0x00020000, "ipc": 0x08000000, "uts": 0x04000000, "net": 0x40000000}
 NAMESPACES |= {"cgroup": 0x02000000, "pid": 0x20000000}
 NS_GET_USERNS = 0xB701  # ioctl: the user namespace that owns another
+READY = 3  # the descriptor on which a kernel says that it listens
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
 
 
@@ -175,16 +176,21 @@ def _serve(connection: Connection) -> None:
 def _guard(connection: Connection, request: dict) -> None:
     """Fork the kernel into its sandbox, tell of its start and end, pass signals on, outlive neither it nor the user."""
     _enter(request["sandbox"])  # the next fork is in the sandbox's process namespace; this process is not
+    read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the way to the grader, and to its namespaces
+            os.dup2(write, READY)
+            os.closerange(READY + 1, os.sysconf("SC_OPEN_MAX"))  # the way to the grader, and to its namespaces
             _drop(request["uid"], Limits(**request["limits"]))
             from . import kernel
 
-            kernel.run(request["connection"], request["extras"])
+            kernel.run(request["connection"], request["extras"], ready=READY)
         finally:
             os._exit(1)
+    os.close(write)
+    if os.read(read, 1) == b"":
+        raise RuntimeError(f"the kernel ended at its start, with {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}")
     connection.send_bytes(json.dumps({"pid": pid}).encode())
     ended = os.pidfd_open(pid)
     while True:
@@ -230,6 +236,11 @@ def _drop(uid: int | None, limits: Limits) -> None:
     with open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")  # if memory runs out, this is what goes
     resource.setrlimit(resource.RLIMIT_DATA, (limits.memory, limits.memory))
+    with open("/proc/self/statm") as statm:
+        mapped = int(statm.read().split()[0]) * resource.getpagesize()
+    room = mapped + limits.memory  # memory that is shared counts here, and not as data
+    resource.setrlimit(resource.RLIMIT_AS, (room, room))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
     resource.setrlimit(resource.RLIMIT_NPROC, (limits.processes, limits.processes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits.disk, limits.disk))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,0 +1,151 @@
+"""Models, optimisers and functions of a check's, carried to the learner's function; what it did to them, carried back.
+
+There the trust goes one way. The check's objects travel as pickles: the sandbox believes the judge. What comes back
+is plain data only (`wire`): the values of a model's parameters and buffers, an optimiser's state. The judge writes
+these into its own objects, so that a check looks at objects and methods that no learner's code has ever touched.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import marshal
+import pickle
+import types
+from collections.abc import Callable
+
+from IPython import get_ipython
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .wire import Decoder, Encoder, NotPlainError, Opaque, TheirsError
+
+
+def pack(values: dict[str, object]) -> bytes:
+    """For the sandbox. Raises NotPlainError for what can't travel, or whose changes could not: a list of models, ..."""
+    for value in values.values():
+        if not isinstance(value, nn.Module | Optimizer) and not callable(value):
+            Encoder(strict=True).encode(value)
+    data = io.BytesIO()
+    try:
+        _Pickler(data).dump(values)
+    except TheirsError:
+        raise
+    except Exception as error:
+        raise NotPlainError(f"it can't be carried: {error}") from error
+    return data.getvalue()
+
+
+def unpack(data: bytes) -> dict[str, object]:
+    """In the sandbox: the objects. Only ever for what the judge has sent."""
+    return pickle.loads(data)
+
+
+class _Pickler(pickle.Pickler):
+    def reducer_override(self, thing: object) -> object:
+        if isinstance(thing, Opaque):
+            raise TheirsError(f"a {type(thing).__name__} came from your code; nothing can be done with it here")
+        if isinstance(thing, nn.Parameter):  # PyTorch's own way forgets its gradient
+            return _parameter, (thing.detach(), thing.requires_grad, thing.grad)
+        if isinstance(thing, types.ModuleType):
+            return importlib.import_module, (thing.__name__,)
+        if isinstance(thing, types.FunctionType) and thing.__module__ == "__main__":  # written in a check
+            names = {name for code in _nested(thing.__code__) for name in code.co_names}
+            known = {name: value for name, value in thing.__globals__.items() if name in names}
+            cells = [cell.cell_contents for cell in thing.__closure__ or ()]
+            return _function, (marshal.dumps(thing.__code__), known, thing.__name__, thing.__defaults__, cells)
+        return NotImplemented
+
+
+def _nested(code: types.CodeType) -> list[types.CodeType]:
+    inside = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return [code, *(found for inner in inside for found in _nested(inner))]
+
+
+def _parameter(value: Tensor, trained: bool, slope: Tensor | None) -> nn.Parameter:
+    made = nn.Parameter(value, trained)
+    made.grad = slope
+    return made
+
+
+def _function(code: bytes, known: dict, name: str, defaults: tuple | None, cells: list) -> Callable:
+    known = {"__name__": "check", "__builtins__": __builtins__, **known}
+    return types.FunctionType(marshal.loads(code), known, name, defaults, tuple(map(types.CellType, cells)))
+
+
+def theirs(name: str) -> Callable:
+    """In the sandbox: the learner's own function of this name."""
+    return get_ipython().user_ns[name]
+
+
+class Watched:
+    """In the sandbox: the objects of a call as they were, to tell afterwards what was done to them."""
+
+    def __init__(self, values: dict[str, object]) -> None:
+        self._values = values
+        self._before = {n: dict(v.named_parameters()) for n, v in values.items() if isinstance(v, nn.Module)}
+
+    def place_of(self, result: object) -> str | None:
+        """Which of the objects the function has returned."""
+        return next((name for name, value in self._values.items() if value is result), None)
+
+    def after(self, encoder: Encoder) -> dict[str, list]:
+        """{name: what it is now}, as plain data."""
+        return {name: self._now(name, value, encoder) for name, value in self._values.items()}
+
+    def _now(self, name: str, value: object, encoder: Encoder) -> list:
+        if isinstance(value, nn.Module):
+            before = self._before[name]
+            parameters = {
+                n: (before.get(n) is p, p.detach(), p.requires_grad, p.grad) for n, p in value.named_parameters()
+            }
+            buffers = {n: b.detach() for n, b in value.named_buffers()}
+            return ["module", encoder.encode((parameters, buffers, value.training))]
+        if isinstance(value, Optimizer):
+            weights = [(p.detach(), p.grad) for group in value.param_groups for p in group["params"]]
+            return ["optimizer", encoder.encode((value.state_dict(), weights))]
+        return ["value", encoder.encode(value)]
+
+
+def restore(ours: object, told: list, decoder: Decoder, take_over: Callable[[object, object], None]) -> None:
+    """Make ``ours`` what the sandbox told that became of it. ``take_over`` does so for plain data."""
+    kind, coded = told
+    theirs = decoder.decode(coded)
+    if isinstance(ours, nn.Module) and kind == "module":
+        _restore_module(ours, *theirs)
+    elif isinstance(ours, Optimizer) and kind == "optimizer":
+        _restore_optimizer(ours, *theirs)
+    elif kind == "value":
+        take_over(ours, theirs)
+
+
+def _restore_module(ours: nn.Module, parameters: dict[str, tuple], buffers: dict[str, Tensor], training: bool) -> None:
+    mine = dict(ours.named_parameters())
+    for name in mine.keys() - parameters.keys():
+        owner, _, leaf = name.rpartition(".")
+        delattr(ours.get_submodule(owner), leaf)
+    for name, (same, value, trained, slope) in parameters.items():
+        owner, _, leaf = name.rpartition(".")
+        if not same or name not in mine:
+            ours.get_submodule(owner).register_parameter(leaf, nn.Parameter(value, bool(trained)))
+            mine[name] = ours.get_parameter(name)
+        elif mine[name].shape == value.shape and mine[name].dtype == value.dtype:
+            mine[name].data.copy_(value)
+        else:
+            mine[name].data = value
+        mine[name].requires_grad_(bool(trained))
+        mine[name].grad = slope
+    for name, value in buffers.items():
+        if name in dict(ours.named_buffers()):
+            ours.get_buffer(name).data = value
+    if ours.training != bool(training):
+        ours.train(bool(training))
+
+
+def _restore_optimizer(ours: Optimizer, state: dict, weights: list[tuple]) -> None:
+    mine = [p for group in ours.param_groups for p in group["params"]]
+    for parameter, (value, slope) in zip(mine, weights, strict=True):
+        if parameter.shape == value.shape and parameter.dtype == value.dtype:
+            parameter.data.copy_(value)
+            parameter.grad = slope
+    ours.load_state_dict(state)
