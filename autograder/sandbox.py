@@ -119,7 +119,8 @@ def command(limits: Limits, info: int) -> list[str]:
         for parent in reversed(Path(path).parents):
             made += ["--perms", "0755", "--dir", str(parent)]  # else nobody but root could go through it
         made += ["--ro-bind", path, path]
-    made += ["--proc", "/proc", "--dev", "/dev"]
+    # Settings of the kernel belong to root, who may be the one that grades (in a container's user namespace, say).
+    made += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
     for folder in ("/dev/shm", "/tmp", HOME, SOCKETS):
         made += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", folder]
     made += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME]

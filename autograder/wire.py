@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-DTYPES = {str(d): d for d in vars(torch).values() if isinstance(d, torch.dtype) and not d.is_complex}
+# Not all that PyTorch has: just to print a tensor of some of the others can crash the process.
+DTYPES = {f"torch.{name}": getattr(torch, name) for name in ("bool", "uint8", "int8", "int16", "int32", "int64")}
+DTYPES |= {f"torch.{name}": getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
 DEPTH = 16
 BYTES = 64 << 20  # of one message
 ROOM = 32  # bytes of a message that a value may take beside its content, roughly

@@ -500,7 +500,7 @@ SANDBOX = {
     """,
     "debugging process 1": "return called(libc.ptrace(16, 1, 0, 0))",
     "debugging the grader by its number here": "return called(libc.ptrace(16, <pid>, 0, 0))",
-    "a kernel setting": 'open("/proc/sys/kernel/core_pattern", "w").write("|/tmp/x")',
+    "a kernel setting": 'open("/proc/sys/kernel/core_pattern", "a")',
     "the kernel's panic button": 'open("/proc/sysrq-trigger", "w").write("b")',
     "the machine's memory": 'return open("/dev/mem", "rb").read(1)',
     "a device of its own": 'os.mknod("/tmp/disk", stat.S_IFBLK | 0o666, os.makedev(8, 0))',

@@ -250,8 +250,8 @@ def test_the_table_of_attacks_is_as_graded_now(graded: Graded) -> None:
     text = f"""# What the grader stands
 
 {len(attacks)} attacks and accidents, and {len(found) - len(attacks)} honest submissions of unusual kinds, handed in by
-one class and graded in the sandbox. `tests/test_attacks.py` grades them and compares this page with what came of it; the
-code is in [tests/attacks.py](../tests/attacks.py).
+one class and graded in the sandbox. `tests/test_attacks.py` grades them and compares this page with what came of it;
+the code is in [tests/attacks.py](../tests/attacks.py).
 
 The small course has {len(POINTS)} checks with {sum(POINTS.values()):g} points. "Blocked": what was tried failed. Points
 are lost only for what the code itself breaks. "Flagged": a person is told to look.

@@ -261,15 +261,17 @@ def test_the_table_of_answers_and_their_points_is_as_graded_now(class_of: Callab
 
 {wrong} wrong answers and {right} unusual right ones, each graded by nbgrader in the real notebook, hidden tests
 included: the points that every check gives. A wrong answer that loses nothing, or a check that catches nothing, fails
-`tests/test_grading.py`, which also compares this page with what it has just graded. `make docs` writes the page.
-The code of the answers is in [tests/answers](../tests/answers).
+`tests/test_grading.py`, which also compares this page with what it has just graded, and writes it if asked to. The code
+of the answers is in [tests/answers](../tests/answers).
 
 """
     text += "\n".join(answers_table(class_of(phase)) for phase in PHASES)
     if os.environ.get("UPDATE_GRADING_TABLE"):
         TABLE.write_text(text, encoding="utf-8")
-    assert TABLE.is_file(), "make docs writes docs/grading.md"
-    assert TABLE.read_text(encoding="utf-8") == text, "make docs writes docs/grading.md again"
+    assert TABLE.is_file(), "UPDATE_GRADING_TABLE=1 pytest tests/test_grading.py -k table writes docs/grading.md"
+    assert TABLE.read_text(encoding="utf-8") == text, (
+        "UPDATE_GRADING_TABLE=1 pytest tests/test_grading.py -k table writes it again"
+    )
 
 
 # The commands, on a small notebook of their own
