@@ -113,16 +113,17 @@ def command(limits: Limits, info: int) -> list[str]:
             made += ["--symlink", os.readlink(folder), folder]
         elif os.path.isdir(folder):
             made += ["--ro-bind", folder, folder]
+    # Settings of the kernel belong to root, who may be the one that grades (in a container's user namespace, say).
+    made += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
+    for folder in ("/dev/shm", "/tmp", HOME, SOCKETS):
+        made += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", folder]
+    # After the folders in memory: the course may lie in one of them, /tmp say.
     settings = [f"/etc/{name}" for name in SETTINGS if os.path.exists(f"/etc/{name}")]
     ours = [p for p in (sys.base_prefix, sys.prefix, str(PROJECT / "gpt2_lib")) if not p.startswith("/usr/")]
     for path in dict.fromkeys([*settings, *ours]):
         for parent in reversed(Path(path).parents):
             made += ["--perms", "0755", "--dir", str(parent)]  # else nobody but root could go through it
         made += ["--ro-bind", path, path]
-    # Settings of the kernel belong to root, who may be the one that grades (in a container's user namespace, say).
-    made += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
-    for folder in ("/dev/shm", "/tmp", HOME, SOCKETS):
-        made += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", folder]
     made += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME]
     # The first process only waits: until its input ends, which happens when this process does.
     return [*made, "--", "/bin/sh", "-c", "echo ready; exec cat >/dev/null"]

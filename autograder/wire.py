@@ -170,6 +170,8 @@ class Decoder:
     def _tensor(self, kind: str, dtype: str, number: int, offset: int, shape: list[int], stride: list[int]) -> Tensor:
         storage = self.storages[number]
         empty = torch.empty(0, dtype=DTYPES[dtype])
+        if any(type(n) is not int or n < 0 for n in (offset, *shape, *stride)) or len(shape) != len(stride):
+            raise ValueError("no place in a storage")
         if math.prod(shape) * empty.element_size() > BYTES:  # a stride of 0 makes much out of little
             raise ValueError("too big a tensor")
         # PyTorch checks the rest: a storage on a buffer of ours can't grow, so nothing outside of it can be reached.
