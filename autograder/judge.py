@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import resource
 from multiprocessing.connection import Connection
 
 import torch
@@ -24,6 +25,8 @@ from .carry import pack, restore, theirs
 from .judging import receive, send
 from .wire import Decoder, Encoder, NotPlainError, Opaque
 
+MEMORY = 4 << 30  # bytes of data that the checks of one submission may take here
+SECONDS = 600  # and of computing time
 BUILTIN = __import__("builtins").__dict__
 
 
@@ -70,6 +73,9 @@ def serve(connection: Connection, cells: list[str]) -> None:
             continue
         child = os.fork()
         if child == 0:
+            # What the sandbox sends is small and plain, yet a check might do something large with it.
+            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+            resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
             while "end" not in request:
                 send(connection, {"verdict": _judge(connection, request, dict(notebook))})
                 request, _ = receive(connection)

@@ -90,8 +90,6 @@ def check() -> None:
             "The sandbox needs Linux. On Windows grade in WSL2, on macOS in a Linux container: docs/instructor.md has "
             "the commands. To run learners' code without a sandbox, on this machine and as you: --unsafe-no-sandbox."
         )
-    if shutil.which("bwrap") is None:
-        raise SandboxError(_WAY_OUT.format(reason="the command bwrap is not installed"))
     Sandbox(Limits()).close()
 
 
@@ -104,8 +102,11 @@ _WAY_OUT = (
 
 
 def command(limits: Limits, info: int) -> list[str]:
-    """bubblewrap's command line; it writes its first process's pid to the descriptor ``info``."""
-    made = ["bwrap", "--die-with-parent", "--new-session", "--hostname", "sandbox", "--info-fd", str(info)]
+    """bubblewrap's command line; it writes its first process's pid to the descriptor ``info``. Raises SandboxError."""
+    program = shutil.which("bwrap")
+    if program is None:
+        raise SandboxError(_WAY_OUT.format(reason="the command bwrap is not installed"))
+    made = [program, "--die-with-parent", "--new-session", "--hostname", "sandbox", "--info-fd", str(info)]
     made += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     made += [] if os.geteuid() == 0 else ["--unshare-user"]
     for folder in SYSTEM:

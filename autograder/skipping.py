@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_locked, is_solution
 
 DYNAMIC = {"exec", "eval", "compile", "globals", "locals", "vars", "get_ipython", "__import__", "importlib", "inspect"}
+DYNAMIC |= {"__main__", "_getframe", "f_globals", "__globals__"}
 
 
 def skip(notebook: NotebookNode, demonstrations: frozenset[str]) -> set[int]:
@@ -55,6 +56,7 @@ def _names(source: str) -> tuple[frozenset[str], frozenset[str]]:
         return frozenset(), frozenset()
     used: set[str] = set()
     _follow(tree.body, set(), used)
+    used |= _said(tree) & DYNAMIC
     return frozenset(used), frozenset(_made(tree))
 
 
@@ -88,6 +90,22 @@ def _follow(statements: list[ast.stmt], bound: set[str], used: set[str]) -> None
                 bound |= _made(ast.Module([statement], []), changed=False)
 
 
+def _said(tree: ast.AST) -> set[str]:
+    """All names, attributes and imports in this code; "__main__" where it asks for the modules that are there."""
+    said = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                said.add(name)
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                said |= {part for alias in names for part in alias.name.split(".")}
+                said |= set((getattr(node, "module", None) or "").split("."))
+        match node:
+            case ast.Attribute(value=ast.Name(id="sys"), attr="modules"):
+                said.add("__main__")
+    return said
+
+
 def _targets(target: ast.expr | None) -> set[str]:
     return {n.id for n in ast.walk(target) if isinstance(n, ast.Name)} if target is not None else set()
 
@@ -101,6 +119,10 @@ def _loads(node: ast.AST) -> set[str]:
         tables += table.get_children()
         top = table.get_type() == "module"
         found |= {s.get_name() for s in table.get_symbols() if s.is_referenced() and (top or s.is_global())}
+    for inner in ast.walk(node):  # these need that there is something before, and are no references to Python
+        match inner:
+            case ast.AugAssign(target=ast.Name(id=name)) | ast.Name(id=name, ctx=ast.Del()):
+                found.add(name)
     return found
 
 

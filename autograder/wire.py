@@ -80,9 +80,9 @@ class Encoder:
         return self._opaque(value, "is no plain data")
 
     def _tensor(self, tensor: Tensor) -> list:
-        plain = tensor.detach().as_subclass(Tensor)
-        if str(plain.dtype) not in DTYPES or plain.device.type != "cpu" or plain.layout != torch.strided:
+        if str(tensor.dtype) not in DTYPES or tensor.device.type != "cpu" or tensor.layout != torch.strided:
             return self._opaque(tensor, "is no dense tensor of real numbers on the CPU")
+        plain = tensor.detach().as_subclass(Tensor)
         storage = plain.untyped_storage()
         number = self._storages.get(storage.data_ptr()) if storage.nbytes() else None
         if number is None:

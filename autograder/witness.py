@@ -63,7 +63,7 @@ class Witness:
     def changed(self) -> list[str]:
         """Dotted names of the tools that are not what they were, at most ten."""
         names, found = self._shell.user_ns, []
-        if names.get("__builtins__") not in (builtins, vars(builtins)):
+        if not any(names.get("__builtins__") is place for place in (builtins, vars(builtins))):
             found.append("__builtins__")
         found += [f"the module {name}" for name, module in self._modules.items() if sys.modules.get(name) is not module]
         if sys.modules[f"{OWN}.progress"].__dict__.get("progress") is not self._objects["progress"][0]:

@@ -259,10 +259,10 @@ def folder(room: Classroom, student: str) -> Path:
 
 
 def written(answers: dict[str, str], first: str = "", last: str = "", files: dict[str, str | bytes] | None = None):
-    """A `hand_in` of a notebook with these answers (a format string's {host.root} is filled in) and files beside it."""
+    """A `hand_in` of a notebook with these answers and files beside it; <root> and the like stand for the host's."""
 
     def hand_in(room: Classroom, student: str, host: Host) -> None:
-        filled = {name: code.replace("{host.root}", str(host.root)) for name, code in answers.items()}
+        filled = {name: _filled(code, host) for name, code in answers.items()}
         made = notebook(room, filled, _filled(first, host), _filled(last, host))
         room.submit(student, NOTEBOOK, to_text(made))
         for name, data in (files or {}).items():
@@ -832,11 +832,11 @@ RETURNED = {
             mine.append(mine)
             return mine
     """,
-    "a gigabyte of tensor, of text and of lists": """
+    "hundreds of megabytes of tensor, of text and of lists": """
         import torch
-        def scale(weight, factor): return torch.zeros(1 << 28)
-        def largest(numbers, k): return "x" * (1 << 29)
-        def zero_small(model, limit): return dict.fromkeys(range(10_000_000))
+        def scale(weight, factor): return torch.zeros(1 << 26)
+        def largest(numbers, k): return "x" * (1 << 27)
+        def zero_small(model, limit): return dict.fromkeys(range(3_000_000))
     """,
     "a few bytes that look like terabytes": """
         import torch
@@ -1058,7 +1058,7 @@ USED_UP = {
             if os.fork() == 0:
                 try:
                     import ctypes
-                    ctypes.CDLL(None).prctl(15, b"left-running", 0, 0, 0)
+                    ctypes.CDLL(None).prctl(15, b"left-<pid>", 0, 0, 0)
                     os.closerange(0, 4096)
                     time.sleep(1e6)
                 finally:

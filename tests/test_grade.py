@@ -16,11 +16,14 @@ from autograder import grade as grading
 from autograder import record as recording
 from autograder import sandbox
 from autograder.__main__ import main
+from autograder.assignment import read_assignment
 from autograder.grade import grade, table
 from autograder.notebooks import to_text
 from autograder.release import release
+from autograder.sanitise import sanitise
 from autograder.summary import export
 from autograder.verdicts import read_grading
+from autograder.work import Job, run
 from autograder.workers import cluster, here, processes
 
 MASTER = '''# %% locked="setup"
@@ -64,21 +67,17 @@ def points(room: Classroom, student: str) -> float:
     return sum(result.points for result in room.results(student))
 
 
-def test_checks_of_plain_data_are_judged_outside_the_sandbox_and_the_others_inside(room: Classroom) -> None:
-    """The test of `double` never enters the sandbox; that of `silence`, which gets a module, has to."""
-    room.hand_in("ada", "doubling", GOOD)
-    notebook = room.written("doubling", GOOD)
-    answer = next(cell for cell in notebook.cells if cell.id == "silence")
-    answer.source = (
-        "def silence(module):\n    with torch.no_grad():\n        module.weight.zero_()\n"
-        "    seen = '\\n'.join(get_ipython().user_ns['In'])\n"
-        "    print('double seen:', 'Twice 1 is' + ' 2' in seen, ' silence seen:', 'are not' + ' all 0' in seen)"
-    )
-    room.submit("eve", "doubling", to_text(notebook))
-    room.grade()
-    assert points(room, "ada") == points(room, "eve") == 3
-    path = room.course.folder("autograded", "tiny", "eve") / "doubling.ipynb"
-    assert "double seen: False  silence seen: True" in path.read_text(encoding="utf-8")
+def test_checks_are_decided_outside_the_sandbox_and_only_what_cant_travel_inside(room: Classroom) -> None:
+    tests = read_assignment(room.course, "tiny")["doubling"]
+    clean, _ = sanitise(room.written("doubling", GOOD), tests)
+    outcome = run(Job({"doubling": to_text(clean)}, {}))
+    assert outcome.judged == {"doubling": ["double_basics", "silence_zeros"]}  # a tensor; a module
+    assert outcome.review == []
+
+    generator = next(cell for cell in clean.cells if cell.id == "double_basics")
+    generator.source = "assert double(x for x in [1]), 'A generator can't travel.'"
+    outcome = run(Job({"doubling": to_text(clean)}, {}))
+    assert outcome.judged == {"doubling": ["silence_zeros"]}
 
 
 def test_only_what_changed_is_graded_again(room: Classroom) -> None:
@@ -228,9 +227,9 @@ def test_a_full_disk_fails_one_submission_with_the_reason(room: Classroom, monke
         write(folder, verdict)
 
     monkeypatch.setattr(recording, "write_grading", fill)
-    first, second = room.grade()
-    assert "No space left on device" in first.failure
-    assert (second.failure, second.points) == ("", 3)
+    failed, fine = sorted(room.grade(), key=lambda s: not s.failure)
+    assert "No space left on device" in failed.failure
+    assert (fine.failure, fine.points) == ("", 3)
     assert [s.failure for s in room.grade()] == ["", ""]
 
 

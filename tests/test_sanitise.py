@@ -1,0 +1,198 @@
+"""Whatever was done to a notebook: the instructor's cells are as they were, in their order, and the answers stay."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
+
+from autograder.assignment import Cell, Plan
+from autograder.sanitise import sanitise
+
+PLAN = Plan(
+    "sums",
+    (
+        Cell("setup", "code", "import math", "c1", locked=True, solution=False, points=None),
+        Cell("double", "code", "raise NotImplementedError", "c2", locked=False, solution=True, points=None),
+        Cell("double_test", "code", "assert double(2) == 4  # hidden", "c3", locked=False, solution=False, points=2.0),
+        Cell("essay", "markdown", "Your answer", "c4", locked=False, solution=True, points=3.0),
+        Cell("last", "code", "print('end')", "c5", locked=True, solution=False, points=None),
+    ),
+)
+ANSWERS = {"double": "def double(x):\n    return 2 * x", "essay": "Because."}
+
+
+def handed_in() -> NotebookNode:
+    """The released notebook with answers in it, and a cell of the learner's own after the first answer."""
+    cells = []
+    for cell in PLAN.cells:
+        make = new_code_cell if cell.cell_type == "code" else new_markdown_cell
+        role = {"grade": cell.points is not None, "grade_id": cell.name, "solution": cell.solution}
+        role |= {"locked": cell.locked, "schema_version": 3, "task": False}
+        source = ANSWERS.get(cell.name, cell.source.partition("  #")[0])
+        cells.append(make(source, id=cell.name, metadata={"nbgrader": role}))
+    cells.insert(2, new_code_cell("double(3)", id="mine"))
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def by_name(notebook: NotebookNode) -> dict[str, NotebookNode]:
+    return {c.metadata.nbgrader.grade_id: c for c in notebook.cells if "nbgrader" in c.metadata}
+
+
+def assert_is_the_instructors(notebook: NotebookNode, answers: dict[str, str] = ANSWERS) -> None:
+    """All known cells, in order, with what the plan says; ``answers`` in the cells for them."""
+    nbformat.validate(notebook)
+    found = by_name(notebook)
+    assert list(found) == [cell.name for cell in PLAN.cells]
+    for cell in PLAN.cells:
+        mine = found[cell.name]
+        role = mine.metadata.nbgrader
+        assert mine.source == (answers.get(cell.name, cell.source) if cell.solution else cell.source)
+        assert mine.cell_type == cell.cell_type == role.cell_type
+        assert (role.grade, role.solution, role.checksum) == (cell.points is not None, cell.solution, cell.checksum)
+        assert role.get("points") == cell.points
+        assert set(mine.metadata) == {"nbgrader"}
+        assert mine.cell_type != "code" or (mine.outputs, mine.execution_count) == ([], None)
+
+
+def own(notebook: NotebookNode) -> list[str]:
+    return [cell.source for cell in notebook.cells if "nbgrader" not in cell.metadata]
+
+
+def test_an_honest_notebook_keeps_its_answers_and_nothing_is_noted() -> None:
+    clean, notes = sanitise(handed_in(), PLAN)
+    assert_is_the_instructors(clean)
+    assert notes == []
+    assert [cell.source for cell in clean.cells][2] == "double(3)"
+
+
+def tags(made: NotebookNode) -> None:
+    for cell in made.cells:
+        cell.metadata |= {"tags": ["skip-execution", "raises-exception"], "deletable": True, "editable": True}
+
+
+def roles(made: NotebookNode) -> None:
+    for cell in by_name(made).values():
+        cell.metadata.nbgrader |= {"grade": False, "points": 99, "solution": True, "locked": False, "task": True}
+
+
+def sources(made: NotebookNode) -> None:
+    for name in ("setup", "double_test", "last"):
+        by_name(made)[name].source = "pass"
+
+
+def outputs(made: NotebookNode) -> None:
+    for cell in made.cells:
+        if cell.cell_type == "code":
+            cell.execution_count = 7
+            cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "99"}, execution_count=7)]
+
+
+def marks_lost(made: NotebookNode) -> None:
+    for cell in made.cells:
+        cell.metadata.clear()
+
+
+def ids_lost(made: NotebookNode) -> None:
+    for number, cell in enumerate(made.cells):
+        cell.id = f"new-{number}"
+
+
+def marks_that_are_none(made: NotebookNode) -> None:
+    for number, cell in enumerate(made.cells):
+        cell.metadata = nbformat.from_dict({"nbgrader": [["x"], "x", 5, None, {"grade_id": 5}, {}][number]})
+
+
+def kernel(made: NotebookNode) -> None:
+    made.metadata.kernelspec = {"name": "bash", "display_name": "Bash"}
+
+
+@pytest.mark.parametrize("change", [tags, roles, sources, outputs, marks_lost, ids_lost, marks_that_are_none, kernel])
+def test_what_a_cell_is_comes_from_the_plan(change: Callable[[NotebookNode], None]) -> None:
+    made = handed_in()
+    change(made)
+    clean, notes = sanitise(made, PLAN)
+    assert_is_the_instructors(clean)
+    assert notes == []
+    assert own(clean) == ["double(3)"]
+    assert clean.metadata.kernelspec == json.loads(PLAN.kernelspec)
+    assert not any("tags" in cell.metadata for cell in clean.cells)
+
+
+@pytest.mark.parametrize("name", [cell.name for cell in PLAN.cells])
+def test_a_missing_cell_is_back_and_that_is_noted(name: str) -> None:
+    made = handed_in()
+    made.cells.remove(by_name(made)[name])
+    clean, notes = sanitise(made, PLAN)
+    answers = {other: code for other, code in ANSWERS.items() if other != name}
+    plan = {cell.name: cell.source for cell in PLAN.cells}
+    assert_is_the_instructors(clean, answers | ({name: plan[name]} if name in ANSWERS else {}))
+    assert notes == [f"{name} was missing and is back"]
+
+
+def test_an_empty_notebook_becomes_the_instructors() -> None:
+    clean, notes = sanitise(nbformat.v4.new_notebook(), PLAN)
+    assert_is_the_instructors(clean, {cell.name: cell.source for cell in PLAN.cells})
+    assert len(notes) == len(PLAN.cells)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_moved_cells_are_back_in_order_and_that_is_noted(seed: int) -> None:
+    made = handed_in()
+    while [c.id for c in made.cells if c.id != "mine"] == [cell.name for cell in PLAN.cells]:
+        random.Random(seed).shuffle(made.cells)
+    clean, notes = sanitise(made, PLAN)
+    assert_is_the_instructors(clean)
+    assert notes == ["the instructor's cells had been moved; they are back in their order"]
+    assert own(clean) == ["double(3)"]
+
+
+def test_of_a_cell_that_is_there_twice_the_first_counts_and_the_other_is_the_learners() -> None:
+    made = handed_in()
+    twin = by_name(made)["double"].copy() | {"id": "twin", "source": "double = None"}
+    made.cells.insert(2, nbformat.from_dict(twin))
+    clean, notes = sanitise(made, PLAN)
+    assert_is_the_instructors(clean)
+    assert own(clean) == ["double = None", "double(3)"]
+    assert len(notes) == 1
+    assert "double is there more than once" in notes[0]
+
+
+def test_a_check_put_first_as_a_copy_is_still_the_instructors() -> None:
+    made = handed_in()
+    made.cells.insert(0, nbformat.from_dict(by_name(made)["double_test"].copy() | {"id": "fake", "source": "pass"}))
+    clean, _ = sanitise(made, PLAN)
+    assert_is_the_instructors(clean)
+
+
+def test_a_changed_type_is_put_right_and_noted() -> None:
+    made = handed_in()
+    cells = by_name(made)
+    fake = new_raw_cell(cells["double_test"].source, id="double_test", metadata=cells["double_test"].metadata)
+    made.cells[made.cells.index(cells["double_test"])] = fake
+    clean, notes = sanitise(made, PLAN)
+    assert_is_the_instructors(clean)
+    assert notes == ["double_test was a code cell and had become a raw cell"]
+
+
+def test_cells_with_points_that_the_plan_does_not_know_are_the_learners_own() -> None:
+    made = handed_in()
+    role = {"grade": True, "grade_id": "bonus", "points": 100, "locked": True, "solution": False, "schema_version": 3}
+    made.cells.append(new_code_cell("pass", id="bonus", metadata={"nbgrader": role}))
+    clean, _ = sanitise(made, PLAN)
+    assert_is_the_instructors(clean)
+    assert own(clean)[-1] == "pass"
+
+
+def test_the_result_does_not_share_anything_with_what_was_handed_in() -> None:
+    made = handed_in()
+    before = nbformat.writes(made)
+    clean, _ = sanitise(made, PLAN)
+    for cell in clean.cells:
+        cell.source, cell.metadata.extra = "changed", True
+    assert nbformat.writes(made) == before
