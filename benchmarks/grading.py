@@ -121,7 +121,7 @@ def main() -> None:
         wrong, right = answers(PHASE)
         hand_in(room, wrong, right, reference, arguments.students)
         rows = []
-        for count in (20, arguments.students):
+        for count in sorted({min(20, arguments.students), arguments.students}):
             part = Classroom(Path(folder, f"course{count}"), PHASE)
             shutil.copytree(room.root, part.root)
             for student in sorted((part.root / "submitted").iterdir())[count:]:
