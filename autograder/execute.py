@@ -19,6 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import psutil
+import zmq
 from jupyter_client.utils import run_sync
 from nbclient.client import NotebookClient
 from nbclient.exceptions import DeadKernelError
@@ -275,6 +276,8 @@ class SandboxedExecute(Execute):
         before = None
         while True:
             await asyncio.sleep(pause)
+            # What nbclient sends for a widget can swallow the signal that a reply is there: look for one.
+            self.kc.shell_channel.socket.get(zmq.EVENTS)
             used, memory = self._usage()
             now = time.monotonic()
             if before is None:
