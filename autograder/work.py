@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import ctypes
+import multiprocessing
+import os
 import signal
 import sys
 import tempfile
@@ -108,3 +110,5 @@ def start() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+    if multiprocessing.parent_process().pid != os.getppid():
+        os._exit(1)  # the grader ended before: nobody would ever tell

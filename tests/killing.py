@@ -103,7 +103,7 @@ def torment(course: Path, kills: int, patience: float = 600.0) -> Story:
         grader = start(course)
         story.runs += 1
         while grader.poll() is None and sum(story.kills.values()) < kills:
-            time.sleep(random.uniform(0.5, 6.0))
+            time.sleep(random.uniform(0.5, 6.0))  # workers need some seconds to start: they are killed then, too
             who = WHO[sum(story.kills.values()) % len(WHO)]
             if grader.poll() is None and kill_one(grader, who):
                 story.kills[who] += 1

@@ -245,7 +245,9 @@ def rows(entries: dict[str, Entry], graded: Graded) -> Iterator[tuple[str, str, 
         elif submission.failure:
             yield entry.group, entry.what, f"refused, no points{flagged}"
         else:
-            yield entry.group, entry.what, f"{submission.points:g} of {submission.max_points:g} points{flagged}"
+            blocked = "blocked; " if entry.evidence else ""
+            points = f"{submission.points:g} of {submission.max_points:g} points"
+            yield entry.group, entry.what, f"{blocked}{points}{flagged}"
 
 
 def test_the_table_of_attacks_is_as_graded_now(graded: Graded) -> None:

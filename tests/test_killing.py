@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
-from killing import faults, make_class, torment
+import psutil
+from killing import faults, make_class, start, torment
 
 
 def test_kills_lose_nothing(tmp_path: Path) -> None:
@@ -12,3 +14,17 @@ def test_kills_lose_nothing(tmp_path: Path) -> None:
     story = torment(tmp_path / "class" / "course", kills=6)
     assert story.kills == {"grader": 2, "worker": 2, "zygote": 2}
     assert faults(tmp_path / "class" / "course", due) == []
+
+
+def test_workers_end_with_a_grader_that_is_killed_while_they_start(tmp_path: Path) -> None:
+    make_class(tmp_path / "class", 2)
+    grader = start(tmp_path / "class" / "course")
+    workers, end = [], time.monotonic() + 60
+    while not workers and time.monotonic() < end:
+        children = psutil.Process(grader.pid).children(recursive=True)
+        workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    grader.kill()
+    grader.wait()
+    assert workers
+    _, left = psutil.wait_procs(workers, timeout=60)
+    assert left == []
