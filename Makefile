@@ -70,7 +70,7 @@ lint: .venv/dev      ## ruff: style and format
 lock: .venv/dev      ## pin the newest versions in requirements*.lock
 	$(pip_install) uv
 	grep '^torch==' requirements.lock > .venv/torch.txt
-	$(compile) -c .venv/torch.txt -o .venv/all.lock
+	$(compile) --extra deploy -c .venv/torch.txt -o .venv/all.lock
 	$(tidy) .venv/all.lock | uniq > requirements.lock
 	$(compile) --all-extras -c requirements.lock -o .venv/all.lock
 	$(tidy) .venv/all.lock | uniq > requirements-dev.lock
