@@ -6,6 +6,7 @@ from .corpus import held_out_windows
 from .generate import generate
 from .gpt2 import GPT2
 from .metrics import evaluate
+from .production import deployment_analysis, evaluate_production_metrics
 from .pruner import ModelPruner, apply_magnitude_pruning, quick_magnitude_prune
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "GPT2Config",
     "ModelPruner",
     "apply_magnitude_pruning",
+    "deployment_analysis",
     "evaluate",
+    "evaluate_production_metrics",
     "generate",
     "held_out_windows",
     "load_pretrained_gpt2",

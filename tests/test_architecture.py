@@ -34,6 +34,7 @@ ORDER = [
     "pruner",
     "gradual",
     "sensitivity",
+    "production",
     "claims",
     "lesson",
     "own_work",
