@@ -3,6 +3,8 @@
 from .checkpoints import CheckpointError, load_pretrained_gpt2, save_pretrained
 from .config import GPT2Config
 from .corpus import held_out_windows
+from .deploy.service import deploy_to_production
+from .deploy.tensorrt import convert_to_tensorrt
 from .generate import generate
 from .gpt2 import GPT2
 from .metrics import evaluate
@@ -15,6 +17,8 @@ __all__ = [
     "GPT2Config",
     "ModelPruner",
     "apply_magnitude_pruning",
+    "convert_to_tensorrt",
+    "deploy_to_production",
     "deployment_analysis",
     "evaluate",
     "evaluate_production_metrics",

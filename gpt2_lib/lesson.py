@@ -11,7 +11,7 @@ from types import FrameType, TracebackType
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 ROWS = COLUMNS = 8  # of a tensor that `show` writes out
 TICK = 0.1  # seconds between two looks at the time
@@ -103,6 +103,19 @@ def _shape_fault(value: Tensor, shape: tuple[int, ...], why: str = "") -> str | 
     if tuple(value.shape) == shape:
         return None
     return f"A tensor of shape {tuple(value.shape)} came back; {shape} was expected{why and ', ' + why}."
+
+
+class Slow(nn.Module):
+    """``model`` that takes its time: before its passes it sleeps, in turn, so many seconds a page as ``naps`` says."""
+
+    def __init__(self, model: nn.Module, naps: list[float]) -> None:
+        super().__init__()
+        self.model, self.naps, self.passes = model, naps, 0
+
+    def forward(self, ids: Tensor) -> Tensor:
+        time.sleep(self.naps[self.passes % len(self.naps)] * len(ids))
+        self.passes += 1
+        return self.model(ids)
 
 
 class _OutOfTime(BaseException):

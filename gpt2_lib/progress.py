@@ -91,6 +91,59 @@ PHASE_2: dict[str, dict[str, Check]] = {
     },
 }
 
+CHALLENGES: dict[str, dict[str, Check]] = {
+    "a sparse": {
+        "sparse_half": Check("50 % gone, less than 4 % lost", 4),
+        "sparse_most": Check("60 % gone, less than 4 % lost", 3),
+        "sparse_bar": Check("60 % gone, less than 2 % lost", 3),
+    },
+    "b mobile": {
+        "mobile_smaller": Check("20 % cut out, less than 10 % lost", 3),
+        "mobile_faster": Check("1.3 times as fast, less than 10 % lost", 3),
+        "mobile_bar": Check("1.3 times as fast, less than 5 % lost", 4),
+    },
+    "c tracked": {
+        "tracked_log": Check("a log that can be read", 1),
+        "tracked_model": Check("the log's end is the model: 50 % gone, less than 4 % lost", 3),
+        "tracked_schedule": Check("a gradual schedule, and training after it", 3),
+        "tracked_bar": Check("60 % gone, less than 2 % lost", 3),
+    },
+    "d edge": {
+        "edge_int8": Check("int8, less than 4 % lost", 3),
+        "edge_small": Check("half of the weights gone, 4 times as small", 3),
+        "edge_bar": Check("and less than 2 % lost", 4),
+    },
+}
+
+PHASE_3: dict[str, dict[str, Check]] = {
+    "3.1 pack": {
+        "pack_bits": Check("one bit an entry, eight to a byte", 2),
+        "pack_values": Check("the values that are left, in order", 1),
+        "pack_care": Check("any precision, and the weight is left alone", 1),
+        "unpack_exact": Check("what was packed comes back exactly", 2),
+        "unpack_care": Check("any precision, and what came in is left alone", 1),
+    },
+    "3.2 quantise": {
+        "int8_range": Check("int8 from -127 to 127", 1),
+        "int8_scale": Check("one scale for each row", 2),
+        "int8_nearest": Check("rounded to the nearest", 2),
+        "int8_zeros": Check("zeros stay zero, rows of zeros too", 1),
+        "int8_care": Check("any precision, and the weight is left alone", 1),
+    },
+    "3.3 measure": {
+        "metrics_accuracy": Check("the share of next tokens guessed right", 2),
+        "metrics_memory": Check("bytes of the weights", 1),
+        "metrics_latency": Check("the median time of one page", 2),
+        "metrics_care": Check("the model is left as it was", 1),
+    },
+    "3.4 compare": {
+        "analysis_compression": Check("bytes, dense over packed", 2),
+        "analysis_speedup": Check("time of the original over time of the pruned", 1),
+        "analysis_quality": Check("accuracy that is kept", 1),
+    },
+    "3.5 readiness": {f"ready_{number}": Check(f"question {number} answered", 1) for number in range(1, 6)},
+}
+
 
 class Progress:
     """Which checks have passed in this kernel."""

@@ -36,6 +36,7 @@ ORDER = [
     "sensitivity",
     "production",
     "claims",
+    "readiness",
     "lesson",
     "own_work",
     "plots",

@@ -242,6 +242,19 @@ EQUIVALENT = {
     "magnitude_mask": {
         "order = weight.abs().flatten().argsort(stable=True)": "positions have no gradient",
     },
+    "quantize_int8": {
+        "pass": "half precision is exact enough",
+        "weight = weight": "half precision is exact enough",
+        "scale = torch.where(largest > 0, largest / 127, 2.0)": "any finite scale does for a row of zeros",
+    },
+    "evaluate_production_metrics": {
+        "return {'latency': statistics.median(times), 'memory': sum((p.numel() * p.element_size() for p in "
+        "model.parameters())), 'accuracy': (guesses == test_data[:, 1:]).double().mean()}": "one entry is a number",
+        "times = []; for _ in range(9):; started = time.perf_counter(); model(test_data[:1]); times.append("
+        "time.perf_counter() - started); guesses = model(test_data)[:, :-1].argmax(-1)": "gradients do no harm",
+        "for _ in range(8):": "enough passes",
+        "for _ in range(10):": "enough passes",
+    },
     "train_step_with_masks": {"return loss": "a tensor without dimensions is a number"},
     "global_masks": {
         "sizes = torch.cat([w.abs().flatten() for w in weights.values()])": "positions have no gradient",
@@ -260,9 +273,11 @@ COMPARISONS = {
     ast.Gt: ast.GtE,
     ast.GtE: ast.Gt,
     ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
     ast.In: ast.NotIn,
 }
 OPERATIONS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
+OPERATIONS |= {ast.FloorDiv: ast.Div, ast.BitAnd: ast.BitOr}
 MODULES = ("torch", "math", "optimizer")  # torch.cat(x) can't be mistaken for torch
 
 

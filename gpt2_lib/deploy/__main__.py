@@ -1,0 +1,31 @@
+"""``python -m gpt2_lib.deploy COMMAND ...``: measure the targets, serve a model, load it, check the manifests."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from .extras import DeployError, MissingExtraError
+
+COMMANDS = {  # command: the file whose main(argv) does it
+    "bench": "bench",
+    "serve": "serve",
+    "load-test": "load_test",
+    "check-manifests": "kubernetes",
+}
+
+
+def main(argv: list[str]) -> None:
+    """Run the command that ``argv`` begins with; its file gets the rest, ``--help`` too."""
+    parser = argparse.ArgumentParser(prog="python -m gpt2_lib.deploy", description=__doc__)
+    parser.add_argument("command", choices=COMMANDS, help="COMMAND --help says what it takes")
+    command = parser.parse_args(argv[:1]).command
+    try:
+        importlib.import_module(f".{COMMANDS[command]}", __package__).main(argv[1:])
+    except (DeployError, MissingExtraError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,223 @@
+"""TensorRT: what it needs of a pruned model, and an engine where it is installed.
+
+TensorRT prunes nothing. Its sparse kernels (NVIDIA Ampere and later) need weights that are 2:4 already: of every four
+neighbours along a matrix's inputs two at least are zero (Mishra et al., 2021). With sparsity enabled it uses them for
+those matrices, where it finds them faster; zeros in any other pattern gain nothing. So this checks the pattern and
+changes no weight: `ModelPruner.prune_n_m(2, 4)` makes it, at a cost in quality that has to be measured.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from ..checkpoints import replace_whole
+from ..gpt2 import GPT2
+from ..pruner import prunable_weights
+from .extras import DeployError
+from .onnx import export_onnx
+
+PACKAGES = ("tensorrt", "tensorrt_rtx")  # what builds engines, the first that is installed
+LONGEST_BATCH = 8  # of an engine
+
+SCRIPT = """#!/bin/sh
+# Builds and times an engine from model.onnx. Run it where TensorRT 10 and an NVIDIA GPU are.
+# --sparsity=enable uses sparse kernels for weights that are 2:4 already; "force" would overwrite weights.
+set -eu
+cd "$(dirname "$0")"
+# Optional, on any machine (pip install polygraphy onnx onnx-graphsurgeon): which weights are 2:4.
+# polygraphy inspect sparsity model.onnx
+trtexec --onnx=model.onnx --saveEngine=model.engine --fp16 --sparsity=enable \\
+    --minShapes={shortest} \\
+    --optShapes={usual} \\
+    --maxShapes={longest}
+"""
+
+
+@dataclass(frozen=True)
+class TensorRTReport:
+    """What `convert_to_tensorrt` did, and what it did not."""
+
+    onnx: str  # the model as ONNX, float32
+    script: str  # the trtexec command that builds an engine elsewhere
+    is_2_4: dict[str, bool]  # of each attention and feed-forward matrix
+    eligible: float  # share of these matrices that are 2:4, in [0, 1]
+    engine: str | None  # the engine, if one was built here
+    error: float | None  # largest difference of the engine's logits to torch's, if it ran here
+    says: str  # all of it in words
+
+
+def convert_to_tensorrt(model: GPT2, folder: Path | str | None = None) -> GPT2:
+    """Prepare ``model`` for TensorRT in ``folder`` (a new temporary one); returns ``model``, weights untouched.
+
+    Written are ``model.onnx`` (float32), ``build_engine.sh`` and ``report.json``; where the package tensorrt or
+    tensorrt_rtx is installed also ``model.engine``, built with sparse weights enabled, and run if there is a GPU.
+    The report is printed and kept as ``model.tensorrt``, a `TensorRTReport`.
+
+    Raises ValueError if ``model`` is no GPT2, DeployError if the folder can't be written or the model doesn't fit
+    one ONNX file, MissingExtraError without the extra ``deploy``.
+    """
+    pattern = check_2_4(model)
+    folder = Path(tempfile.mkdtemp(prefix="tensorrt-") if folder is None else folder)
+    onnx = export_onnx(model, folder / "model.onnx")
+    engine, error, built = _build(model, onnx, folder / "model.engine")
+    script = folder / "build_engine.sh"
+    report = TensorRTReport(
+        onnx=str(onnx),
+        script=str(script),
+        is_2_4=pattern,
+        eligible=sum(pattern.values()) / len(pattern),
+        engine=None if engine is None else str(engine),
+        error=error,
+        says=f"{_in_words(pattern)} {built} The ONNX file and the trtexec script are in {folder}.",
+    )
+    text = SCRIPT.format(**{size: _as_argument(model, i) for i, size in enumerate(("shortest", "usual", "longest"))})
+    try:
+        replace_whole(script, lambda part: part.write_text(text))
+        os.chmod(script, 0o755)
+        replace_whole(folder / "report.json", lambda part: part.write_text(json.dumps(asdict(report), indent=2) + "\n"))
+    except OSError as failure:
+        raise DeployError(f"Can't write to {folder}: {failure}. Choose a folder you may write to.") from failure
+    model.tensorrt = report
+    print(report.says)
+    return model
+
+
+def check_2_4(model: GPT2) -> dict[str, bool]:
+    """{name: whether at most two of every four neighbours along the inputs aren't zero}, of all prunable matrices.
+
+    A matrix whose number of inputs is no multiple of four is not 2:4. Raises ValueError if ``model`` is no GPT2.
+    """
+    if not isinstance(model, GPT2):
+        raise ValueError(f"Only a GPT2 of this library can go to TensorRT; got {type(model).__name__}.")
+
+    def is_2_4(weight: torch.Tensor) -> bool:
+        out, inputs = weight.shape
+        return inputs % 4 == 0 and int((weight.view(out, inputs // 4, 4) != 0).sum(-1).max()) <= 2
+
+    return {name: is_2_4(w.detach()) for name, w in prunable_weights(model).items()}
+
+
+def _in_words(pattern: dict[str, bool]) -> str:
+    ready, every = sum(pattern.values()), len(pattern)
+    if ready == every:
+        return f"All {every} attention and feed-forward matrices are 2:4: TensorRT may use its sparse kernels for them."
+    return (
+        f"{ready} of {every} attention and feed-forward matrices are 2:4; TensorRT would run the others dense, zeros "
+        "and all. No weight was changed: ModelPruner(model).prune_n_m(2, 4) makes the pattern."
+    )
+
+
+# The engine
+
+
+def _build(model: GPT2, onnx: Path, path: Path) -> tuple[Path | None, float | None, str]:
+    """The engine if one could be built, its error if it could run, and both in words."""
+    trt = _installed()
+    if trt is None:
+        return None, None, "No engine was built: neither tensorrt nor tensorrt_rtx is installed here."
+    name = f"{trt.__name__} {trt.__version__}"
+    try:
+        engine = _engine(trt, model, onnx)
+    except (RuntimeError, TypeError, AttributeError) as error:  # with no GPU the package tensorrt has no builder
+        return None, None, f"No engine was built: {name} is installed, but failed: {error}."
+    try:
+        replace_whole(path, lambda part: part.write_bytes(engine))
+    except OSError as error:
+        raise DeployError(f"Can't write {path}: {error}. Choose a folder with room.") from error
+    built = f"{name} built an engine, {len(engine) / 1e6:.1f} MB, sparse weights enabled."
+    if not torch.cuda.is_available():
+        return path, None, f"{built} It was not run: there is no NVIDIA GPU here, so nothing was timed either."
+    error = _largest_error(trt, engine, model)
+    return path, error, f"{built} Run here, its logits differ from torch's by {error:.1e} at most."
+
+
+def _installed() -> ModuleType | None:
+    for package in PACKAGES:
+        try:
+            return importlib.import_module(package)
+        except (ImportError, OSError):  # OSError: its libraries are not there
+            continue
+    return None
+
+
+def _engine(trt: ModuleType, model: GPT2, onnx: Path) -> bytes:
+    """Raises RuntimeError with TensorRT's reason."""
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(str(onnx)):
+        raise RuntimeError(f"it can't read the ONNX file: {parser.get_error(0)}")
+    config = builder.create_builder_config()
+    config.set_flag(trt.BuilderFlag.SPARSE_WEIGHTS)
+    profile = builder.create_optimization_profile()
+    for name, *shapes in zip(_shapes(model, 0), *(_shapes(model, i).values() for i in range(3)), strict=True):
+        profile.set_shape(name, *shapes)
+    profile.set_shape_input("last", (1,), (1,), (model.config.n_positions,))
+    config.add_optimization_profile(profile)
+    engine = builder.build_serialized_network(network, config)
+    if engine is None:
+        raise RuntimeError("it gave no engine; its own message stands above")
+    return bytes(engine)
+
+
+def _shapes(model: GPT2, size: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the ONNX inputs, ``last`` left out: the smallest (``size`` 0), usual (1) and largest (2) taken."""
+    config = model.config
+    batch, tokens, past = (
+        (1, 1, 0),
+        (1, min(128, config.n_positions), 0),
+        (LONGEST_BATCH, config.n_positions, config.n_positions),
+    )[size]
+    shapes: dict[str, tuple[int, ...]] = {"input_ids": (batch, tokens)}
+    for i, heads in enumerate(config.heads):
+        for part in ("key", "value"):
+            shapes[f"past_key_values.{i}.{part}"] = (batch, heads, past, config.head_size)
+    return shapes
+
+
+def _as_argument(model: GPT2, size: int) -> str:
+    """The shapes as trtexec takes them; of ``last``, which is a size itself, its value."""
+    shapes = _shapes(model, size) | {"last": (model.config.n_positions if size == 2 else 1,)}
+    return ",".join(f"{name}:{'x'.join(map(str, shape))}" for name, shape in shapes.items())
+
+
+def _largest_error(trt: ModuleType, engine: bytes, model: GPT2) -> float:
+    """Run the engine on the GPU; the largest difference of its logits to the model's."""
+    engine = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(engine)
+    context = engine.create_execution_context()
+    ids = torch.arange(min(16, model.config.n_positions))[None] % model.config.vocab_size
+    given = {"input_ids": ids.cuda(), "last": torch.tensor([ids.size(1)])}  # last is a size: it stays on the CPU
+    keep: list[torch.Tensor] = []
+    for i in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(i)
+        if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT:
+            tensor = given.get(name)
+            shape = _shapes(model, 0)[name] if tensor is None else tuple(tensor.shape)
+            if name != "last":
+                context.set_input_shape(name, shape)
+            keep.append(torch.empty(1, device="cuda") if tensor is None else tensor)  # no past: an address, no data
+            context.set_tensor_address(name, keep[-1].data_ptr())
+    outputs = {}
+    for i in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(i)
+        if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT:
+            block = 0 if name == "logits" else int(name.split(".")[1])
+            heads = (1, model.config.heads[block], ids.size(1), model.config.head_size)
+            shape = (1, ids.size(1), model.config.vocab_size) if name == "logits" else heads
+            outputs[name] = torch.empty(shape, device="cuda")
+            context.set_tensor_address(name, outputs[name].data_ptr())
+    if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
+        raise DeployError("TensorRT's engine was built but did not run; its own message stands above.")
+    torch.cuda.synchronize()
+    with torch.inference_mode():
+        expected = model(ids.to(model.wte.weight.device)).cpu()
+    return float((outputs["logits"].cpu() - expected).abs().max())

@@ -1,0 +1,1361 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Phase 3: into production
+#
+# **15 minutes · five exercises · 29 points · no GPU, no network**
+#
+# A pruned model on your laptop has saved nobody anything yet. Here it is packed into a small file, measured as a service would
+# measure it, exported, served and asked over HTTP: all for real, as far as this machine goes. Where it stops, it says so.
+#
+# | | exercise | what you write | minutes | difficulty | points |
+# |-|-|-|-:|-|-:|
+# | 3.1 | **pack** | a sparse file: one bit an entry, and the values that are left | 4 | ★★☆ | 7 |
+# | 3.2 | **quantise** | int8 with one scale a row, where a zero stays a zero | 3 | ★★☆ | 7 |
+# | 3.3 | **measure** | latency, memory and accuracy of a model | 3 | ★★☆ | 6 |
+# | 3.4 | **compare** | what pruning bought, and what it cost | 2 | ★☆☆ | 4 |
+# | 3.5 | **readiness** | five questions | 2 | ★☆☆ | 5 |
+#
+# The cells work as in Phase 2: write your code, run the checks below it, unfold a hint if you need one. After them come the four
+# integrations (TensorRT, mobile, cloud, training pipelines): run, read, and change what makes you curious.
+
+# %% locked="setup"
+try:
+    from gpt2_lib import GPT2, GPT2Config, ModelPruner, evaluate, held_out_windows, load_pretrained_gpt2, plots
+except ImportError:
+    raise ImportError(
+        "This notebook runs in a Python without the course's library. Choose Kernel > Change Kernel > Python 3 "
+        "in the JupyterLab that `make lab` opened."
+    ) from None
+
+import math
+import statistics
+import tempfile
+import time
+from copy import deepcopy
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from IPython.display import Markdown, display
+
+from gpt2_lib.lesson import Slow, show, tensor_fault, time_limit, when_written
+from gpt2_lib.progress import PHASE_3, progress
+from gpt2_lib.readiness import assessment, explain
+
+progress.begin("Phase 3", PHASE_3)
+
+# %% locked="gpt2_mini"
+model, tokenizer = load_pretrained_gpt2()
+windows = held_out_windows(tokenizer, model.config.n_positions, 12)  # (12, 256): pages of three plays it never saw
+
+# %% [markdown]
+# ## What you ship
+#
+# `ModelPruner` is the library's face for all that you wrote in Phase 2. Sixty percent of the attention and feed-forward weights
+# go, by SparseGPT, which corrects the weights that stay:
+
+# %%
+from gpt2_lib.corpus import calibration_windows
+
+pruned = deepcopy(model)
+pruner = ModelPruner(pruned)
+pruner.prune_sparsegpt(calibration_windows(tokenizer, model.config.n_positions, 32), 0.6)
+stats = pruner.get_model_statistics()
+dense_quality, quality = evaluate(model, windows), evaluate(pruned, windows)
+print(
+    f"zeros: {stats['sparsity']:.1%} of the {stats['prunable']:,} prunable weights, {stats['whole_model_sparsity']:.1%} of the "
+    f"whole model\n"
+    f"in memory: {stats['bytes_dense'] / 1e6:.2f} MB before, {stats['bytes_dense'] / 1e6:.2f} MB now\n"
+    f"perplexity {dense_quality.perplexity:.1f} -> {quality.perplexity:.1f}, accuracy {dense_quality.accuracy:.1%} -> "
+    f"{quality.accuracy:.1%}, in one shot and without training"
+)
+
+# %% [markdown]
+# Not one byte saved: a zero is stored like any number. So you write the format that saves them.
+#
+# ## 3.1 · Pack: what a sparse file costs
+# *difficulty ★★☆ · 4 minutes · 7 points*
+#
+# For each entry **one bit**: is it there? And the values that are there, one after the other. With sparsity $s$ and
+# values of $b$ bits, an entry takes
+#
+# $$1 + (1 - s)\, b \quad\text{bits instead of } b: \qquad \text{at } s = 0.5,\; b = 32:\quad \frac{32}{17} = 1.88\times \text{ smaller.}$$
+#
+# Eight bits make a byte. Whether the first entry is a byte's highest bit (as `np.packbits` has it) or its lowest is up to you,
+# as long as `unpack` reads what `pack` wrote. The last byte is filled up with zeros.
+
+# %% locked="pack_example"
+weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
+
+figure, axes = plt.subplots(1, 2, figsize=(9, 1.6), layout="constrained")
+plots.matrix(axes[0], weight, "a weight: 10 entries of 4 bytes", keep=weight != 0)
+plots.matrix(axes[1], (weight != 0).float(), "its bits, row by row")
+plt.show()
+print("bits    01010100 01000000   2 bytes (the last six are filled up)")
+print("values  1.5 -2.0 0.5 3.0   16 bytes, instead of 40 in all")
+
+
+# %% exercise="pack"
+def pack(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Split a weight into its bitmask and the values that are not zero.
+
+    weight:  tensor of any shape with n entries, of any float dtype; only looked at
+    returns: bitmask, uint8 tensor of ceil(n / 8) entries, eight entries of the weight to each, row by row, 1 = not zero;
+             values, 1-D tensor of the weight's dtype: the entries that are not zero, in order
+    """
+    ### BEGIN SOLUTION
+    kept = weight != 0
+    return torch.from_numpy(np.packbits(kept)), weight[kept]
+    ### END SOLUTION
+
+
+# %% locked="pack_readers"
+def two(result, wanted):
+    """The two things that a function returned."""
+    assert result is not None, f"Nothing came back (None): end the function with `return {wanted}`."
+    assert isinstance(result, tuple | list), f"`return {wanted}` was expected; a {type(result).__name__} came back."
+    assert len(result) == 2, f"`return {wanted}` was expected, two things; {len(result)} came back."
+    return result
+
+
+def lists(packed):
+    """What pack() returned, as plain lists: (bytes, values). (Their exact types have a check of their own.)"""
+    result = two(packed, "bitmask, values")
+    try:
+        mask, values = (torch.as_tensor(part).flatten().tolist() for part in result)
+    except (TypeError, ValueError, RuntimeError):
+        raise AssertionError(
+            f"Two tensors were expected; {[type(part).__name__ for part in result]} came back."
+        ) from None
+    return mask, values
+
+
+def bytes_of(flags, highest_first):
+    """The bytes of a list of True and False, eight to a byte, by a plain loop."""
+    found = []
+    for start in range(0, len(flags), 8):
+        byte = 0
+        for place, flag in enumerate(flags[start : start + 8]):
+            if flag:
+                byte += 2 ** (7 - place) if highest_first else 2**place
+        found.append(byte)
+    return found
+
+
+# %% tests="pack_bits" points=2
+import random
+
+import torch
+
+from gpt2_lib.lesson import show, time_limit
+from gpt2_lib.progress import progress
+
+with progress.check("pack_bits", "pack"):
+    weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
+    progress.given(f"the weight\n{show(weight)}")
+    got, _ = lists(pack(weight.clone()))
+    wanted = [bytes_of((weight != 0).flatten().tolist(), first) for first in (True, False)]
+    if len(got) == 10:
+        idea = "That is a byte for each entry. Eight entries share a byte: a bit each."
+    elif got in ([bytes_of((weight == 0).flatten().tolist(), first) for first in (True, False)]):
+        idea = "Is it the other way round? A bit is 1 where the weight is *not* zero."
+    elif len(got) == 1:
+        idea = "Ten entries need two bytes; the last is filled up with zeros."
+    else:
+        idea = "Bit by bit, row by row, the first entry is 0, the second 1, the third 0, the fourth 1."
+    assert got in wanted, (
+        f"Your bitmask is {got}; {wanted[0]} was expected (or {wanted[1]}, with the lowest bit first). {idea}\n"
+        f"The weight:\n{show(weight)}"
+    )
+### BEGIN HIDDEN TESTS
+seed = random.SystemRandom().randrange(10**6)
+generator = torch.Generator().manual_seed(seed)
+with time_limit():
+    for shape in [(1,), (7,), (8,), (9,), (3, 5), (4, 4), (2, 3, 4), (5, 13)]:
+        weight = torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) < 0.5)
+        got, _ = lists(pack(weight.clone()))
+        wanted = [bytes_of([value != 0 for value in weight.flatten().tolist()], first) for first in (True, False)]
+        assert got in wanted, (
+            f"A weight of shape {shape}: {wanted[0]} was expected (or, lowest bit first, {wanted[1]}); your bitmask is "
+            f"{got} (seed {seed})."
+        )
+### END HIDDEN TESTS
+
+# %% tests="pack_values" points=1
+import random
+
+import torch
+
+from gpt2_lib.lesson import show, time_limit
+from gpt2_lib.progress import progress
+
+with progress.check("pack_values", "pack"):
+    weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
+    progress.given(f"the weight\n{show(weight)}")
+    _, got = lists(pack(weight.clone()))
+    if sorted(got) == sorted([1.5, -2.0, 0.5, 3.0]):
+        idea = "The right values in another order: they stay as they stood, row by row, so that unpack() can put them back."
+    elif len(got) == 10:
+        idea = "The zeros are in it: they are what the file is meant to save."
+    else:
+        idea = "Every entry that is not zero, negative ones too."
+    assert got == [1.5, -2.0, 0.5, 3.0], (
+        f"Your values are {got}; [1.5, -2.0, 0.5, 3.0] was expected. {idea}\nThe weight:\n{show(weight)}"
+    )
+### BEGIN HIDDEN TESTS
+seed = random.SystemRandom().randrange(10**6)
+generator = torch.Generator().manual_seed(seed)
+with time_limit():
+    weights = [torch.zeros(3, 4), torch.tensor([[1e-30, 0.0, -1e-30]]), torch.full((2, 5), -1.0)]
+    for shape in [(9,), (6, 5), (2, 3, 4)]:
+        weights.append(torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) < 0.4))
+    for weight in weights:
+        _, got = lists(pack(weight.clone()))
+        wanted = []
+        for value in weight.flatten().tolist():
+            if value != 0:
+                wanted.append(value)
+        assert got == wanted, (
+            f"A weight of shape {tuple(weight.shape)} with {len(wanted)} entries that are not zero: your {len(got)} values are "
+            f"others, or in another order (seed {seed}). Tiny is not zero."
+        )
+### END HIDDEN TESTS
+
+# %% tests="pack_care" points=1
+import torch
+
+from gpt2_lib.lesson import show, tensor_fault, time_limit
+from gpt2_lib.progress import progress
+
+with progress.check("pack_care", "pack"):
+    weight = torch.tensor([[0.0, 1.5, 0.0], [-2.0, 0.0, 0.5]])
+    progress.given(f"the weight\n{show(weight)}")
+    given = weight.clone()
+    bitmask, values = two(pack(given), "bitmask, values")
+    assert isinstance(bitmask, torch.Tensor), f"The bitmask is a tensor; a {type(bitmask).__name__} came back."
+    assert (bitmask.dtype, tuple(bitmask.shape)) == (torch.uint8, (1,)), (
+        f"The bitmask of 6 entries is one torch.uint8, shape (1,); {bitmask.dtype} {tuple(bitmask.shape)} came back."
+    )
+    fault = tensor_fault(values, (3,), weight)
+    assert fault is None, f"The values: {fault}"
+    assert torch.equal(given, weight), "pack() changed the weight it was given; it should only look."
+### BEGIN HIDDEN TESTS
+with time_limit():
+    base = torch.tensor([[0.0, 0.25, -4.0, 0.0], [8.0, 0.0, 0.0, -0.5], [0.0, 2.0, 1.0, 0.0]])
+    for dtype in (torch.float16, torch.bfloat16):
+        _, values = two(pack(base.to(dtype)), "bitmask, values")
+        fault = tensor_fault(values, (6,), base.to(dtype))
+        assert fault is None, f"The values of a weight of {dtype}: {fault}"
+    slanted = base.t()  # lies in memory in another order than it reads
+    tidy = two(pack(slanted.contiguous()), "bitmask, values")
+    for mine, wanted in zip(two(pack(slanted), "bitmask, values"), tidy, strict=True):
+        assert torch.equal(mine, wanted), "A transposed weight was packed differently from a tidy copy of it."
+### END HIDDEN TESTS
+
+
+# %% exercise="unpack"
+def unpack(bitmask: torch.Tensor, values: torch.Tensor, shape: tuple) -> torch.Tensor:
+    """The weight that pack() split, exactly.
+
+    bitmask, values: what pack() returned; shape: the weight's shape
+    returns: tensor of that shape and of the values' dtype
+    """
+    ### BEGIN SOLUTION
+    bits = torch.from_numpy(np.unpackbits(bitmask)).bool()  # a multiple of eight
+    weight = torch.zeros(math.prod(shape), dtype=values.dtype)
+    weight[bits[: weight.numel()]] = values
+    return weight.view(shape)
+    ### END SOLUTION
+
+
+# %% tests="unpack_exact" points=2
+import random
+
+import torch
+
+from gpt2_lib.lesson import show, tensor_fault, time_limit
+from gpt2_lib.progress import progress
+
+with progress.check("unpack_exact", "unpack"):
+    weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
+    came, why = [], []
+    for highest_first in (True, False):  # the order of bits is yours: one of the two is right
+        bitmask = torch.tensor(bytes_of((weight != 0).flatten().tolist(), highest_first), dtype=torch.uint8)
+        try:
+            came.append(unpack(bitmask, weight[weight != 0], (2, 5)))
+        except (RuntimeError, IndexError, ValueError) as error:  # with the other order the counts may not fit
+            why.append(f"{type(error).__name__}: {error}")
+    assert came, f"unpack() stopped with {why[0]}"
+    assert came[0] is not None, "unpack() returned nothing: end it with `return ...`."
+    faults = [tensor_fault(got, (2, 5)) for got in came]
+    assert None in faults, faults[0]
+    assert any(torch.equal(got.float(), weight) for got, fault in zip(came, faults, strict=True) if fault is None), (
+        f"unpack() gives another weight back.\nExpected:\n{show(weight)}\ncame back:\n{show(came[0])}\n"
+        "Do the values go where a bit is 1, in order, and nothing where it is 0?"
+    )
+### BEGIN HIDDEN TESTS
+seed = random.SystemRandom().randrange(10**6)
+generator = torch.Generator().manual_seed(seed)
+
+
+def unpacked(weight, highest_first):
+    bitmask = torch.tensor(bytes_of([v != 0 for v in weight.flatten().tolist()], highest_first), dtype=torch.uint8)
+    return unpack(bitmask, weight[weight != 0], tuple(weight.shape))
+
+
+with time_limit():
+    one = torch.zeros(3, 3)
+    one[0, 0] = 2.5  # which end of a byte comes first?
+    try:
+        highest_first = torch.equal(unpacked(one, True), one)
+    except (RuntimeError, IndexError, ValueError):
+        highest_first = False
+    try:
+        written, _ = lists(pack(one))
+    except Exception:  # pack() has its own checks
+        written = []
+    assert written != bytes_of((one != 0).flatten().tolist(), not highest_first), (
+        f"pack() writes a first entry as bit {'highest' if not highest_first else 'lowest'} of its byte, and unpack() reads it at "
+        "the other end."
+    )
+    weights = [one, torch.zeros(2, 3), torch.ones(4, 4), torch.ones(3, 1, 5), torch.tensor([0.0])]
+    for shape in [(7,), (8,), (5, 9), (2, 3, 4), (16, 16)]:
+        weights.append(torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) < 0.5))
+    for weight in weights:
+        assert torch.equal(unpacked(weight, highest_first), weight), (
+            f"A weight of shape {tuple(weight.shape)} with {int((weight != 0).sum())} values did not come back exactly "
+            f"(seed {seed})."
+        )
+### END HIDDEN TESTS
+
+# %% tests="unpack_care" points=1
+import torch
+
+from gpt2_lib.lesson import tensor_fault, time_limit
+from gpt2_lib.progress import progress
+
+with progress.check("unpack_care", "unpack"):
+    for dtype in (torch.float16, torch.bfloat16):
+        values = torch.arange(1.0, 9.0).to(dtype)
+        progress.given(f"eight bits, all of them 1, eight values of {dtype}, shape (2, 4)")
+        fault = tensor_fault(unpack(torch.tensor([255], dtype=torch.uint8), values, (2, 4)), (2, 4), values)
+        assert fault is None, f"With values of {dtype}: {fault}"
+### BEGIN HIDDEN TESTS
+with time_limit():
+    bitmask, values = torch.full((1,), 255, dtype=torch.uint8), torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
+    before = bitmask.clone(), values.clone()
+    first = unpack(bitmask, values, (2, 4))
+    first.zero_()
+    for given, was in zip((bitmask, values), before, strict=True):
+        assert torch.equal(given, was), "unpack() changed what it was given, or its result shares memory with it."
+### END HIDDEN TESTS
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# `weight.flatten() != 0` are the bits. Give them zeros at the end until eight divides their number, look at them as rows of
+# eight, and each row is a byte: 128 for its first bit, 64 for the second, ..., 1 for the last, summed up.
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `np.packbits` and `np.unpackbits` do just that; `tensor.numpy()` and `torch.from_numpy` lead there and back. To unpack:
+# start from zeros, then `weight[bits] = values` puts the values where the bits are `True`.
+# </details>
+
+# %% [markdown]
+# **What you saw.** Your file format on the pruned model, against two others: all values with zeros in between (dense), and each
+# value with a 32-bit column number (CSR, what `scipy.sparse` does). The lines are the formula above, the dots are your bytes.
+
+# %%
+with when_written("exercise 3.1"):
+    weights = [p.detach() for n, p in pruned.named_parameters() if n.startswith("h.") and p.dim() == 2]
+    everything = sum(4 * w.numel() for w in weights)
+    levels, mine = (0.0, 0.25, 0.5, 0.6, 0.75, 0.9), []
+    for level in levels:
+        total = 0
+        for w in weights:
+            order = w.abs().flatten().argsort()
+            thinned = w.flatten().clone()
+            thinned[order[: round(level * w.numel())]] = 0
+            bitmask, values = pack(thinned.view(w.shape))
+            total += bitmask.numel() + 4 * values.numel()
+        mine.append(total / everything)
+    exact = all(torch.equal(unpack(*pack(w), tuple(w.shape)), w) for w in weights)
+    figure, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    line = torch.linspace(0, 0.9, 50)
+    ax.plot(line, torch.ones(50), color=plots.GREY, label="dense: a zero costs what a number costs")
+    ax.plot(line, 2 * (1 - line), color=plots.ORANGE, linestyle="--", label="CSR, 32-bit columns: gains from 50 % on")
+    ax.plot(line, 1 / 32 + (1 - line), color=plots.BLUE, label="bitmask and values")
+    ax.plot(levels, mine, "o", color=plots.BLUE, label="your pack()")
+    ax.set(xlabel="sparsity", ylabel="bytes, 1 = dense", ylim=(0, 2.05))
+    ax.legend(frameon=False)
+    plt.show()
+    print(f"Every matrix of the pruned model comes back exactly: {exact}.")
+    print(f"At 50 % your format is {1 / mine[2]:.2f}x smaller than dense; the formula says 1.88x.")
+
+# %% [markdown]
+# ## 3.2 · Quantise: eight bits a weight
+# *difficulty ★★☆ · 3 minutes · 7 points*
+#
+# The values that are left need not be 32 bits. For each output channel (row) $i$ of a weight, one scale maps the largest
+# entry to 127, and everything else to the nearest whole number:
+#
+# $$s_i = \frac{\max_j |w_{ij}|}{127}, \qquad q_{ij} = \text{round}\Big(\frac{w_{ij}}{s_i}\Big) \in [-127, 127], \qquad w_{ij} \approx s_i\, q_{ij}$$
+#
+# There is no zero point: the grid is symmetric, so that **0 stays 0**, and what is pruned stays pruned (Krishnamoorthi, 2018,
+# section 2.2). One scale a row, since a row of small weights would be rounded to nothing by the scale of a large one. A row of
+# zeros has no largest entry to divide by: any finite scale will do.
+
+# %% locked="quantize_example"
+weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [0.02, 0.0, -0.0127, 0.001]])
+q = torch.tensor([[127, -50, 0, 0], [127, 0, -81, 6]])
+
+figure, axes = plt.subplots(1, 2, figsize=(9, 1.6), layout="constrained")
+plots.matrix(axes[0], weight, "a weight: two rows, one of small entries")
+plots.matrix(axes[1], q, "int8; the scales are 1.27/127 and 0.02/127", keep=q != 0)
+plt.show()
+print("The second row's -0.0127 is -81 of its own steps. With the first row's scale it would have been -1 step.")
+
+
+# %% exercise="quantize_int8"
+def quantize_int8(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Round a weight to int8, symmetric, with one scale for each row.
+
+    weight:  float tensor (out, in); only looked at
+    returns: q, int8 tensor (out, in), every entry from -127 to 127;
+             scale, float tensor (out,), finite and above 0: q * scale[:, None] is the weight, rounded to nearest
+    """
+    ### BEGIN SOLUTION
+    weight = weight.float()
+    largest = weight.abs().amax(dim=1)  # (out,)
+    scale = torch.where(largest > 0, largest / 127, 1.0)  # a row of zeros: anything finite
+    return (weight / scale[:, None]).round().to(torch.int8), scale
+    ### END SOLUTION
+
+
+# %% locked="quantize_reader"
+def numbers(quantised, weight):
+    """What quantize_int8() made of a weight: q as float64 (out, in), scale as float64 (out,)."""
+    result = two(quantised, "q, scale")
+    try:
+        q, scale = (torch.as_tensor(part).detach().double() for part in result)
+    except (TypeError, ValueError, RuntimeError):
+        raise AssertionError(
+            f"Two tensors were expected; {[type(part).__name__ for part in result]} came back."
+        ) from None
+    assert tuple(q.shape) == tuple(weight.shape), (
+        f"q has the weight's shape {tuple(weight.shape)}; {tuple(q.shape)} came back."
+    )
+    assert scale.numel() == weight.size(0), (
+        f"One scale for each of the {weight.size(0)} rows; {scale.numel()} came back. Is the maximum taken along the row (dim=1)?"
+    )
+    return q, scale.flatten()
+
+
+# %% tests="int8_range" points=1
+import torch
+
+from gpt2_lib.lesson import show, time_limit
+from gpt2_lib.progress import progress
+
+with progress.check("int8_range", "quantize_int8"):
+    weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [-2.54, 0.0, 1.0, 2.54]])
+    progress.given(f"the weight\n{show(weight)}")
+    q, _ = two(quantize_int8(weight.clone()), "q, scale")
+    assert getattr(q, "dtype", None) == torch.int8, (
+        f"q is a tensor of torch.int8, a byte an entry; {getattr(q, 'dtype', type(q).__name__)} came back."
+    )
+    low, high = int(q.min()), int(q.max())
+    assert (low, high) == (-127, 127), (
+        f"The largest entries of these rows become 127 and -127; yours go from {low} to {high}.\nYour q:\n{show(q)}"
+    )
+### BEGIN HIDDEN TESTS
+with time_limit():
+    for seed in range(5):
+        weight = (
+            torch.randn(6, 9, generator=torch.Generator().manual_seed(seed)) * 10.0 ** torch.arange(-3.0, 3.0)[:, None]
+        )
+        q, _ = numbers(quantize_int8(weight.clone()), weight)
+        for row, values in enumerate(q.tolist()):
+            largest = max(abs(value) for value in values)
+            assert largest == 127, (
+                f"Row {row} of a weight whose rows differ in size: its largest entry becomes 127 or -127; yours {largest:g}. "
+                "A wrap-around in int8, or one scale for all rows?"
+            )
+### END HIDDEN TESTS
+
+# %% tests="int8_scale" points=2
+import torch
+
+from gpt2_lib.lesson import show, time_limit
+from gpt2_lib.progress import progress
+
+with progress.check("int8_scale", "quantize_int8"):
+    weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [0.02, 0.0, -0.0127, 0.001]])
+    progress.given(f"the weight\n{show(weight)}")
+    _, scale = numbers(quantize_int8(weight.clone()), weight)
+    wanted = [1.27 / 127, 0.02 / 127]
+    for row in range(2):
+        got = float(scale[row])
+        if abs(got - 1.27 / 127) < 1e-6 and row == 1:
+            idea = "That is row 0's: each row has a scale of its own."
+        elif abs(got * wanted[row] - 1) < 1e-3:
+            idea = "That is one over it: weight = q times scale."
+        elif abs(got / wanted[row] - 127 / 128) < 1e-3 or abs(got / wanted[row] - 127 / 127.5) < 1e-3:
+            idea = "The largest entry maps to 127, so that the range is the same on both sides."
+        else:
+            idea = "The largest absolute value of the row, over 127."
+        assert abs(got / wanted[row] - 1) < 1e-3, (
+            f"The scale of row {row} is {wanted[row]:.6f}; yours is {got:.6f}. {idea}\nThe weight:\n{show(weight)}"
+        )
+### BEGIN HIDDEN TESTS
+with time_limit():
+    for seed in range(4):
+        weight = (
+            torch.randn(5, 8, generator=torch.Generator().manual_seed(seed)) * 10.0 ** torch.arange(-2.0, 3.0)[:, None]
+        )
+        weight[0] = -weight[0].abs()  # the largest entry is negative
+        _, scale = numbers(quantize_int8(weight.clone()), weight)
+        for row, values in enumerate(weight.tolist()):
+            wanted = max(abs(value) for value in values) / 127
+            assert abs(float(scale[row]) / wanted - 1) < 1e-3, (
+                f"Row {row} with entries up to {wanted * 127:.4g} in size: the scale is {wanted:.6g}, yours {float(scale[row]):.6g}."
+            )
+### END HIDDEN TESTS
+
+# %% tests="int8_nearest" points=2
+import random
+
+import torch
+
+from gpt2_lib.lesson import show, time_limit
+from gpt2_lib.progress import progress
+
+with progress.check("int8_nearest", "quantize_int8"):
+    weight = torch.tensor([[1.27, 0.018, -0.018, 0.012, -0.012]])
+    progress.given(f"the weight\n{show(weight)}")
+    q, scale = numbers(quantize_int8(weight.clone()), weight)
+    got = [int(value) for value in q[0].tolist()]
+    if got[1:3] == [1, -1]:
+        idea = "1.8 became 1: the digits are cut off (as `.to(torch.int8)` alone does), not rounded."
+    elif got[1:] == [1, -2, 1, -2] or got[1:] == [2, -1, 2, -1]:
+        idea = "Rounded down (or up), not to the nearest."
+    else:
+        idea = "In units of the scale 0.01 the row reads 127, 1.8, -1.8, 1.2, -1.2."
+    assert got == [127, 2, -2, 1, -1], f"q is {got}; [127, 2, -2, 1, -1] was expected. {idea}"
+### BEGIN HIDDEN TESTS
+seed = random.SystemRandom().randrange(10**6)
+with time_limit():
+    weight = torch.randn(8, 50, generator=torch.Generator().manual_seed(seed))
+    q, scale = numbers(quantize_int8(weight.clone()), weight)
+    for row, (values, integers) in enumerate(zip(weight.tolist(), q.tolist(), strict=True)):
+        unit = max(abs(value) for value in values) / 127
+        for value, integer in zip(values, integers, strict=True):
+            assert abs(value / unit - integer) <= 0.5 + 1e-3, (
+                f"Row {row}: {value:.5f} is {value / unit:.3f} scales and became {integer:g}; the nearest whole number was "
+                f"expected (seed {seed})."
+            )
+### END HIDDEN TESTS
+
+# %% tests="int8_zeros" points=1
+import torch
+
+from gpt2_lib.lesson import show
+from gpt2_lib.progress import progress
+
+with progress.check("int8_zeros", "quantize_int8"):
+    weight = torch.tensor([[0.9, 0.0, 0.0, 0.3], [0.0, 0.0, 0.0, 0.0]])
+    progress.given(f"the weight\n{show(weight)}")
+    q, scale = numbers(quantize_int8(weight.clone()), weight)
+    assert not q[weight == 0].any(), f"A pruned weight stays 0; yours:\n{show(q)}"
+    assert (scale.isfinite() & (scale > 0)).all(), (
+        f"Scales are finite and above 0; yours are {[round(s, 5) for s in scale.tolist()]}. What is the largest entry of a row of "
+        "zeros, and what happens when you divide by it?"
+    )
+
+# %% tests="int8_care" points=1
+import torch
+
+from gpt2_lib.lesson import show, tensor_fault, time_limit
+from gpt2_lib.progress import progress
+
+with progress.check("int8_care", "quantize_int8"):
+    weight = torch.tensor([[0.9, 0.0, -0.3], [0.2, -0.4, 0.1]])
+    progress.given(f"the weight\n{show(weight)}")
+    given = weight.clone()
+    _, scale = two(quantize_int8(given), "q, scale")
+    fault = tensor_fault(scale, (2,))
+    assert fault is None, f"The scale: {fault}"
+    assert torch.equal(given, weight), "quantize_int8() changed the weight it was given; it should only look."
+### BEGIN HIDDEN TESTS
+with time_limit():
+    base = torch.tensor([[1.0, -0.5, 0.25, 0.0], [0.125, 0.0, -1.0, 0.75]])
+    for dtype in (torch.float16, torch.bfloat16):
+        q, scale = numbers(quantize_int8(base.to(dtype)), base)
+        worst = (q * scale[:, None] - base.double()).abs().max()
+        assert worst < 0.02, f"The same numbers as {dtype}: q * scale is up to {worst:.3f} off."
+### END HIDDEN TESTS
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# `weight.abs().amax(dim=1)` has one entry a row. To divide each row by its own scale, give the scale a second
+# dimension: `scale[:, None]`.
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Round before you convert: `.to(torch.int8)` alone cuts off. For the row of zeros: `torch.where(largest > 0, largest / 127, 1.0)`.
+# </details>
+
+# %% [markdown]
+# **What you saw.** Pruned and quantised together, by your functions, on the real model: bytes of all matrices of the blocks, and
+# what rounding does to the quality.
+
+# %%
+with when_written("exercises 3.1 and 3.2"):
+    rows = ["| the blocks' matrices | MB | smaller | perplexity |", "|-|-:|-:|-:|"]
+    dense_bytes = sum(4 * p.numel() for n, p in model.named_parameters() if n.startswith("h.") and p.dim() == 2)
+    rows.append(f"| dense, 32 bits | {dense_bytes / 1e6:.2f} | 1.00x | {dense_quality.perplexity:.2f} |")
+    for name, source, int8 in (("60 % pruned, packed", pruned, False), ("60 % pruned, int8, packed", pruned, True)):
+        twin, size = deepcopy(source), 0
+        with torch.no_grad():
+            for n, p in twin.named_parameters():
+                if n.startswith("h.") and p.dim() == 2:
+                    q, scale = quantize_int8(p) if int8 else (p.detach(), torch.zeros(0))
+                    bitmask, values = pack(q)
+                    size += bitmask.numel() + values.numel() * values.element_size() + 4 * scale.numel()
+                    p.copy_(q * scale[:, None] if int8 else unpack(bitmask, values, tuple(p.shape)))
+        rows.append(
+            f"| {name} | {size / 1e6:.2f} | {dense_bytes / size:.2f}x | {evaluate(twin, windows).perplexity:.2f} |"
+        )
+    display(Markdown("\n".join(rows)))
+
+# %% [markdown]
+# Rounding to eight bits costs next to nothing here; the pruning is what hurts, and training repairs that (the challenges).
+
+# %% [markdown]
+# ## 3.3 · Measure: what a service looks at
+# *difficulty ★★☆ · 3 minutes · 6 points*
+#
+# Three numbers decide whether a model can be served: how long it takes, how much memory it holds, how often it is right. Each has
+# a trap:
+#
+# - **Latency.** The first pass is slow (memory is fetched, kernels are chosen), and now and then another program gets in between.
+#   So: several passes, and the **median** of them. A mean would pay for every hiccup.
+# - **Memory.** Bytes, not parameters: an fp16 entry has two, and each tensor counts once.
+# - **Accuracy.** The logits at place $t$ guess token $t + 1$; and dropout must be off (`model.eval()`).
+
+
+# %% exercise="evaluate_production_metrics"
+def evaluate_production_metrics(model: torch.nn.Module, test_data: torch.Tensor) -> dict[str, float]:
+    """Latency, memory and accuracy of a model; the model is left as it was.
+
+    model:     model(ids) takes token ids, int64 (B, T), and gives logits (B, T, V)
+    test_data: int64 (N, T), N pages of token ids
+    returns:   {"latency": seconds of a pass over the first page alone, (1, T): the median of 5 passes or more,
+                "memory": bytes of all parameters,
+                "accuracy": share of right guesses, from 0 to 1: each token but a page's first is guessed from those before it,
+                and the likeliest next token is the guess}
+    """
+    ### BEGIN SOLUTION
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        times = []
+        for _ in range(9):
+            started = time.perf_counter()
+            model(test_data[:1])
+            times.append(time.perf_counter() - started)
+        guesses = model(test_data)[:, :-1].argmax(-1)  # (N, T - 1)
+    model.train(was_training)
+    return {
+        "latency": statistics.median(times),
+        "memory": sum(p.numel() * p.element_size() for p in model.parameters()),
+        "accuracy": (guesses == test_data[:, 1:]).double().mean().item(),
+    }
+    ### END SOLUTION
+
+
+# %% locked="metrics_reader"
+def tiny_gpt2(seed=0, dropout=0.0, n_layer=2):
+    """A GPT-2 of a few thousand numbers, all of them random."""
+    torch.manual_seed(seed)
+    tiny = GPT2(GPT2Config(17, 16, n_embd=8, n_layer=n_layer, n_head=2, dropout=dropout)).eval()
+    with torch.no_grad():
+        for parameter in tiny.parameters():
+            parameter.copy_(torch.randn(parameter.shape))
+    return tiny
+
+
+def metric(came, name):
+    """One number of what evaluate_production_metrics() or deployment_analysis() returned."""
+    assert came is not None, "Nothing came back (None): end the function with `return {...}`."
+    assert isinstance(came, dict), f"A dict was expected; a {type(came).__name__} came back."
+    assert name in came, f"There is no {name!r} in what came back; there are {list(came)}."
+    try:
+        return float(came[name])
+    except (TypeError, ValueError, RuntimeError):
+        raise AssertionError(f"{name!r} is one number; a {type(came[name]).__name__} came back.") from None
+
+
+# %% tests="metrics_accuracy" points=2
+import torch
+
+from gpt2_lib.lesson import time_limit
+from gpt2_lib.progress import progress
+
+with progress.check("metrics_accuracy", "evaluate_production_metrics"):
+    tiny = tiny_gpt2()
+    pages = torch.randint(17, (2, 10), generator=torch.Generator().manual_seed(4))
+    for place in (1, 2, 5, 6):  # so that some guesses are right
+        with torch.no_grad():
+            pages[0, place] = tiny(pages[:1])[0, place - 1].argmax()
+    right = total = same_place = 0
+    with torch.no_grad():
+        guesses = tiny(pages).argmax(-1).tolist()
+    for page, guessed in zip(pages.tolist(), guesses, strict=True):
+        for place in range(1, len(page)):
+            total += 1
+            right += guessed[place - 1] == page[place]
+            same_place += guessed[place] == page[place]
+    progress.given("a tiny GPT-2 and 2 pages of 10 tokens")
+    got = metric(evaluate_production_metrics(tiny, pages.clone()), "accuracy")
+    everywhere = sum(
+        a == b for page, g in zip(pages.tolist(), guesses, strict=True) for a, b in zip(page, g, strict=True)
+    )
+    if min(abs(got - same_place / total), abs(got - everywhere / 20)) < 1e-6:
+        idea = "Is each guess held against the token that it saw? The logits at place t are about token t + 1."
+    elif abs(got - right / total * 100) < 1e-3:
+        idea = "A share from 0 to 1 was asked, not percent."
+    elif abs(got - right / 20) < 1e-6:
+        idea = "A page's first token is not guessed: 9 of 10 tokens count."
+    else:
+        idea = "The likeliest token at each place (argmax), held against the next token of the page."
+    assert abs(got - right / total) < 1e-6, (
+        f"{right} of {total} guesses are right: {right / total:.4f} was expected, {got:.4f} came back. {idea}"
+    )
+### BEGIN HIDDEN TESTS
+import random
+
+seed = random.SystemRandom().randrange(10**6)
+generator = torch.Generator().manual_seed(seed)
+with time_limit():
+    for shape in [(1, 2), (3, 7), (5, 16)]:
+        tiny = tiny_gpt2(seed)
+        pages = torch.randint(17, shape, generator=generator)
+        for row in range(shape[0]):  # every guess of the first page becomes right, every second of the next, ...
+            for place in range(1, shape[1], 1 + row):
+                with torch.no_grad():
+                    pages[row, place] = tiny(pages[row : row + 1])[0, place - 1].argmax()
+        right = 0
+        with torch.no_grad():
+            for page in pages:
+                guesses = tiny(page[None])[0].argmax(-1).tolist()
+                for place in range(1, shape[1]):
+                    right += guesses[place - 1] == int(page[place])
+        wanted = right / (shape[0] * (shape[1] - 1))
+        got = metric(evaluate_production_metrics(tiny, pages.clone()), "accuracy")
+        assert abs(got - wanted) < 1e-6, (
+            f"{shape[0]} pages of {shape[1]} tokens: accuracy {wanted:.4f} was expected, {got:.4f} came back (seed {seed})."
+        )
+    noisy = tiny_gpt2(seed, dropout=0.5).train()
+    pages = torch.randint(17, (8, 16), generator=generator)
+    quiet = metric(evaluate_production_metrics(tiny_gpt2(seed), pages), "accuracy")
+    for _ in range(3):
+        got = metric(evaluate_production_metrics(noisy, pages), "accuracy")
+        assert abs(got - quiet) < 1e-6, (
+            f"A model in training mode with dropout: accuracy {quiet:.4f} was expected, {got:.4f} came back. Is dropout off?"
+        )
+### END HIDDEN TESTS
+
+# %% tests="metrics_memory" points=1
+import torch
+
+from gpt2_lib.lesson import time_limit
+from gpt2_lib.progress import progress
+
+with progress.check("metrics_memory", "evaluate_production_metrics"):
+    tiny = tiny_gpt2()
+    count = sum(p.numel() for p in tiny.parameters())
+    pages = torch.zeros(2, 6, dtype=torch.int64)
+    progress.given("a tiny GPT-2 and 2 pages of 6 tokens")
+    got = metric(evaluate_production_metrics(tiny, pages), "memory")
+    idea = (
+        "Those are the parameters; each takes four bytes in float32."
+        if got == count
+        else "numel() times element_size()."
+    )
+    assert got == 4 * count, f"{count:,} float32 parameters take {4 * count:,} bytes; {got:,.0f} came back. {idea}"
+### BEGIN HIDDEN TESTS
+with time_limit():
+    tiny = tiny_gpt2().bfloat16()
+    got = metric(evaluate_production_metrics(tiny, torch.zeros(2, 6, dtype=torch.int64)), "memory")
+    assert got == 2 * count, f"{count:,} bfloat16 parameters take {2 * count:,} bytes; {got:,.0f} came back."
+### END HIDDEN TESTS
+
+# %% tests="metrics_latency" points=2
+import torch
+
+from gpt2_lib.lesson import Slow, time_limit
+from gpt2_lib.progress import progress
+
+with progress.check("metrics_latency", "evaluate_production_metrics"):
+    slow = Slow(tiny_gpt2(), [0.05])  # a model that takes its time: 50 ms a page
+    progress.given("a model that needs 50 ms a page, and 3 pages of 6 tokens")
+    got = metric(evaluate_production_metrics(slow, torch.zeros(3, 6, dtype=torch.int64)), "latency")
+    if got > 1:
+        idea = "Seconds were asked, not milliseconds."
+    elif got > 0.09:
+        idea = "Is it the first page alone that is timed, and one pass of it?"
+    else:
+        idea = "Is the clock read before and after model(...)?"
+    assert 0.05 <= got < 0.09, f"A model that takes 0.05 s a page: your latency is {got:.4f} s. {idea}"
+### BEGIN HIDDEN TESTS
+with time_limit():
+    for naps in ([0.2, 0.02, 0.02, 0.0], [0.02, 0.0, 0.2, 0.02]):  # of every four passes one is slow, and one is quick
+        slow = Slow(tiny_gpt2(), naps)
+        got = metric(evaluate_production_metrics(slow, torch.zeros(1, 6, dtype=torch.int64)), "latency")
+        assert 0.02 <= got < 0.045, (
+            f"Of every four passes two take 0.02 s, one 0.2 s, one nothing: the median is 0.02 s, yours is {got:.4f} s. "
+            "The mean of several passes, or a single one?"
+        )
+### END HIDDEN TESTS
+
+# %% tests="metrics_care" points=1
+import torch
+
+from gpt2_lib.lesson import time_limit
+from gpt2_lib.progress import progress
+
+with progress.check("metrics_care", "evaluate_production_metrics"):
+    pages = torch.zeros(2, 6, dtype=torch.int64)
+    progress.given("a tiny GPT-2 and 2 pages of 6 tokens")
+    for training in (True, False):
+        tiny = tiny_gpt2().train(training)
+        before = [p.detach().clone() for p in tiny.parameters()]
+        evaluate_production_metrics(tiny, pages)
+        assert tiny.training == training, (
+            f"The model came in {'training' if training else 'evaluation'} mode and was left in the other: `was = model.training` "
+            "first, `model.train(was)` at the end."
+        )
+        assert all(torch.equal(p, b) for p, b in zip(tiny.parameters(), before, strict=True)), (
+            "The weights were changed."
+        )
+### BEGIN HIDDEN TESTS
+with time_limit():
+    tiny = tiny_gpt2()
+    evaluate_production_metrics(tiny, pages)
+    assert all(p.requires_grad for p in tiny.parameters()), (
+        "The model's parameters can't be trained any more afterwards."
+    )
+### END HIDDEN TESTS
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# `time.perf_counter()` before and after; collect five or more differences in a list, then `statistics.median`.
+# Accuracy: `model(test_data)[:, :-1].argmax(-1)` are the guesses, `test_data[:, 1:]` what they are about.
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Around it all: remember `model.training`, call `model.eval()`, measure under `torch.no_grad()`, then `model.train(remembered)`.
+# Memory is one line: `sum(p.numel() * p.element_size() for p in model.parameters())`.
+# </details>
+
+# %% [markdown]
+# ## 3.4 · Compare: what pruning bought
+# *difficulty ★☆☆ · 2 minutes · 4 points*
+#
+# Three ratios tell a pruned model's story. **Compression**: the original's bytes over the bytes of the pruned model as your `pack`
+# stores it. **Speedup**: the original's latency over the pruned one's. **Quality**: the pruned model's accuracy over the
+# original's, so 0.98 means two percent lost. A number above 1 is a gain in all three.
+#
+# Packing costs a bit an entry, so a tensor without zeros gets larger by it. Each tensor is stored in the way that takes
+# fewer bytes, packed or dense, as a real file would.
+
+
+# %% exercise="deployment_analysis"
+def deployment_analysis(
+    original_model: torch.nn.Module, pruned_model: torch.nn.Module, test_data: torch.Tensor
+) -> dict[str, float]:
+    """What pruning has bought and what it cost.
+
+    test_data: int64 (N, T), N pages of token ids
+    returns:   {"compression": bytes of the original's parameters / bytes of the pruned model's, each parameter either packed
+                (bitmask and values) or dense, whichever is smaller,
+                "speedup": latency of the original / latency of the pruned model,
+                "quality": accuracy of the pruned model / accuracy of the original}
+    """
+    ### BEGIN SOLUTION
+    before = evaluate_production_metrics(original_model, test_data)
+    after = evaluate_production_metrics(pruned_model, test_data)
+    stored = 0
+    for p in pruned_model.parameters():
+        bitmask, values = pack(p)
+        stored += min(p.numel() * p.element_size(), bitmask.numel() + values.numel() * values.element_size())
+    return {
+        "compression": before["memory"] / stored,
+        "speedup": before["latency"] / after["latency"],
+        "quality": after["accuracy"] / before["accuracy"],
+    }
+    ### END SOLUTION
+
+
+# %% locked="two_models"
+def two_models(seed=0):
+    """A tiny GPT-2, its pruned twin, and pages of which the first gets many tokens right and the twin fewer."""
+    original = tiny_gpt2(seed)
+    fewer = tiny_gpt2(seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in fewer.named_parameters():
+            if name.startswith("h.") and parameter.dim() == 2:
+                parameter.mul_(torch.rand(parameter.shape, generator=generator) < 0.3)
+        pages = torch.randint(17, (6, 16), generator=generator)
+        for place in range(1, 16):
+            pages[: 2 + place % 4, place] = original(pages)[: 2 + place % 4, place - 1].argmax(-1)
+    return original, fewer, pages
+
+
+def accuracy_of(model, pages):
+    """By a plain loop: the share of right guesses."""
+    right = total = 0
+    with torch.no_grad():
+        for page in pages:
+            guesses = model(page[None])[0].argmax(-1).tolist()
+            for place in range(1, len(page)):
+                total += 1
+                right += guesses[place - 1] == int(page[place])
+    return right / total
+
+
+# %% tests="analysis_compression" points=2
+import torch
+
+from gpt2_lib.lesson import time_limit
+from gpt2_lib.progress import progress
+
+with progress.check("analysis_compression", "deployment_analysis"):
+    original, fewer, pages = two_models()
+    before = all_packed = stored = 0
+    for p in fewer.parameters():
+        zeros = int((p == 0).sum())
+        packed = -(-p.numel() // 8) + 4 * (p.numel() - zeros)
+        before += 4 * p.numel()
+        all_packed += packed
+        stored += min(packed, 4 * p.numel())
+    progress.given("a tiny GPT-2, its pruned twin and 6 pages of 16 tokens")
+    got = metric(deployment_analysis(original, fewer, pages), "compression")
+    if abs(got - 1) < 1e-6:
+        idea = "In memory nothing has changed; what is asked is the packed size."
+    elif abs(got - stored / before) < 1e-3:
+        idea = "The other way round: the original's bytes are divided by the pruned model's."
+    elif abs(got - before / all_packed) < 1e-6:
+        idea = "A tensor without zeros (a bias, an embedding) is stored dense: its bitmask would only cost."
+    else:
+        idea = "Four bytes for each of the original's entries; for the pruned model's tensors bitmask and values, or dense."
+    assert abs(got / (before / stored) - 1) < 1e-6, (
+        f"{before:,} bytes become {stored:,}: {before / stored:.4f} was expected, {got:.4f} came back. {idea}"
+    )
+### BEGIN HIDDEN TESTS
+with time_limit():
+    for seed in (1, 2):
+        original, fewer, pages = two_models(seed)
+        if seed == 2:  # fewer neurons, as structured pruning leaves them
+            fewer = GPT2(GPT2Config(17, 16, n_embd=8, n_layer=2, n_head=2, neurons=(5, 3))).init_weights().eval()
+            with torch.no_grad():
+                fewer.h[0].attn.c_attn.weight[:12] = 0
+        before = stored = 0
+        for p in original.parameters():
+            before += 4 * p.numel()
+        for p in fewer.parameters():
+            stored += min(4 * p.numel(), -(-p.numel() // 8) + 4 * int((p != 0).sum()))
+        got = metric(deployment_analysis(original, fewer, pages), "compression")
+        assert abs(got / (before / stored) - 1) < 1e-6, (
+            f"{before:,} bytes become {stored:,}: {before / stored:.4f} was expected, {got:.4f} came back."
+        )
+### END HIDDEN TESTS
+
+# %% tests="analysis_speedup" points=1
+import torch
+
+from gpt2_lib.lesson import Slow
+from gpt2_lib.progress import progress
+
+with progress.check("analysis_speedup", "deployment_analysis"):
+    original, fewer, pages = two_models()
+    progress.given("a model that takes 40 ms a page, one that takes 10 ms, and 1 page of 16 tokens")
+    came = deployment_analysis(Slow(original, [0.04]), Slow(fewer, [0.01]), pages[:1])
+    got = metric(came, "speedup")
+    idea = "The original's time over the pruned model's: above 1 is faster." if got < 1 else "Latency over latency."
+    assert 1.8 < got < 5, f"From 40 ms to 10 ms a page is about 4 times; your speedup is {got:.2f}. {idea}"
+
+# %% tests="analysis_quality" points=1
+import torch
+
+from gpt2_lib.progress import progress
+
+with progress.check("analysis_quality", "deployment_analysis"):
+    original, fewer, pages = two_models()
+    right = accuracy_of(original, pages), accuracy_of(fewer, pages)
+    progress.given("a tiny GPT-2, its pruned twin and 6 pages of 16 tokens")
+    got = metric(deployment_analysis(original, fewer, pages), "quality")
+    if abs(got - right[0] / right[1]) < 1e-6:
+        idea = "The other way round: below 1 means that something was lost."
+    elif abs(got - (right[1] - right[0])) < 1e-6 or abs(got - (right[0] - right[1])) < 1e-6:
+        idea = "That is the difference; a ratio was asked."
+    else:
+        idea = "If evaluate_production_metrics() passes its checks: accuracy over accuracy."
+    assert abs(got - right[1] / right[0]) < 1e-6, (
+        f"Accuracy {right[0]:.4f} before, {right[1]:.4f} after: {right[1] / right[0]:.4f} was expected, {got:.4f} came back. {idea}"
+    )
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# You have written the parts: `evaluate_production_metrics` of both models gives latency, accuracy and the original's bytes;
+# `pack` of each parameter gives the two tensors whose bytes you add up.
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# For a tensor: `min(p.numel() * p.element_size(), bitmask.numel() + values.numel() * values.element_size())`.
+# </details>
+
+# %% [markdown]
+# **What you saw.** Your two functions on the model that was pruned above; then the library's report of two ways to prune:
+# 60 % of the weights as zeros, and a quarter of the heads and neurons really removed. It times reading (prefill) and writing
+# (decode) apart, the two models taking turns, and counts every byte of a real file.
+
+# %%
+with when_written("exercises 3.1, 3.3 and 3.4"):
+    mine = deployment_analysis(model, pruned, windows)
+    print("yours, 60 % zeros:  " + "   ".join(f"{name} {value:.2f}" for name, value in mine.items()))
+
+# %%
+from gpt2_lib.production import analysis_table
+from gpt2_lib.production import deployment_analysis as library_analysis
+
+calibration = calibration_windows(tokenizer, model.config.n_positions, 32)
+smaller = ModelPruner(deepcopy(model)).remove_structures(0.25, 0.25, calibration)
+reports = {
+    "60 % zeros": library_analysis(model, pruned, windows),
+    "25 % removed": library_analysis(model, smaller, windows),
+}
+for name, report in reports.items():
+    display(Markdown(f"**{name}**\n\n{analysis_table(report)}"))
+
+# %% [markdown]
+# Read the speed of the first table: **zeros make nothing faster** on a dense kernel. The second is faster in about the ratio of
+# its operations. Both lost quality in one shot: a model is trained after such cuts, which is what the `challenges` notebook is for.
+#
+# ## Four ways out
+#
+# Each cell does what can be done on this machine and says where it stops. Files go to a temporary folder.
+
+# %%
+from gpt2_lib.deploy.extras import DeployError, MissingExtraError
+
+folder = Path(tempfile.mkdtemp(prefix="gpt2-production-"))
+
+# %% [markdown]
+# ### Cloud: ONNX Runtime, a server, Kubernetes
+# ONNX is the format that most runtimes read. The exported file holds the graph, the weights and the tokenizer; ONNX Runtime
+# runs it without PyTorch. In int8, the head is untied from the embedding first: tied, it would be left in 32 bits.
+
+# %%
+try:
+    from gpt2_lib.deploy.onnx import OnnxGPT2, export_onnx
+
+    rows = ["| file | MB | ms to read 128 tokens | perplexity |", "|-|-:|-:|-:|"]
+    prompt = windows[:1, :128]
+    for name, exported, int8 in (
+        ("dense", model, False),
+        ("25 % removed", smaller, False),
+        ("25 % removed, int8", smaller, True),
+    ):
+        runtime = OnnxGPT2(
+            export_onnx(exported, folder / f"{name.partition(',')[0]} {int8}.onnx", int8=int8), threads=1
+        )
+        runtime.logits(prompt)
+        times = []
+        for _ in range(9):
+            started = time.perf_counter()
+            runtime.logits(prompt)
+            times.append(time.perf_counter() - started)
+        size = (folder / f"{name.partition(',')[0]} {int8}.onnx").stat().st_size / 1e6
+        found = runtime.evaluate(windows[:4]).perplexity
+        rows.append(f"| {name} | {size:.2f} | {1000 * statistics.median(times):.1f} | {found:.2f} |")
+    display(Markdown("\n".join(rows)))
+except MissingExtraError as missing:
+    print(missing)
+
+# %% [markdown]
+# Served: `deploy_to_production` starts a web server in a process of its own and hands you the keys. It refuses what is too long,
+# too large or too much at once, reports its health and its metrics, and finishes what it has begun when it is told to stop.
+
+# %%
+from gpt2_lib import deploy_to_production
+
+try:
+    with deploy_to_production(smaller) as served:
+        print(served)
+        print(served.generate("To be, or not to be", max_new_tokens=24, seed=1))
+        print(served.measure(requests=20, concurrency=2))
+except (MissingExtraError, DeployError) as reason:
+    print(reason)
+
+# %% [markdown]
+# In a cluster the same server runs in a container. The manifests are in `gpt2_lib/deploy/manifests` (kustomize: a base, a
+# dense and a pruned overlay). No cluster is here, so they are checked without one: against Kubernetes' schema, and for what
+# a schema doesn't see (a selector that fits nothing, a probe on a port that is closed).
+
+# %%
+from gpt2_lib.deploy import kubernetes
+
+try:
+    for overlay in ("dense", "pruned"):
+        faults = kubernetes.validate(kubernetes.MANIFESTS / "overlays" / overlay)
+        print(f"{overlay}: {faults or 'no fault found; not applied to any cluster'}")
+except (MissingExtraError, DeployError) as reason:
+    print(reason)
+
+# %% [markdown]
+# ### Mobile: Core ML and ExecuTorch
+# Phones run what their vendors compile. Both need packages that the course doesn't install by itself. Core ML models can be made
+# here but only run on Apple's systems, so the saved program is read back and computed step by step, to compare the numbers.
+
+# %%
+try:
+    from gpt2_lib.deploy.coreml import export_coreml, interpret, package_bytes
+
+    package = export_coreml(pruned, folder / "pruned.mlpackage", sparse=True, int8=True)
+    ids = windows[:1, :32]
+    with torch.no_grad():
+        apart = (torch.from_numpy(interpret(package, ids)) - pruned(ids)).abs().max()
+    size = sum(p.numel() * 4 for p in pruned.parameters())
+    print(
+        f"Core ML, 60 % zeros stored sparsely, int8: {package_bytes(package) / 1e6:.2f} MB of {size / 1e6:.2f}; its logits are up to "
+        f"{apart:.2f} from PyTorch's. It was computed here step by step: running it takes an Apple system."
+    )
+except (MissingExtraError, DeployError) as reason:
+    print(reason)
+
+# %%
+try:
+    from gpt2_lib.deploy.executorch import ExecuTorchGPT2, export_executorch
+
+    program = export_executorch(smaller, folder / "smaller.pte", int8=False)
+    ids = windows[:1, :32]
+    with torch.no_grad():
+        apart = (torch.from_numpy(ExecuTorchGPT2(program).logits(ids)) - smaller(ids)).abs().max()
+    print(
+        f"ExecuTorch, 25 % removed: {program.stat().st_size / 1e6:.2f} MB, run here; its logits are up to {apart:.1e} from PyTorch's."
+    )
+except (MissingExtraError, DeployError) as reason:
+    print(reason)
+
+# %% [markdown]
+# ### TensorRT
+# TensorRT doesn't prune. It compiles a model for one NVIDIA GPU, and if asked to (`--sparsity=enable`) uses its sparse tensor
+# cores for weights that are **2:4** already: two of every four neighbours zero. So: prune to 2:4, write the ONNX file, check the
+# pattern, and keep the command for the machine that has the GPU.
+
+# %%
+from gpt2_lib import convert_to_tensorrt
+
+two_four = ModelPruner(deepcopy(model))
+two_four.prune_sparsegpt(calibration, n_m=(2, 4))
+try:
+    converted = convert_to_tensorrt(two_four.model, folder / "tensorrt")
+except (MissingExtraError, DeployError) as reason:
+    print(reason)
+
+# %% [markdown]
+# How much faster is 2:4 on a GPU? `python -m gpt2_lib.deploy.semi_structured` measures it where there is one. Nobody lent us a
+# GPU for this course yet, so there is no table of ours to show, and we don't quote one.
+#
+# ### Training pipelines: MLflow
+# A gradual run belongs in the same ledger as every other training: its settings, its curves, the model it ended in.
+
+# %%
+from gpt2_lib.corpus import encode, training_plays
+from gpt2_lib.gradual import RECOVERY, GradualRun
+from gpt2_lib.schedules import Schedule
+
+try:
+    from dataclasses import replace
+
+    from gpt2_lib.deploy.tracking import load_tracked, track_gradual
+
+    run = GradualRun(deepcopy(model), replace(RECOVERY, steps=12), Schedule(0.6, 8, every=4), teacher=model)
+    page = {name: text[:200_000] for name, text in list(training_plays().items())[:1]}
+    version = track_gradual(
+        run, encode(page, tokenizer), windows[:2], every=4, folder=folder / "mlflow", name="gpt2-mini-60"
+    )
+    again = load_tracked(folder / "mlflow", "gpt2-mini-60")
+    print(
+        f"version {version} of gpt2-mini-60 is registered, {run.log[-1]['step']} steps; loaded back, its perplexity is "
+        f"{evaluate(again, windows).perplexity:.1f} (twelve steps are for show: the challenges train in earnest)"
+    )
+except (MissingExtraError, DeployError) as reason:
+    print(reason)
+
+# %% [markdown]
+# ### The whole pipeline
+# Load, prune, convert, deploy: four lines, and a model that answers.
+
+# %%
+from gpt2_lib import apply_magnitude_pruning
+
+try:
+    shipped = load_pretrained_gpt2()
+    shipped = apply_magnitude_pruning(shipped, sparsity=0.3)
+    shipped = convert_to_tensorrt(shipped)
+    with deploy_to_production(shipped) as shipped:
+        print(shipped.generate("My lord,", max_new_tokens=16, seed=2))
+except (MissingExtraError, DeployError) as reason:
+    print(reason)
+
+# %% [markdown]
+# ### Good practice, with what was measured here
+
+# %%
+zeros, structured = reports["60 % zeros"], reports["25 % removed"]
+display(
+    Markdown(
+        f"""
+| where | pattern | why | measured in this notebook |
+|-|-|-|-|
+| cloud | global or magnitude, 50-70 % | smaller downloads and images | 60 %: file {zeros["compression"]:.1f}x smaller, with int8 {zeros["compression_int8"]:.1f}x; speed {zeros["speedup"]:.2f}x |
+| mobile | structured, 20-40 % | dense kernels get smaller shapes | 25 %: {structured["speedup"]:.2f}x faster for {structured["flops"]:.2f}x fewer operations, memory {structured["memory"]:.2f}x |
+| edge | structured and int8, 3-5x | int8 units, little memory | 25 % and int8: file {structured["compression_int8"]:.1f}x smaller |
+| training | gradual | recovers between the cuts | one shot keeps {zeros["quality"]:.0%} of the accuracy at 60 %: train, and see `challenges` |
+
+Start with magnitude: it is one line, and the mark to beat. Go structured when the hardware must gain. Prune gradually when
+you train anyway. Quantise at the end. Measure each step, on text the model has not seen.
+"""
+    )
+)
+
+# %% [markdown]
+# ## 3.5 · Are you ready?
+# *difficulty ★☆☆ · 2 minutes · 5 points*
+#
+# Five questions, a point each. Put a letter in place of each `None`; the check under a question says in a line what is behind it
+# once you have answered. What you answer first is for you, what you hand in is for the points.
+
+# %% locked="questions"
+display(Markdown(assessment()))
+
+
+# %% exercise="readiness"
+def readiness() -> dict[int, str]:
+    """Your answers, a letter from a to d for each question, such as {1: "a", ...}."""
+    ### BEGIN SOLUTION
+    return {1: "c", 2: "a", 3: "d", 4: "b", 5: "c"}
+    ### END SOLUTION
+
+
+# %% tests="ready_1" points=1
+from gpt2_lib.progress import progress
+from gpt2_lib.readiness import explain
+
+with progress.check("ready_1", "readiness"):
+    print(explain(1, readiness()))
+### BEGIN HIDDEN TESTS
+assert readiness()[1].strip().lower() == "c", (
+    "Question 1: another choice is right. " + explain(1, readiness()).split("\n")[1]
+)
+### END HIDDEN TESTS
+
+# %% tests="ready_2" points=1
+from gpt2_lib.progress import progress
+from gpt2_lib.readiness import explain
+
+with progress.check("ready_2", "readiness"):
+    print(explain(2, readiness()))
+### BEGIN HIDDEN TESTS
+assert readiness()[2].strip().lower() == "a", (
+    "Question 2: another choice is right. " + explain(2, readiness()).split("\n")[1]
+)
+### END HIDDEN TESTS
+
+# %% tests="ready_3" points=1
+from gpt2_lib.progress import progress
+from gpt2_lib.readiness import explain
+
+with progress.check("ready_3", "readiness"):
+    print(explain(3, readiness()))
+### BEGIN HIDDEN TESTS
+assert readiness()[3].strip().lower() == "d", (
+    "Question 3: another choice is right. " + explain(3, readiness()).split("\n")[1]
+)
+### END HIDDEN TESTS
+
+# %% tests="ready_4" points=1
+from gpt2_lib.progress import progress
+from gpt2_lib.readiness import explain
+
+with progress.check("ready_4", "readiness"):
+    print(explain(4, readiness()))
+### BEGIN HIDDEN TESTS
+assert readiness()[4].strip().lower() == "b", (
+    "Question 4: another choice is right. " + explain(4, readiness()).split("\n")[1]
+)
+### END HIDDEN TESTS
+
+# %% tests="ready_5" points=1
+from gpt2_lib.progress import progress
+from gpt2_lib.readiness import explain
+
+with progress.check("ready_5", "readiness"):
+    print(explain(5, readiness()))
+### BEGIN HIDDEN TESTS
+assert readiness()[5].strip().lower() == "c", (
+    "Question 5: another choice is right. " + explain(5, readiness()).split("\n")[1]
+)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## Your card
+# Run this cell when you are done, or earlier: what is not written yet is left out.
+
+# %%
+measured = {"gpt2-mini as trained, top-1 accuracy": f"{dense_quality.accuracy:.1%}"}
+
+with when_written("exercises 3.1 and 3.2"):
+    weights = [p.detach() for n, p in pruned.named_parameters() if n.startswith("h.") and p.dim() == 2]
+    total = 0
+    for w in weights:
+        q, scale = quantize_int8(w)
+        bitmask, values = pack(q)
+        total += bitmask.numel() + values.numel() + 4 * scale.numel()
+    measured["60 % gone, the blocks packed in int8"] = f"{sum(4 * w.numel() for w in weights) / total:.1f}x smaller"
+
+with when_written("exercises 3.1, 3.3 and 3.4"):
+    found = deployment_analysis(model, smaller, windows[:4])
+    measured["25 % of heads and neurons removed"] = (
+        f"{found['speedup']:.2f}x faster, {found['quality']:.0%} of the accuracy"
+    )
+
+card = progress.summary(measured)
+display(card)
+print(card.markdown())
+
+# %% [markdown]
+# Hidden tests look at more shapes, precisions and edge cases than the checks above. To see all your points: save the notebook
+# (Ctrl + S), then run `make check` in a terminal.
+#
+# **Next:** `challenges.ipynb`, beside this notebook: four models to ship, measured on text that nobody has trained on.

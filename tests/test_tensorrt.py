@@ -1,0 +1,190 @@
+"""What goes to TensorRT: the 2:4 pattern, checked and never made, and a report that says what was not done."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import types
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from gpt2_lib import GPT2, ModelPruner
+from gpt2_lib.deploy import semi_structured
+from gpt2_lib.deploy.extras import DeployError
+from gpt2_lib.deploy.tensorrt import PACKAGES, check_2_4, convert_to_tensorrt
+
+onnx = pytest.importorskip("onnx", reason="needs the extra deploy")
+
+NAMES = [f"h.{i}.{part}.weight" for i in range(2) for part in ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")]
+
+
+@pytest.fixture(autouse=True)
+def no_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if neither package were installed, whatever is."""
+    for package in PACKAGES:
+        monkeypatch.setitem(sys.modules, package, None)
+
+
+def pruned() -> GPT2:
+    model = tiny.random_model()
+    ModelPruner(model).prune_n_m(2, 4)
+    return model
+
+
+def test_the_pattern_is_checked_group_by_group_along_the_inputs():
+    model = pruned()
+    assert check_2_4(model) == dict.fromkeys(NAMES, True)
+    weight = model.h[1].mlp.c_fc.weight
+    with torch.no_grad():
+        weight[3, 8:12] = torch.tensor([1.0, 0.0, 2.0, 3.0])  # one group of one row
+    assert check_2_4(model) == dict.fromkeys(NAMES, True) | {"h.1.mlp.c_fc.weight": False}
+    assert not any(check_2_4(tiny.random_model()).values())
+
+    columns = tiny.random_model()
+    with torch.no_grad():  # 2:4 along the outputs helps nobody
+        columns.h[0].mlp.c_fc.weight[0::2] = 0
+    assert not check_2_4(columns)["h.0.mlp.c_fc.weight"]
+
+    odd = tiny.random_model(replace(tiny.TINY, neurons=(42, 42)))  # 42 inputs: no groups of four
+    with torch.no_grad():
+        odd.h[0].mlp.c_proj.weight.zero_()
+    assert not check_2_4(odd)["h.0.mlp.c_proj.weight"]
+
+
+def test_a_dense_model_is_left_as_it_is_and_told_so(tmp_path: Path, capsys: pytest.CaptureFixture):
+    model = tiny.random_model()
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    assert convert_to_tensorrt(model, tmp_path / "out") is model
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+    report = model.tensorrt
+    assert report.eligible == 0
+    assert report.engine is None
+    said = capsys.readouterr().out
+    assert "0 of 8" in said
+    assert "No weight was changed" in said
+    assert "No engine was built" in said
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["build_engine.sh", "model.onnx", "report.json"]
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["says"] == report.says == said.strip()
+
+
+def test_the_onnx_weights_have_the_pattern_that_the_report_claims(tmp_path: Path):
+    model = convert_to_tensorrt(pruned(), tmp_path)
+    assert model.tensorrt.eligible == 1
+    graph = onnx.load(model.tensorrt.onnx).graph
+    weights = {w.name: onnx.numpy_helper.to_array(w) for w in graph.initializer}
+    products = [weights[n.input[1]] for n in graph.node if n.op_type == "MatMul" and n.input[1] in weights]
+    groups_fit = [  # (in, out): the product runs along the first axis
+        all((column[i : i + 4] != 0).sum() <= 2 for column in w.T for i in range(0, len(column), 4)) for w in products
+    ]
+    assert sorted(groups_fit) == [False] + [True] * 8  # the head is not pruned
+
+
+def test_the_script_runs_trtexec_with_shapes_of_every_input(tmp_path: Path):
+    convert_to_tensorrt(tiny.random_model(tiny.UNEVEN), tmp_path / "out")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "trtexec").write_text('#!/bin/sh\npwd\nfor a in "$@"; do echo "$a"; done\n')
+    (tools / "trtexec").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"}
+    run = subprocess.run([tmp_path / "out" / "build_engine.sh"], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    where, *arguments = run.stdout.splitlines()
+    assert Path(where) == (tmp_path / "out").resolve()
+    assert {"--onnx=model.onnx", "--sparsity=enable", "--fp16"} <= set(arguments)
+    longest = next(a for a in arguments if a.startswith("--maxShapes="))
+    inputs = [i.name for i in onnx.load(tmp_path / "out" / "model.onnx").graph.input]
+    assert [part.split(":")[0] for part in longest.removeprefix("--maxShapes=").split(",")] == inputs
+    assert "past_key_values.0.key:8x3x32x6" in longest
+    assert "past_key_values.1.key:8x1x32x6" in longest
+    assert longest.endswith(",last:32")  # a size: its largest value, not its shape
+
+
+class FakeTensorRT(types.ModuleType):
+    """Records what is asked of it; ``engine`` is what building gives."""
+
+    def __init__(self, engine: bytes | None) -> None:
+        super().__init__("tensorrt_rtx")
+        self.__version__ = "0.0"
+        self.calls: dict[str, object] = {"shapes": {}}
+        calls = self.calls
+
+        class Anything:
+            ERROR = STRONGLY_TYPED = 0
+            SPARSE_WEIGHTS = "sparse weights"
+
+            def __init__(self, *args: object) -> None:
+                pass
+
+            def create_network(self, flags: int) -> Anything:
+                return self
+
+            create_builder_config = create_optimization_profile = lambda self: self
+
+            def parse_from_file(self, path: str) -> bool:
+                calls["onnx"] = path
+                return True
+
+            def set_flag(self, flag: object) -> None:
+                calls["flag"] = flag
+
+            def set_shape(self, name: str, *shapes: tuple[int, ...]) -> None:
+                calls["shapes"][name] = shapes
+
+            set_shape_input = set_shape
+
+            def add_optimization_profile(self, profile: object) -> None:
+                calls["profile"] = profile
+
+            def build_serialized_network(self, network: object, config: object) -> bytes | None:
+                return engine
+
+        self.Logger = self.Builder = self.OnnxParser = Anything
+        self.NetworkDefinitionCreationFlag = self.BuilderFlag = Anything
+
+
+def test_where_tensorrt_is_installed_an_engine_is_built_with_sparse_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fake = FakeTensorRT(b"engine")
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", fake)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    report = convert_to_tensorrt(pruned(), tmp_path).tensorrt
+    assert Path(report.engine).read_bytes() == b"engine"
+    assert fake.calls["flag"] == "sparse weights"
+    assert fake.calls["onnx"] == report.onnx
+    graph = onnx.load(report.onnx).graph
+    assert set(fake.calls["shapes"]) == {i.name for i in graph.input}
+    assert fake.calls["shapes"]["input_ids"] == ((1, 1), (1, 32), (8, 32))
+    assert report.error is None
+    assert "It was not run: there is no NVIDIA GPU here" in report.says
+
+
+def test_an_engine_that_could_not_be_built_is_not_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", FakeTensorRT(None))
+    report = convert_to_tensorrt(pruned(), tmp_path).tensorrt
+    assert report.engine is None
+    assert "No engine was built: tensorrt_rtx 0.0 is installed, but failed" in report.says
+    assert not (tmp_path / "model.engine").exists()
+
+
+def test_a_folder_that_cannot_be_written_and_another_module_are_refused(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DeployError, match="Can't write"):
+        convert_to_tensorrt(tiny.random_model(), tmp_path / "file" / "folder")
+    with pytest.raises(ValueError, match="Linear"):
+        convert_to_tensorrt(torch.nn.Linear(4, 4), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_without_a_gpu_the_2_4_benchmark_says_that_nothing_was_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert semi_structured.main() == 1
+    assert "Nothing was measured" in capsys.readouterr().out
