@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from .course import Course, CourseError
+from .intake import shadows
 from .notebooks import KERNELSPEC, NotebookError, read_notebook
 from .results import results, table
 
@@ -53,6 +54,9 @@ def _check_phase(root: Path, phase: str) -> bool:
                 shutil.copy(path, submitted)
         if not list(submitted.iterdir()):
             return False
+        for path in (root / "notebooks" / phase).iterdir():  # what the notebooks have written beside them
+            if path.is_file() and path.suffix != ".ipynb" and not shadows(path.name):
+                shutil.copy(path, submitted)
         _copy_source(root, phase, course)
         try:
             course.generate(phase)

@@ -7,6 +7,9 @@ Understood, from a zip or from a folder:
 - nbgrader's own layout, and a folder a student: ``ada/lab/lab.ipynb``, ``ada/lab.ipynb``
 - loose notebooks: ``ada_lab.ipynb``, ``lab_ada.ipynb``
 
+Beside a notebook its artefacts are taken too, the models and logs that Phase 3's challenges ask for: those of the
+same person, from the same folder of the source.
+
 Nothing is lost: each file of the source is in the report, taken or not and why. ``submitted/students.csv`` says who is
 behind a student id. A notebook that is replaced by a newer one moves to ``submitted/.replaced/``, where neither
 nbgrader nor grading looks.
@@ -30,7 +33,7 @@ from pathlib import Path
 
 from nbgrader.utils import parse_utc
 
-from .intake import COPY, MAX_NOTEBOOK, Refused, looks_like, read_regular
+from .intake import COPY, MAX_EXTRA, MAX_NOTEBOOK, Refused, looks_like, read_regular
 
 MAX_ENTRIES = 50_000
 MAX_TOTAL = 4_000_000_000  # bytes, unpacked
@@ -47,6 +50,7 @@ CANVAS = re.compile(
 )
 CANVAS_TEXT = re.compile(r".+_(?:\d+|anon_[^_]+)_(?:text|link)\.html", re.DOTALL)
 AROUND = ("notebooks", "submitted")  # folders that are nobody's name
+ARTEFACTS = (".gpt2pack", ".onnx", ".csv", ".json")
 LEFT_BEHIND = ("__MACOSX", "__pycache__")
 
 
@@ -85,6 +89,14 @@ class _Person:
     system: str = ""
 
 
+class _Artefact(Refused):
+    """No notebook, but it may belong to one: a file ``file`` of ``person`` (None: of the folder's)."""
+
+    def __init__(self, file: str, person: _Person | None) -> None:
+        super().__init__("no notebook of the same person lies beside it")
+        self.file, self.person = file, person
+
+
 @dataclass(frozen=True)
 class _HandIn:
     entry: _Entry
@@ -105,13 +117,15 @@ def collect(root: Path, source: Path, assignment: str | None = None) -> list[Col
         raise CollectError(f"There is no assignment {assignment!r} in release/ or notebooks/.")
     with _opened(root, source) as entries:
         times = _timestamps(entries)
-        hand_ins, report = [], []
+        hand_ins, artefacts, report = [], [], []
         for entry in entries:
             if entry.parts in times:
                 report.append(Collected(entry.name, "taken as the time of the submission", taken=True))
                 continue
             try:
                 hand_ins.append(_understood(entry, known, assignment, times))
+            except _Artefact as artefact:
+                artefacts.append((entry, artefact))
             except Refused as reason:
                 report.append(Collected(entry.name, f"not taken: {reason}"))
         roster = _Roster(root / "submitted")
@@ -129,6 +143,7 @@ def collect(root: Path, source: Path, assignment: str | None = None) -> list[Col
                 outcome = f"not taken: {winner.entry.name!r} was taken in its place"
                 report.append(_collected(hand_in, student, outcome, taken=False))
         roster.save()
+        report += [_stored_beside(root, *a, hand_ins, students) for a in artefacts]
     return sorted(report, key=lambda c: c.entry)
 
 
@@ -278,6 +293,8 @@ def _understood(
     stem, suffix = os.path.splitext(file)
     if suffix.lower() in (".zip", ".gz", ".tar", ".7z", ".rar"):
         raise Refused("packed inside the source: unpack it by hand, and collect the folder")
+    if suffix.lower() in ARTEFACTS:
+        raise _Artefact(file, person)
     if suffix.lower() != ".ipynb":
         raise Refused("no notebook")
     notebook, who = _notebook(stem, known)
@@ -444,6 +461,32 @@ def _stored(root: Path, hand_in: _HandIn, student: str, roster: _Roster) -> Coll
         if latest := roster.time(student, hand_in.assignment):
             _write(folder / "timestamp.txt", latest.encode())
     return _collected(hand_in, student, outcome, taken=True)
+
+
+def _stored_beside(
+    root: Path, entry: _Entry, artefact: _Artefact, hand_ins: list[_HandIn], students: list[str]
+) -> Collected:
+    """Put an artefact beside the notebook of the same person, if that is of one assignment."""
+    places = {
+        (student, hand_in.assignment)
+        for hand_in, student in zip(hand_ins, students, strict=True)
+        if hand_in.entry.parts[:-1] == entry.parts[:-1] and artefact.person in (None, hand_in.person)
+    }
+    if len(places) != 1:
+        reason = "it lies beside notebooks of several" if places else artefact
+        return Collected(entry.name, f"not taken: {reason}")
+    (student, assignment) = places.pop()
+    path = root / "submitted" / student / assignment / artefact.file
+    try:
+        data = entry.read()
+        if len(data) > MAX_EXTRA:
+            raise Refused(f"is larger than {MAX_EXTRA // 1_000_000} MB")
+        there = path.is_file() and not path.is_symlink() and path.read_bytes() == data
+    except Refused as reason:
+        return Collected(entry.name, f"not taken: {reason}", False, student, assignment)
+    if not there:
+        _write(path, data)
+    return Collected(entry.name, "there already" if there else "taken", True, student, assignment)
 
 
 def _collected(hand_in: _HandIn, student: str, outcome: str, taken: bool) -> Collected:

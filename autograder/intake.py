@@ -28,8 +28,8 @@ from .notebooks import METADATA_KEY, to_text
 
 MAX_NOTEBOOK = 20_000_000  # bytes
 MAX_CELLS = 2_000
-MAX_EXTRA = 5_000_000  # bytes, each
-MAX_EXTRAS = 20_000_000  # bytes, together
+MAX_EXTRA = 12_000_000  # bytes, each: the challenges hand in models of up to 9 MB
+MAX_EXTRAS = 40_000_000  # bytes, together
 MAX_EXTRA_FILES = 200
 MAX_ENTRIES = 2_000  # files and folders that are looked at
 MAX_DEPTH = 8  # folders within folders

@@ -1,8 +1,8 @@
 """Values as plain data, to carry a function's arguments and results between two processes that don't trust each other.
 
-Tensors travel as raw buffers, numbers, strings and containers as JSON. Nothing that is decoded can run code (no
-pickle). What is not plain data is refused (`NotPlainError`) or, where a stranger sent it, becomes an `Opaque` that has
-only its type's name.
+Tensors and bytes travel as raw buffers, numbers, strings and containers as JSON. Nothing that is decoded can run
+code (no pickle). What is not plain data is refused (`NotPlainError`) or, where a stranger sent it, becomes an `Opaque`
+that has only its type's name.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ class Encoder:
             return ["int", str(value)] if value.bit_length() < BITS else self._opaque(value, "is too long a number")
         if kind is float:
             return ["float", value.hex()]
+        if kind is bytes:
+            return self._raw(value)
         if kind is Fraction and max(value.numerator.bit_length(), value.denominator.bit_length()) < 10_000:
             return ["fraction", str(value.numerator), str(value.denominator)]
         if kind is Decimal and len(str(value)) < 100:
@@ -78,6 +80,13 @@ class Encoder:
         if kind is torch.dtype:
             return ["dtype", str(value)]
         return self._opaque(value, "is no plain data")
+
+    def _raw(self, value: bytes) -> list:
+        self._bytes += len(value)
+        if self._bytes > BYTES:
+            return self._opaque(value, "is too big")
+        self.buffers.append(value)
+        return ["bytes", len(self.buffers) - 1]
 
     def _tensor(self, tensor: Tensor) -> list:
         if str(tensor.dtype) not in DTYPES or tensor.device.type != "cpu" or tensor.layout != torch.strided:
@@ -143,6 +152,8 @@ class Decoder:
             return number
         if kind == "float":
             return float.fromhex(rest[0])
+        if kind == "bytes":
+            return self._buffers[rest[0]]
         if kind == "fraction":
             return Fraction(int(rest[0]), int(rest[1]))
         if kind == "decimal":

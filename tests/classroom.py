@@ -80,7 +80,7 @@ class Class:
 
     def __init__(self, phase: str, folder: Path) -> None:
         self.phase = phase
-        sources = [master for master in masters(REPOSITORY) if master.parent.name == phase]
+        sources = [master for master in masters(REPOSITORY) if master.parent.name == master.stem == phase]
         self.classroom = Classroom.made_of(sources, folder / "course", phase)
         self.reference = solutions(to_notebook(REPOSITORY / "source" / phase / f"{phase}.py"))
         self.wrong, self.right = answers(phase)

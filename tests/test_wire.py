@@ -68,7 +68,7 @@ def tensors(draw: st.DrawFn) -> Tensor:
     return tensor[::2] if shape and draw(st.booleans()) else tensor
 
 
-plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | tensors()
+plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | tensors()
 keys = st.text() | st.integers() | st.booleans()
 nested = st.recursive(
     plain, lambda v: st.lists(v) | st.lists(v).map(tuple) | st.dictionaries(keys, v, max_size=4), max_leaves=8
@@ -146,7 +146,7 @@ class Text(str):
         nn.Linear(1, 1),
         len,
         {1, 2},
-        b"bytes",
+        bytearray(b"bytes"),
         Text("x"),
         1j,
         torch.zeros(1, dtype=torch.complex64),

@@ -1111,8 +1111,12 @@ from gpt2_lib import deploy_to_production
 try:
     with deploy_to_production(smaller) as served:
         print(served)
-        print(served.generate("To be, or not to be", max_new_tokens=24, seed=1))
-        print(served.measure(requests=20, concurrency=2))
+        print(served.generate("To be, or not to be", new_tokens=24, seed=1))
+        load = served.measure(requests=20, concurrency=2)
+        print(
+            f"{load['requests']} requests of 32 tokens, {load['errors'] or 'none'} of them failed: "
+            f"{1000 * load['median_seconds']:.0f} ms each (median), {load['tokens_per_second']:.0f} tokens a second"
+        )
 except (MissingExtraError, DeployError) as reason:
     print(reason)
 
@@ -1199,15 +1203,15 @@ try:
 
     from gpt2_lib.deploy.tracking import load_tracked, track_gradual
 
-    run = GradualRun(deepcopy(model), replace(RECOVERY, steps=12), Schedule(0.6, 8, every=4), teacher=model)
+    run = GradualRun(deepcopy(model), replace(RECOVERY, steps=6), Schedule(0.6, 4, every=2), teacher=model)
     page = {name: text[:200_000] for name, text in list(training_plays().items())[:1]}
     version = track_gradual(
-        run, encode(page, tokenizer), windows[:2], every=4, folder=folder / "mlflow", name="gpt2-mini-60"
+        run, encode(page, tokenizer), windows[:2], every=3, folder=folder / "mlflow", name="gpt2-mini-60"
     )
     again = load_tracked(folder / "mlflow", "gpt2-mini-60")
     print(
         f"version {version} of gpt2-mini-60 is registered, {run.log[-1]['step']} steps; loaded back, its perplexity is "
-        f"{evaluate(again, windows).perplexity:.1f} (twelve steps are for show: the challenges train in earnest)"
+        f"{evaluate(again, windows).perplexity:.1f} (six steps are for show: the challenges train in earnest)"
     )
 except (MissingExtraError, DeployError) as reason:
     print(reason)
@@ -1224,7 +1228,7 @@ try:
     shipped = apply_magnitude_pruning(shipped, sparsity=0.3)
     shipped = convert_to_tensorrt(shipped)
     with deploy_to_production(shipped) as shipped:
-        print(shipped.generate("My lord,", max_new_tokens=16, seed=2))
+        print(shipped.generate("My lord,", new_tokens=16, seed=2))
 except (MissingExtraError, DeployError) as reason:
     print(reason)
 

@@ -1,0 +1,277 @@
+"""The four challenges: what their checks say of right, wrong and hostile files, and real grading of a few submissions.
+
+The answers in tests/answers/challenges.py make their files from the reference's (tests/artefacts, which
+benchmarks/challenges.py writes) by code. The notebook's own check cells judge them here, in this process and on few
+pages; FLOPs stand in for times, so that no verdict depends on the clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from answers.challenges import HELPERS, RIGHT, WRONG
+from classroom import REPOSITORY, Classroom, lost, solutions
+
+from autograder.notebooks import to_text
+from autograder.results import Result
+from autograder.sources import to_notebook
+from gpt2_lib import challenges
+from gpt2_lib.metrics import flops
+from gpt2_lib.progress import CHALLENGES
+
+MASTER = REPOSITORY / "source" / "phase3_production" / "challenges.py"
+ARTEFACTS = REPOSITORY / "tests" / "artefacts"
+NOTEBOOK = to_notebook(MASTER)
+CELLS = {cell.id: cell for cell in NOTEBOOK.cells if "nbgrader" in cell.metadata}
+LOCKED = [c.source for c in CELLS.values() if c.metadata.nbgrader.locked and not c.metadata.nbgrader.grade]
+measured_speed_up = challenges.speed_up  # most tests have something else in its place
+FEW = 16  # pages, visible and hidden, on which most of these tests measure
+
+
+def checks_of(exercise: str) -> dict[str, str]:
+    """Check -> its source, of one exercise."""
+    found, current = {}, ""
+    for identity, cell in CELLS.items():
+        role = cell.metadata.nbgrader
+        current = identity if role.solution else current
+        if role.grade and current == exercise:
+            found[identity] = cell.source
+    return found
+
+
+@pytest.fixture(scope="module")
+def notebook() -> Iterator[dict[str, object]]:
+    """The names that the locked cells and the answers' helpers make; few pages, and no clock."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(challenges, "VISIBLE", FEW)
+        patch.setattr(challenges, "HIDDEN", FEW)
+        patch.setattr(challenges, "speed_up", flop_ratio)
+        forget()
+        names: dict[str, object] = {"__name__": "__main__"}
+        with contextlib.redirect_stdout(io.StringIO()):
+            for source in [*LOCKED, HELPERS]:
+                exec(source, names)
+        yield names
+    forget()
+
+
+def forget() -> None:
+    """What `challenges` remembers."""
+    for function in (challenges.pages, challenges.accuracy, challenges._packed, challenges._exported):
+        function.cache_clear()
+
+
+def flop_ratio(found: challenges.Exported) -> float:
+    with torch.device("meta"):
+        smaller = challenges.GPT2(found.model.config)
+    return sum(flops(challenges.dense(), 128).values()) / sum(flops(smaller, 128).values())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder we are in, with the reference's files."""
+    for path in ARTEFACTS.iterdir():
+        shutil.copy(path, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def verdicts(notebook: dict[str, object], exercise: str, answer: str) -> dict[str, str]:
+    """Check -> what it says, "" where it passes."""
+    names, said = dict(notebook), {}
+    exec(answer, names)
+    for check, source in checks_of(exercise).items():
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(source, names)
+        except AssertionError as error:
+            said[check] = str(error)
+        else:
+            said[check] = ""
+    return said
+
+
+def every(answers: dict[str, dict]) -> list:
+    return [pytest.param(e, name, id=f"{e}: {name}") for e, names in answers.items() for name in names]
+
+
+@pytest.mark.parametrize(("exercise", "name"), every(WRONG))
+@pytest.mark.usefixtures("folder")
+def test_a_wrong_file_loses_the_points_it_should_and_is_told_why(
+    notebook: dict[str, object], exercise: str, name: str
+) -> None:
+    fails, answer = WRONG[exercise][name]
+    said = verdicts(notebook, exercise, answer)
+    assert {check for check, text in said.items() if text} == fails, said
+    for text in filter(None, said.values()):
+        assert len(text.split()) > 5
+        assert len(text) < 700
+
+
+@pytest.mark.parametrize(("exercise", "name"), every(RIGHT))
+@pytest.mark.usefixtures("folder")
+def test_an_unusual_right_file_gets_all_points(notebook: dict[str, object], exercise: str, name: str) -> None:
+    said = verdicts(notebook, exercise, RIGHT[exercise][name])
+    assert set(said.values()) == {""}, said
+
+
+def test_every_function_has_enough_answers_and_every_check_catches_one() -> None:
+    assert {e: len(names) for e, names in WRONG.items() if len(names) < 8} == {}
+    assert {e: len(names) for e, names in RIGHT.items() if len(names) < 4} == {}
+    assert set(WRONG) == set(RIGHT) == set(solutions(NOTEBOOK))
+    for exercise, names in WRONG.items():
+        assert set.union(*(fails for fails, _ in names.values())) == set(checks_of(exercise))
+
+
+@pytest.mark.parametrize(
+    ("exercise", "name", "reason"),
+    [
+        ("sparse_model", "the embeddings are pruned", "not the embeddings"),
+        ("sparse_model", "the file was not handed in", "handed in beside the notebook"),
+        ("sparse_model", "another vocabulary", "vocab_size is 1024, gpt2-mini's 2048"),
+        ("sparse_model", "a small file that unpacks to 200 MB", "unpacks to more than 18 MB"),
+        ("sparse_model", "a weight is no number", "h.1.mlp.c_fc.weight has entries that are NaN"),
+        ("sparse_model", "a file of 13 MB", "12 MB is the limit"),
+        ("sparse_model", "nothing comes back", "got nothing (None)"),
+        ("mobile_model", "zeros instead of smaller matrices", "Zeros stay in the matrices"),
+        ("mobile_model", "the weights lie in another file", "lie in another file"),
+        ("mobile_model", "operators of another domain", "'com.microsoft'"),
+        ("mobile_model", "another graph", "not what export_onnx writes"),
+        ("mobile_model", "sizes that it has not", "not what export_onnx writes"),
+        ("mobile_model", "a weight is no number", "NaN"),
+        ("tracked_run", "the log of another run", "The log ends at an accuracy of 31.00%"),
+        ("tracked_run", "a column is missing", "no column 'accuracy'"),
+        ("edge_model", "pruned, in float32", "is not stored as int8"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_the_reason_is_the_right_one(notebook: dict[str, object], exercise: str, name: str, reason: str) -> None:
+    said = verdicts(notebook, exercise, WRONG[exercise][name][1])
+    assert reason in next(filter(None, said.values()))
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_model_that_knows_the_held_out_plays_is_refused(
+    notebook: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(challenges, "lost", lambda model, hidden=False: -0.2)
+    reference = solutions(NOTEBOOK)["sparse_model"]
+    assert all("held out" in text for text in verdicts(notebook, "sparse_model", reference).values())
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_file_that_is_there_is_not_made_again() -> None:
+    makers = [cell.source for cell in NOTEBOOK.cells if cell.source.startswith("if not Path(")]
+    assert len(makers) == 4
+    for source in makers:
+        exec(source, {"Path": Path})  # there is no make_...(): it would be a NameError
+
+
+def test_the_visible_and_the_hidden_pages_have_none_in_common() -> None:
+    forget()
+    seen, hidden = ({tuple(page) for page in challenges.pages(h).tolist()} for h in (False, True))
+    assert (len(seen), len(hidden)) == (challenges.VISIBLE, challenges.HIDDEN)
+    assert not seen & hidden
+
+
+def test_the_speed_up_is_the_ratio_of_the_computing_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    class Timed:
+        def __init__(self, seconds: float) -> None:
+            self.seconds = seconds
+
+        def logits(self, ids: np.ndarray) -> None:
+            assert ids.shape == challenges.TIMED
+            clock[0] += self.seconds
+
+    monkeypatch.setattr(challenges.time, "thread_time", lambda: clock[0])
+    monkeypatch.setattr(challenges, "_dense_exported", lambda int8: Timed(0.6))
+    assert measured_speed_up(challenges.Exported(Timed(0.4), int8=False)) == pytest.approx(1.5)
+
+
+def test_the_best_of_a_few_measurements_counts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = challenges.Exported(None, int8=False)
+    measured = iter([1.1, 1.4])
+    monkeypatch.setattr(challenges, "speed_up", lambda _: next(measured))
+    challenges.assert_faster(found, 1.3)
+    assert "1.40 times as fast" in capsys.readouterr().out
+    monkeypatch.setattr(challenges, "speed_up", lambda _: 1.2)
+    with pytest.raises(AssertionError, match=r"1\.20 times as fast"):
+        challenges.assert_faster(found, 1.3)
+
+
+def test_the_table_of_checks_has_the_notebooks_checks_and_points() -> None:
+    table = {identity: check.points for checks in CHALLENGES.values() for identity, check in checks.items()}
+    assert table == {i: c.metadata.nbgrader.points for i, c in CELLS.items() if c.metadata.nbgrader.grade}
+    assert sum(table.values()) == 40
+
+
+def test_the_references_files_are_small_enough_to_be_handed_in_and_committed() -> None:
+    sizes = {path.name: path.stat().st_size for path in ARTEFACTS.iterdir()}
+    assert set(sizes) == {"sparse.gpt2pack", "mobile.onnx", "run.csv", "edge.gpt2pack"}
+    assert max(sizes.values()) <= challenges.LARGEST
+    assert sum(sizes.values()) <= 12_000_000
+
+
+# Graded for real: in the sandbox, judged outside of it, on all pages.
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Result]]:
+    """Student -> results. reference: right files; mixed: some wrong; empty: the notebook as released, no file."""
+    room = Classroom.made_of([MASTER], tmp_path_factory.mktemp("class") / "course", "phase3_production")
+    reference = solutions(NOTEBOOK)
+    hand_in(room, "reference", reference, ARTEFACTS)
+    hand_in(room, "empty", {}, None)
+    killer = "import os\n\ndef mobile_model():\n    os._exit(1)"
+    mixed = hand_in(room, "mixed", reference | {"mobile_model": killer}, ARTEFACTS)
+    (mixed / "edge.gpt2pack").unlink()
+    (mixed / "run.csv").write_bytes(b"step\n1\n")
+    before = {path: digest(path) for path in (room.root / "submitted").rglob("*") if path.is_file()}
+    room.grade()
+    assert before == {path: digest(path) for path in before}, "grading changed what was handed in"
+    return {student: room.results(student) for student in ("reference", "empty", "mixed")}
+
+
+def hand_in(room: Classroom, student: str, answers: dict[str, str], files: Path | None) -> Path:
+    folder = room.submit(student, "challenges", "").parent
+    notebook = room.written("challenges", answers, whole=True)
+    room.submit(student, "challenges", to_text(notebook))
+    for path in files.iterdir() if files else ():
+        shutil.copy(path, folder)
+    return folder
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_reference_gets_full_marks(graded: dict[str, list[Result]]) -> None:
+    assert {r.check: r.message for r in graded["reference"] if r.points < r.max_points} == {}
+    assert sum(r.points for r in graded["reference"]) == 40
+
+
+def test_the_notebook_as_released_gets_no_points_and_says_which_file_is_missing(
+    graded: dict[str, list[Result]],
+) -> None:
+    assert sum(r.points for r in graded["empty"]) == 0
+    assert all("handed in beside the notebook" in r.message for r in graded["empty"]), graded["empty"]
+
+
+def test_a_bad_file_or_a_killed_kernel_costs_its_own_challenge_only(graded: dict[str, list[Result]]) -> None:
+    assert lost(graded["mixed"], "sparse_model") == set()
+    reasons = {"mobile_model": "the kernel died", "tracked_run": "no column", "edge_model": "edge.gpt2pack"}
+    for exercise, reason in reasons.items():
+        assert lost(graded["mixed"], exercise) == set(checks_of(exercise))
+        assert all(reason in r.message for r in graded["mixed"] if r.exercise == exercise)
