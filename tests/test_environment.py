@@ -65,13 +65,16 @@ def test_environment_yml_asks_for_the_versions_pyproject_asks_for(project: dict,
 
 def test_environment_yml_installs_the_package_from_conda_forge_with_the_cpu_build(project: dict, conda: dict) -> None:
     assert [c for c in conda["channels"] if c != "nodefaults"] == ["conda-forge"]
-    assert conda["dependencies"][-1] == {"pip": ["-e ."]}
+    assert conda["dependencies"][-1] == {"pip": ["-e .[deploy]"]}
     assert any(isinstance(line, str) and line.startswith("pytorch-cpu") for line in conda["dependencies"])
     python = next(line.split("=")[1] for line in conda["dependencies"] if line.startswith("python="))
     assert Requirement(f"python{project['requires-python']}").specifier.contains(python)
 
 
-@pytest.mark.parametrize(("file", "extras"), [("requirements.lock", ()), ("requirements-dev.lock", ("dev", "hub"))])
+@pytest.mark.parametrize(
+    ("file", "extras"),
+    [("requirements.lock", ("deploy",)), ("requirements-dev.lock", ("deploy", "dev", "hub", "mlops", "mobile"))],
+)
 def test_the_lock_pins_what_pyproject_asks_for(repository: Path, project: dict, file: str, extras: tuple) -> None:
     pins: dict[str, set[str]] = {}
     for requirement in lock(repository / file):
@@ -102,7 +105,7 @@ def test_what_runs_these_tests_is_what_the_lock_pins(repository: Path) -> None:
 
 
 def test_the_default_environment_is_lean(repository: Path) -> None:
-    assert {"transformers", "mlflow", "onnx", "coremltools"} & {
+    assert {"transformers", "mlflow", "executorch", "coremltools"} & {
         r.name for r in lock(repository / "requirements.lock")
     } == set()
 
