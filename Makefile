@@ -54,6 +54,10 @@ bench: .venv/dev     ## measure speed, memory and quality here, beside other lib
 	$(python) benchmarks/masked_training.py
 	$(python) benchmarks/storage.py
 	$(python) benchmarks/gradual.py
+	$(python) benchmarks/deploy.py
+	$(python) benchmarks/serving.py
+	$(python) benchmarks/challenges.py
+	$(python) benchmarks/grading.py
 
 train: .venv/lab     ## train gpt2-mini again
 	$(python) -m gpt2_lib.train

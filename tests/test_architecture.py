@@ -121,3 +121,23 @@ def test_the_extras_are_imported_only_where_they_are_needed():
     assert not at_the_top & {"huggingface_hub", "transformers", "psutil", "jupytext", "hypothesis"}
     assert {file for file in FILES if "huggingface_hub" in imports(file)[1]} == {"checkpoints"}
     assert not {file for file in FILES if "transformers" in imports(file)[1]}
+
+
+TARGETS = sorted((FOLDER / "deploy").glob("*.py"))
+OPTIONAL = {"onnx", "onnxruntime", "fastapi", "uvicorn", "starlette", "pydantic", "prometheus_client", "coremltools"}
+OPTIONAL |= {"executorch", "torchao", "mlflow", "transformers", "tensorrt", "tensorrt_rtx", "kubernetes_validate"}
+
+
+@pytest.mark.parametrize("path", TARGETS, ids=lambda path: path.stem)
+def test_a_target_imports_its_extras_only_when_it_is_called(path):
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    names = {alias.name.partition(".")[0] for node in body if isinstance(node, ast.Import) for alias in node.names}
+    names |= {
+        (node.module or "").partition(".")[0] for node in body if isinstance(node, ast.ImportFrom) and not node.level
+    }
+    assert not names & OPTIONAL
+
+
+def test_the_library_knows_no_targets():
+    """But for the challenges, which measure an exported model, and the package's own list of names."""
+    assert {file for file in FILES if "deploy" in imports(file)[0]} == {"challenges"}

@@ -65,7 +65,8 @@ def secret_lines() -> dict[str, str]:
 
 
 GENERIC = re.compile(
-    r"was_training = model.training|except Exception as error:|for [\w, ]+ in \w+(\.items\(\))?:|generator = torch.Generator\(\).*"
+    r"was_training = model.training|except Exception as error:|"
+    r"for [\w, ]+ in \w+(\.items\(\))?:|generator = torch.Generator\(\).*"
 )
 
 

@@ -2591,4 +2591,4 @@ print(card.markdown())
 # Structured pruning: a plain dense kernel has less to do when the matrices are smaller. The others leave the shapes as they are.
 # </details>
 #
-# **Next:** Phase 3, where a pruned model is packed, quantised, measured and shipped. It is in the making.
+# **Next:** Phase 3, where a pruned model is packed, quantised, measured and shipped.
