@@ -132,6 +132,34 @@ def test_a_canvas_export_with_late_ones_and_resubmissions(root: Path, tmp_path: 
     assert len(report) == 6
 
 
+def test_models_and_logs_come_along_with_the_notebook_of_the_same_person(root: Path, tmp_path: Path) -> None:
+    ada, bob = "Ada_1_assignsubmission_file_", "Bob_2_assignsubmission_file_"
+    entries = {
+        f"{ada}/{PHASE}.ipynb": "ada",
+        f"{ada}/sparse.gpt2pack": "a model",
+        f"{ada}/elsewhere/run.csv": "a log in another folder",
+        f"{bob}{PHASE}.ipynb": "bob",
+        f"{bob}mobile.onnx": "b model",
+        "Eve_3_assignsubmission_file_mobile.onnx": "e model, and no notebook",
+    }
+    report = outcomes(collect(root, packed(tmp_path / "moodle.zip", entries)))
+    beside = {path.relative_to(root / "submitted").as_posix() for path in (root / "submitted").rglob("*.[og]*")}
+    assert beside == {f"ada/{PHASE}/sparse.gpt2pack", f"bob/{PHASE}/mobile.onnx"}
+    assert (root / "submitted" / "bob" / PHASE / "mobile.onnx").read_text() == "b model"
+    for lost in (f"{ada}/elsewhere/run.csv", "Eve_3_assignsubmission_file_mobile.onnx"):
+        assert report[lost] == "not taken: no notebook of the same person lies beside it"
+
+
+def test_a_model_that_is_too_large_is_named_and_not_taken(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autograder.collect.MAX_EXTRA", 10)
+    entries = {f"ada/{PHASE}.ipynb": "ada", "ada/sparse.gpt2pack": "x" * 11}
+    report = outcomes(collect(root, packed(tmp_path / "all.zip", entries)))
+    assert report["ada/sparse.gpt2pack"].startswith("not taken: is larger than")
+    assert submitted(root) == {f"ada/{PHASE}/{PHASE}": "ada"}
+
+
 def test_loose_notebooks_and_folders_named_by_students(root: Path, tmp_path: Path) -> None:
     source = laid_out(
         tmp_path / "loose",
