@@ -138,7 +138,8 @@ class Phase:
         """What stops the check ``name`` when the reference answer of one exercise is overwritten by ``answer``."""
         self._names.clear()  # the same dict: it holds the reference answers' globals
         self._names |= {
-            name: deepcopy(thing) if isinstance(thing, DATA) else thing for name, thing in self._clean.items()
+            name: deepcopy(thing) if isinstance(thing, DATA) and name != "__builtins__" else thing
+            for name, thing in self._clean.items()
         }
         output = io.StringIO()
         with (
