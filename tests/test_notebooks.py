@@ -360,8 +360,21 @@ def one_core(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     os.sched_setaffinity(0, cores)
 
 
+EXTRAS = ("coremltools", "executorch", "mlflow")  # what the default installation does without
+
+
+@pytest.fixture
+def no_extras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels that don't find the extras' packages, installed or not."""
+    folder = tmp_path / "not installed"
+    folder.mkdir()
+    for package in EXTRAS:
+        (folder / f"{package}.py").write_text(f"raise ImportError('No module named {package}')\n")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
 @pytest.mark.parametrize("master", MASTERS, ids=lambda path: path.stem)
-@pytest.mark.usefixtures("one_core")
+@pytest.mark.usefixtures("one_core", "no_extras")
 def test_the_master_runs_without_error_on_one_core_in_little_memory(
     master: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -373,8 +386,41 @@ def test_the_master_runs_without_error_on_one_core_in_little_memory(
     assert peak < MEMORY_LIMIT
 
 
+def printed(notebook: NotebookNode) -> str:
+    return "".join(o.text for cell in notebook.cells for o in cell.get("outputs", []) if o.output_type == "stream")
+
+
+@pytest.mark.usefixtures("no_extras")
+def test_without_its_extras_phase_3_says_which_command_adds_each(tmp_path: Path) -> None:
+    notebook = targets_alone()
+    text = printed(execute(notebook, tmp_path, allow_errors=False)[0])
+    for package, extra in (("coremltools", "mobile"), ("executorch", "mobile"), ("mlflow", "mlops")):
+        assert re.search(rf"{package} is not installed.*pip install -e '\.\[{extra}\]'", text), text
+
+
+def test_with_its_extras_phase_3_runs_every_target(tmp_path: Path) -> None:
+    text = printed(execute(targets_alone(), tmp_path, allow_errors=False)[0])
+    assert "is not installed" not in text.replace("neither tensorrt nor tensorrt_rtx is installed", "")
+    for said in ("Core ML, 60 %", "ExecuTorch, 25 % removed", "version 1 of gpt2-mini-60", "no fault found"):
+        assert said in text
+
+
+def targets_alone() -> NotebookNode:
+    """Phase 3's master without exercises, checks and what looks at them."""
+    notebook = to_notebook(REPOSITORY / "source" / "phase3_production" / "phase3_production.py")
+    kept = ("setup", "gpt2_mini")
+    notebook.cells = [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        and ("nbgrader" not in cell.metadata or cell.id in kept)
+        and "when_written(" not in cell.source
+    ]
+    return notebook
+
+
 @pytest.mark.parametrize("master", MASTERS, ids=lambda path: path.stem)
-@pytest.mark.usefixtures("one_core")
+@pytest.mark.usefixtures("one_core", "no_extras")
 def test_the_learners_version_fails_only_at_the_checks_and_says_why(master: Path, tmp_path: Path) -> None:
     course = tmp_path / "course"
     copy = course / master.relative_to(REPOSITORY)
