@@ -65,10 +65,6 @@ TIMED, ROUNDS, ATTEMPTS = (1, 128), 21, 3  # batch and length; rounds in which t
 COLUMNS = ("step", "sparsity", "loss", "accuracy")
 
 
-class _RefusedError(AssertionError):
-    """A file that nothing is made of; the message says why."""
-
-
 # The ruler
 
 
@@ -97,7 +93,7 @@ def accuracy(model: GPT2 | OnnxGPT2, hidden: bool = False) -> float:
         try:
             found = model.evaluate(pages(hidden)) if isinstance(model, OnnxGPT2) else evaluate(model, pages(hidden))
         except Exception as error:  # ONNX Runtime's errors have no base class of their own
-            raise _RefusedError(f"The model stops with an error when it reads a page: {error}") from error
+            raise AssertionError(f"The model stops with an error when it reads a page: {error}") from error
     assert math.isfinite(found.loss), "The model's answers to a page are NaN or infinite."
     return found.accuracy
 
@@ -172,7 +168,7 @@ def tracked(read: Callable[[], object]) -> Tracked:
     """The log and the packed file whose bytes ``read`` returns; AssertionError for anything else."""
     both = _read(read)
     if not isinstance(both, tuple | list) or len(both) != 2:
-        raise _RefusedError(f"The bytes of two files were expected, the log and the packed file; got {_kind(both)}.")
+        raise AssertionError(f"The bytes of two files were expected, the log and the packed file; got {_kind(both)}.")
     log, model = both
     return Tracked(_rows(_bytes(log, "the log", LARGEST_LOG)), _packed(_bytes(model, "the packed file", LARGEST)))
 
@@ -181,7 +177,7 @@ def _read(read: Callable[[], object]) -> object:
     try:
         return read()
     except FileNotFoundError as error:
-        raise _RefusedError(
+        raise AssertionError(
             f"The file is not there ({error}). Run the cell that makes it; to be graded, it is handed in beside the "
             "notebook."
         ) from error
@@ -189,9 +185,11 @@ def _read(read: Callable[[], object]) -> object:
 
 def _bytes(data: object, what: str, largest: int) -> bytes:
     if not isinstance(data, bytes):
-        raise _RefusedError(f"The bytes of {what} were expected, Path(...).read_bytes() say; got {_kind(data)}.")
+        raise AssertionError(f"The bytes of {what} were expected, Path(...).read_bytes() say; got {_kind(data)}.")
     if len(data) > largest:
-        raise _RefusedError(f"The bytes of {what} are {len(data) / 1e6:.1f} MB, and {largest / 1e6:g} MB is the limit.")
+        raise AssertionError(
+            f"The bytes of {what} are {len(data) / 1e6:.1f} MB, and {largest / 1e6:g} MB is the limit."
+        )
     return data
 
 
@@ -210,16 +208,16 @@ def _packed(data: bytes) -> Packed:
             path = Path(folder, "handed in")
             path.write_bytes(data)
             model = load_packed(path)
-    except _RefusedError:
+    except AssertionError:
         raise
     except Exception as error:  # whatever damaged bytes make the libraries stumble on
-        raise _RefusedError(
+        raise AssertionError(
             f"This is no packed file that can be read ({type(error).__name__}: {str(error)[:200]}). Save the model "
             "again with gpt2_lib.packed.save_packed."
         ) from error
     for name, p in model.named_parameters():
         if not p.isfinite().all():
-            raise _RefusedError(f"{name} has entries that are NaN or infinite: did the training diverge?")
+            raise AssertionError(f"{name} has entries that are NaN or infinite: did the training diverge?")
     return Packed(model, len(data))
 
 
@@ -229,13 +227,13 @@ def _first_part(data: bytes) -> dict[str, str]:
     with zstandard.ZstdDecompressor().stream_reader(data[HEADER:]) as frame:
         content = frame.read(room + 1)
     if len(content) > room:
-        raise _RefusedError(f"This file unpacks to more than {room / 1e6:.0f} MB; gpt2-mini is half as much.")
+        raise AssertionError(f"This file unpacks to more than {room / 1e6:.0f} MB; gpt2-mini is half as much.")
     parts, place = [], 0
     while place < len(content):
         length = int.from_bytes(content[place : place + LENGTH], "little")
         parts.append(content[place + LENGTH : place + LENGTH + length])
         if len(parts[-1]) < length:
-            raise _RefusedError("A part of this file says that it is longer than the file.")
+            raise AssertionError("A part of this file says that it is longer than the file.")
         place += LENGTH + length
     return {name: bytes(t.numpy()).decode() for name, t in safetensors.torch.load(parts[0]).items()}
 
@@ -244,10 +242,10 @@ def _check_sizes(found: object) -> GPT2Config:
     """The sizes a file claims, if they are gpt2-mini's, or those of what pruning leaves of it."""
     whole = dense().config
     if not isinstance(found, dict) or found.keys() != asdict(whole).keys():
-        raise _RefusedError("This file does not say which sizes its model has.")
+        raise AssertionError("This file does not say which sizes its model has.")
     for name in ("vocab_size", "n_positions", "n_embd", "n_head", "dropout"):
         if found[name] != getattr(whole, name):
-            raise _RefusedError(
+            raise AssertionError(
                 f"This is not gpt2-mini, nor a part of it: its {name} is {str(found[name])[:20]}, gpt2-mini's "
                 f"{getattr(whole, name)}."
             )
@@ -257,13 +255,13 @@ def _check_sizes(found: object) -> GPT2Config:
         ("neurons", found["neurons"], max(whole.neurons)),
     ):
         if not isinstance(sizes, list) or any(type(size) is not int or not 1 <= size <= most for size in sizes):
-            raise _RefusedError(f"This is not gpt2-mini, nor a part of it: {name} must lie in 1 to {most}.")
+            raise AssertionError(f"This is not gpt2-mini, nor a part of it: {name} must lie in 1 to {most}.")
     return GPT2Config(**found)
 
 
 def _check_tokenizer(text: str | None) -> None:
     if text is not None and text != dense().tokenizer.bpe.to_str():
-        raise _RefusedError("This file has another tokenizer than gpt2-mini: leave that as it is.")
+        raise AssertionError("This file has another tokenizer than gpt2-mini: leave that as it is.")
 
 
 @lru_cache(maxsize=8)
@@ -273,29 +271,29 @@ def _exported(data: bytes) -> Exported:
         proto = onnx.load_model_from_string(data)
         tensors = [*proto.graph.initializer, *(a.t for node in proto.graph.node for a in node.attribute)]
         if any(tensor.external_data or tensor.data_location for tensor in tensors):
-            raise _RefusedError("Weights of this ONNX file lie in another file: export it to a single one.")
+            raise AssertionError("Weights of this ONNX file lie in another file: export it to a single one.")
         domains = {node.domain for node in proto.graph.node} | {opset.domain for opset in proto.opset_import}
         if foreign := sorted(domains - {"", "ai.onnx"}):
-            raise _RefusedError(f"This ONNX file has operators of {foreign[0][:50]!r}; only ONNX's own are run.")
+            raise AssertionError(f"This ONNX file has operators of {foreign[0][:50]!r}; only ONNX's own are run.")
         meta = {entry.key: entry.value for entry in proto.metadata_props}
         if CONFIG not in meta:
-            raise _RefusedError("This ONNX file was not written by gpt2_lib.deploy.onnx.export_onnx: use that.")
+            raise AssertionError("This ONNX file was not written by gpt2_lib.deploy.onnx.export_onnx: use that.")
         config = _check_sizes(json.loads(meta[CONFIG]))
         _check_tokenizer(meta.get(TOKENIZER))
         int8 = any(tensor.data_type == onnx.TensorProto.INT8 for tensor in proto.graph.initializer)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "handed in.onnx")
             if _skeleton(proto) != _skeleton(onnx.load(export_onnx(GPT2(config), path, int8))):
-                raise _RefusedError(
+                raise AssertionError(
                     "The graph of this ONNX file is not what export_onnx writes for a model of these sizes: export the "
                     "model again, and leave the file as it is."
                 )
             path.write_bytes(data)
             model = OnnxGPT2(path, threads=1)
-    except _RefusedError:
+    except AssertionError:
         raise
     except Exception as error:
-        raise _RefusedError(
+        raise AssertionError(
             f"This is no ONNX file that can be read ({type(error).__name__}: {str(error)[:200]}). Export the model "
             "again with gpt2_lib.deploy.onnx.export_onnx."
         ) from error
@@ -321,20 +319,20 @@ def _rows(data: bytes) -> list[dict[str, float]]:
         found = json.loads(text) if text.lstrip().startswith("[") else list(csv.DictReader(io.StringIO(text)))
         rows = [{name: float(row[name]) for name in COLUMNS} for row in found[: MOST_ROWS + 1]]
     except KeyError as error:
-        raise _RefusedError(f"The log has no column {error}; it needs {', '.join(COLUMNS)}.") from error
+        raise AssertionError(f"The log has no column {error}; it needs {', '.join(COLUMNS)}.") from error
     except Exception as error:  # whatever a file that is no log makes the parsers stumble on
-        raise _RefusedError(
+        raise AssertionError(
             f"The log can't be read ({type(error).__name__}: {str(error)[:200]}). It is CSV with the header "
             f"{','.join(COLUMNS)}, or a JSON list of objects with these keys."
         ) from error
     if not 2 <= len(rows) <= MOST_ROWS:
-        raise _RefusedError(f"The log has {len(rows)} rows; from 2 to {MOST_ROWS} are read.")
+        raise AssertionError(f"The log has {len(rows)} rows; from 2 to {MOST_ROWS} are read.")
     for number, row in enumerate(rows, start=1):
         if not all(map(math.isfinite, row.values())):
-            raise _RefusedError(f"Row {number} of the log has an entry that is NaN or infinite.")
+            raise AssertionError(f"Row {number} of the log has an entry that is NaN or infinite.")
         for name in ("sparsity", "accuracy"):
             if not 0 <= row[name] <= 1:
-                raise _RefusedError(f"Row {number} of the log: {name} is a fraction from 0 to 1, not {row[name]:g}.")
+                raise AssertionError(f"Row {number} of the log: {name} is a fraction from 0 to 1, not {row[name]:g}.")
     return rows
 
 
