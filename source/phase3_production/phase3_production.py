@@ -1187,8 +1187,8 @@ except (MissingExtraError, DeployError) as reason:
     print(reason)
 
 # %% [markdown]
-# How much faster is 2:4 on a GPU? `python -m gpt2_lib.deploy.semi_structured` measures it where there is one. Nobody lent us a
-# GPU for this course yet, so there is no table of ours to show, and we don't quote one.
+# How much faster is 2:4 on a GPU? `python -m gpt2_lib.deploy.semi_structured` measures it where there is one. None
+# was at hand when this was written, so there is no table of ours to show, and we quote none.
 #
 # ### Training pipelines: MLflow
 # A gradual run belongs in the same ledger as every other training: its settings, its curves, the model it ended in.
