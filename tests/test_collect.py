@@ -75,7 +75,7 @@ def test_a_moodle_export_in_folders(root: Path, tmp_path: Path) -> None:
         tmp_path / "moodle.zip",
         {
             f"Ada Lovelace_123456_assignsubmission_file_/{PHASE}.ipynb": "ada",
-            f"Анна Каренина_123457_assignsubmission_file/work/{PHASE} (1).ipynb": "anna",
+            f"Анна Каренина_123457_assignsubmission_file/homework/{PHASE} (1).ipynb": "anna",
             "Ada Lovelace_123456_assignsubmission_file_/plot.png": "png",
             "Ada Lovelace_123456_assignsubmission_onlinetext_/onlinetext.html": "Hello",
         },
