@@ -2,12 +2,14 @@
 
 They take most of a notebook's time and give no points. A cell is skipped only if the instructor wrote it and no
 cell that runs uses a name that it makes, so that what is graded can't tell the difference. Where the learner's code
-reaches names in ways that can't be read from it (``exec``, ``globals``, ``get_ipython``), all cells run.
+may reach names without naming them to Python (``exec``, ``globals``, ``get_ipython``), every word that stands in that
+cell, in text and comments too, counts as a name that it uses.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import symtable
 from functools import lru_cache
 
@@ -15,25 +17,28 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_locked, is_solution
 
-DYNAMIC = {"exec", "eval", "compile", "globals", "locals", "vars", "get_ipython", "__import__", "importlib", "inspect"}
-DYNAMIC |= {"__main__", "_getframe", "f_globals", "__globals__"}
+# Not `eval` and `compile` as attributes: `model.eval()` and `re.compile()` are harmless and common.
+NAMES = {"exec", "eval", "compile", "globals", "locals", "vars", "get_ipython", "__import__", "__builtins__"}
+MODULES = {"builtins", "gc", "importlib", "inspect", "IPython", "__main__"}
+ATTRIBUTES = {"modules", "user_ns", "get_ipython", "_getframe", "f_globals", "f_locals", "__globals__", "__builtins__"}
+WORD = re.compile(r"[^\W\d]\w*")
 
 
 def skip(notebook: NotebookNode, demonstrations: frozenset[str]) -> set[int]:
     """The indices of the cells that need not run."""
-    code = {index: _names(cell.source) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"}
+    cells = notebook.cells
+    code = {index: _names(cell.source) for index, cell in enumerate(cells) if cell.cell_type == "code"}
     instructors = {
         index
         for index in code
-        if (is_locked(notebook.cells[index]) and not is_grade(notebook.cells[index]))
-        or (_is_own(notebook.cells[index]) and notebook.cells[index].source in demonstrations)
+        if (is_locked(cells[index]) and not is_grade(cells[index]))
+        or (_is_own(cells[index]) and cells[index].source in demonstrations)
     }
-    theirs = [index for index in code if index not in instructors and not is_grade(notebook.cells[index])]
-    if any(code[index][0] & DYNAMIC for index in theirs):
-        return set()
     running = set(code) - instructors
+    theirs = [cells[index].source for index in running if not is_grade(cells[index])]
+    said = {word for source in theirs if _reaches_hidden_names(source) for word in WORD.findall(source)}
     while True:
-        wanted = set().union(*(code[index][0] for index in running))
+        wanted = said.union(*(code[index][0] for index in running))
         needed = {index for index in instructors - running if code[index][1] & wanted}
         if not needed:
             return instructors - running
@@ -50,14 +55,36 @@ def _names(source: str) -> tuple[frozenset[str], frozenset[str]]:
 
     Both empty where it is no Python.
     """
-    try:
-        tree = ast.parse(TransformerManager().transform_cell(source))
-    except SyntaxError:
-        return frozenset(), frozenset()
+    tree = _parsed(source)
     used: set[str] = set()
     _follow(tree.body, set(), used)
-    used |= _said(tree) & DYNAMIC
     return frozenset(used), frozenset(_made(tree))
+
+
+def _parsed(source: str) -> ast.Module:
+    """The cell as Python; empty where it is none."""
+    try:
+        return ast.parse(TransformerManager().transform_cell(source))
+    except SyntaxError:
+        return ast.Module([], [])
+
+
+@lru_cache(maxsize=2000)
+def _reaches_hidden_names(source: str) -> bool:
+    """Does this code have the means to read the notebook's names without Python's grammar showing which?"""
+    for node in ast.walk(_parsed(source)):
+        match node:
+            case ast.Name(id=name) if name in NAMES | MODULES:
+                return True
+            case ast.Attribute(attr=name) if name in ATTRIBUTES:
+                return True
+            case ast.Import(names=names) if any(alias.name.partition(".")[0] in MODULES for alias in names):
+                return True
+            case ast.ImportFrom(module=module, names=names) if (module or "").partition(".")[0] in MODULES or any(
+                alias.name in ATTRIBUTES for alias in names
+            ):
+                return True
+    return False
 
 
 def _follow(statements: list[ast.stmt], bound: set[str], used: set[str]) -> None:
@@ -88,22 +115,6 @@ def _follow(statements: list[ast.stmt], bound: set[str], used: set[str]) -> None
             case _:
                 used |= _loads(statement) - bound
                 bound |= _made(ast.Module([statement], []), changed=False)
-
-
-def _said(tree: ast.AST) -> set[str]:
-    """All names, attributes and imports in this code; "__main__" where it asks for the modules that are there."""
-    said = set()
-    for node in ast.walk(tree):
-        match node:
-            case ast.Name(id=name) | ast.Attribute(attr=name):
-                said.add(name)
-            case ast.Import(names=names) | ast.ImportFrom(names=names):
-                said |= {part for alias in names for part in alias.name.split(".")}
-                said |= set((getattr(node, "module", None) or "").split("."))
-        match node:
-            case ast.Attribute(value=ast.Name(id="sys"), attr="modules"):
-                said.add("__main__")
-    return said
 
 
 def _targets(target: ast.expr | None) -> set[str]:

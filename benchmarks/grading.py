@@ -1,12 +1,13 @@
 """How long does a class take to grade, beside `nbgrader autograde` run for each student?
 
-``python benchmarks/grading.py [--students 60] [--stock 4]``: a class of Phase 2 made of right, wrong, slow, broken
-and hostile submissions; then how it grows to 200, on a small notebook; then the same class on a Dask cluster.
+``python benchmarks/grading.py [--students 60] [--most 200] [--stock 4]``: a class of Phase 2 made of right, wrong,
+slow, broken and hostile submissions; how it grows from 20 to 200 of them; then the 60 again on a Dask cluster.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import resource
 import shutil
@@ -14,8 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import psutil
 import report
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,7 +28,7 @@ from answers import answers  # noqa: E402
 from classroom import Classroom, solutions, variants  # noqa: E402
 
 from autograder.course import Course  # noqa: E402
-from autograder.grade import Submission, grade  # noqa: E402
+from autograder.grade import grade  # noqa: E402
 from autograder.notebooks import to_text  # noqa: E402
 from autograder.sources import masters, to_notebook  # noqa: E402
 from autograder.summary import export  # noqa: E402
@@ -71,17 +74,33 @@ def hand_in(room: Classroom, wrong: dict, right: dict, reference: dict[str, str]
         room.submit(student, room.phase, text[: len(text) // 2] if kind == 8 else text)
 
 
-def cpu() -> float:
-    """Computing time of this process and of all its children that have ended, seconds."""
-    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+def busy() -> float:
+    """Computing time of everything on this machine since it started, seconds."""
+    times = psutil.cpu_times()
+    return sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
 
 
-def timed(room: Classroom, **options: object) -> tuple[list[Submission], float, float]:
-    """Grade the class: what came out, wall-clock and computing seconds (what dies with a sandbox is not in them)."""
+def timed(root: Path, workers: int, scheduler: str = "") -> dict:
+    """Grade the class: what came out, wall-clock and computing seconds, the grading process's own peak memory."""
+    room = Classroom(root, PHASE)
     shutil.rmtree(room.root / "autograded", ignore_errors=True)
-    wall, used = time.monotonic(), cpu()
-    graded = grade(room.root, room.phase, **options)
-    return graded, time.monotonic() - wall, cpu() - used
+    wall, used = time.monotonic(), busy()
+    graded = grade(room.root, room.phase, workers=cluster(scheduler) if scheduler else processes(workers))
+    return {
+        "submissions": len(graded),
+        "seconds": time.monotonic() - wall,
+        "busy": busy() - used,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "flagged": sum(bool(s.review) for s in graded),
+        "failed": sum(bool(s.failure) for s in graded),
+        "csv": next(p for p in export(Course(root), PHASE) if p.suffix == ".csv").read_bytes(),
+    }
+
+
+def in_a_fresh_process(*arguments: object) -> dict:
+    """`timed`, so that a peak of memory is that of this class alone."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(timed, *arguments).result()
 
 
 def stock(room: Classroom, students: list[str]) -> list[float]:
@@ -103,13 +122,10 @@ def stock(room: Classroom, students: list[str]) -> list[float]:
     return seconds
 
 
-def csv_of(room: Classroom) -> bytes:
-    return next(p for p in export(Course(room.root), room.phase) if p.suffix == ".csv").read_bytes()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--students", type=int, default=60)
+    parser.add_argument("--most", type=int, default=200, help="the largest class")
     parser.add_argument("--stock", type=int, default=4, help="students that plain nbgrader grades, for the ratio")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, help="Markdown page whose section is rewritten")
@@ -119,30 +135,41 @@ def main() -> None:
         room = Classroom.made_of(sources, Path(folder, "course"), PHASE)
         reference = solutions(to_notebook(sources[0]))
         wrong, right = answers(PHASE)
-        hand_in(room, wrong, right, reference, arguments.students)
-        rows = []
-        for count in sorted({min(20, arguments.students), arguments.students}):
-            part = Classroom(Path(folder, f"course{count}"), PHASE)
-            shutil.copytree(room.root, part.root)
-            for student in sorted((part.root / "submitted").iterdir())[count:]:
-                shutil.rmtree(student)
-            graded, wall, _ = timed(part, workers=processes(arguments.workers))
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            rows.append((f"{count}", f"{wall:.0f}", f"{wall / count:.2f}", f"{peak:.0f}"))
-            print(rows[-1], flush=True)
-        by_processes = csv_of(part)
+        sizes = sorted({min(20, arguments.students), arguments.students, max(arguments.most, arguments.students)})
+        hand_in(room, wrong, right, reference, sizes[-1])
+        students = sorted(p.name for p in (room.root / "submitted").iterdir())
+        classes = {}
+        for size in sizes:
+            part = Path(folder, f"course{size}")
+            shutil.copytree(room.root, part)
+            for student in students[size:]:
+                shutil.rmtree(part / "submitted" / student)
+            classes[size] = in_a_fresh_process(part, arguments.workers)
+            print({k: v for k, v in classes[size].items() if k != "csv"}, flush=True)
+        ours, part = classes[arguments.students], Path(folder, f"course{arguments.students}")
         # Plain nbgrader has no answer to hostile code: it is spared the hostile and the broken.
-        plain = [s for n, s in enumerate(sorted(p.name for p in (room.root / "submitted").iterdir())) if n % 10 < 8]
+        plain = [student for n, student in enumerate(students) if n % 10 < 8]
         alone = stock(room, plain[: arguments.stock])
-        ratio = (sum(alone) / len(alone)) / (wall / arguments.students)
+        ratio = (sum(alone) / len(alone)) / (ours["seconds"] / ours["submissions"])
+        print(f"stock: {alone}", flush=True)
         from distributed import LocalCluster
 
         with LocalCluster(n_workers=arguments.workers, threads_per_worker=1, dashboard_address=None) as dask:
-            _, dask_wall, _ = timed(part, workers=cluster(dask.scheduler_address))
-        same = csv_of(part) == by_processes
-        flagged = sum(bool(s.review) for s in graded)
-        failed = sum(bool(s.failure) for s in graded)
-    header = ("submissions", "seconds", "seconds each", "the grader's own peak, MB")
+            by_dask = in_a_fresh_process(part, arguments.workers, dask.scheduler_address)
+        same = by_dask["csv"] == ours["csv"]
+    rows = [
+        (
+            f"{size}",
+            f"{c['seconds']:.0f}",
+            f"{c['seconds'] / size:.2f}",
+            f"{c['busy'] / size:.2f}",
+            f"{c['peak']:.0f}",
+            f"{c['flagged']}",
+            f"{c['failed']}",
+        )
+        for size, c in classes.items()
+    ]
+    header = ("submissions", "seconds", "seconds each", "CPU seconds each", "grader's peak, MB", "to review", "failed")
     report.publish(
         "grading",
         f"""## Grading a class
@@ -150,16 +177,18 @@ def main() -> None:
 A class of Phase 2 (whole notebooks): of ten submissions four are right in ways of their own, three wrong, one slow (10
 seconds of computing), one broken, one hostile (tools replaced, the kernel ended, 50 MB printed). {arguments.workers}
 workers, each submission in its sandbox, checks judged outside of it where they can be. Wall-clock, starting the workers
-included. Of the {arguments.students}, {failed} could not be run and {flagged} are to be reviewed.
+included. CPU seconds are those of the whole machine meanwhile; the peak is the resident memory of the process that
+hands out and records. "To review" are flagged for a person, "failed" could not be run.
 
 {report.environment()}
 
 {report.table(header, rows)}
 
 Stock `nbgrader autograde` (no sandbox, all cells run), once for each of {len(alone)} of these students:
-{sum(alone) / len(alone):.0f} seconds each, **{ratio:.0f} times** as long. Bar: {BAR}.
+{sum(alone) / len(alone):.0f} seconds each, **{ratio:.1f} times** as long
+as one of the class of {arguments.students} takes. Bar: {BAR}.
 
-The same class on a Dask LocalCluster: {dask_wall:.0f} seconds; the CSV of grades is
+The class of {arguments.students} on a Dask LocalCluster: {by_dask["seconds"]:.0f} seconds; the CSV of grades is
 {"the same, byte for byte" if same else "NOT the same"}.
 """,
         arguments.out,

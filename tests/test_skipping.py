@@ -136,39 +136,56 @@ def test_another_thing_of_the_same_name_is_no_use(name: str) -> None:
     assert skipped(own(SHOWN), answer(UNUSED[name])) == {SHOWN}
 
 
-DYNAMIC = [
-    "exec('demonstration')",
-    "eval('demonstration')",
-    "globals()['demonstration']",
-    "locals()",
-    "vars()",
-    "get_ipython().user_ns",
-    "__import__('__main__').demonstration",
-    "import importlib\nimportlib.import_module('__main__').demonstration",
-    "import inspect\ninspect.currentframe().f_globals",
-    "%run demonstration.py",
-    "%whos",
-    "!echo $demonstration",
-    "%%timeit\ndemonstration",
-    "def f():\n    return globals()",
-]
+HIDDEN = {
+    "exec": "exec('demonstration')",
+    "eval": "eval('demonstration.T')",
+    "compile": "run(compile('demonstration', '', 'eval'))",
+    "globals": "globals()['demonstration']",
+    "globals in a function": "def f():\n    return globals()['demonstration']",
+    "locals": "locals()['demonstration']",
+    "vars": "vars()['demonstration']",
+    "get_ipython": "get_ipython().user_ns['demonstration']",
+    "__import__": "__import__('__main__').demonstration",
+    "__builtins__": "__builtins__.eval('demonstration')",
+    "builtins": "import builtins\nbuiltins.eval('demonstration')",
+    "from builtins": "from builtins import eval as e\ne('demonstration')",
+    "importlib": "import importlib as i\ni.import_module('__main__').demonstration",
+    "inspect": "from inspect import currentframe as c\nc().f_back.f_back.demonstration",
+    "sys.modules": "import sys\nsys.modules['__main__'].demonstration",
+    "modules of sys": "from sys import modules as m\nm['__main__'].demonstration",
+    "__main__": "import __main__ as me\nme.demonstration",
+    "_getframe": "import sys\nsys._getframe().f_globals['demonstration']",
+    "__globals__": "f.__globals__['demonstration']",
+    "%run": "%run -i demonstration",
+    "%%timeit": "%%timeit\ndemonstration",
+    "!": "!echo $demonstration",
+}
 
 
-@pytest.mark.parametrize("code", DYNAMIC)
-def test_where_names_are_reached_in_hidden_ways_all_cells_run(code: str) -> None:
-    assert skipped(locked("unused = 1"), own(SHOWN), answer(code)) == set()
+@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("make", [own, answer])
+def test_where_names_are_reached_in_hidden_ways_every_word_counts(
+    name: str, make: Callable[[str], NotebookNode]
+) -> None:
+    assert skipped(locked("unused = 1"), own(SHOWN), make(HIDDEN[name])) == {"unused = 1"}
 
 
 @pytest.mark.parametrize(
     "code",
     [
-        "import sys\nsys.modules['__main__'].demonstration",
-        "import __main__\n__main__.demonstration",
-        "import sys\nsys._getframe().f_globals",
+        "model.eval()  # demonstration",
+        "import re\nre.compile('demonstration')",
+        "torch.compile(model, 'demonstration')",
+        "print('globals() demonstration')",
+        "def f(:\n    globals() demonstration",
     ],
 )
-def test_where_the_notebook_is_reached_as_a_module_all_cells_run(code: str) -> None:
-    assert skipped(own(SHOWN), answer(code)) == set()
+def test_harmless_namesakes_of_hidden_ways_do_not_make_words_count(code: str) -> None:
+    assert skipped(own(SHOWN), answer(code)) == {SHOWN}
+
+
+def test_in_the_instructors_own_checks_words_do_not_count() -> None:
+    assert skipped(own(SHOWN), check("import inspect  # demonstration")) == {SHOWN}
 
 
 def test_a_demonstration_that_changes_what_is_used_runs() -> None:
