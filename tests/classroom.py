@@ -20,8 +20,11 @@ from autograder.release import release
 from autograder.results import Result, results
 from autograder.sources import masters, to_notebook
 from autograder.workers import here
+from gpt2_lib.deploy.onnx import export_onnx
+from gpt2_lib.packed import load_packed
 
 REPOSITORY = Path(__file__).parent.parent
+ARTEFACTS = REPOSITORY / "tests" / "artefacts"  # written by benchmarks/challenges.py
 PHASES = sorted({master.parent.name for master in masters(REPOSITORY)})
 
 
@@ -145,6 +148,13 @@ def _grade(student: str, name: str, text: str) -> list[Result]:
     _copy.submit(student, name, text)
     _copy.grade(student)
     return _copy.results(student)
+
+
+def lay_artefacts(folder: Path) -> None:
+    """Into ``folder``: the files that the reference's challenges hand in, mobile.onnx made from its packed model."""
+    for path in ARTEFACTS.iterdir():
+        shutil.copy(path, folder)
+    export_onnx(load_packed(ARTEFACTS / "mobile.gpt2pack"), folder / "mobile.onnx")
 
 
 def variants(wrong: dict[str, dict], right: dict[str, dict], exercise: str) -> list[str]:

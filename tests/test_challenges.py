@@ -1,8 +1,8 @@
 """The four challenges: what their checks say of right, wrong and hostile files, and real grading of a few submissions.
 
-The answers in tests/answers/challenges.py make their files from the reference's (tests/artefacts, which
-benchmarks/challenges.py writes) by code. The notebook's own check cells judge them here, in this process and on few
-pages; FLOPs stand in for times, so that no verdict depends on the clock.
+The answers in tests/answers/challenges.py make their files from the reference's (`classroom.lay_artefacts`) by code.
+The notebook's own check cells judge them here, in this process and on few pages; FLOPs stand in for times, so that no
+verdict depends on the clock.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from answers.challenges import HELPERS, RIGHT, WRONG
-from classroom import REPOSITORY, Classroom, lost, solutions
+from classroom import ARTEFACTS, REPOSITORY, Classroom, lay_artefacts, lost, solutions
 
 from autograder.notebooks import to_text
 from autograder.results import Result
@@ -28,7 +27,6 @@ from gpt2_lib.metrics import flops
 from gpt2_lib.progress import CHALLENGES
 
 MASTER = REPOSITORY / "source" / "phase3_production" / "challenges.py"
-ARTEFACTS = REPOSITORY / "tests" / "artefacts"
 NOTEBOOK = to_notebook(MASTER)
 CELLS = {cell.id: cell for cell in NOTEBOOK.cells if "nbgrader" in cell.metadata}
 LOCKED = [c.source for c in CELLS.values() if c.metadata.nbgrader.locked and not c.metadata.nbgrader.grade]
@@ -78,8 +76,7 @@ def flop_ratio(found: challenges.Exported) -> float:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder we are in, with the reference's files."""
-    for path in ARTEFACTS.iterdir():
-        shutil.copy(path, tmp_path)
+    lay_artefacts(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -217,11 +214,10 @@ def test_the_table_of_checks_has_the_notebooks_checks_and_points() -> None:
     assert sum(table.values()) == 40
 
 
-def test_the_references_files_are_small_enough_to_be_handed_in_and_committed() -> None:
-    sizes = {path.name: path.stat().st_size for path in ARTEFACTS.iterdir()}
-    assert set(sizes) == {"sparse.gpt2pack", "mobile.onnx", "run.csv", "edge.gpt2pack"}
-    assert max(sizes.values()) <= challenges.LARGEST
-    assert sum(sizes.values()) <= 12_000_000
+def test_the_references_files_are_small_enough_to_be_handed_in_and_committed(folder: Path) -> None:
+    handed_in = {"sparse.gpt2pack", "mobile.onnx", "run.csv", "edge.gpt2pack"}
+    assert max((folder / name).stat().st_size for name in handed_in) <= challenges.LARGEST
+    assert max(path.stat().st_size for path in ARTEFACTS.iterdir()) <= 5_000_000
 
 
 # Graded for real: in the sandbox, judged outside of it, on all pages.
@@ -232,10 +228,10 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Result]]:
     """Student -> results. reference: right files; mixed: some wrong; empty: the notebook as released, no file."""
     room = Classroom.made_of([MASTER], tmp_path_factory.mktemp("class") / "course", "phase3_production")
     reference = solutions(NOTEBOOK)
-    hand_in(room, "reference", reference, ARTEFACTS)
-    hand_in(room, "empty", {}, None)
+    hand_in(room, "reference", reference)
+    hand_in(room, "empty", {}, files=False)
     killer = "import os\n\ndef mobile_model():\n    os._exit(1)"
-    mixed = hand_in(room, "mixed", reference | {"mobile_model": killer}, ARTEFACTS)
+    mixed = hand_in(room, "mixed", reference | {"mobile_model": killer})
     (mixed / "edge.gpt2pack").unlink()
     (mixed / "run.csv").write_bytes(b"step\n1\n")
     before = {path: digest(path) for path in (room.root / "submitted").rglob("*") if path.is_file()}
@@ -244,12 +240,12 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Result]]:
     return {student: room.results(student) for student in ("reference", "empty", "mixed")}
 
 
-def hand_in(room: Classroom, student: str, answers: dict[str, str], files: Path | None) -> Path:
+def hand_in(room: Classroom, student: str, answers: dict[str, str], files: bool = True) -> Path:
     folder = room.submit(student, "challenges", "").parent
     notebook = room.written("challenges", answers, whole=True)
     room.submit(student, "challenges", to_text(notebook))
-    for path in files.iterdir() if files else ():
-        shutil.copy(path, folder)
+    if files:
+        lay_artefacts(folder)
     return folder
 
 

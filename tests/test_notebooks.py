@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from classroom import lay_artefacts
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
@@ -378,8 +379,7 @@ def no_extras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_master_runs_without_error_on_one_core_in_little_memory(
     master: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for artefact in (REPOSITORY / "tests" / "artefacts").iterdir():  # else the challenges would train, for minutes
-        shutil.copy(artefact, tmp_path)
+    lay_artefacts(tmp_path)  # else the challenges would train, for minutes
     _, peak = execute(to_notebook(master), tmp_path, allow_errors=False)
     with capsys.disabled():
         print(f"\n{master.stem}: {peak / 1e6:.0f} MB at most, of {MEMORY_LIMIT / 1e6:.0f}")

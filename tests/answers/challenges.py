@@ -1,7 +1,7 @@
 """Answers to the four challenges: wrong ones with the checks that each must fail, and unusual right ones.
 
-Each makes its files from the reference's, which lie in the folder where it runs (tests/artefacts). It may use what
-HELPERS define.
+Each makes its files from the reference's, which lie in the folder where it runs (`classroom.lay_artefacts`). It may use
+what HELPERS define.
 """
 
 from __future__ import annotations
@@ -32,24 +32,8 @@ def sparse():
 
 
 def mobile():
-    """The reference's smaller model, read back from its ONNX file."""
-    proto = onnx.load("mobile.onnx")
-    sizes = {entry.key: entry.value for entry in proto.metadata_props}
-    model = GPT2(GPT2Config(**json.loads(sizes["gpt2_lib.config"]))).eval()
-    model.tokenizer = challenges.dense().tokenizer
-    names = [name for block in range(model.config.n_layer) for name in NAMES(block)]
-    stored = iter([torch.tensor(onnx.numpy_helper.to_array(t)) for t in proto.graph.initializer])
-    kept = [t for t in stored if t.is_floating_point() and t.dim() > 0]
-    with torch.no_grad():
-        for name, tensor in zip(["wte.weight", "wpe.weight", *names, "ln_f.weight", "ln_f.bias"], kept, strict=True):
-            model.get_parameter(name).copy_(tensor.t() if tensor.dim() == 2 else tensor)
-    return model
-
-
-def NAMES(block):
-    """A block's parameters in the order in which export_onnx stores them."""
-    layers = ["ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"]
-    return [f"h.{block}.{layer}.{part}" for layer in layers for part in ("weight", "bias")]
+    """The reference's smaller model."""
+    return load_packed("mobile.gpt2pack")
 
 
 def worse(model, bar):
