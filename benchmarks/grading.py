@@ -150,7 +150,8 @@ def main() -> None:
         # Plain nbgrader has no answer to hostile code: it is spared the hostile and the broken.
         plain = [student for n, student in enumerate(students) if n % 10 < 8]
         alone = stock(room, plain[: arguments.stock])
-        ratio = (sum(alone) / len(alone)) / (ours["seconds"] / ours["submissions"])
+        # The fastest of them: whatever else the machine did meanwhile made stock look slower, not us faster.
+        ratio = min(alone) / (ours["seconds"] / ours["submissions"])
         print(f"stock: {alone}", flush=True)
         from distributed import LocalCluster
 
@@ -185,8 +186,8 @@ hands out and records. "To review" are flagged for a person, "failed" could not 
 {report.table(header, rows)}
 
 Stock `nbgrader autograde` (no sandbox, all cells run), once for each of {len(alone)} of these students:
-{sum(alone) / len(alone):.0f} seconds each, **{ratio:.1f} times** as long
-as one of the class of {arguments.students} takes. Bar: {BAR}.
+{min(alone):.0f} to {max(alone):.0f} seconds. The fastest of them is **{ratio:.1f} times** as long as
+one of the class of {arguments.students} takes. Bar: {BAR}.
 
 The class of {arguments.students} on a Dask LocalCluster: {by_dask["seconds"]:.0f} seconds; the CSV of grades is
 {"the same, byte for byte" if same else "NOT the same"}.
