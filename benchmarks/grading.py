@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from answers import answers  # noqa: E402
-from classroom import Classroom, solutions, variants  # noqa: E402
+from classroom import Classroom, solutions  # noqa: E402
 
 from autograder.course import Course  # noqa: E402
 from autograder.grade import grade  # noqa: E402
@@ -36,6 +36,7 @@ from autograder.workers import cluster, processes  # noqa: E402
 
 PHASE = "phase2_techniques"
 BAR = 8
+RIGHT = (0, 1, 2, 3, 7)  # the last digits of the students who must get all points; 7 is slow
 STOCK_CONFIG = """
 c = get_config()
 c.CourseDirectory.course_id = "stock"
@@ -58,13 +59,12 @@ def hand_in(room: Classroom, wrong: dict, right: dict, reference: dict[str, str]
         student, kind = f"student{number:03}", number % 10
         chosen = dict(reference)
         for exercise in reference:
-            names = variants(wrong, right, exercise)
-            ways = [n for n in names if n.startswith("right: ")] if kind < 4 else list(wrong[exercise])
+            if kind < 4:  # a star import would give the other exercises' answers another `round`
+                ways = [code for code in right[exercise].values() if "import *" not in code]
+            else:
+                ways = [code for _, code in wrong[exercise].values()]
             if kind < 7 and ways and number % 3:
-                name = ways[number % len(ways)]
-                chosen[exercise] = (
-                    right[exercise][name.removeprefix("right: ")] if kind < 4 else wrong[exercise][name][1]
-                )
+                chosen[exercise] = ways[number % len(ways)]
         first = next(iter(chosen))
         if kind == 7:
             chosen[first] = SLOW + chosen[first]
@@ -93,6 +93,7 @@ def timed(root: Path, workers: int, scheduler: str = "") -> dict:
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "flagged": sum(bool(s.review) for s in graded),
         "failed": sum(bool(s.failure) for s in graded),
+        "right": all(s.points == s.max_points for s in graded if int(s.student[-3:]) % 10 in RIGHT),
         "csv": next(p for p in export(Course(root), PHASE) if p.suffix == ".csv").read_bytes(),
     }
 
@@ -158,6 +159,7 @@ def main() -> None:
         with LocalCluster(n_workers=arguments.workers, threads_per_worker=1, dashboard_address=None) as dask:
             by_dask = in_a_fresh_process(part, arguments.workers, dask.scheduler_address)
         same = by_dask["csv"] == ours["csv"]
+        assert all(c["right"] for c in (*classes.values(), by_dask)), "a right submission lost points"
     rows = [
         (
             f"{size}",
@@ -179,7 +181,8 @@ A class of Phase 2 (whole notebooks): of ten submissions four are right in ways 
 seconds of computing), one broken, one hostile (tools replaced, the kernel ended, 50 MB printed). {arguments.workers}
 workers, each submission in its sandbox, checks judged outside of it where they can be. Wall-clock, starting the workers
 included. CPU seconds are those of the whole machine meanwhile; the peak is the resident memory of the process that
-hands out and records. "To review" are flagged for a person, "failed" could not be run.
+hands out and records. "To review" are flagged for a person, "failed" could not be run. All right ones got all points,
+the slow too.
 
 {report.environment()}
 
