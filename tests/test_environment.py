@@ -73,7 +73,10 @@ def test_environment_yml_installs_the_package_from_conda_forge_with_the_cpu_buil
 
 @pytest.mark.parametrize(
     ("file", "extras"),
-    [("requirements.lock", ("deploy",)), ("requirements-dev.lock", ("deploy", "dev", "hub", "mlops", "mobile"))],
+    [
+        ("requirements.lock", ("deploy",)),
+        ("requirements-dev.lock", ("deploy", "dev", "hub", "mlops", "mobile", "tensorrt")),
+    ],
 )
 def test_the_lock_pins_what_pyproject_asks_for(repository: Path, project: dict, file: str, extras: tuple) -> None:
     pins: dict[str, set[str]] = {}
@@ -105,7 +108,7 @@ def test_what_runs_these_tests_is_what_the_lock_pins(repository: Path) -> None:
 
 
 def test_the_default_environment_is_lean(repository: Path) -> None:
-    assert {"transformers", "mlflow", "executorch", "coremltools"} & {
+    assert {"transformers", "mlflow", "executorch", "coremltools", "polygraphy", "tensorrt-rtx"} & {
         r.name for r in lock(repository / "requirements.lock")
     } == set()
 

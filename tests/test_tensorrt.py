@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import types
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 import torch
 
-from gpt2_lib import GPT2, ModelPruner
+from gpt2_lib import GPT2, GPT2Config, ModelPruner
 from gpt2_lib.deploy import semi_structured
+from gpt2_lib.deploy import tensorrt as target
 from gpt2_lib.deploy.extras import DeployError
 from gpt2_lib.deploy.tensorrt import PACKAGES, check_2_4, convert_to_tensorrt
 
@@ -29,6 +32,13 @@ def no_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if neither package were installed, whatever is."""
     for package in PACKAGES:
         monkeypatch.setitem(sys.modules, package, None)
+
+
+@pytest.fixture
+def rtx(no_tensorrt: None, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """The real tensorrt_rtx."""
+    monkeypatch.delitem(sys.modules, "tensorrt_rtx")
+    return pytest.importorskip("tensorrt_rtx", reason="needs the extra tensorrt")
 
 
 def pruned() -> GPT2:
@@ -68,7 +78,8 @@ def test_a_dense_model_is_left_as_it_is_and_told_so(tmp_path: Path, capsys: pyte
     said = capsys.readouterr().out
     assert "0 of 8" in said
     assert "No weight was changed" in said
-    assert "No engine was built" in said
+    assert "No engine was built: TensorRT is not installed" in said
+    assert "pip install -e '.[tensorrt]'" in said
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["build_engine.sh", "model.onnx", "report.json"]
     assert json.loads((tmp_path / "out" / "report.json").read_text())["says"] == report.says == said.strip()
 
@@ -83,6 +94,36 @@ def test_the_onnx_weights_have_the_pattern_that_the_report_claims(tmp_path: Path
         all((column[i : i + 4] != 0).sum() <= 2 for column in w.T for i in range(0, len(column), 4)) for w in products
     ]
     assert sorted(groups_fit) == [False] + [True] * 8  # the head is not pruned
+
+
+def test_polygraphy_finds_the_pattern_in_the_same_matrices(tmp_path: Path):
+    pytest.importorskip("polygraphy", reason="needs the extra tensorrt")
+    model = tiny.random_model(tiny.UNEVEN)
+    weights = {name: dict(model.named_parameters())[name].detach() for name in NAMES}
+    for weight in weights.values():
+        if weight.shape[1] % 4 == 0:
+            weight.unflatten(1, (-1, 4))[..., 1:3] = 0
+    weights["h.1.mlp.c_fc.weight"][3, 9] = 1.0  # one group of one row: three of four
+    weights["h.1.attn.c_attn.weight"].copy_(torch.randn(18, 24))
+    weights["h.1.attn.c_attn.weight"][0::2] = 0  # half of it, but along the outputs
+    ours = convert_to_tensorrt(model, tmp_path).tensorrt.is_2_4
+    assert {name for name in NAMES if ours[name]} == {
+        "h.0.attn.c_attn.weight",
+        "h.0.mlp.c_fc.weight",
+        "h.0.mlp.c_proj.weight",
+    }
+
+    command = [Path(sys.executable).with_name("polygraphy"), "inspect", "sparsity", tmp_path / "model.onnx"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    sparse = set(re.findall(r"Found sparse tensor: (constant\.\d+)", said))
+    arrays = {w.name: onnx.numpy_helper.to_array(w) for w in onnx.load(tmp_path / "model.onnx").graph.initializer}
+
+    def in_the_file(name: str) -> str:
+        (found,) = (n for n, array in arrays.items() if np.array_equal(array, weights[name].T))
+        return found
+
+    assert {name for name in NAMES if in_the_file(name) in sparse} == {name for name in NAMES if ours[name]}
+    assert len(sparse) == 3  # and nothing else
 
 
 def test_the_script_runs_trtexec_with_shapes_of_every_input(tmp_path: Path):
@@ -170,6 +211,64 @@ def test_an_engine_that_could_not_be_built_is_not_claimed(tmp_path: Path, monkey
     report = convert_to_tensorrt(pruned(), tmp_path).tensorrt
     assert report.engine is None
     assert "No engine was built: tensorrt_rtx 0.0 is installed, but failed" in report.says
+    assert not (tmp_path / "model.engine").exists()
+
+
+@pytest.mark.parametrize("config", [tiny.TINY, tiny.UNEVEN], ids=["even", "uneven"])
+def test_tensorrt_rtx_builds_an_engine_with_the_models_weights_in_it(
+    rtx: types.ModuleType, config: GPT2Config, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    model = convert_to_tensorrt(tiny.random_model(config), tmp_path)
+    report = model.tensorrt
+    assert report.engine == str(tmp_path / "model.engine")
+    engine = (tmp_path / "model.engine").read_bytes()
+    said = capsys.readouterr().out
+    assert f"tensorrt_rtx {rtx.__version__} built an engine, {len(engine) / 1e6:.1f} MB, sparse weights" in said
+    assert json.loads((tmp_path / "report.json").read_text())["says"] == report.says == said.strip()
+    if torch.cuda.is_available():
+        assert report.error < 1e-2
+    else:
+        assert report.error is None
+        assert "It was not run: there is no NVIDIA GPU here, so nothing was timed either." in said
+
+    # Embeddings and what follows GELU are stored as they are; it may rearrange others.
+    for name in ("wte.weight", "wpe.weight", "h.0.mlp.c_proj.weight", "h.1.mlp.c_proj.weight"):
+        weight = dict(model.named_parameters())[name].detach()
+        assert weight.T.contiguous().numpy().tobytes() in engine, name
+
+
+def test_tensorrts_own_reader_takes_the_engine_for_a_whole_one(rtx: types.ModuleType, tmp_path: Path):
+    """Without a driver it reads the engine's header and stops at the GPU."""
+
+    class Log(rtx.ILogger):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lines: list[str] = []
+
+        def log(self, severity: object, message: str) -> None:
+            self.lines.append(message)
+
+    def complaints(engine: bytes) -> list[str]:
+        log = Log()
+        rtx.Runtime(log).deserialize_cuda_engine(engine)
+        return [line for line in log.lines if "Assertion" in line or "assertion" in line]
+
+    engine = Path(convert_to_tensorrt(pruned(), tmp_path).tensorrt.engine).read_bytes()
+    assert complaints(engine) == []
+    assert complaints(engine[:-1]) != []
+    assert complaints(b"engine") != []
+
+
+@pytest.mark.usefixtures("rtx")
+def test_an_onnx_file_that_tensorrt_rtx_cannot_read_makes_no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def damaged(model: GPT2, path: Path) -> Path:
+        path.write_bytes(b"no ONNX")
+        return path
+
+    monkeypatch.setattr(target, "export_onnx", damaged)
+    report = convert_to_tensorrt(pruned(), tmp_path).tensorrt
+    assert report.engine is None
+    assert re.search(r"No engine was built: tensorrt_rtx \S+ is installed, but failed: it can't read", report.says)
     assert not (tmp_path / "model.engine").exists()
 
 

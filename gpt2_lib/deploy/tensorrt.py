@@ -26,13 +26,17 @@ from .onnx import export_onnx
 
 PACKAGES = ("tensorrt", "tensorrt_rtx")  # what builds engines, the first that is installed
 LONGEST_BATCH = 8  # of an engine
+NOT_INSTALLED = (
+    "No engine was built: TensorRT is not installed. In the course's folder, pip install -e '.[tensorrt]' adds "
+    "tensorrt_rtx, on Linux and Windows with an x86-64 processor."
+)
 
 SCRIPT = """#!/bin/sh
 # Builds and times an engine from model.onnx. Run it where TensorRT 10 and an NVIDIA GPU are.
 # --sparsity=enable uses sparse kernels for weights that are 2:4 already; "force" would overwrite weights.
 set -eu
 cd "$(dirname "$0")"
-# Optional, on any machine (pip install polygraphy onnx onnx-graphsurgeon): which weights are 2:4.
+# Optional, on any machine (pip install polygraphy onnx): which weights are 2:4.
 # polygraphy inspect sparsity model.onnx
 trtexec --onnx=model.onnx --saveEngine=model.engine --fp16 --sparsity=enable \\
     --minShapes={shortest} \\
@@ -58,8 +62,8 @@ def convert_to_tensorrt(model: GPT2, folder: Path | str | None = None) -> GPT2:
     """Prepare ``model`` for TensorRT in ``folder`` (a new temporary one); returns ``model``, weights untouched.
 
     Written are ``model.onnx`` (float32), ``build_engine.sh`` and ``report.json``; where the package tensorrt or
-    tensorrt_rtx is installed also ``model.engine``, built with sparse weights enabled, and run if there is a GPU.
-    The report is printed and kept as ``model.tensorrt``, a `TensorRTReport`.
+    tensorrt_rtx (the extra ``tensorrt``) is installed also ``model.engine``, built with sparse weights enabled, and
+    run if there is a GPU. The report is printed and kept as ``model.tensorrt``, a `TensorRTReport`.
 
     Raises ValueError if ``model`` is no GPT2, DeployError if the folder can't be written or the model doesn't fit
     one ONNX file, MissingExtraError without the extra ``deploy``.
@@ -122,7 +126,7 @@ def _build(model: GPT2, onnx: Path, path: Path) -> tuple[Path | None, float | No
     """The engine if one could be built, its error if it could run, and both in words."""
     trt = _installed()
     if trt is None:
-        return None, None, "No engine was built: neither tensorrt nor tensorrt_rtx is installed here."
+        return None, None, NOT_INSTALLED
     name = f"{trt.__name__} {trt.__version__}"
     try:
         engine = _engine(trt, model, onnx)
