@@ -6,10 +6,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from .assignment import read_assignment
 from .course import Course, CourseError
 from .intake import shadows
-from .notebooks import KERNELSPEC, NotebookError, read_notebook
+from .notebooks import KERNELSPEC, NotebookError, read_notebook, to_text
 from .results import results, table
+from .skipping import skip
 
 ME = "me"
 
@@ -38,7 +40,7 @@ def _notebooks(folder: Path) -> list[Path]:
 
 
 def _check_phase(root: Path, phase: str) -> bool:
-    print(f"{phase}: running a copy of your notebook; this takes as long as Run All Cells", flush=True)
+    print(f"{phase}: running what the checks need, in a copy of your notebook", flush=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         course = Course(Path(temporary))
         submitted = course.folder("submitted", phase, ME)
@@ -57,9 +59,11 @@ def _check_phase(root: Path, phase: str) -> bool:
         for path in (root / "notebooks" / phase).iterdir():  # what the notebooks have written beside them
             if path.is_file() and path.suffix != ".ipynb" and not shadows(path.name):
                 shutil.copy(path, submitted)
-        _copy_source(root, phase, course)
+        instructors = _copy_source(root, phase, course)
         try:
             course.generate(phase)
+            if instructors:  # else nothing tells a demonstration from a cell of the learner's own
+                _skip_demonstrations(course, phase)
             course.autograde(phase, ME)
         except CourseError as error:
             print(f"{phase} could not be graded: {error}")
@@ -77,9 +81,20 @@ def _tell_wrong_kernel(path: Path) -> None:
         )
 
 
-def _copy_source(root: Path, phase: str, course: Course) -> None:
-    """Give the copy the instructor's notebooks or, in a handout without them, the learner's own."""
-    masters = _notebooks(root / "source" / phase)
+def _skip_demonstrations(course: Course, phase: str) -> None:
+    """Tag the cells that no check needs; nbgrader does not run them then."""
+    for name, plan in read_assignment(course, phase).items():
+        path = course.folder("submitted", phase, ME) / f"{name}.ipynb"
+        if path.exists():
+            notebook = read_notebook(path)
+            for index in skip(notebook, plan.demonstrations):
+                notebook.cells[index].metadata["tags"] = ["skip-execution"]
+            path.write_text(to_text(notebook), encoding="utf-8")
+
+
+def _copy_source(root: Path, phase: str, course: Course) -> bool:
+    """Give the copy the instructor's notebooks (True) or, in a handout without them, the learner's own (False)."""
+    masters = theirs = _notebooks(root / "source" / phase)
     if not masters:
         print("The instructor's tests are not here (no source/): only the checks that you see can run.")
         masters = _notebooks(course.folder("submitted", phase, ME))
@@ -87,3 +102,4 @@ def _copy_source(root: Path, phase: str, course: Course) -> None:
     source.mkdir(parents=True)
     for master in masters:
         shutil.copy(master, source)
+    return bool(theirs)

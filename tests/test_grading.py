@@ -369,6 +369,25 @@ def test_without_the_source_the_visible_checks_run_and_it_says_so(
     assert re.search(r"^total +3 +3$", out, re.MULTILINE), out
 
 
+@pytest.mark.parametrize(("source", "ran"), [(True, "own"), (False, "demonstration own")])
+def test_the_learners_command_runs_no_demonstration_that_no_check_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: bool, ran: str
+) -> None:
+    trace = tmp_path / "trace"
+    monkeypatch.setenv("TRACE", str(trace))
+    shown = "import os\n\nwith open(os.environ['TRACE'], 'a') as trace:\n    print({!r}, end=' ', file=trace)\n"
+    (tmp_path / "doubling.py").write_text(TINY + "\n# %%\n" + shown.format("demonstration"), encoding="utf-8")
+    small = Classroom.made_of([tmp_path / "doubling.py"], tmp_path / "course", "tiny")
+    path = write_answer(small, GOOD)
+    notebook = read_notebook(path)
+    notebook.cells.append(nbformat.v4.new_code_cell(shown.format("own")))
+    path.write_text(to_text(notebook), encoding="utf-8")
+    if not source:
+        shutil.rmtree(small.root / "source")
+    assert main(["check", "tiny"], root=small.root) == 0
+    assert trace.read_text().split() == ran.split()
+
+
 def test_an_unknown_phase_is_an_error_that_lists_the_phases(
     small: Classroom, capsys: pytest.CaptureFixture[str]
 ) -> None:
