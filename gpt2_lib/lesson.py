@@ -26,6 +26,17 @@ def when_written(exercise: str) -> Iterator[None]:
         print(f"This comes alive when {exercise} is written: fill it in above and run this cell again.")
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: over small tensors several only wait for each other, long on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def show(tensor: object, mark: Tensor | None = None) -> str:
     """A small tensor as an aligned table, for messages; entries where ``mark`` is True get a *.
 

@@ -94,7 +94,10 @@ def explain(number: int, answers: object) -> str:
         raise AssertionError(f"A dict {{1: letter, ...}} was expected; a {type(answers).__name__} came back.")
     letter = answers.get(number)
     if letter is None:
-        raise AssertionError(f"Question {number} is not answered yet: put one of a, b, c, d in place of None.")
+        raise AssertionError(
+            f"Question {number} is not answered yet: let readiness() return one of the letters a, b, c, d for it, "
+            f'as in {{{number}: "a"}}.'
+        )
     if not isinstance(letter, str) or letter.strip().lower() not in tuple(LETTERS):
         raise AssertionError(f"The answer to question {number} is one of the letters a, b, c, d; got {letter!r:.40}.")
     question = QUESTIONS[number - 1]

@@ -80,7 +80,7 @@ def convert_to_tensorrt(model: GPT2, folder: Path | str | None = None) -> GPT2:
         eligible=sum(pattern.values()) / len(pattern),
         engine=None if engine is None else str(engine),
         error=error,
-        says=f"{_in_words(pattern)} {built} The ONNX file and the trtexec script are in {folder}.",
+        says=f"{_in_words(pattern)}\n{built}\nThe ONNX file and the trtexec script are in {folder}.",
     )
     text = SCRIPT.format(**{size: _as_argument(model, i) for i, size in enumerate(("shortest", "usual", "longest"))})
     try:

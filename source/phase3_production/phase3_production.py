@@ -375,12 +375,15 @@ with time_limit():
 # </details>
 
 # %% [markdown]
-# **What you saw.** Your file format on the pruned model, against two others: all values with zeros in between (dense), and each
-# value with a 32-bit column number (CSR, what `scipy.sparse` does). The lines are the formula above, the dots are your bytes.
+# **What you saw.** Your file format on gpt2-mini, a larger share of its smallest weights zero at each dot, against two others: all
+# values with zeros in between (dense), and each value with a 32-bit column number (CSR, what `scipy.sparse` does). The blue line
+# is the formula above, the dots are your bytes.
 
 # %%
 with when_written("exercise 3.1"):
-    weights = [p.detach() for n, p in pruned.named_parameters() if n.startswith("h.") and p.dim() == 2]
+    weights, cut = (
+        [p.detach() for n, p in m.named_parameters() if n.startswith("h.") and p.dim() == 2] for m in (model, pruned)
+    )
     everything = sum(4 * w.numel() for w in weights)
     levels, mine = (0.0, 0.25, 0.5, 0.6, 0.75, 0.9), []
     for level in levels:
@@ -392,7 +395,7 @@ with when_written("exercise 3.1"):
             bitmask, values = pack(thinned.view(w.shape))
             total += bitmask.numel() + 4 * values.numel()
         mine.append(total / everything)
-    exact = all(torch.equal(unpack(*pack(w), tuple(w.shape)), w) for w in weights)
+    exact = all(torch.equal(unpack(*pack(w), tuple(w.shape)), w) for w in cut)
     figure, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
     line = torch.linspace(0, 0.9, 50)
     ax.plot(line, torch.ones(50), color=plots.GREY, label="dense: a zero costs what a number costs")
@@ -666,8 +669,8 @@ def evaluate_production_metrics(model: torch.nn.Module, test_data: torch.Tensor)
     test_data: int64 (N, T), N pages of token ids
     returns:   {"latency": seconds of a pass over the first page alone, (1, T): the median of 5 passes or more,
                 "memory": bytes of all parameters,
-                "accuracy": share of right guesses, from 0 to 1: each token but a page's first is guessed from those before it,
-                and the likeliest next token is the guess}
+                "accuracy": share of right guesses, from 0 to 1: each token but a page's first is guessed from
+                those before it, and the likeliest next token is the guess}
     """
     ### BEGIN SOLUTION
     was_training = model.training
@@ -1137,8 +1140,9 @@ except (MissingExtraError, DeployError) as reason:
 
 # %% [markdown]
 # ### Mobile: Core ML and ExecuTorch
-# Phones run what their vendors compile. Both need packages that the course doesn't install by itself. Core ML models can be made
-# here but only run on Apple's systems, so the saved program is read back and computed step by step, to compare the numbers.
+# Phones run what their vendors compile. Both need packages that the course doesn't install by itself; what these say in red does
+# no harm. Core ML models can be made here but only run on Apple's systems, so the saved program is read back and computed step
+# by step, to compare the numbers.
 
 # %%
 try:
@@ -1151,7 +1155,7 @@ try:
     size = sum(p.numel() * 4 for p in pruned.parameters())
     print(
         f"Core ML, 60 % zeros stored sparsely, int8: {package_bytes(package) / 1e6:.2f} MB of {size / 1e6:.2f}; its logits are up to "
-        f"{apart:.2f} from PyTorch's. It was computed here step by step: running it takes an Apple system."
+        f"{apart:.2f} from PyTorch's.\nIt was computed here step by step: running it takes an Apple system."
     )
 except (MissingExtraError, DeployError) as reason:
     print(reason)
@@ -1210,7 +1214,7 @@ try:
     )
     again = load_tracked(folder / "mlflow", "gpt2-mini-60")
     print(
-        f"version {version} of gpt2-mini-60 is registered, {run.log[-1]['step']} steps; loaded back, its perplexity is "
+        f"version {version} of gpt2-mini-60 is registered, {run.log[-1]['step']} steps; loaded back, its perplexity is\n"
         f"{evaluate(again, windows).perplexity:.1f} (six steps are for show: the challenges train in earnest)"
     )
 except (MissingExtraError, DeployError) as reason:
@@ -1257,8 +1261,9 @@ you train anyway. Quantise at the end. Measure each step, on text the model has 
 # ## 3.5 · Are you ready?
 # *difficulty ★☆☆ · 2 minutes · 5 points*
 #
-# Five questions, a point each. Put a letter in place of each `None`; the check under a question says in a line what is behind it
-# once you have answered. What you answer first is for you, what you hand in is for the points.
+# Five questions, a point each. Let `readiness` return a letter for each, in the form
+# `return {1: "a", 2: "b", 3: "c", 4: "d", 5: "a"}`; then its checks say in a line what is behind each question. What you answer
+# first is for you, what you hand in is for the points.
 
 # %% locked="questions"
 display(Markdown(assessment()))
