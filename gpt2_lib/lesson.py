@@ -23,7 +23,7 @@ def when_written(exercise: str) -> Iterator[None]:
     try:
         yield
     except NotImplementedError:
-        print(f"This comes alive when {exercise} is written: fill it in above and run this cell again.")
+        print(f"This comes alive once you have written {exercise}: fill it in above and run this cell again.")
 
 
 @contextmanager

@@ -414,6 +414,7 @@ if Path("run.csv").exists():
         axis.plot([row["step"] for row in rows], [row[name] for row in rows], marker="o", color=colour)
         axis.set(xlabel="step", ylabel=name)
     axes[1].axhline(dense_accuracy, color="black", linestyle="--")
+    axes[1].margins(y=0.2)
     axes[1].text(rows[0]["step"], dense_accuracy, "gpt2-mini", va="bottom")
     plt.show()
 

@@ -295,6 +295,8 @@ with progress.check("unpack_exact", "unpack"):
         bitmask = torch.tensor(bytes_of((weight != 0).flatten().tolist(), highest_first), dtype=torch.uint8)
         try:
             came.append(unpack(bitmask, weight[weight != 0], (2, 5)))
+        except NotImplementedError:
+            raise
         except (RuntimeError, IndexError, ValueError) as error:  # with the other order the counts may not fit
             why.append(f"{type(error).__name__}: {error}")
     assert came, f"unpack() stopped with {why[0]}"
@@ -896,8 +898,8 @@ def deployment_analysis(
     """What pruning has bought and what it cost.
 
     test_data: int64 (N, T), N pages of token ids
-    returns:   {"compression": bytes of the original's parameters / bytes of the pruned model's, each parameter either packed
-                (bitmask and values) or dense, whichever is smaller,
+    returns:   {"compression": bytes of the original's parameters / bytes of the pruned model's, each parameter
+                either packed (bitmask and values) or dense, whichever is smaller,
                 "speedup": latency of the original / latency of the pruned model,
                 "quality": accuracy of the pruned model / accuracy of the original}
     """
@@ -1367,4 +1369,4 @@ print(card.markdown())
 # Hidden tests look at more shapes, precisions and edge cases than the checks above. To see all your points: save the notebook
 # (Ctrl + S), then run `make check` in a terminal.
 #
-# **Next:** `challenges.ipynb`, beside this notebook: four models to ship, measured on text that nobody has trained on.
+# **Next:** [`challenges.ipynb`](challenges.ipynb), beside this notebook: four models to ship, measured on text that nobody has trained on.
