@@ -26,17 +26,6 @@ def when_written(exercise: str) -> Iterator[None]:
         print(f"This comes alive once you have written {exercise}: fill it in above and run this cell again.")
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: over small tensors several only wait for each other, long on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def show(tensor: object, mark: Tensor | None = None) -> str:
     """A small tensor as an aligned table, for messages; entries where ``mark`` is True get a *.
 
@@ -141,6 +130,9 @@ class time_limit:
     (Windows, other threads) Python can't interrupt itself: nothing is limited, and an endless loop runs until the
     kernel is interrupted by hand or by nbgrader's own limit.
 
+    PyTorch computes on one thread meanwhile, as it does where submissions are graded: over small tensors several only
+    wait for each other, on a busy machine so long that a measured time is wrong.
+
     Around hidden tests it also says, where a function raises an error of its own, that this is what went wrong
     (``explain``): a learner who only reads "KeyError: 3" would not know where to look.
     """
@@ -149,6 +141,8 @@ class time_limit:
         self.seconds, self.explain = seconds, explain
 
     def __enter__(self) -> None:
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(1)
         self._works = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
         if self._works:
             self._computed, self._waited = time.thread_time(), time.monotonic()
@@ -159,6 +153,7 @@ class time_limit:
         if self._works:
             signal.setitimer(signal.ITIMER_REAL, *self._timer)
             signal.signal(signal.SIGALRM, self._handler)
+        torch.set_num_threads(self._threads)
         if kind is _OutOfTime:
             raise AssertionError(
                 f"This took more than {self.seconds:g} seconds and was stopped. Is there a loop that never ends?"

@@ -177,6 +177,18 @@ def test_a_limit_in_a_limit_leaves_the_outer_one_running() -> None:
         endless()
 
 
+def test_under_a_limit_torch_computes_on_one_thread_and_on_as_many_as_before_afterwards() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        inside = []
+        with pytest.raises(AssertionError, match="stopped with KeyError"), time_limit():
+            {}[inside.append(torch.get_num_threads())]
+        assert (inside, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_in_another_thread_there_is_no_limit_but_the_work_is_done() -> None:
     done = []
 
