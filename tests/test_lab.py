@@ -1,5 +1,5 @@
 """`make lab` as a learner meets it: JupyterLab in a real browser. Phase 1 run from the menu, the explorer dragged; an
-exercise of Phase 2 answered and checked, its demos dragged.
+exercise of Phase 2 answered and checked, its demos dragged; one of Phase 3, its quiz answered and its server asked.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ WATCH = """figure => {
     };
     requestAnimationFrame(tick);
 }"""
+ERRORS = ".jp-OutputArea-output[data-mime-type$='stderr']"  # tracebacks are of this type, too
 FIGURE_BYTES = "async figure => Array.from(new Uint8Array(await (await fetch(figure.src)).arrayBuffer()))"
 
 expect.set_options(timeout=1000 * START_LIMIT)
@@ -180,11 +181,11 @@ def run_all(page: Page) -> None:
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.wait_for_function(
-        """() => {
+        """errors => {
             const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(p => p.textContent);
-            return prompts.length && prompts.every(p => /\\[\\d+\\]/.test(p))
-                || document.querySelector('.jp-OutputArea-output[data-mime-type$="error"]');
+            return prompts.length && prompts.every(p => /\\[\\d+\\]/.test(p)) || document.querySelector(errors);
         }""",
+        arg=ERRORS,
         timeout=1000 * RUN_LIMIT,
     )
     wait_until_idle(page)
@@ -200,8 +201,7 @@ def test_phase_1_runs_from_the_menu_and_its_explorer_follows_the_mouse(
     started = time.monotonic()
     run_all(page)
     print(f"Phase 1 ran in {time.monotonic() - started:.1f} s")
-    errors = page.locator(".jp-OutputArea-output[data-mime-type$='error'], .jp-RenderedText[data-mime-type*='stderr']")
-    assert errors.all_text_contents() == []
+    assert page.locator(ERRORS).all_text_contents() == []
     expect(page.get_by_text("Error displaying widget")).to_have_count(0)
     picture_whole_notebook(page, screenshots)
 
@@ -298,21 +298,12 @@ def test_an_exercise_of_phase_2_is_answered_and_checked_and_every_demo_follows_t
     name = "phase2_techniques.ipynb"
     shutil.copy(repository / "notebooks" / "phase2_techniques" / name, work)  # the learner's, with nothing written yet
     cells = nbformat.read(work / name, as_version=4).cells
-
-    def shown(cell: int) -> Locator:
-        return page.locator(".jp-Notebook .jp-Cell").nth(cell)
-
-    def cell_of(identity: str) -> int:
-        return next(number for number, cell in enumerate(cells) if cell.id == identity)
-
     lab = start_lab(name)
     open_notebook(page, lab, name)
     wait_until_idle(page)
-    answer, check = shown(cell_of("magnitude_mask")), shown(cell_of("mask_count"))
+    answer, check = shown(page, cells, "magnitude_mask"), shown(page, cells, "mask_count")
     write(page, answer, ANSWER)
-    check.locator(".cm-content").click()
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Above Selected Cell", exact=True).click()
+    run_all_above(page, check)
     progress = page.get_by_role("progressbar", name="your progress")
     expect(progress).to_have_attribute("aria-valuenow", "0")
     run_cell(page, check)
@@ -323,7 +314,7 @@ def test_an_exercise_of_phase_2_is_answered_and_checked_and_every_demo_follows_t
     progress.screenshot(path=screenshots / "phase2_progress.png")
 
     for begins, (css, to) in DEMOS.items():
-        cell = shown(next(number for number, cell in enumerate(cells) if cell.source.startswith(begins)))
+        cell = shown(page, cells, begins)
         run_cell(page, cell)
         demo = cell.locator(f".{css}")
         figure, status = demo.locator("img.gpt2-figure"), demo.locator(".gpt2-status")
@@ -336,9 +327,88 @@ def test_an_exercise_of_phase_2_is_answered_and_checked_and_every_demo_follows_t
         expect(status).not_to_have_text(text)
         assert figure.evaluate(FIGURE_BYTES) != before
         demo.screenshot(path=screenshots / f"{css}_after.png")
-    errors = page.locator(".jp-OutputArea-output[data-mime-type$='error'], .jp-RenderedText[data-mime-type*='stderr']")
-    assert errors.all_text_contents() == []
+    assert page.locator(ERRORS).all_text_contents() == []
     expect(page.get_by_text("Error displaying widget")).to_have_count(0)
+
+
+PACK = """
+def pack(weight):
+    kept = weight != 0
+    return torch.from_numpy(np.packbits(kept)), weight[kept]
+""".strip()
+
+
+def test_in_phase_3_an_exercise_and_the_quiz_are_answered_and_a_pruned_model_is_served(
+    repository: Path, work: Path, start_lab: Callable[..., Lab], page: Page, screenshots: Path
+) -> None:
+    name = "phase3_production.ipynb"
+    shutil.copy(repository / "notebooks" / "phase3_production" / name, work)
+    cells = nbformat.read(work / name, as_version=4).cells
+    lab = start_lab(name)
+    open_notebook(page, lab, name)
+    wait_until_idle(page)
+
+    answer, check = shown(page, cells, "pack"), shown(page, cells, "pack_bits")
+    write(page, answer, PACK.replace("packbits(kept)", "packbits(~kept)"))
+    run_all_above(page, check)
+    progress = page.get_by_role("progressbar", name="your progress")
+    expect(progress).to_contain_text("0 of 29 points")
+    run_cell(page, check)
+    expect(check.locator(ERRORS)).to_contain_text("Is it the other way round?")
+    expect(progress).to_contain_text("0 of 29 points")
+    write(page, answer, PACK)
+    run_cell(page, answer)
+    run_cell(page, check)
+    expect(check).to_contain_text("✔ one bit an entry, eight to a byte")
+    expect(progress).to_contain_text("2 of 29 points")
+
+    run_cell(page, shown(page, cells, "from gpt2_lib.production import analysis_table"))
+    served = shown(page, cells, "from gpt2_lib import deploy_to_production")
+    run_cell(page, served)
+    expect(served).to_contain_text("To be, or not to be ")
+    expect(served).to_contain_text("20 requests of 32 tokens, none of them failed")
+    served.screenshot(path=screenshots / "phase3_served.png")
+
+    questions, letters = shown(page, cells, "questions"), shown(page, cells, "readiness")
+    first, second = shown(page, cells, "ready_1"), shown(page, cells, "ready_2")
+    run_cell(page, questions)
+    expect(questions.locator("li")).to_have_count(20)
+    run_cell(page, letters)
+    run_cell(page, first)
+    expect(first.locator(ERRORS)).to_contain_text("Nothing here yet: write your code in place of this line")
+    write(page, letters, 'def readiness():\n    return {1: "a"}')
+    run_cell(page, letters)
+    run_cell(page, first)
+    expect(first).to_contain_text("You chose: global magnitude pruning to 50 %.")
+    expect(first).to_contain_text("TensorRT does not prune.")
+    expect(progress).to_contain_text("3 of 29 points")
+    run_cell(page, second)
+    expect(second.locator(ERRORS)).to_contain_text("Question 2 is not answered yet")
+    write(page, letters, 'def readiness():\n    return {1: "c", 2: "a", 3: "d", 4: "b", 5: "c"}')
+    run_cell(page, letters)
+    run_cell(page, first)
+    expect(first).to_contain_text("You chose: none: its sparsity is off")
+    expect(first).to_contain_text("TensorRT does not prune.")
+    run_cell(page, second)
+    expect(second).to_contain_text("You chose: the matrices get smaller")
+    expect(second).to_contain_text("a smaller dense model: no sparse kernel is needed.")
+    expect(progress).to_have_attribute("aria-valuenow", "4")
+    expect(progress).to_contain_text("4 of 29 points")
+    questions.screenshot(path=screenshots / "phase3_questions.png")
+    assert page.locator(ERRORS).all_text_contents() == []
+
+
+def shown(page: Page, cells: list[nbformat.NotebookNode], wanted: str) -> Locator:
+    """In the page, the cell with this id, or else the first whose code begins so."""
+    named = [number for number, cell in enumerate(cells) if cell.id == wanted]
+    number = (named or [number for number, cell in enumerate(cells) if cell.source.startswith(wanted)])[0]
+    return page.locator(".jp-Notebook .jp-Cell").nth(number)
+
+
+def run_all_above(page: Page, cell: Locator) -> None:
+    cell.locator(".cm-content").click()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Above Selected Cell", exact=True).click()
 
 
 def write(page: Page, cell: Locator, code: str) -> None:
