@@ -11,7 +11,6 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-from classroom import Classroom
 from graded import CHECKS, HIDDEN, NOTEBOOK, PHASE, Graded, cell_of, further_cell
 from matplotlib.figure import Figure
 from nbformat import NotebookNode
@@ -286,20 +285,6 @@ def test_a_traceback_shows_frames_of_the_learners_cells_and_no_others(graded: Gr
     assert "KeyError: 'x'" in text
     assert "secret" not in text
     assert "/opt" not in text
-
-
-@pytest.mark.parametrize("answer", ["def double(x):\n    return 4", "def double(x)\n    return", "raise SystemExit"])
-def test_a_real_run_shows_no_hidden_line(tmp_path: Path, answer: str) -> None:
-    """nbgrader's own executed notebook, with IPython's own tracebacks."""
-    room = Graded(tmp_path)
-    classroom = Classroom(room.root, PHASE)
-    peek = "import builtins\nfor cell in In: print(cell)\nprint(In)\ndouble([])\n"
-    classroom.hand_in("real", NOTEBOOK, {"double": answer, "half": f"def half(x):\n    return x\n{peek}"})
-    classroom.grade("real")
-    page = page_of(room, "real")
-    assert [hidden for hidden in HIDDEN if hidden in page.text] == []
-    assert "double_basics: 0 of 2" in page.text
-    page.assert_harmless()
 
 
 # What hostile work can do

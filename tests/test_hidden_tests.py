@@ -2,7 +2,7 @@
 
 The checks run here in this process, without nbgrader and without a kernel: a phase's locked cells, the reference
 answers, one other answer, one check. The answers are in tests/answers/; what nbgrader makes of them is
-tests/test_grading.py's part.
+tests/system/test_grading.py's part.
 
 **Assertions.** A check shows learners its first part and hides the rest. `assert` and `raise AssertionError` count.
 
@@ -191,6 +191,9 @@ class Phase:
         return any(self.error(codes[answer], without_call, check.id) is None for answer in assertion.broke)
 
 
+EACH = [pytest.param(name, marks=pytest.mark.xdist_group(f"hidden tests of {name}")) for name in MASTERS]
+
+
 @cache
 def phase(name: str) -> Phase:
     return Phase(name)
@@ -204,7 +207,7 @@ def no_pictures() -> Iterator[None]:
     plt.switch_backend(backend)
 
 
-@pytest.mark.parametrize("name", MASTERS)
+@pytest.mark.parametrize("name", EACH)
 def test_every_visible_assertion_speaks_to_some_wrong_answer(name: str) -> None:
     silent = [
         cell.describe(assertion)
@@ -215,7 +218,7 @@ def test_every_visible_assertion_speaks_to_some_wrong_answer(name: str) -> None:
     assert not silent, "no wrong answer hears:\n" + "\n".join(silent)
 
 
-@pytest.mark.parametrize("name", MASTERS)
+@pytest.mark.parametrize("name", EACH)
 def test_every_hidden_assertion_is_needed_by_some_wrong_answer(name: str) -> None:
     idle = [
         check.describe(assertion)
@@ -355,7 +358,7 @@ def replaced(tree: ast.Module, old: ast.AST, new: ast.AST | list[ast.stmt]) -> a
     return ast.fix_missing_locations(Replace().visit(tree))
 
 
-@pytest.mark.parametrize("name", MASTERS)
+@pytest.mark.parametrize("name", EACH)
 def test_every_small_change_of_a_solution_is_caught(name: str) -> None:
     survivors = {
         exercise: {

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from classroom import Classroom
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -137,16 +136,6 @@ def double(x):
 # %% tests="double_basics" points=2
 assert double(2) == 4
 """
-
-
-def test_nbgrader_grades_what_was_taken_in_like_what_was_handed_in(tmp_path: Path) -> None:
-    (tmp_path / "doubling.py").write_text(MASTER)
-    room = Classroom.made_of([tmp_path / "doubling.py"], tmp_path / "course", "tiny")
-    handed_in = room.hand_in("ada", "doubling", {"double": "def double(x):\n    return 2 * x"})
-    room.submit("bob", "doubling", intake(handed_in.parent, {"doubling"}).notebooks["doubling"].decode())
-    room.grade()
-    assert room.results("ada") == room.results("bob")
-    assert [result.points for result in room.results("bob")] == [2]
 
 
 # Notebooks that are none

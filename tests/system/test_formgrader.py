@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from classroom import REPOSITORY, Classroom
 from graded import MASTER, NOTEBOOK, PHASE
 from nbformat.v4 import new_markdown_cell, new_output
 from playwright.sync_api import Page, expect
-from test_lab import START_LIMIT, Lab, browser, page, screenshots, start_lab  # noqa: F401  (fixtures)
+from test_lab import START_LIMIT, Lab, browser, lab, page, screenshots  # noqa: F401  (fixtures)
 
 from autograder.notebooks import read_notebook, to_text
 from autograder.results import Result
@@ -54,7 +53,7 @@ def plant_html(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def repository(classroom: Classroom) -> Path:
-    """Where start_lab runs `make lab`."""
+    """Where `make lab` is run."""
     return classroom.root
 
 
@@ -83,13 +82,11 @@ def open_submission(page: Page, lab: Lab, student: str) -> None:
 
 def test_the_formgrader_opens_from_the_menu_and_shows_the_points_we_gave(
     classroom: Classroom,
-    start_lab: Callable[..., Lab],
+    lab: Lab,
     page: Page,
 ) -> None:
     results = {student: classroom.results(student) for student in ANSWERS}
     assert shown(results["ada"]) != shown(results["bob"])
-    lab = start_lab("")
-
     open_lab(page, lab)
     page.get_by_role("menuitem", name="Nbgrader", exact=True).click()
     page.get_by_role("menuitem", name="Formgrader", exact=True).click()
@@ -112,10 +109,9 @@ def test_the_formgrader_opens_from_the_menu_and_shows_the_points_we_gave(
 
 def test_points_given_in_the_formgrader_reach_our_results(
     classroom: Classroom,
-    start_lab: Callable[..., Lab],
+    lab: Lab,
     page: Page,
 ) -> None:
-    lab = start_lab("")
     open_lab(page, lab)
     open_submission(page, lab, "ada")
     with page.expect_response(lambda response: "/formgrader/api/grade/" in response.url):
@@ -126,11 +122,10 @@ def test_points_given_in_the_formgrader_reach_our_results(
 
 
 def test_a_learners_html_runs_nothing_in_the_formgrader(
-    start_lab: Callable[..., Lab],
+    lab: Lab,
     page: Page,
 ) -> None:
     """The formgrader shows outputs on the page that holds the instructor's own token."""
-    lab = start_lab("")
     open_lab(page, lab)
     open_submission(page, lab, "bob")
     expect(page.get_by_text("An output").first).to_be_visible()

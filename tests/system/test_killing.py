@@ -1,4 +1,4 @@
-"""A grader that is killed loses nothing (tests/killing.py does it more often)."""
+"""A grader that is killed loses nothing (tests/system/killing.py does it more often)."""
 
 from __future__ import annotations
 

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import graded
+import nbformat
 import pytest
 from classroom import REPOSITORY, Classroom
+from doubling import GOOD as DOUBLE
+from graded import Graded
+from test_feedback import page_of
 
 from autograder import grade as grading
 from autograder import record as recording
-from autograder import sandbox
 from autograder.__main__ import main
 from autograder.assignment import read_assignment
 from autograder.grade import grade, table
-from autograder.notebooks import to_text
+from autograder.intake import intake
+from autograder.notebooks import read_notebook, to_text
 from autograder.release import release
 from autograder.sanitise import sanitise
 from autograder.summary import export
 from autograder.verdicts import read_grading
 from autograder.work import Job, run
-from autograder.workers import cluster, here, processes
+from autograder.workers import cluster, processes
 
 MASTER = '''# %% locked="setup"
 import torch
@@ -124,31 +130,6 @@ def test_a_notebook_that_is_missing_is_named(room: Classroom) -> None:
     [submission] = room.grade()
     assert submission.failure == "doubling.ipynb is not there"
     assert read_grading(room.course.folder("autograded", "tiny", "ada")).refused == submission.failure
-
-
-def test_without_bubblewrap_nothing_runs_and_the_way_out_is_named(
-    room: Classroom, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    harm = tmp_path / "harm"
-    room.hand_in("eve", "doubling", GOOD | {"double": f"open({str(harm)!r}, 'w')\n\n\n{GOOD['double']}"})
-    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
-    assert main(["grade"], root=room.root) == 1
-    message = capsys.readouterr().err
-    assert "bwrap is not installed" in message
-    assert "--unsafe-no-sandbox" in message
-    assert not harm.exists()
-    assert not (room.root / "autograded").exists()
-
-
-def test_without_a_sandbox_it_is_graded_only_if_somebody_insists(
-    room: Classroom, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
-    room.hand_in("ada", "doubling", GOOD)
-    room.hand_in("bob", "doubling", BAD)
-    room.hand_in("eve", "doubling", {"double": "import os\nos._exit(1)"})
-    graded = grade(room.root, workers=here(), safe=False)
-    assert {s.student: s.points for s in graded} == {"ada": 3, "bob": 1, "eve": 0}
 
 
 def test_plain_nbgrader_is_sandboxed_too(room: Classroom, tmp_path: Path) -> None:
@@ -276,3 +257,75 @@ def test_a_busy_machine_gives_the_same_points(room: Classroom) -> None:
             burner.wait()
     assert {s.student: s.points for s in graded} == {"ada": 3, "bob": 1, "eve": 1, "zoe": 3}
     assert "a loop that never ends" in next(r.message for r in room.results("eve") if r.check == "double_basics")
+
+
+# A small notebook with hidden tests (tests/doubling.py)
+
+
+def test_one_bad_submission_stops_nobody(small: Classroom, capsys: pytest.CaptureFixture[str]) -> None:
+    small.hand_in("ada", "doubling", {"double": DOUBLE})
+    small.submit("broken", "doubling", '{"cells": [')
+    small.hand_in("killer", "doubling", {"double": "import os\nos._exit(1)"})
+    small.hand_in("zoe", "doubling", {"double": "def double(x):\n    return 4"})
+    assert main(["grade", "--assignment", "tiny"], root=small.root) == 1
+    table, _, to_review = capsys.readouterr().out.partition("To be reviewed:")
+    lines = dict(re.findall(r"^(\w+)  tiny +(.*)$", table, re.MULTILINE))
+    assert lines.keys() == {"ada", "broken", "killer", "zoe"}
+    assert lines["ada"] == "3 of 3"
+    assert lines["broken"].startswith("failed: doubling.ipynb is not a valid notebook")
+    assert lines["killer"] == "0 of 3, to be reviewed"
+    assert "killer  tiny  double: the kernel died while it ran" in to_review
+    assert lines["zoe"] == "0 of 3"
+
+    assert main(["feedback"], root=small.root) == 0
+    pages = sorted(page.relative_to(small.root).as_posix() for page in (small.root / "feedback").rglob("*.html"))
+    assert pages == [f"feedback/{name}/tiny/doubling.html" for name in ("ada", "broken", "killer", "zoe")]
+
+
+def test_a_deleted_check_is_put_back(small: Classroom) -> None:
+    path = small.hand_in("ada", "doubling", {"double": "def double(x):\n    return 4"})
+    notebook = read_notebook(path)
+    notebook.cells = [cell for cell in notebook.cells if cell.id != "double_text"]
+    path.write_text(to_text(notebook), encoding="utf-8")
+    small.grade()
+    assert {r.check: r.points for r in small.results("ada")} == {"double_basics": 0, "double_text": 0}
+
+
+def test_a_changed_check_is_put_back(small: Classroom) -> None:
+    path = small.hand_in("ada", "doubling", {"double": "def double(x):\n    return 4"})
+    notebook = read_notebook(path)
+    for cell in notebook.cells:
+        cell.source = "pass" if cell.id.startswith("double_") else cell.source
+    path.write_text(to_text(notebook), encoding="utf-8")
+    small.grade()
+    assert sum(r.points for r in small.results("ada")) == 0
+
+
+def test_grading_before_the_release_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "submitted" / "ada" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "doubling.ipynb").write_text(to_text(nbformat.v4.new_notebook()), encoding="utf-8")
+    assert main(["grade"], root=tmp_path) == 1
+    assert "run make release first" in capsys.readouterr().out
+
+
+def test_what_was_taken_in_is_graded_like_what_was_handed_in(small: Classroom) -> None:
+    handed_in = small.hand_in("ada", "doubling", {"double": DOUBLE})
+    small.submit("bob", "doubling", intake(handed_in.parent, {"doubling"}).notebooks["doubling"].decode())
+    small.grade()
+    assert small.results("ada") == small.results("bob")
+    assert [result.points for result in small.results("bob")] == [2, 1]
+
+
+@pytest.mark.parametrize("answer", ["def double(x):\n    return 4", "def double(x)\n    return", "raise SystemExit"])
+def test_feedback_on_a_real_run_shows_no_hidden_line(tmp_path: Path, answer: str) -> None:
+    """The executed notebook holds IPython's own tracebacks."""
+    made = Graded(tmp_path)
+    classroom = Classroom(made.root, graded.PHASE)
+    peek = "import builtins\nfor cell in In: print(cell)\nprint(In)\ndouble([])\n"
+    classroom.hand_in("real", graded.NOTEBOOK, {"double": answer, "half": f"def half(x):\n    return x\n{peek}"})
+    classroom.grade("real")
+    page = page_of(made, "real")
+    assert [hidden for hidden in graded.HIDDEN if hidden in page.text] == []
+    assert "double_basics: 0 of 2" in page.text
+    page.assert_harmless()

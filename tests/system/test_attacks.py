@@ -1,11 +1,11 @@
-"""The grader under attack: everything in tests/attacks.py is handed in by one class, graded at once, and looked at.
+"""The grader under attack: everything in attacks.py is handed in by one class, graded at once, looked at.
 
 An attack is blocked, or gives no points and is flagged. Honest work gets its points and is not flagged. Nobody else's
 grade changes, no file of the machine's is read or written, nothing is left running.
 
 docs/attacks.md is the table of it all. This writes it:
 
-    UPDATE_ATTACK_TABLE=1 .venv/bin/python -m pytest tests/test_attacks.py -k table
+    UPDATE_ATTACK_TABLE=1 .venv/bin/python -m pytest tests/system/test_attacks.py -k table
 """
 
 from __future__ import annotations
@@ -256,8 +256,8 @@ def test_the_table_of_attacks_is_as_graded_now(graded: Graded) -> None:
     text = f"""# What the grader stands
 
 {len(attacks)} attacks and accidents, and {len(found) - len(attacks)} honest submissions of unusual kinds, handed in by
-one class and graded in the sandbox. `tests/test_attacks.py` grades them and compares this page with what came of it;
-the code is in [tests/attacks.py](../tests/attacks.py).
+one class and graded in the sandbox. `tests/system/test_attacks.py` grades them and compares this page with what came
+of it; the code is in [tests/system/attacks.py](../tests/system/attacks.py).
 
 The small course has {len(POINTS)} checks with {sum(POINTS.values()):g} points. "Blocked": what was tried failed. Points
 are lost only for what the code itself breaks. "Flagged": a person is told to look.
@@ -274,8 +274,10 @@ this grader, and puts everything back in time, could deceive it. No check of the
     text = text.rstrip("\n") + "\n"
     if os.environ.get("UPDATE_ATTACK_TABLE"):
         TABLE.write_text(text, encoding="utf-8")
-    assert TABLE.is_file(), "UPDATE_ATTACK_TABLE=1 pytest tests/test_attacks.py -k table writes docs/attacks.md"
-    assert TABLE.read_text(encoding="utf-8") == text, "UPDATE_ATTACK_TABLE=1 pytest tests/test_attacks.py -k table"
+    assert TABLE.is_file(), "UPDATE_ATTACK_TABLE=1 pytest tests/system/test_attacks.py -k table writes docs/attacks.md"
+    assert TABLE.read_text(encoding="utf-8") == text, (
+        "UPDATE_ATTACK_TABLE=1 pytest tests/system/test_attacks.py -k table"
+    )
 
 
 # Most people who grade are not root: the sandbox then has a user namespace of its own.
@@ -304,7 +306,10 @@ def test_it_is_the_same_for_an_ordinary_user(tmp_path: Path) -> None:
     script.write_text(
         f"if __name__ == '__main__':\n    {program.replace(chr(10), chr(10) + '    ')}\n", encoding="utf-8"
     )
-    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}:{Path(__file__).parent}", "SECRET_OF_THE_GRADER": SECRET}
+    environment = os.environ | {
+        "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY}/tests:{Path(__file__).parent}",
+        "SECRET_OF_THE_GRADER": SECRET,
+    }
     done = subprocess.run(
         [*command, "--", sys.executable, script, room.root], env=environment, capture_output=True, text=True
     )

@@ -1,6 +1,6 @@
 """Kill the grader, a worker or a zygote at random moments, run it again, and look whether anything was lost.
 
-``python tests/killing.py --kills 20`` does it on a small class; tests/test_killing.py does it a few times.
+``python tests/system/killing.py --kills 20`` does it on a small class; test_killing.py does it a few times.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from classroom import Classroom
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
+if __name__ == "__main__":  # pytest has these folders on its path
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+from classroom import Classroom  # noqa: E402
+
 MASTER = '''# %% locked="setup"
 import torch
 
@@ -150,5 +153,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     main()

@@ -1,0 +1,68 @@
+"""Notebooks executed as on Binder: one core, one thread, without the extras that the default installation lacks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+EXTRAS = ("coremltools", "executorch", "mlflow", "tensorrt", "tensorrt_rtx")
+MEMORY_LIMIT = 1.2e9  # bytes: Binder gives 2 GB, and JupyterLab needs some of it
+
+# Runs in the kernel. Not getrusage where Linux can say better: that one counts the process it was forked from too.
+PEAK = """
+import resource, sys
+from pathlib import Path
+if sys.platform == "darwin":
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+else:
+    print(1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]))
+"""
+
+
+def execute(notebook: NotebookNode, folder: Path, allow_errors: bool = False) -> tuple[NotebookNode, int]:
+    """Run a notebook in ``folder``; returns it with its outputs, and its kernel's peak memory in bytes."""
+    notebook = nbformat.from_dict(notebook)
+    notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
+    NotebookClient(
+        notebook, timeout=1800, allow_errors=allow_errors, resources={"metadata": {"path": str(folder)}}
+    ).execute()
+    return notebook, int(notebook.cells.pop().outputs[0].text)
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """One thread and, where the system can pin processes, one core for this process and those that it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        if not hasattr(os, "sched_setaffinity"):  # macOS, Windows
+            yield
+            return
+        cores = sorted(os.sched_getaffinity(0))
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])  # each of pytest's processes takes another
+        os.sched_setaffinity(0, {cores[worker % len(cores)]})
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, set(cores))
+
+
+@contextmanager
+def no_extras(folder: Path) -> Iterator[None]:
+    """Kernels that start meanwhile don't find the extras' packages, installed or not; ``folder`` is made for that."""
+    folder.mkdir()
+    for package in EXTRAS:
+        (folder / f"{package}.py").write_text(f"raise ImportError('No module named {package}')\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder))
+        yield
+
+
+def printed(notebook: NotebookNode) -> str:
+    return "".join(o.text for cell in notebook.cells for o in cell.get("outputs", []) if o.output_type == "stream")

@@ -1,0 +1,117 @@
+"""The real notebooks executed: the masters, the learners' versions, and Phase 3's targets with all extras.
+
+Each is executed once, and looked at by several tests. Phase 1's master runs in JupyterLab, in test_lab.py.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from classroom import REPOSITORY, lay_artefacts
+from execution import MEMORY_LIMIT, execute, no_extras, one_core, printed
+from nbformat import NotebookNode
+
+from autograder.notebooks import read_notebook
+from autograder.sources import masters, to_notebook
+
+MASTERS = {master.stem: master for master in masters(REPOSITORY)}
+IN_JUPYTERLAB = "phase1_overview"
+
+
+def each(names: list[str]) -> list:
+    """Parameters; what looks at one execution goes to one of pytest's processes."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(f"execution of {name}")) for name in names]
+
+
+class Executed:
+    """Notebooks, executed when first asked for, as on Binder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.master = cache(self._master)
+        self.learners = cache(self._learners)
+
+    def _master(self, name: str) -> tuple[NotebookNode, int]:
+        folder = self.folder / f"{name}, master"
+        folder.mkdir()
+        lay_artefacts(folder)  # else the challenges would train, for minutes
+        return self._run(to_notebook(MASTERS[name]), folder, allow_errors=False)
+
+    def _learners(self, name: str) -> tuple[NotebookNode, int]:
+        """As committed; tests/test_notebooks.py holds it against its master."""
+        folder = self.folder / f"{name}, learner's"
+        folder.mkdir()
+        path = REPOSITORY / "notebooks" / MASTERS[name].parent.name / f"{name}.ipynb"
+        return self._run(read_notebook(path), folder, allow_errors=True)
+
+    def _run(self, notebook: NotebookNode, folder: Path, allow_errors: bool) -> tuple[NotebookNode, int]:
+        with one_core(), no_extras(folder.with_name(f"{folder.name}, without")):
+            return execute(notebook, folder, allow_errors)
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
+    return Executed(tmp_path_factory.mktemp("executed"))
+
+
+@pytest.mark.parametrize("name", each(sorted(MASTERS.keys() - {IN_JUPYTERLAB})))
+def test_the_master_runs_without_error_on_one_core_in_little_memory(
+    executed: Executed, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, peak = executed.master(name)
+    with capsys.disabled():
+        print(f"\n{name}: {peak / 1e6:.0f} MB at most, of {MEMORY_LIMIT / 1e6:.0f}")
+    assert peak < MEMORY_LIMIT
+
+
+@pytest.mark.xdist_group("execution of phase3_production")
+def test_without_its_extras_phase_3_says_which_command_adds_each(executed: Executed) -> None:
+    text = printed(executed.master("phase3_production")[0])
+    wanted = (("coremltools", "mobile"), ("executorch", "mobile"), ("mlflow", "mlops"), ("TensorRT", "tensorrt"))
+    for package, extra in wanted:
+        assert re.search(rf"{package} is not installed.*pip install -e '\.\[{extra}\]'", text), text
+
+
+@pytest.mark.xdist_group("execution with extras")
+def test_with_its_extras_phase_3_runs_every_target(tmp_path: Path) -> None:
+    text = printed(execute(targets_alone(), tmp_path)[0])
+    x86 = platform.machine() in ("x86_64", "AMD64")  # all that the extra tensorrt has packages for
+    engine = "built an engine" if x86 else "TensorRT is not installed"
+    assert "is not installed" not in text.replace(engine, "")
+    for said in ("Core ML, 60 %", "ExecuTorch, 25 % removed", engine, "version 1 of gpt2-mini-60", "no fault found"):
+        assert said in text
+
+
+def targets_alone() -> NotebookNode:
+    """Phase 3's master without exercises, checks and what looks at them."""
+    notebook = to_notebook(MASTERS["phase3_production"])
+    kept = ("setup", "gpt2_mini")
+    notebook.cells = [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        and ("nbgrader" not in cell.metadata or cell.id in kept)
+        and "when_written(" not in cell.source
+    ]
+    return notebook
+
+
+@pytest.mark.parametrize("name", each(sorted(MASTERS)))
+def test_the_learners_version_fails_only_at_the_checks_and_says_why(executed: Executed, name: str) -> None:
+    notebook, peak = executed.learners(name)
+    assert peak < MEMORY_LIMIT
+    errors = {
+        cell.id: output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+    }
+    checks = {cell.id for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")}
+    assert set(errors) == checks
+    for cell, error in errors.items():
+        assert error.ename in ("AssertionError", "NotImplementedError"), f"{cell}: {error.ename}: {error.evalue}"
+        assert len(error.evalue.split()) > 3, f"{cell} fails without saying why"

@@ -1,0 +1,63 @@
+"""A sandbox is made, bounds what runs in it, and ends with it; where it can't be made, the error says what to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from autograder import sandbox
+from autograder.sandbox import HOME, Limits, Sandbox, check, command
+
+
+@pytest.fixture
+def made() -> Iterator[Sandbox]:
+    held = Sandbox(Limits())
+    yield held
+    held.close()
+
+
+def test_a_sandbox_can_be_made_here() -> None:
+    check()
+
+
+def test_it_ends_with_all_that_runs_in_it(made: Sandbox) -> None:
+    processes = [psutil.Process(made.pid), *psutil.Process(made.pid).children(recursive=True)]
+    assert len(processes) > 1
+    made.close()
+    psutil.wait_procs(processes, timeout=10)
+    assert not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_it_ends_with_who_made_it() -> None:
+    program = (
+        "import time; from autograder.sandbox import *\ns = Sandbox(Limits()); print(s.pid, flush=True); time.sleep(99)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as maker:
+        inside = psutil.Process(int(maker.stdout.readline()))
+        maker.kill()
+    psutil.wait_procs([inside], timeout=10)
+    assert not inside.is_running() or inside.status() == psutil.STATUS_ZOMBIE
+
+
+def test_what_can_be_written_is_limited_and_in_memory(made: Sandbox) -> None:
+    for folder in ("/tmp", "/dev/shm", HOME, sandbox.SOCKETS):
+        room = os.statvfs(made.path(folder))
+        assert room.f_blocks * room.f_frsize == Limits().disk, folder
+    mounts = Path(f"/proc/{made.pid}/mounts").read_text().splitlines()
+    writable = {line.split()[1]: line.split()[2] for line in mounts if line.split()[3].split(",")[0] == "rw"}
+    kinds = {place: kind for place, kind in writable.items() if not place.startswith("/dev/") or place == "/dev/shm"}
+    assert kinds == {"/tmp": "tmpfs", "/dev/shm": "tmpfs", HOME: "tmpfs", sandbox.SOCKETS: "tmpfs", "/proc": "proc"}
+
+
+def test_only_the_system_python_and_the_library_are_there() -> None:
+    words = command(Limits(), info=9)
+    bound = {words[i + 1] for i, word in enumerate(words) if word == "--ro-bind"}
+    allowed = (*sandbox.SYSTEM, "/etc/", "/proc/sys", sys.prefix, sys.base_prefix)
+    assert [path for path in bound if not path.startswith(allowed) and not path.endswith("/gpt2_lib")] == []
+    assert not {"--bind", "--dev-bind"} & set(words)

@@ -1,0 +1,120 @@
+"""`make check`: a learner's points, on a small notebook and, as a sample of tests/system, on a whole real one."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from classroom import REPOSITORY, Classroom, solutions
+from doubling import GOOD, small_course
+
+from autograder.__main__ import main
+from autograder.notebooks import read_notebook, to_text
+from autograder.sources import to_notebook
+
+
+def write_answer(small: Classroom, code: str) -> Path:
+    """Write an answer into the learner's own notebook."""
+    path = small.root / "notebooks" / "tiny" / "doubling.ipynb"
+    notebook = read_notebook(path)
+    next(cell for cell in notebook.cells if cell.id == "double").source = code
+    path.write_text(to_text(notebook), encoding="utf-8")
+    return path
+
+
+def test_a_learner_sees_points_and_reasons_but_no_hidden_test(
+    small: Classroom, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_answer(small, "def double(x):\n    return 6 if x == -3 else x + x")
+    before = path.read_bytes()
+    assert main(["check"], root=small.root) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^double +1 +3$", out, re.MULTILINE), out
+    assert "Twice -3 is -6; yours is 6." in out
+    assert "the_hidden_input" not in out
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in small.root.iterdir()) == ["gradebook.db", "notebooks", "release", "source"]
+
+
+def test_an_answer_that_is_no_python_is_named_as_the_reason(
+    small: Classroom, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_answer(small, "def double(x)\n    return 2 * x")
+    assert main(["check", "tiny"], root=small.root) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^double +0 +3$", out, re.MULTILINE), out
+    assert "The cell with your answer stops with an error: SyntaxError" in out
+
+
+def test_a_broken_notebook_is_refused_with_the_reason(small: Classroom, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_answer(small, GOOD)
+    path.write_bytes(path.read_bytes()[:500])
+    assert main(["check", "tiny"], root=small.root) == 1
+    assert "notebooks/tiny/doubling.ipynb is not a valid notebook" in capsys.readouterr().out
+
+
+def test_a_wrong_kernel_is_named_and_graded_with_python(small: Classroom, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_answer(small, GOOD)
+    notebook = read_notebook(path)
+    notebook.metadata.kernelspec = {"name": "julia-1.9", "display_name": "Julia", "language": "julia"}
+    path.write_text(to_text(notebook), encoding="utf-8")
+    assert main(["check", "tiny"], root=small.root) == 0
+    out = capsys.readouterr().out
+    assert "'julia-1.9'" in out
+    assert re.search(r"^total +3 +3$", out, re.MULTILINE), out
+
+
+def test_without_the_source_the_visible_checks_run_and_it_says_so(
+    small: Classroom, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(small.root / "source")
+    write_answer(small, "def double(x):\n    return {2: 4, 'a': 'aa'}[x]")  # wrong, but only hidden tests would tell
+    assert main(["check", "tiny"], root=small.root) == 0
+    out = capsys.readouterr().out
+    assert "only the checks that you see can run" in out
+    assert re.search(r"^total +3 +3$", out, re.MULTILINE), out
+
+
+@pytest.mark.parametrize(("source", "ran"), [(True, "own"), (False, "demonstration own")])
+def test_the_learners_command_runs_no_demonstration_that_no_check_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: bool, ran: str
+) -> None:
+    trace = tmp_path / "trace"
+    monkeypatch.setenv("TRACE", str(trace))
+    shown = "import os\n\nwith open(os.environ['TRACE'], 'a') as trace:\n    print({!r}, end=' ', file=trace)\n"
+    small = small_course(tmp_path, "\n# %%\n" + shown.format("demonstration"))
+    path = write_answer(small, GOOD)
+    notebook = read_notebook(path)
+    notebook.cells.append(nbformat.v4.new_code_cell(shown.format("own")))
+    path.write_text(to_text(notebook), encoding="utf-8")
+    if not source:
+        shutil.rmtree(small.root / "source")
+    assert main(["check", "tiny"], root=small.root) == 0
+    assert trace.read_text().split() == ran.split()
+
+
+def test_an_unknown_phase_is_an_error_that_lists_the_phases(
+    small: Classroom, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "tinny"], root=small.root) == 1
+    assert "Phases: tiny" in capsys.readouterr().err
+
+
+def test_nothing_handed_in_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["grade"], root=tmp_path) == 1
+    assert "There is nothing in submitted/" in capsys.readouterr().out
+
+
+def test_a_whole_real_notebook_gets_full_marks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Phase 1's reference, hidden tests included; tests/system grades the others, and in the sandbox."""
+    phase = "phase1_overview"
+    master = REPOSITORY / "source" / phase / f"{phase}.py"
+    room = Classroom.made_of([master], tmp_path / "course", phase)
+    notebook = room.written(phase, solutions(to_notebook(master)), whole=True)
+    (room.root / "notebooks" / phase / f"{phase}.ipynb").write_text(to_text(notebook), encoding="utf-8")
+    assert main(["check", phase], root=room.root) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^total +10 +10$", out, re.MULTILINE), out
