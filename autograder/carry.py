@@ -13,6 +13,7 @@ import marshal
 import pickle
 import types
 from collections.abc import Callable
+from typing import cast
 
 from IPython import get_ipython
 from torch import Tensor, nn
@@ -112,9 +113,9 @@ def restore(ours: object, told: list, decoder: Decoder, take_over: Callable[[obj
     kind, coded = told
     theirs = decoder.decode(coded)
     if isinstance(ours, nn.Module) and kind == "module":
-        _restore_module(ours, *theirs)
+        _restore_module(ours, *cast(tuple, theirs))
     elif isinstance(ours, Optimizer) and kind == "optimizer":
-        _restore_optimizer(ours, *theirs)
+        _restore_optimizer(ours, *cast(tuple, theirs))
     elif kind == "value":
         take_over(ours, theirs)
 

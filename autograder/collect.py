@@ -39,7 +39,7 @@ MAX_ENTRIES = 50_000
 MAX_TOTAL = 4_000_000_000  # bytes, unpacked
 MAX_ID = 60  # characters
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"  # nbgrader's, in timestamp.txt
-COLUMNS = ("student", "name", "system", "number", "assignment", "notebook", "entry", "time")
+COLUMNS: tuple[str, ...] = ("student", "name", "system", "number", "assignment", "notebook", "entry", "time")
 
 # Moodle puts no "_" into names. Some versions leave out the last one, groups may have no number.
 MOODLE = re.compile(
@@ -117,7 +117,9 @@ def collect(root: Path, source: Path, assignment: str | None = None) -> list[Col
         raise CollectError(f"There is no assignment {assignment!r} in release/ or notebooks/.")
     with _opened(root, source) as entries:
         times = _timestamps(entries)
-        hand_ins, artefacts, report = [], [], []
+        hand_ins: list[_HandIn] = []
+        artefacts: list[tuple[_Entry, _Artefact]] = []
+        report: list[Collected] = []
         for entry in entries:
             if entry.parts in times:
                 report.append(Collected(entry.name, "taken as the time of the submission", taken=True))

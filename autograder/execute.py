@@ -13,25 +13,24 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 import psutil
 import zmq
-from jupyter_client.utils import run_sync
+from jupyter_core.utils import run_sync
 from nbclient.client import NotebookClient
 from nbclient.exceptions import DeadKernelError
 from nbclient.util import ensure_async
-from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade, is_locked, is_solution
 
 from .judging import Judge, names_needed
-from .provisioner import SandboxKernelManager, zygote
+from .provisioner import SandboxKernelManager, SandboxProvisioner, zygote
 from .sandbox import Limits
 from .witness import tools_of
 from .zygote import Forked
@@ -69,8 +68,8 @@ class SandboxedExecute(Execute):
     skip: frozenset[int] = frozenset()  # cells that need not run (`skipping`)
 
     def preprocess(
-        self, nb: NotebookNode, resources: ResourcesDict | None = None, km: object = None
-    ) -> tuple[NotebookNode, ResourcesDict]:
+        self, nb: NotebookNode, resources: dict | None = None, km: object = None
+    ) -> tuple[NotebookNode, dict | None]:
         for cell in nb.cells:
             cell.metadata.pop("tags", None)  # "skip-execution" on a check would give its points
         self.report = Report()
@@ -109,7 +108,7 @@ class SandboxedExecute(Execute):
         self.report.seconds = self._before
         return nb, resources
 
-    def _run(self, nb: NotebookNode, resources: ResourcesDict) -> None:
+    def _run(self, nb: NotebookNode, resources: dict | None) -> None:
         """All cells that have no final result yet, in a fresh kernel."""
         self._at, self._seconds, self._over = 0, 0.0, ""
         self._calling, self._interrupted = "", False
@@ -127,7 +126,11 @@ class SandboxedExecute(Execute):
             raise BrokenToolError(f"no kernel could be started: {error}") from error
         try:
             # Whatever the kernel leaves behind becomes a child of the sandbox's first process.
-            tops = (manager.provisioner.forked.pid, manager.provisioner.sandbox.pid)
+            top = manager.provisioner
+            assert isinstance(top, SandboxProvisioner)
+            assert top.forked is not None
+            assert top.sandbox is not None
+            tops = (top.forked.pid, top.sandbox.pid)
             self._roots = [psutil.Process(pid) for pid in tops]
             self.start_new_kernel_client()
         except (psutil.Error, RuntimeError, DeadKernelError) as error:  # nothing of the learner's has run yet
@@ -226,7 +229,7 @@ class SandboxedExecute(Execute):
         return reply, buffers
 
     def _request(
-        self, kind: str, content: dict, buffers: list[bytes] = (), seconds: float = 60.0
+        self, kind: str, content: dict, buffers: Sequence[bytes] = (), seconds: float = 60.0
     ) -> tuple[dict, list[bytes]]:
         """Send the kernel a request and wait for its reply. Raises DeadKernelError."""
         return run_sync(self._ask)(kind, content, list(buffers), seconds)
@@ -234,6 +237,7 @@ class SandboxedExecute(Execute):
     async def _ask(self, kind: str, content: dict, buffers: list[bytes], seconds: float) -> tuple[dict, list[bytes]]:
         watch = asyncio.ensure_future(self._watch(seconds))
         try:
+            assert self.kc is not None
             socket = self.kc.shell_channel
             message = self.kc.session.msg(kind, content)
             self.kc.session.send(socket.socket, message, buffers=buffers)
@@ -253,11 +257,13 @@ class SandboxedExecute(Execute):
 
     # What it uses up
 
-    async def async_execute_cell(self, cell: NotebookNode, cell_index: int, **options: object) -> NotebookNode:
+    async def async_execute_cell(
+        self, cell: NotebookNode, cell_index: int, execution_count: int | None = None, store_history: bool = True
+    ) -> NotebookNode:
         self._kept, self._interrupted = 0, False
         watch = asyncio.ensure_future(self._watch(self.limits.cell_seconds))
         try:
-            return await super().async_execute_cell(cell, cell_index, **options)
+            return await super().async_execute_cell(cell, cell_index, execution_count, store_history)
         finally:
             watch.cancel()
             self._raise_if_over()
@@ -274,6 +280,7 @@ class SandboxedExecute(Execute):
         """Interrupt what computes for more than ``seconds``; kill what does not stop, or uses up too much in all."""
         begun, pause = time.monotonic(), 0.2
         before = None
+        assert self.kc is not None
         while True:
             await asyncio.sleep(pause)
             # What nbclient sends for a widget can swallow the signal that a reply is there: look for one.
@@ -295,19 +302,25 @@ class SandboxedExecute(Execute):
             elif used - before > seconds or now - since > limits.idle or now - begun > limits.waiting * seconds:
                 self._interrupted = True
                 if await self._interrupt():
-                    await ensure_async(self.km.provisioner.kill())
+                    await self._kill()
                 return
             if self._over:
-                await ensure_async(self.km.provisioner.kill())
+                await self._kill()
                 return
 
     async def _interrupt(self) -> bool:
         """Interrupt again and again, for code that swallows it; True if it still goes on."""
+        assert self.km is not None
         stop = time.monotonic() + STUBBORN
         while time.monotonic() < stop:  # whoever waits for the reply cancels this as soon as it comes
             await ensure_async(self.km.interrupt_kernel())
             await asyncio.sleep(0.003 if time.monotonic() > stop - STUBBORN + 1 else 0.2)
         return True
+
+    async def _kill(self) -> None:
+        assert self.km is not None
+        assert self.km.provisioner is not None
+        await ensure_async(self.km.provisioner.kill())
 
     def _usage(self) -> tuple[float, int]:
         """Computing time (seconds) and memory (bytes) of all processes in the sandbox now."""

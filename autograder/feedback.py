@@ -80,6 +80,7 @@ class FeedbackExporter(HTMLExporter):
 
     def from_filename(self, filename: str, resources: dict | None = None, **_: object) -> tuple[str, dict]:
         """nbgrader calls this in the course's folder, with the names in ``resources``, and writes what it returns."""
+        assert resources is not None
         names = resources["nbgrader"]
         pages = feedback(Course(Path.cwd()), names["assignment"], names["student"])
         page = next(page for page in pages if page.stem == names["notebook"])
@@ -114,7 +115,7 @@ def _book(gradebook: Gradebook, assignment: str, student: str, name: str) -> _Bo
         [cell.source for cell in master.source_cells if cell.name in checks],
         {check: _by_hand(*scores) for check, *scores in graded},
         {cell: manual or ("Nothing was written here." if auto else "") for cell, manual, auto in comments},
-        submitted.late_submission_penalty or 0.0,
+        submitted.late_submission_penalty or 0.0,  # pyright: ignore[reportArgumentType]  # of a row, a number
     )
 
 

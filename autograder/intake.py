@@ -24,7 +24,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from .notebooks import METADATA_KEY, to_text
+from .notebooks import METADATA_KEY, as_node, to_text
 
 MAX_NOTEBOOK = 20_000_000  # bytes
 MAX_CELLS = 2_000
@@ -192,7 +192,7 @@ def _rebuilt(content: object) -> NotebookNode:
         raise Refused(f"has {len(cells)} cells, and at most {MAX_CELLS} are graded")
     used: set[str] = set()
     metadata = content.get("metadata")
-    return nbformat.from_dict(
+    return as_node(
         {
             "cells": [_cell(cell, number, used) for number, cell in enumerate(cells, start=1)],
             "metadata": _notebook_metadata(metadata if isinstance(metadata, dict) else {}),

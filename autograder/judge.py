@@ -38,7 +38,8 @@ class Proxy:
 
     def __call__(self, *arguments: object, **named: object) -> object:
         values = {str(place): value for place, value in enumerate(arguments)} | named
-        call, encoder = {"name": self.__name__}, Encoder(strict=True)
+        call: dict[str, object] = {"name": self.__name__}
+        encoder = Encoder(strict=True)
         try:
             call["values"], buffers = encoder.encode(values), encoder.buffers
         except NotPlainError:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import builtins
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from multiprocessing.connection import Connection
+
+Call = Callable[[dict, list[bytes]], tuple[dict, list[bytes]]]
 
 
 class Judge:
@@ -16,7 +18,7 @@ class Judge:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def verdict(self, source: str, found: dict[str, dict], call: Callable[[dict, list[bytes]], tuple]) -> dict:
+    def verdict(self, source: str, found: dict[str, dict], call: Call) -> dict:
         """Run the check ``source``; {"status": "ok" | "error" | "not plain" | "died", ...}.
 
         ``found``: what the learner's names stand for (`kernel.Kernel._look`). ``call``: carries one call to the
@@ -30,6 +32,7 @@ class Judge:
                 if failure is not None:
                     raise failure
                 return told["verdict"]
+            answer: tuple[dict, list[bytes]]
             try:
                 answer = call(told["call"], buffers)
             except Exception as error:  # the judge goes on and comes to an end, whatever happened in the sandbox
@@ -61,7 +64,7 @@ def names_needed(check: str, locked: tuple[str, ...]) -> list[str]:
     return sorted(used - made)
 
 
-def send(connection: Connection, content: dict, buffers: list[bytes] = ()) -> None:
+def send(connection: Connection, content: dict, buffers: Sequence[bytes] = ()) -> None:
     connection.send_bytes(json.dumps([content, len(buffers)]).encode())
     for buffer in buffers:
         connection.send_bytes(buffer)

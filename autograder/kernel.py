@@ -11,6 +11,7 @@ import builtins
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
@@ -23,11 +24,18 @@ from .sandbox import HOME
 from .wire import Decoder, Encoder
 from .witness import Witness
 
+if TYPE_CHECKING:
+    from ipykernel.zmqshell import ZMQInteractiveShell
+    from jupyter_client.session import Session
+
 BUILTIN_ERRORS = {n for n, e in vars(builtins).items() if isinstance(e, type) and issubclass(e, BaseException)}
 
 
 class Kernel(IPythonKernel):
     """ipykernel with calls from outside."""
+
+    shell: ZMQInteractiveShell
+    session: Session
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
@@ -38,7 +46,7 @@ class Kernel(IPythonKernel):
 
     def _look(self, stream, ident, parent) -> None:
         """What the names stand for: absent, a type's name, or a function and what it is built on."""
-        found = {}
+        found: dict[str, dict[str, object]] = {}
         for name in parent["content"]["names"]:
             if name in self.shell.user_ns:
                 value = self.shell.user_ns[name]
@@ -53,11 +61,13 @@ class Kernel(IPythonKernel):
     def _call(self, stream, ident, parent) -> None:
         content, buffers = parent["content"], [bytes(b) for b in parent["buffers"]]
         values = unpack(buffers[0]) if "packed" in content else Decoder(buffers).decode(content["values"])
+        assert isinstance(values, dict)
         encoder, watched = Encoder(strict=False), Watched(values)
         arguments = [values[name] for name in values if name.isdecimal()]
         named = {name: value for name, value in values.items() if not name.isdecimal()}
         try:
             function = self.shell.user_ns[content["name"]]
+            reply: dict[str, object]
             try:
                 result = function(*arguments, **named)
                 returned = watched.place_of(result)
@@ -71,7 +81,7 @@ class Kernel(IPythonKernel):
             encoder = Encoder(strict=False)
             text = f"no call, or no result, that can be carried: {_text(error)}"
             reply = {"error": {"types": ["RuntimeError"], "text": text}}
-        self.session.send(stream, "call_reply", reply, parent, ident=ident, buffers=encoder.buffers)
+        self.session.send(stream, "call_reply", reply, parent, ident=ident, buffers=list(encoder.buffers))
 
     def _witness(self, stream, ident, parent) -> None:
         found = {"changed": self.witness.changed(), "hidden": self.witness.hidden(parent["content"]["builtin"])}
@@ -109,6 +119,7 @@ def run(connection: dict, extras: dict[str, str], ready: int) -> None:
     app = IPKernelApp.instance(kernel_class=Kernel, **connection, connection_file="/tmp/kernel.json", log_level=50)
     app.session.key = key.encode()
     app.initialize([])
+    assert app.shell is not None
     # IPython's own end the kernel a moment later, when other code is running.
     app.shell.user_ns["exit"] = app.shell.user_ns["quit"] = sys.exit
     app.kernel.witness = Witness(app.shell)

@@ -45,6 +45,13 @@ def _first_line(error: Exception) -> str:
     return lines[0][:100] if lines else type(error).__name__
 
 
+def as_node(content: dict) -> NotebookNode:
+    """nbformat's `from_dict`, for a notebook or a cell."""
+    node = nbformat.from_dict(content)
+    assert isinstance(node, NotebookNode)
+    return node
+
+
 def to_text(notebook: NotebookNode) -> str:
     """The file's content: sorted keys, one-space indent, a newline at the end."""
     return nbformat.writes(notebook).rstrip("\n") + "\n"

@@ -13,6 +13,7 @@ import sys
 import time
 
 import zmq
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
@@ -38,6 +39,7 @@ def zygote() -> Zygote:
 class SandboxProvisioner(KernelProvisionerBase):
     """Starts, watches and ends one kernel in one sandbox."""
 
+    parent: SandboxKernelManager
     limits = Limits()
     sandbox: Sandbox | None = None
     forked: Forked | None = None
@@ -54,8 +56,9 @@ class SandboxProvisioner(KernelProvisionerBase):
             setattr(manager, f"{port}_port", number)
         return await super().pre_launch(cmd=[], **options)
 
-    async def launch_kernel(self, cmd: list[str], **options: object) -> dict:
+    async def launch_kernel(self, cmd: list[str], **options: object) -> KernelConnectionInfo:
         manager = self.parent
+        assert self.sandbox is not None
         connection = {"transport": "ipc", "ip": f"{SOCKETS}/s", "key": manager.session.key.decode()}
         connection |= {f"{port}_port": number for number, port in enumerate(PORTS, start=1)}
         # Root's processes have no limit on their number: another uid for each sandbox of each grading process.

@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from nbgrader.api import InvalidEntry
+from nbgrader.coursedir import CourseDirectory
 from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.utils import compute_checksum, is_grade, is_solution
 from sqlalchemy.exc import OperationalError
@@ -57,12 +58,13 @@ def record(course: Course, assignment: str, student: str, notebooks: dict[str, N
 
 
 def _into_gradebook(course: Course, assignment: str, student: str, notebooks: dict[str, NotebookNode]) -> None:
+    assert isinstance(course.api.coursedir, CourseDirectory)
     stamp = course.api.coursedir.get_existing_timestamp(str(course.folder("submitted", assignment, student)))
     late = LateSubmissionPlugin(parent=course.api)
     with course.gradebook() as gradebook:
         gradebook.update_or_create_student(student)
         given = {"timestamp": stamp} if stamp else {}
-        submission = gradebook.update_or_create_submission(assignment, student, **given)
+        submission = gradebook.update_or_create_submission(assignment, student, **given)  # pyright: ignore[reportArgumentType]  # its **kwargs: dict
         for entry in submission.notebooks:
             cells = {c.metadata.nbgrader.grade_id: c for c in _known(notebooks.get(entry.name))}
             for grade in entry.grades:

@@ -50,7 +50,7 @@ def results(course: Course, assignment: str, student: str) -> list[Result]:
 def total(gradebook: Gradebook, assignment: str, student: str) -> tuple[float, float]:
     """Points and maximum of a graded submission."""
     submission = gradebook.find_submission(assignment, student)
-    return submission.score, submission.max_score
+    return submission.score, submission.max_score  # pyright: ignore[reportReturnType]  # columns, set later
 
 
 def table(results: list[Result]) -> str:

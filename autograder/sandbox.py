@@ -65,6 +65,7 @@ class Sandbox:
             os.close(write)
         with os.fdopen(read) as info:
             told = info.read()
+        assert self._holder.stdout is not None
         ready = self._holder.stdout.readline()
         if ready != b"ready\n":
             reason = self._holder.communicate()[1].decode(errors="replace").strip() or "it ended at once"
@@ -80,7 +81,8 @@ class Sandbox:
         self._holder.kill()
         self._holder.wait()
         for pipe in (self._holder.stdin, self._holder.stdout, self._holder.stderr):
-            pipe.close()
+            if pipe is not None:
+                pipe.close()
 
 
 def check() -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 
-from nbformat import NotebookNode, from_dict
+from nbformat import NotebookNode
 
 from .assignment import Cell, Plan
+from .notebooks import as_node
 
 
 def sanitise(notebook: NotebookNode, plan: Plan) -> tuple[NotebookNode, list[str]]:
@@ -45,7 +46,7 @@ def sanitise(notebook: NotebookNode, plan: Plan) -> tuple[NotebookNode, list[str
         if "nbgrader" not in cell.metadata:
             cell["id"] = f"own-{number}"
     metadata = {"kernelspec": json.loads(plan.kernelspec), "language_info": {"name": "python"}}
-    return from_dict({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}), notes
+    return as_node({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}), notes
 
 
 def _name(cell: NotebookNode, known: dict[str, Cell]) -> str:
@@ -78,4 +79,4 @@ def _own(cell: NotebookNode) -> NotebookNode:
 
 def _cell(cell_type: str, source: str, metadata: dict, identity: str) -> NotebookNode:
     cell = {"cell_type": cell_type, "id": identity, "metadata": metadata, "source": source}
-    return from_dict(cell | ({"execution_count": None, "outputs": []} if cell_type == "code" else {}))
+    return as_node(cell | ({"execution_count": None, "outputs": []} if cell_type == "code" else {}))

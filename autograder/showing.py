@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from jinja2.utils import markupsafe
+import markupsafe
 from nbformat import NotebookNode
 from pygments import highlight
 from pygments.formatters import HtmlFormatter

@@ -15,9 +15,9 @@ import hashlib
 import re
 from pathlib import Path
 
-from nbformat import NotebookNode, from_dict
+from nbformat import NotebookNode
 
-from .notebooks import KERNELSPEC, stamp
+from .notebooks import KERNELSPEC, as_node, stamp
 
 ROLES = ("exercise", "tests", "locked")
 PASSED_THROUGH = ("tags", "jupyter")
@@ -51,7 +51,7 @@ def to_notebook(master: Path) -> NotebookNode:
     for number, cell in enumerate(read.cells, start=1):
         where = f"{_name(master)}, cell {number} ({(cell.source.splitlines() or ['empty'])[0][:60]!r})"
         cells.append(_cell(cell, where, seen))
-    notebook = from_dict(
+    notebook = as_node(
         {
             "cells": cells,
             "metadata": {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}},

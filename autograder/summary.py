@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from nbformat import NotebookNode, from_dict
+from nbformat import NotebookNode
 from nbgrader.api import (
     Assignment,
     BaseCell,
@@ -34,7 +34,7 @@ from nbgrader.utils import is_grade, is_solution
 from sqlalchemy import func
 
 from .course import Course, CourseError
-from .notebooks import read_notebook, write_text
+from .notebooks import as_node, read_notebook, write_text
 from .pages import points, write_page
 from .results import of_notebook
 from .verdicts import Grading, read_grading
@@ -76,7 +76,8 @@ def export(course: Course, assignment: str | None = None) -> list[Path]:
     Raises CourseError for an assignment that the gradebook does not know.
     """
     with course.gradebook() as gradebook:
-        names = sorted(name for (name,) in gradebook.db.query(Assignment.name))
+        known = gradebook.db.query(Assignment.name)  # pyright: ignore[reportGeneralTypeIssues]  # as in `summarise`
+        names = sorted(name for (name,) in known)
     if assignment is not None and assignment not in names:
         raise CourseError(f"There is no assignment {assignment!r}. In the gradebook: {', '.join(names) or 'none'}.")
     written = []
@@ -90,13 +91,14 @@ def summarise(course: Course, assignment: str) -> Summary:
     """All grades of an assignment, read in a handful of queries however large the class is."""
     with course.gradebook() as gradebook:
         query = gradebook.db.query
-        (duedate,) = query(Assignment.duedate).filter(Assignment.name == assignment).one()
+        # Columns of the class: nbgrader's __init__ makes them look like an instance's.
+        ours = Assignment.name == assignment  # pyright: ignore[reportGeneralTypeIssues]
+        due = query(Assignment.duedate)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        (duedate,) = due.filter(ours).one()
         checks: dict[Cell, float] = {}
         for kind in (GradeCell, TaskCell):
             cells = query(Notebook.name, kind.name, kind.max_score).join(Notebook, kind.notebook_id == Notebook.id)
-            cells = cells.join(Assignment, Notebook.assignment_id == Assignment.id).filter(
-                Assignment.name == assignment
-            )
+            cells = cells.join(Assignment, Notebook.assignment_id == Assignment.id).filter(ours)
             checks |= {(notebook, cell): maximum for notebook, cell, maximum in cells}
         students = {student for (student,) in query(Student.id)}
         submissions = query(
@@ -108,7 +110,7 @@ def summarise(course: Course, assignment: str) -> Summary:
         submissions = (
             submissions.join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
             .join(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
-            .filter(Assignment.name == assignment)
+            .filter(ours)
             .group_by(SubmittedAssignment.id)
             .all()
         )
@@ -120,7 +122,7 @@ def summarise(course: Course, assignment: str) -> Summary:
             .join(SubmittedNotebook, Grade.notebook_id == SubmittedNotebook.id)
             .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
             .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
-            .filter(Assignment.name == assignment)
+            .filter(ours)
         )
         scores: dict[str, dict[Cell, float]] = defaultdict(dict)
         for student, notebook, cell, score in grades:
@@ -225,7 +227,7 @@ class ExerciseView:
 def _write_html(course: Course, summary: Summary) -> Path:
     graded = [row for row in summary.rows if row.total is not None and not row.grading.refused]
     messages = _messages(course, summary.assignment, graded)
-    totals = [row.total for row in graded]
+    totals = [row.total for row in graded if row.total is not None]
     exercises = []
     for (_, name), checks in summary.exercises.items() if graded else ():
         values = [sum(row.scores.get(check, 0.0) for check in checks) for row in graded]
@@ -293,4 +295,4 @@ def _only_errors(path: Path) -> NotebookNode:
         errors = [output for output in cell.get("outputs", []) if output["output_type"] == "error"]
         cell["outputs"] = [{**error, "traceback": []} for error in errors]
         del cell["source"]
-    return from_dict({"cells": [cell for cell in cells if "nbgrader" in cell["metadata"]]})
+    return as_node({"cells": [cell for cell in cells if "nbgrader" in cell["metadata"]]})

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,33 +52,32 @@ class Encoder:
     def encode(self, value: object, depth: int = 0) -> list:
         if isinstance(value, Opaque) and self._strict:  # else its sender could choose to be judged otherwise
             raise TheirsError(f"Your code returned a {type(value).__name__} where plain data was expected.")
-        kind = type(value)
-        self._bytes += ROOM + (len(value) if kind is str else 0)
+        self._bytes += ROOM + (len(value) if type(value) is str else 0)
         if self._bytes > BYTES:
             raise NotPlainError(f"more than {BYTES >> 20} MB")
         if depth > DEPTH:
             return self._opaque(value, "is nested too deeply")
-        if value is None or kind in (bool, str):
+        if value is None or type(value) in (bool, str):
             return ["plain", value]
-        if kind is int:
+        if type(value) is int:
             return ["int", str(value)] if value.bit_length() < BITS else self._opaque(value, "is too long a number")
-        if kind is float:
+        if type(value) is float:
             return ["float", value.hex()]
-        if kind is bytes:
+        if type(value) is bytes:
             return self._raw(value)
-        if kind is Fraction and max(value.numerator.bit_length(), value.denominator.bit_length()) < 10_000:
+        if type(value) is Fraction and max(value.numerator.bit_length(), value.denominator.bit_length()) < 10_000:
             return ["fraction", str(value.numerator), str(value.denominator)]
-        if kind is Decimal and len(str(value)) < 100:
+        if type(value) is Decimal and len(str(value)) < 100:
             return ["decimal", str(value)]
         if isinstance(value, Tensor):
             return self._tensor(value)
         if isinstance(value, np.ndarray | np.generic):
             return self._array(value)
-        if kind in (list, tuple, torch.Size):
-            return ["list" if kind is list else "tuple", [self.encode(item, depth + 1) for item in value]]
+        if isinstance(value, list | tuple) and type(value) in (list, tuple, torch.Size):
+            return ["list" if type(value) is list else "tuple", [self.encode(item, depth + 1) for item in value]]
         if isinstance(value, dict):
             return ["dict", [[self.encode(k, depth + 1), self.encode(v, depth + 1)] for k, v in value.items()]]
-        if kind is torch.dtype:
+        if type(value) is torch.dtype:
             return ["dtype", str(value)]
         return self._opaque(value, "is no plain data")
 
@@ -137,7 +137,7 @@ class Decoder:
         except Exception as error:
             raise ValueError(f"this is no message: {error}") from error
 
-    def _decode(self, coded: object, depth: int) -> object:
+    def _decode(self, coded: Any, depth: int) -> object:
         if depth > DEPTH + 1:
             raise ValueError("nested too deeply")
         kind, *rest = coded

@@ -14,6 +14,10 @@ import signal
 import sys
 import types
 from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ipykernel.zmqshell import ZMQInteractiveShell
 
 MODULES = ("builtins", "math", "random", "operator", "itertools", "time", "traceback", "linecache", "inspect", "dis")
 MODULES += ("signal", "threading", "contextlib", "torch", "torch.nn", "torch.nn.functional", "torch.testing", "numpy")
@@ -37,7 +41,7 @@ TRANSFORMERS = ("ast_transformers", "input_transformers_cleanup", "input_transfo
 class Witness:
     """What the tools are now; `changed` names those that are something else later."""
 
-    def __init__(self, shell: object) -> None:
+    def __init__(self, shell: ZMQInteractiveShell) -> None:
         self._shell = shell
         self._names = set(shell.user_ns)
         own = [m for m in sys.modules if m == OWN or m.startswith(OWN + ".")]
@@ -94,7 +98,7 @@ class Witness:
 
     def _of_shell(self) -> dict[str, object]:
         shell = self._shell
-        state = {name: [id(t) for t in getattr(shell, name)] for name in TRANSFORMERS}
+        state: dict[str, object] = {name: [id(t) for t in getattr(shell, name)] for name in TRANSFORMERS}
         state["replaced methods"] = sorted(n for n in vars(shell) if callable(getattr(type(shell), n, None)))
         state["handlers of exceptions"] = (
             id(shell.CustomTB) if shell.custom_exceptions else 0,
@@ -105,7 +109,7 @@ class Witness:
         state["events"] = [
             repr(f) for fs in shell.events.callbacks.values() for f in fs if getattr(f, "__module__", "") == "__main__"
         ]
-        state["switch for assertions"] = builtins.__debug__
+        state["switch for assertions"] = builtins.__debug__  # pyright: ignore[reportAttributeAccessIssue]  # it is there
         state["timer's signal"] = signal.getsignal(signal.SIGALRM)
         return state
 

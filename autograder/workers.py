@@ -98,7 +98,8 @@ def cluster(scheduler: str) -> Workers:
         client = Client(scheduler, timeout=30)
     except (OSError, ValueError) as error:
         raise CourseError(f"there is no Dask scheduler at {scheduler}: {error}") from error
-    return Workers(lambda: client.get_executor(pure=False, retries=CRASHES), len(client.nthreads()), local=False)
+    count = len(client.nthreads())  # pyright: ignore[reportArgumentType]  # no coroutine: it is synchronous
+    return Workers(lambda: client.get_executor(pure=False, retries=CRASHES), count, local=False)
 
 
 def here() -> Workers:

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import report
 import torch
@@ -25,10 +26,12 @@ MASTER = Path(__file__).resolve().parent.parent / "source" / "phase3_production"
 MAKERS = {"sparse.gpt2pack": "make_sparse", "mobile.onnx": "make_mobile", "edge.gpt2pack": "make_edge"}
 MINUTES = 10
 
+Found = challenges.Packed | challenges.Exported | challenges.Tracked
 
-def notebook() -> dict[str, object]:
+
+def notebook() -> dict[str, Any]:
     """The names that the notebook's locked cells and its solutions make."""
-    names: dict[str, object] = {"__name__": "__main__"}
+    names: dict[str, Any] = {"__name__": "__main__"}
     for cell in to_notebook(MASTER).cells:
         role = cell.metadata.get("nbgrader", {})
         if role.get("solution") or (role.get("locked") and not role["grade"]):
@@ -36,7 +39,7 @@ def notebook() -> dict[str, object]:
     return names
 
 
-def made(names: dict[str, object]) -> dict[str, tuple[float, float]]:
+def made(names: dict[str, Any]) -> dict[str, tuple[float, float]]:
     """Have the solutions write their files into this folder; file -> minutes on the clock and of computing."""
     minutes = {}
     for file, maker in MAKERS.items():
@@ -46,7 +49,7 @@ def made(names: dict[str, object]) -> dict[str, tuple[float, float]]:
     return minutes
 
 
-def row(challenge: str, what: str, found: object, file: str, minutes: dict[str, tuple[float, float]]) -> list[str]:
+def row(challenge: str, what: str, found: Found, file: str, minutes: dict[str, tuple[float, float]]) -> list[str]:
     """One line of the table."""
     model = found.packed.model if isinstance(found, challenges.Tracked) else found.model
     clock, computed = (f"{m:.1f}" for m in minutes[file]) if file in minutes else ("with a", "with a")
@@ -66,14 +69,14 @@ def met(*asserted: Callable[[], None]) -> bool:
     return not missed
 
 
-def measure(names: dict[str, object], minutes: dict[str, tuple[float, float]]) -> tuple[list[list[str]], bool]:
+def measure(names: dict[str, Any], minutes: dict[str, tuple[float, float]]) -> tuple[list[list[str]], bool]:
     """The table's rows, and whether every challenge's highest bar is met."""
     c = challenges
     sparse, mobile = c.packed(names["sparse_model"]), c.exported(names["mobile_model"])
     tracked, edge = c.tracked(names["tracked_run"]), c.packed(names["edge_model"])
     cuts = len({row["sparsity"] for row in tracked.rows})
     faster = f"{c.speed_up(mobile):.2f}x, {mobile.removed:.0%} cut out"
-    table = [
+    table: list[tuple[str, str, Found, str]] = [
         (f"a: {c.SPARSE:.0%} gone, < {c.SPARSE_LOST:.0%} lost", f"{sparse.gone:.1%} gone", sparse, "sparse.gpt2pack"),
         (f"b: {c.FASTER}x as fast, < {c.MOBILE_LOST:.0%} lost", faster, mobile, "mobile.onnx"),
         (f"c: {c.CUTS} cuts, as a", f"{cuts} cuts, {len(tracked.rows)} rows", tracked, "run.csv"),
@@ -96,7 +99,7 @@ def measure(names: dict[str, object], minutes: dict[str, tuple[float, float]]) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=report.first_line(__doc__))
     parser.add_argument("--out", type=Path, help="Markdown page whose section is rewritten")
     parser.add_argument("--artefacts", type=Path, help="folder into which the files are copied")
     arguments = parser.parse_args()

@@ -31,12 +31,12 @@ def median_seconds(work: Callable[[int], object]) -> float:
 
 
 def main() -> None:
-    page = arguments(__doc__.splitlines()[0]).out
+    page = arguments(__doc__).out
     model, tokenizer = load_pretrained_gpt2()
     length = model.config.n_positions
     ten_thousand = held_out_windows(tokenizer, length, 10_000 // length + 1)
     windows = held_out_windows(tokenizer, length, 12)  # as in Phase 1
-    explorer = Explorer(model, windows, [measure(model, windows, METHODS[0].name, 0.0)])
+    explorer = Explorer(model, windows, [measure(model, windows, METHODS[0].name)])
 
     def drag(round_: int) -> None:
         explorer.feedforward.value = 5 + 5 * round_

@@ -81,7 +81,7 @@ def compare(name: str, model: GPT2, rounds: int, folder: Path) -> tuple[list[lis
 
 
 def main() -> None:
-    page = arguments(__doc__.splitlines()[0]).out
+    page = arguments(__doc__).out
     torch.set_num_threads(1)
     torch.manual_seed(0)
     cases = [

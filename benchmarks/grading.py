@@ -98,10 +98,10 @@ def timed(root: Path, workers: int, scheduler: str = "") -> dict:
     }
 
 
-def in_a_fresh_process(*arguments: object) -> dict:
+def in_a_fresh_process(root: Path, workers: int, scheduler: str = "") -> dict:
     """`timed`, so that a peak of memory is that of this class alone."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(timed, *arguments).result()
+        return process.submit(timed, root, workers, scheduler).result()
 
 
 def stock(room: Classroom, students: list[str]) -> list[float]:
@@ -156,7 +156,13 @@ def main() -> None:
         print(f"stock: {alone}", flush=True)
         from distributed import LocalCluster
 
-        with LocalCluster(n_workers=arguments.workers, threads_per_worker=1, dashboard_address=None) as dask:
+        # None is for no dashboard, whatever the type says.
+        dask = LocalCluster(
+            n_workers=arguments.workers,
+            threads_per_worker=1,
+            dashboard_address=None,  # pyright: ignore[reportArgumentType]
+        )
+        with dask:
             by_dask = in_a_fresh_process(part, arguments.workers, dask.scheduler_address)
         same = by_dask["csv"] == ours["csv"]
         assert all(c["right"] for c in (*classes.values(), by_dask)), "a right submission lost points"

@@ -60,7 +60,7 @@ def peaks(folder: str) -> dict[str, tuple[float, float]]:
 
 
 def main() -> None:
-    page = arguments(__doc__.splitlines()[0]).out
+    page = arguments(__doc__).out
     model = GPT2(PRESETS["gpt2"]).init_weights()
     model.tokenizer = load_pretrained_gpt2().tokenizer
     size = sum(p.numel() * p.element_size() for p in model.parameters())

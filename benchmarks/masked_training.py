@@ -59,7 +59,7 @@ def measure(model: GPT2, make: Optimizers, batch: int) -> tuple[float, float, fl
 
 
 def main() -> None:
-    page = arguments(__doc__.splitlines()[0]).out
+    page = arguments(__doc__).out
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = load_pretrained_gpt2()

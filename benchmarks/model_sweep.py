@@ -51,7 +51,7 @@ def train_one(vocabulary: int, layers: int, width: int, optimizer: str, characte
     with tempfile.TemporaryDirectory() as folder:
         run = Run(model, recipe, Path(folder) / "run.pt")
         if optimizer == "AdamW":  # for everything, at the same learning rate as the embeddings
-            run.optimizers = [torch.optim.AdamW(model.parameters(), lr=recipe.adam_lr, betas=(0.9, 0.95))]
+            run.optimizers[:] = [torch.optim.AdamW(model.parameters(), lr=recipe.adam_lr, betas=(0.9, 0.95))]
         fit(run, ids, held_out[:1], every=recipe.steps)
     trained = time.process_time() - started
     quality = evaluate(model, held_out)

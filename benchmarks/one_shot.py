@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 
 import torch
@@ -54,14 +54,14 @@ def wanda(model: GPT2, names: list[str], target: Target, windows: Tensor) -> Non
 @torch.no_grad()
 def solve(model: GPT2, names: list[str], target: Target, windows: Tensor) -> None:
     """Prune and correct a block's matrices with SparseGPT."""
-    how = {"n_m": target} if isinstance(target, tuple) else {"sparsity": target}
+    sparsity, n_m = (None, target) if isinstance(target, tuple) else (target, None)
     for name, hessian in hessians(model, windows, names).items():
         weight = model.get_parameter(name)
-        weight.copy_(sparsegpt(weight, hessian, **how))
+        weight.copy_(sparsegpt(weight, hessian, sparsity, n_m))
 
 
 @torch.no_grad()
-def _keep(weights: dict[str, Tensor], masks: dict[str, Tensor]) -> None:
+def _keep(weights: Mapping[str, Tensor], masks: dict[str, Tensor]) -> None:
     for name, mask in masks.items():
         weights[name].masked_fill_(~mask, 0.0)
 
@@ -88,6 +88,7 @@ def calibration_windows(ids: Tensor, length: int, seed: int, count: int = WINDOW
 
 def measure(model: GPT2, held_out: Tensor) -> dict[str, dict[str, list[float]]]:
     """{target: {method: perplexity for each seed}}."""
+    assert model.tokenizer is not None
     ids = corpus.encode(corpus.training_plays(), model.tokenizer)
     found: dict[str, dict[str, list[float]]] = {}
     for name, target in TARGETS.items():
@@ -112,9 +113,10 @@ def _cell(values: list[float]) -> str:
 
 
 def main() -> None:
-    page = arguments(__doc__.splitlines()[0]).out
+    page = arguments(__doc__).out
     torch.set_num_threads(1)
     model = load_pretrained_gpt2()
+    assert model.tokenizer is not None
     held_out = corpus.held_out_windows(model.tokenizer, model.config.n_positions)[::EVERY]
     dense = evaluate(model, held_out)
     found = measure(model, held_out)

@@ -13,11 +13,18 @@ import transformers
 TITLE = "# Benchmarks\n\nWritten by the scripts in `benchmarks/`; run one again with `--out docs/benchmarks.md`.\n"
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """The command line that every benchmark has: ``--out PAGE`` also writes its section of PAGE."""
-    parser = argparse.ArgumentParser(description=description)
+def arguments(script: str | None) -> argparse.Namespace:
+    """The command line that every benchmark has: ``--out PAGE`` also writes its section of PAGE.
+
+    ``script``: its docstring; the first line is its description.
+    """
+    parser = argparse.ArgumentParser(description=first_line(script))
     parser.add_argument("--out", type=Path, help="Markdown page whose section is rewritten")
     return parser.parse_args()
+
+
+def first_line(text: str | None) -> str:
+    return (text or "").partition("\n")[0]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

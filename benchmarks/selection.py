@@ -113,7 +113,8 @@ def in_fresh_process(preset: str, work: str, rounds: int) -> tuple[float, float,
         folder=str(Path(__file__).parent), preset=preset, work=work, rounds=rounds, sparsity=SPARSITY
     )
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
-    return tuple(map(float, done.stdout.split()))
+    taken, extra, read = map(float, done.stdout.split())
+    return taken, extra, read
 
 
 def check_ties() -> None:
@@ -178,7 +179,7 @@ def load_wanda(folder: Path) -> types.ModuleType:
     if not (folder / "lib" / "prune.py").is_file():
         raise SystemExit(f"{folder} is no checkout of wanda: it has no lib/prune.py.")
     datasets = types.ModuleType("datasets")
-    datasets.load_dataset = None
+    vars(datasets)["load_dataset"] = None
     with mock.patch.dict(sys.modules, {"datasets": datasets}), mock.patch.object(sys, "path", [str(folder), *sys.path]):
         return importlib.import_module("lib.prune")
 
@@ -230,7 +231,8 @@ def wanda_prunes(prune: types.ModuleType, weight: Tensor, inputs: Tensor, sparsi
 class Recorder(Tensor):
     """A weight that takes note of the mask (True = prune) where wanda's code would write zeros through it."""
 
-    __torch_function__ = torch._C._disabled_torch_function_impl  # what is computed from it is a plain tensor
+    # What is computed from it is a plain tensor.
+    __torch_function__ = torch._C._disabled_torch_function_impl  # pyright: ignore[reportAssignmentType]  # as PyTorch says
     mask: Tensor
 
     def __setitem__(self, mask: Tensor, value: float) -> None:
@@ -283,8 +285,8 @@ def _check_same(weight: Tensor, ours: Tensor, theirs: Tensor, m: int) -> None:
 def layer_inputs(model: GPT2, windows: Tensor) -> dict[str, Tensor]:
     """{weight name: inputs (N, T, in)} of every attention and feed-forward matrix, for windows (N, T)."""
     inputs, hooks = {}, []
-    for name, module in model.h.named_modules(prefix="h"):
-        if isinstance(module, nn.Linear):
+    for name, module in model.named_modules():
+        if name.startswith("h.") and isinstance(module, nn.Linear):
             keep = lambda _, args, name=name: inputs.update({f"{name}.weight": args[0].clone()})  # noqa: E731
             hooks.append(module.register_forward_pre_hook(keep))
     model.hidden(windows)
@@ -370,12 +372,14 @@ def reference_solver(solver: type, weight: Tensor, inputs: Tensor) -> Callable[.
 def solve_both(solver: type, weight: Tensor, inputs: Tensor, target: float | tuple[int, int]) -> Tensor:
     """(2, 2): error and CPU seconds of ours, then of the reference."""
     if isinstance(target, tuple):
-        ours, theirs = {"n_m": target}, {"sparsity": 0.0, "prunen": target[1] - target[0], "prunem": target[1]}
+        sparsity, n_m = None, target
+        theirs = {"sparsity": 0.0, "prunen": target[1] - target[0], "prunem": target[1]}
     else:
-        ours = theirs = {"sparsity": target}
+        sparsity, n_m = target, None
+        theirs = {"sparsity": target}
     hessian = hessians(holder(weight), [inputs], ["weight"])["weight"]
     reference = reference_solver(solver, weight, inputs)
-    works = (lambda: sparsegpt(weight, hessian, **ours), lambda: reference(**theirs))
+    works = (lambda: sparsegpt(weight, hessian, sparsity, n_m), lambda: reference(**theirs))
     results = []
     for work in works:
         start = time.process_time()
@@ -425,6 +429,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     model = load_pretrained_gpt2()
+    assert model.tokenizer is not None
     ids = corpus.encode(corpus.training_plays(), model.tokenizer)
     windows = corpus.random_batch(ids, 32, model.config.n_positions, torch.Generator().manual_seed(0))[0]
     inputs = {name: x.clone() for name, x in layer_inputs(model, windows).items()}

@@ -51,7 +51,7 @@ def served(name: str, model: GPT2) -> tuple[list[str], bool]:
 
 
 def main() -> None:
-    page = arguments(__doc__.splitlines()[0]).out
+    page = arguments(__doc__).out
     torch.set_num_threads(1)
     dense = load_pretrained_gpt2()
     models = {

@@ -40,7 +40,7 @@ def prune(dense: GPT2, sparsity: float | str) -> GPT2:
     """A pruned copy of ``dense``."""
     model = copy.deepcopy(dense)
     weights = {name: p for name, p in model.named_parameters() if name.startswith("h.") and p.dim() == 2}
-    masks = selection.n_m_masks(weights) if sparsity == "2:4" else selection.layer_masks(weights, sparsity)
+    masks = selection.n_m_masks(weights) if isinstance(sparsity, str) else selection.layer_masks(weights, sparsity)
     for name, p in weights.items():
         p.masked_fill_(~masks[name], 0.0)
     return model
@@ -92,6 +92,7 @@ def storage(dense: GPT2, packed_file: Path) -> tuple[str, list[str]]:
 
 def quality(dense: GPT2, packed_file: Path) -> str:
     """The table of perplexities."""
+    assert dense.tokenizer is not None
     windows = held_out_windows(dense.tokenizer, 256, WINDOWS)
     rows = []
     for sparsity in SPARSITIES:
@@ -112,7 +113,7 @@ def quality(dense: GPT2, packed_file: Path) -> str:
 
 
 def main() -> None:
-    page = arguments(__doc__.splitlines()[0]).out
+    page = arguments(__doc__).out
     dense = load_pretrained_gpt2()
     with tempfile.TemporaryDirectory() as folder:
         packed_file = Path(folder) / "model.gpt2z"

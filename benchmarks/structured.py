@@ -83,8 +83,9 @@ def shrink_by(model: GPT2, score: Score) -> GPT2:
 def random(seed: int) -> Score:
     """No reason at all."""
     generator = torch.Generator().manual_seed(seed)
-    return lambda model, i: tuple(
-        torch.rand(n, generator=generator) for n in (model.config.heads[i], model.config.neurons[i])
+    return lambda model, i: (
+        torch.rand(model.config.heads[i], generator=generator),
+        torch.rand(model.config.neurons[i], generator=generator),
     )
 
 
@@ -96,11 +97,11 @@ def _traceable(self: Attention, x: Tensor, cache: None = None) -> Tensor:
     return self.c_proj(y.transpose(1, 2).reshape(B, T, -1))
 
 
-def torch_pruned(model: GPT2, importance: torch_pruning.importance.Importance, text: Tensor | None = None) -> GPT2:
+def torch_pruned(model: GPT2, importance: Callable[..., Tensor | None], text: Tensor | None = None) -> GPT2:
     """A copy of ``model`` that Torch-Pruning made smaller, with the gradients of ``text`` (N, T) in place if given."""
     model = deepcopy(model)
-    num_heads = {block.attn.c_attn: block.attn.n_head for block in model.h}
-    residual = [
+    num_heads: dict[nn.Module, int] = {block.attn.c_attn: block.attn.n_head for block in model.h}
+    residual: list[nn.Module] = [
         m
         for name, m in model.named_modules()
         if name in ("wte", "wpe", "ln_f") or name.endswith(("c_proj", "ln_1", "ln_2"))
@@ -148,6 +149,7 @@ def real_speed(name: str, model: GPT2, batch: int, tokens: int, rounds: int) -> 
 
 def against_torch_pruning(model: GPT2) -> tuple[str, bool]:
     """A table with a sentence below, and whether the bar is met."""
+    assert model.tokenizer is not None
     length = model.config.n_positions
     text = calibration_windows(model.tokenizer, length, CALIBRATION)
     held_out = held_out_windows(model.tokenizer, length, HELD_OUT)
@@ -164,7 +166,7 @@ def against_torch_pruning(model: GPT2) -> tuple[str, bool]:
         raise SystemExit("The two libraries left different shapes: there is nothing to compare.")
     perplexity = {name: evaluate(m, held_out).perplexity for name, m in ({"dense": model} | ours | theirs).items()}
     perplexity["random"] = statistics.mean(evaluate(shrink_by(model, random(s)), held_out).perplexity for s in range(3))
-    best, peer = (min(group, key=perplexity.get) for group in (ours, theirs))
+    best, peer = (min(group, key=perplexity.__getitem__) for group in (ours, theirs))
     ids = held_out[:4]
     with torch.inference_mode():
         _, _, ratio = turns(theirs[peer], ours[best], ids, rounds=30)
@@ -175,7 +177,7 @@ def against_torch_pruning(model: GPT2) -> tuple[str, bool]:
 
 
 def main() -> None:
-    page = arguments(__doc__.splitlines()[0]).out
+    page = arguments(__doc__).out
     torch.set_num_threads(1)
     torch.manual_seed(0)
     mini = load_pretrained_gpt2()

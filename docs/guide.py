@@ -82,6 +82,7 @@ class Lab:
             started = time.perf_counter()
             cut(pruner)
             seconds.append(time.perf_counter() - started)
+        assert isinstance(pruner.model, GPT2)
         return statistics.median(seconds), evaluate(pruner.model, self.held_out)
 
     def cost(self, method: str, cut: Callable[[ModelPruner], object]) -> str:

@@ -1,5 +1,7 @@
 """Prune GPT-2 for real: the library that the course's notebooks import."""
 
+from importlib import metadata as _metadata
+
 from .checkpoints import CheckpointError, load_pretrained_gpt2, save_pretrained
 from .config import GPT2Config
 from .corpus import held_out_windows
@@ -28,3 +30,8 @@ __all__ = [
     "quick_magnitude_prune",
     "save_pretrained",
 ]
+
+try:
+    __version__ = _metadata.version("gpt2-pruning-course")
+except _metadata.PackageNotFoundError:  # a copy of the folder, not installed
+    __version__ = "0+unknown"

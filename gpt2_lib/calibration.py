@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from .gpt2 import GPT2
 TOKENS_PER_BATCH = 4096
 
 
-def input_norms(model: nn.Module, batches: Iterable, names: Sequence[str]) -> dict[str, Tensor]:
+def input_norms(model: nn.Module, batches: Iterable[Any], names: Sequence[str]) -> dict[str, Tensor]:
     """L2 norm (in,), over all tokens, of each input of each weight (Sun et al., 2023, equation 1).
 
     Raises ValueError for a name that isn't an nn.Linear's weight, for fewer tokens than the widest
@@ -37,7 +38,7 @@ def input_norms(model: nn.Module, batches: Iterable, names: Sequence[str]) -> di
     return {name: total.sqrt().float() for name, total in squares.items()}
 
 
-def hessians(model: nn.Module, batches: Iterable, names: Sequence[str]) -> dict[str, Tensor]:
+def hessians(model: nn.Module, batches: Iterable[Any], names: Sequence[str]) -> dict[str, Tensor]:
     """X^T X (in, in), float64, of the inputs X (tokens, in) of each weight: a sum over tokens, not a mean.
 
     Half the Hessian of the layer's squared output error by each row of the weight (Frantar &
@@ -66,9 +67,9 @@ def next_token_loss(model: GPT2, windows: Tensor) -> Tensor:
 
 def gradients(
     model: nn.Module,
-    batches: Iterable,
+    batches: Iterable[Any],
     names: Sequence[str],
-    loss: Callable[[nn.Module, object], Tensor] = next_token_loss,
+    loss: Callable[..., Tensor] = next_token_loss,
 ) -> dict[str, Tensor]:
     """Gradient of the mean loss by each weight, of the weight's shape, without dropout.
 
@@ -141,13 +142,13 @@ def _linears(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Linear]:
 
 @torch.inference_mode()
 def _read(
-    model: nn.Module, batches: Iterable, layers: Mapping[str, nn.Linear], see: Callable[[str, Tensor], None]
+    model: nn.Module, batches: Iterable[Any], layers: Mapping[str, nn.Linear], see: Callable[[str, Tensor], None]
 ) -> None:
     """Run the batches through the model; ``see(name, x)`` gets every input x (tokens, in) of every layer."""
     tokens = dict.fromkeys(layers, 0)
 
-    def hook(name: str) -> Callable:
-        def pre_forward(_: nn.Module, args: tuple, kwargs: dict) -> None:
+    def hook(name: str) -> Callable[..., None]:
+        def pre_forward(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             x = args[0] if args else kwargs["input"]
             x = x.reshape(-1, x.size(-1)).float()  # (tokens, in)
             tokens[name] += len(x)
@@ -181,7 +182,7 @@ def _stop(*_: object) -> None:
     raise _Seen
 
 
-def _split(batches: Iterable) -> Iterator:
+def _split(batches: Iterable[Any]) -> Iterator[Any]:
     if not isinstance(batches, Tensor):
         return iter(batches)
     if batches.numel() == 0:

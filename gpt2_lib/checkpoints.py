@@ -5,11 +5,15 @@ matrices as ``Conv1D``, (in, out); ours are ``nn.Linear``, (out, in), so they ar
 The bundled model is stored in the same format: `transformers` can open it too.
 """
 
+# What safetensors and huggingface_hub give has no types, or in part.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -102,7 +106,7 @@ def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _folder_of(name: str | Path) -> Path:
-    if name in BUNDLED:
+    if isinstance(name, str) and name in BUNDLED:
         return BUNDLED[name]
     if Path(name).is_dir():
         return Path(name)
@@ -181,8 +185,8 @@ def _read_config(path: Path) -> GPT2Config:
         ) from error
 
 
-def _config_json(config: GPT2Config) -> dict:
-    c = {
+def _config_json(config: GPT2Config) -> dict[str, Any]:
+    c: dict[str, Any] = {
         "model_type": "gpt2",
         "architectures": ["GPT2LMHeadModel"],
         "activation_function": "gelu_new",
@@ -220,7 +224,7 @@ def _fill(model: GPT2, path: Path) -> None:
             )
         for name in sorted(wanted, key=lambda name: -wanted[name].numel()):
             with safe_open(path, "pt") as file:
-                tensor = file.get_tensor(stored[name])
+                tensor: Tensor = file.get_tensor(stored[name])
                 if name.endswith(TRANSPOSED):
                     tensor = tensor.t()
                 if tensor.shape != wanted[name].shape:

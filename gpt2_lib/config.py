@@ -1,8 +1,14 @@
-"""The shape of a GPT-2: one frozen dataclass and the published sizes."""
+"""The shape of a GPT-2: one frozen dataclass and the published sizes; and the face of the tokenizer it carries."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import tokenizers
 
 
 @dataclass(frozen=True)
@@ -46,3 +52,17 @@ PRESETS: dict[str, GPT2Config] = {
     "gpt2-large": GPT2Config(n_embd=1280, n_layer=36, n_head=20),
     "gpt2-xl": GPT2Config(n_embd=1600, n_layer=48, n_head=25),
 }
+
+
+class TextCodec(Protocol):
+    """Text to token ids and back: what is asked of a model's tokenizer. `tokenizer.Tokenizer` is one."""
+
+    @property
+    def bpe(self) -> tokenizers.Tokenizer: ...
+    def __len__(self) -> int: ...
+    def encode(self, text: str) -> list[int]: ...
+    def decode(self, ids: Iterable[int]) -> str: ...
+    def save(self, path: str | Path) -> None: ...
+
+
+ModelOrTokenizer: TypeAlias = Any  # of ``model, tokenizer = ...``: no type says that one comes first

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .tokenizer import Tokenizer
+from .config import TextCodec
 
 HELD_OUT = ("macbeth", "twelfth-night", "henry-v")
 
@@ -39,7 +39,7 @@ def held_out_plays() -> dict[str, str]:
     return {name: text for name, text in plays().items() if name in HELD_OUT}
 
 
-def encode(texts: dict[str, str], tokenizer: Tokenizer) -> Tensor:
+def encode(texts: dict[str, str], tokenizer: TextCodec) -> Tensor:
     """One int64 tensor of the texts' token ids, end to end."""
     return torch.tensor([i for text in texts.values() for i in tokenizer.encode(text)], dtype=torch.int64)
 
@@ -52,7 +52,7 @@ def windows(ids: Tensor, length: int) -> Tensor:
     return ids[: count * length].view(count, length)
 
 
-def held_out_windows(tokenizer: Tokenizer, length: int, count: int | None = None) -> Tensor:
+def held_out_windows(tokenizer: TextCodec, length: int, count: int | None = None) -> Tensor:
     """Windows (N, length) of the held-out plays; with ``count``, that many, spread evenly over them."""
     every = windows(encode(held_out_plays(), tokenizer), length)
     if count is None or count >= len(every):
@@ -60,14 +60,14 @@ def held_out_windows(tokenizer: Tokenizer, length: int, count: int | None = None
     return every[torch.linspace(0, len(every) - 1, count).long()]
 
 
-def calibration_windows(tokenizer: Tokenizer, length: int, count: int = 64, seed: int = 0) -> Tensor:
+def calibration_windows(tokenizer: TextCodec, length: int, count: int = 64, seed: int = 0) -> Tensor:
     """Windows (count, length) from random places of the training plays, for methods that need some text.
 
     Only the pages that are drawn are encoded, which takes well under a second.
     """
     generator = torch.Generator().manual_seed(seed)
     texts = list(training_plays().values())
-    pages = []
+    pages: list[list[int]] = []
     while len(pages) < count:
         text = texts[int(torch.randint(len(texts), (), generator=generator))]
         start = int(torch.randint(len(text), (), generator=generator))

@@ -188,6 +188,7 @@ def best_three_quarters(values: Tensor) -> Tensor:
 
 def show_gradual(model: GPT2, windows: Tensor, steps: int) -> None:
     """2.3: a short training run while weights go, beside one in which they go at once."""
+    assert model.tokenizer is not None
     pages = calibration_windows(model.tokenizer, model.config.n_positions, 4 * steps)  # (4 steps, T)
     one_shot = deepcopy(model)
     magnitude_prune(one_shot, FINAL)

@@ -44,9 +44,15 @@ class Method:
     separate: bool = False
 
 
+def _pages(model: GPT2, count: int = 64) -> Tensor:
+    """Windows of the training plays, as long as the model can see."""
+    assert model.tokenizer is not None
+    return calibration_windows(model.tokenizer, model.config.n_positions, count)
+
+
 def _prune_structures(model: GPT2, attention: float, feedforward: float) -> None:
     one_head = 1 - 1 / min(model.config.heads)  # of each block's heads one stays, however high the sparsity
-    pages = calibration_windows(model.tokenizer, model.config.n_positions, count=8)  # few: the explorer waits for it
+    pages = _pages(model, 8)  # few: the explorer waits for it
     ModelPruner(model).prune_structures(min(attention, one_head), feedforward, pages)
 
 
@@ -54,7 +60,7 @@ def _calibrated(prune: Callable[[ModelPruner, Tensor, float], object]) -> Callab
     """A method that needs text gets 64 windows of the training plays, always the same."""
 
     def run(model: GPT2, sparsity: float, _: float) -> None:
-        prune(ModelPruner(model), calibration_windows(model.tokenizer, model.config.n_positions), sparsity)
+        prune(ModelPruner(model), _pages(model), sparsity)
 
     return run
 
@@ -119,7 +125,7 @@ def sweep_gradually(
     schedule = Schedule(sparsities[-1], length - steps, initial=sparsities[0], every=steps, curve=linear_sparsity)
     recipe = replace(RECOVERY, steps=length, batch=batch, warmup=5)
     run = GradualRun(pruned, recipe, schedule, teacher=model)
-    pages = calibration_windows(model.tokenizer, model.config.n_positions, length * batch // 4).flatten()
+    pages = _pages(model, length * batch // 4).flatten()
     points = []
     for step in tqdm(range(length), desc="pruning and training"):
         run.advance(pages)
@@ -141,7 +147,8 @@ def table(points: Iterable[Point]) -> str:
 def draw(points: list[Point], path: Path) -> None:
     """Draw the curves to a PNG."""
     figure = Figure(figsize=(10, 4), layout="constrained")
-    plots.quality_curves(*figure.subplots(1, 2), points)
+    perplexity, accuracy = figure.subplots(1, 2)
+    plots.quality_curves(perplexity, accuracy, points)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
 

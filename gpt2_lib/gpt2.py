@@ -12,13 +12,13 @@ Source: Radford et al. (2019), "Language Models are Unsupervised Multitask Learn
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .config import GPT2Config
+from .config import GPT2Config, ModelOrTokenizer, TextCodec
 
 
 class KVCache:
@@ -106,7 +106,9 @@ def _embedding(rows: int, width: int) -> nn.Embedding:
     nn.Embedding would draw from a normal distribution, and to do so on the meta device, where
     checkpoints build their model, PyTorch imports its compiler: 70 MB and a second for nothing.
     """
-    return nn.Embedding.from_pretrained(torch.zeros(rows, width), freeze=False)
+    return nn.Embedding.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  its arguments have no types
+        torch.zeros(rows, width), freeze=False
+    )
 
 
 class GPT2(nn.Module):
@@ -119,10 +121,13 @@ class GPT2(nn.Module):
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
         self.config = config
-        self.tokenizer = None
+        self.tokenizer: TextCodec | None = None
         self.wte = _embedding(config.vocab_size, config.n_embd)
         self.wpe = _embedding(config.n_positions, config.n_embd)
-        self.h = nn.ModuleList(Block(config, i) for i in range(config.n_layer))
+        # An nn.ModuleList; its own type doesn't say of what.
+        self.h: Sequence[Block] = nn.ModuleList(  # pyright: ignore[reportAttributeAccessIssue]
+            Block(config, i) for i in range(config.n_layer)
+        )
         self.ln_f = nn.LayerNorm(config.n_embd)
 
     @torch.no_grad()
@@ -161,7 +166,7 @@ class GPT2(nn.Module):
     def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
         return self.head(self.hidden(ids, cache))
 
-    def __iter__(self) -> Iterator[object]:
+    def __iter__(self) -> Iterator[ModelOrTokenizer]:
         """So that ``model, tokenizer = load_pretrained_gpt2()`` works too."""
         return iter((self, self.tokenizer))
 

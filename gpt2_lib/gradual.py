@@ -48,7 +48,7 @@ class MaskedRun(Run):
         snapshot: Path | None = None,
         teacher: GPT2 | None = None,
     ) -> None:
-        self._masks = {name: zlib.crc32(mask.cpu().numpy()) for name, mask in masks.items()}
+        self._masks = {name: zlib.crc32(mask.cpu().numpy().data) for name, mask in masks.items()}
         self._keeper_state: Mapping | None = None
         super().__init__(model, recipe, snapshot, teacher)  # restores a snapshot, if there is one
         self.keeper = MaskKeeper(model, self.optimizers, masks)

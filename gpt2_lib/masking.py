@@ -100,11 +100,11 @@ class MaskKeeper:
         for hook in self._hooks:
             hook.remove()
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Masks]:
         """Masks and remembered weights, for a snapshot."""
         return {"masks": dict(self.masks), "remembered": dict(self.remembered)}
 
-    def load_state_dict(self, state: Mapping) -> None:
+    def load_state_dict(self, state: Mapping[str, Masks]) -> None:
         """Continue from a snapshot; the model's and the optimisers' own state is loaded by their own means."""
         check_masks(self.parameters, state["masks"])
         self.masks = dict(state["masks"])
@@ -122,8 +122,9 @@ class MaskKeeper:
 
     def _zero_gradients(self, names: Iterable[str]) -> None:
         for name in names:
-            if self.parameters[name].grad is not None:
-                self.parameters[name].grad.mul_(self._factors[name])
+            gradient = self.parameters[name].grad
+            if gradient is not None:
+                gradient.mul_(self._factors[name])
 
     @torch.no_grad()
     def _zero_weights(self, names: Iterable[str]) -> None:

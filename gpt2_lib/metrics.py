@@ -1,5 +1,8 @@
 """How good a model is, how sparse, and what it costs."""
 
+# torch.Tensor.tolist is typed in part.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import math
@@ -8,6 +11,7 @@ import time
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import safetensors.torch
 import torch
@@ -45,7 +49,7 @@ def evaluate(model: GPT2, windows: Tensor, tokens_per_batch: int = 4096) -> Qual
     model.eval()
     loss = hits = 0.0
     try:
-        for batch in windows.split(max(1, tokens_per_batch // windows.size(1))):
+        for batch in torch.split(windows, max(1, tokens_per_batch // windows.size(1))):
             logits = model(batch)[:, :-1].flatten(0, 1)  # (n (T - 1), V)
             targets = batch[:, 1:].flatten()
             loss += F.cross_entropy(logits, targets, reduction="sum").item()
@@ -53,7 +57,8 @@ def evaluate(model: GPT2, windows: Tensor, tokens_per_batch: int = 4096) -> Qual
     finally:
         model.train(was_training)
     tokens = windows.size(0) * (windows.size(1) - 1)
-    characters = sum(len(model.tokenizer.decode(w)) for w in windows[:, 1:].tolist()) if model.tokenizer else math.nan
+    pages = cast("list[list[int]]", windows[:, 1:].tolist())
+    characters = sum(len(model.tokenizer.decode(page)) for page in pages) if model.tokenizer else math.nan
     return Quality(loss / tokens, hits / tokens, loss / math.log(2) / characters, tokens)
 
 
@@ -77,7 +82,7 @@ def flops(model: GPT2, tokens: int) -> dict[str, int]:
     """
     if not 1 <= tokens <= model.config.n_positions:
         raise ValueError(f"tokens must be from 1 to {model.config.n_positions}, this model's context; got {tokens!r}.")
-    parts = {}
+    parts: dict[str, int] = {}
     for i, block in enumerate(model.h):
         for name, p in block.named_parameters(prefix=f"h.{i}"):
             if p.dim() == 2:
@@ -111,7 +116,7 @@ def cost(models: Mapping[str, GPT2], ids: Tensor, repeats: int = 15) -> dict[str
             model(ids)
             if round_ > 0:
                 seconds[name].append(time.perf_counter() - started)
-    costs = {}
+    costs: dict[str, Cost] = {}
     for name, model in models.items():
         saved = safetensors.torch.save({k: p.detach().contiguous() for k, p in model.named_parameters()})
         memory = sum(p.numel() * p.element_size() for p in model.parameters())

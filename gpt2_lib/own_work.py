@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dis
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -14,7 +14,7 @@ PRUNE = "torch.nn.utils.prune"
 CONTAINERS = (list, tuple, set, frozenset)
 
 
-def borrowed(function: Callable, notebook: dict[str, object]) -> str | None:
+def borrowed(function: object, notebook: dict[str, object]) -> str | None:
     """The dotted name of a ready answer that ``function`` is built on, None if it is not.
 
     ``notebook``: the global names of the notebook in which the function was written.
@@ -31,13 +31,13 @@ def borrowed(function: Callable, notebook: dict[str, object]) -> str | None:
     return None
 
 
-def code_of(function: Callable, notebook: dict[str, object]) -> set[CodeType]:
+def code_of(function: object, notebook: dict[str, object]) -> set[CodeType]:
     """The code of ``function`` and of its helpers in the same notebook, nested functions included."""
     functions = [t for t in _reach(function, notebook) if isinstance(t, FunctionType) and t.__globals__ is notebook]
     return {code for f in functions for code in _nested(f.__code__)}
 
 
-def _reach(function: Callable, notebook: dict[str, object]) -> Iterator[object]:
+def _reach(function: object, notebook: dict[str, object]) -> Iterator[object]:
     """``function`` and everything that it can reach without leaving its notebook."""
     waiting, seen = [function], {}  # seen keeps what it has seen alive, so that no id comes twice
     while waiting:
@@ -105,7 +105,7 @@ def _named(code: CodeType, notebook: dict[str, object]) -> Iterator[object]:
             imported = sys.modules.get(name, ModuleType(name))
             wanted = instructions[number - 1].argval  # the names after `from ... import`, None for `import ...`
             thing = imported if wanted is None else None
-        elif operation == "IMPORT_FROM" and wanted:
+        elif operation == "IMPORT_FROM" and wanted and imported is not None:
             thing = vars(imported).get(name, ModuleType(f"{imported.__name__}.{name}"))
 
 

@@ -183,7 +183,9 @@ def _write(model: GPT2, int8: bool, file: BinaryIO) -> Sizes:
     total = 0
     file.seek(HEADER)  # the header needs the hash, and is written last
     frame = _Hashed(file)
-    with zstandard.ZstdCompressor(level=LEVEL).stream_writer(frame, closefd=False) as compressor:
+    compressing = zstandard.ZstdCompressor(level=LEVEL)
+    # All that it asks of a file is to be written to.
+    with compressing.stream_writer(frame, closefd=False) as compressor:  # pyright: ignore[reportArgumentType]
         for pieces in _parts(model, int8):
             part = safetensors.torch.save(pieces)
             compressor.write(len(part).to_bytes(LENGTH, "little"))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -24,7 +25,7 @@ DECODE = 16  # tokens that are then written one by one
 PAGES = 24  # of the held-out plays, where no other data are given
 
 
-def evaluate_production_metrics(model: GPT2, test_data: Tensor | None = None, repeats: int = 15) -> dict:
+def evaluate_production_metrics(model: GPT2, test_data: Tensor | None = None, repeats: int = 15) -> dict[str, Any]:
     """Measure ``model`` as it would be served: one sequence at a time, on this machine, with torch as it is set now.
 
     ``test_data``: windows of token ids (N, T), T >= 2; by default 24 of the held-out plays' pages.
@@ -49,7 +50,7 @@ def evaluate_production_metrics(model: GPT2, test_data: Tensor | None = None, re
 
 def deployment_analysis(
     original_model: GPT2, pruned_model: GPT2, test_data: Tensor | None = None, repeats: int = 15
-) -> dict:
+) -> dict[str, Any]:
     """What pruning has bought and what it cost: ratios of `evaluate_production_metrics` of both models.
 
     ================================= ===================================================================
@@ -87,7 +88,7 @@ def deployment_analysis(
     }
 
 
-def analysis_table(report: Mapping) -> str:
+def analysis_table(report: Mapping[str, Any]) -> str:
     """A `deployment_analysis` as a Markdown table, with the protocol under it."""
     before, after, p = report["original"], report["pruned"], report["original"]["protocol"]
 
@@ -117,7 +118,7 @@ def analysis_table(report: Mapping) -> str:
 
 
 @torch.inference_mode()
-def _measure(models: Mapping[str, GPT2], test_data: Tensor | None, repeats: int) -> dict[str, dict]:
+def _measure(models: Mapping[str, GPT2], test_data: Tensor | None, repeats: int) -> dict[str, dict[str, Any]]:
     if repeats < 1:
         raise ValueError(f"At least one repeat is needed; got {repeats}.")
     first = next(iter(models.values()))
@@ -147,7 +148,7 @@ def _measure(models: Mapping[str, GPT2], test_data: Tensor | None, repeats: int)
     finally:
         for name, model in models.items():
             model.train(modes[name])
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, model in models.items():
         weight = model.wte.weight
         found[name] = {
@@ -181,7 +182,8 @@ def _measure(models: Mapping[str, GPT2], test_data: Tensor | None, repeats: int)
 def _pass(model: GPT2, prompt: Tensor, new_tokens: int) -> tuple[float, list[float]]:
     """Seconds to read ``prompt`` (1, T), and seconds of each of ``new_tokens`` tokens written after it."""
     cache = KVCache(prompt.size(1) + new_tokens)
-    fed, times = prompt.to(model.wte.weight.device), []
+    fed = prompt.to(model.wte.weight.device)
+    times: list[float] = []
     for _ in range(1 + new_tokens):
         started = time.perf_counter()
         fed = model.head(model.hidden(fed, cache)[:, -1]).argmax(-1, keepdim=True)  # (1, 1)

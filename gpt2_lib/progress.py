@@ -31,6 +31,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import CodeType
+from typing import Any
 
 from IPython import get_ipython
 from IPython.display import display, update_display
@@ -255,7 +256,7 @@ class Card:
         height = 1.3 + line * (len(self.measured) + 2)
         figure = Figure(figsize=(width, height), facecolor="white")
 
-        def write(x: float, down: float, text: str, size: int = 11, **style: object) -> None:
+        def write(x: float, down: float, text: str, size: int = 11, **style: Any) -> None:
             figure.text(x / width, 1 - down / height, text, va="center", fontsize=size, **style)
 
         write(0.3, 0.45, self.title, size=15, weight="bold")
@@ -286,22 +287,21 @@ def _boxes(done: list[bool]) -> str:
 
 def _find(name: str, function: Callable | str, notebook: dict[str, object]) -> Callable:
     """The learner's function; AssertionError where there is none, or where it is not the learner's own."""
-    if isinstance(function, str):
-        function = notebook.get(function)
-    if function is None:
+    found = notebook.get(function) if isinstance(function, str) else function
+    if found is None:
         raise AssertionError(f"There is no {name} yet: run the cell that defines it, then this one again.")
-    if not callable(function):
+    if not callable(found):
         raise AssertionError(
-            f"{name} is no function any more but {type(function).__name__}: was the name used for something else? "
+            f"{name} is no function any more but {type(found).__name__}: was the name used for something else? "
             "Run the cell that defines it again."
         )
-    source = borrowed(function, notebook)
+    source = borrowed(found, notebook)
     if source is not None:
         raise AssertionError(
             f"{name}() is built on {source}, and the exercise asks for your own code. Comparing with the library "
             "afterwards is a fine idea."
         )
-    return function
+    return found
 
 
 def _explain(error: BaseException, name: str, codes: set[CodeType], given: str) -> str:

@@ -10,9 +10,10 @@ model is as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +25,12 @@ from .packed import packed_bytes
 from .sparsegpt import sparsegpt
 
 
-def attention_weights(model: GPT2) -> dict[str, Tensor]:
+def attention_weights(model: nn.Module) -> dict[str, Tensor]:
     """{parameter name: weight (out, in)} of all attention matrices, in block order."""
     return _weights(model, "attn")
 
 
-def feedforward_weights(model: GPT2) -> dict[str, Tensor]:
+def feedforward_weights(model: nn.Module) -> dict[str, Tensor]:
     """{parameter name: weight (out, in)} of all feed-forward matrices, in block order."""
     return _weights(model, "mlp")
 
@@ -39,22 +40,29 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     if isinstance(model, GPT2):
         wanted = attention_weights(model) | feedforward_weights(model)
     else:
-        linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-        wanted = {f"{name}.weight".lstrip(".") for name in linear}  # a bare nn.Linear has no name
+        wanted = {
+            f"{name}.weight".lstrip(".")  # a bare nn.Linear has no name
+            for name, module in model.named_modules()  # pyright: ignore[reportUnknownVariableType]  torch gives no type
+            if isinstance(module, nn.Linear)
+        }
     return {name: p for name, p in model.named_parameters() if name in wanted}
 
 
-def _weights(model: GPT2, part: str) -> dict[str, Tensor]:
+def _weights(model: nn.Module, part: str) -> dict[str, Tensor]:
+    return {
+        name: p
+        for name, p in _gpt2(model).named_parameters()
+        if name.startswith("h.") and f".{part}." in name and name.endswith(".weight")
+    }
+
+
+def _gpt2(model: nn.Module) -> GPT2:
     if not isinstance(model, GPT2):
         raise ValueError(
             f"A {type(model).__name__} has no attention and feed-forward parts that are known here; prune it with "
             "prune_layers or prune_globally."
         )
-    return {
-        name: p
-        for name, p in model.named_parameters()
-        if name.startswith("h.") and f".{part}." in name and name.endswith(".weight")
-    }
+    return model
 
 
 class ModelPruner:
@@ -109,9 +117,7 @@ class ModelPruner:
         _check_finite(weights)
         return self._apply(selection.layer_masks(scores.random(weights, seed), sparsity))
 
-    def prune_taylor(
-        self, windows: Tensor, sparsity: float, loss: Callable[[nn.Module, object], Tensor] | None = None
-    ) -> Masks:
+    def prune_taylor(self, windows: Tensor, sparsity: float, loss: Callable[..., Tensor] | None = None) -> Masks:
         """Remove what changes the loss on ``windows`` least, to first order, layer by layer.
 
         ``loss(model, batch)`` is a batch's mean loss, a scalar; that of a GPT-2 is known.
@@ -149,7 +155,7 @@ class ModelPruner:
             select(self._named(None))  # complains, by the layer's name, before anything is cut
 
         def solve(names: list[str]) -> Masks:
-            masks = {}
+            masks: Masks = {}
             for name, hessian in calibration.hessians(self.model, windows, names).items():
                 weight = self._named([name])[name]
                 solved = sparsegpt(weight, hessian, sparsity=sparsity, n_m=n_m)
@@ -167,12 +173,12 @@ class ModelPruner:
     def prune_structures(self, heads: float = 0.25, neurons: float = 0.25, windows: Tensor | None = None) -> Masks:
         """Zero heads and neurons, biases too; the shapes stay, so that training can go on."""
         keep_heads, keep_neurons = self._structures_to_keep(heads, neurons, windows)
-        return self._apply(surgery.silencing_masks(self.model, heads=keep_heads, neurons=keep_neurons))
+        return self._apply(surgery.silencing_masks(_gpt2(self.model), heads=keep_heads, neurons=keep_neurons))
 
     def remove_structures(self, heads: float = 0.25, neurons: float = 0.25, windows: Tensor | None = None) -> GPT2:
         """Really remove them. Returns the smaller model, ``pruner.model`` from now on; the one given stays as it is."""
         keep_heads, keep_neurons = self._structures_to_keep(heads, neurons, windows)
-        self.model = surgery.shrink(self.model, heads=keep_heads, neurons=keep_neurons)
+        self.model = surgery.shrink(_gpt2(self.model), heads=keep_heads, neurons=keep_neurons)
         parameters = dict(self.model.named_parameters())
         self.masks = {name: parameters[name].detach() != 0 for name in self.masks}
         return self.model
@@ -180,24 +186,25 @@ class ModelPruner:
     def _structures_to_keep(
         self, heads: float, neurons: float, windows: Tensor | None
     ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
-        attention_weights(self.model)  # complains when it is no GPT-2
-        _check_finite(dict(self.model.named_parameters()))
-        keep_heads, keep_neurons = {}, {}
-        for i, block in enumerate(self.model.h):
+        model = _gpt2(self.model)
+        _check_finite(dict(model.named_parameters()))
+        keep_heads: dict[int, Tensor] = {}
+        keep_neurons: dict[int, Tensor] = {}
+        for i, block in enumerate(model.h):
             a, f = block.attn, block.mlp
             if windows is None:
                 of_heads = scores.head(a.c_attn.weight, a.c_attn.bias, a.c_proj.weight, a.n_head)
                 of_neurons = scores.neuron(f.c_fc.weight, f.c_fc.bias, f.c_proj.weight)
             else:
                 names = [f"h.{i}.attn.c_proj.weight", f"h.{i}.mlp.c_proj.weight"]
-                grams = calibration.hessians(self.model, windows, names)
+                grams = calibration.hessians(model, windows, names)
                 of_heads = scores.contribution(grams[names[0]], a.c_proj.weight, a.n_head)
                 of_neurons = scores.contribution(grams[names[1]], f.c_proj.weight, f.c_proj.in_features)
             keep_heads[i] = selection.keep_units(of_heads, heads)
             keep_neurons[i] = selection.keep_units(of_neurons, neurons)
         return keep_heads, keep_neurons
 
-    def get_model_statistics(self) -> dict:
+    def get_model_statistics(self) -> dict[str, Any]:
         """Counts, bytes and sparsity now, each with what it is a share of.
 
         Of the whole model: ``parameters``, ``zeros``, ``whole_model_sparsity`` = zeros / parameters. Of the
@@ -219,7 +226,7 @@ class ModelPruner:
         def share(names: Iterable[str]) -> float:
             return total("zeros", names) / total("parameters", names)
 
-        statistics = {
+        statistics: dict[str, Any] = {
             "parameters": parameters,
             "zeros": zeros,
             "prunable": total("parameters"),
@@ -240,11 +247,11 @@ class ModelPruner:
             }
         return statistics
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Masks]:
         """The masks, for torch.save; the weights are in ``model.state_dict()``."""
         return {"masks": dict(self.masks)}
 
-    def load_state_dict(self, state: Mapping) -> None:
+    def load_state_dict(self, state: Mapping[str, Masks]) -> None:
         """Take masks from `state_dict` and apply them to the model."""
         apply_masks(self.model, state["masks"])
         self.masks = dict(state["masks"])
@@ -279,11 +286,11 @@ class ModelPruner:
 
 
 def _row_pattern(sparsity: float | None, n_m: tuple[int, int] | None) -> Callable[[Mapping[str, Tensor]], Masks]:
-    if (sparsity is None) == (n_m is None):
-        raise ValueError("Give either sparsity, such as 0.5, or n_m, such as (2, 4).")
-    if n_m is not None:
+    if n_m is not None and sparsity is None:
         return partial(selection.n_m_masks, n=n_m[0], m=n_m[1])
-    return partial(selection.row_masks, sparsity=selection.check_sparsity(sparsity))
+    if sparsity is not None and n_m is None:
+        return partial(selection.row_masks, sparsity=selection.check_sparsity(sparsity))
+    raise ValueError("Give either sparsity, such as 0.5, or n_m, such as (2, 4).")
 
 
 def _check_finite(weights: Mapping[str, Tensor]) -> None:
@@ -302,7 +309,7 @@ def _check_nothing_is_empty(masks: Masks) -> None:
 
 
 @contextmanager
-def _restored_on_error(weights: Mapping[str, Tensor]) -> Iterator[None]:
+def _restored_on_error(weights: Mapping[str, Tensor]) -> Generator[None]:
     before = {name: w.detach().clone() for name, w in weights.items()}
     try:
         yield
@@ -313,7 +320,7 @@ def _restored_on_error(weights: Mapping[str, Tensor]) -> Iterator[None]:
         raise
 
 
-def _layer_statistics(weight: Tensor) -> dict:
+def _layer_statistics(weight: Tensor) -> dict[str, Any]:
     zeros = weight.numel() - int(torch.count_nonzero(weight))
     return {
         "parameters": weight.numel(),
@@ -324,11 +331,14 @@ def _layer_statistics(weight: Tensor) -> dict:
     }
 
 
-def quick_magnitude_prune(model: GPT2, att_sparsity: float = 0.3, ff_sparsity: float = 0.5) -> tuple[ModelPruner, dict]:
+def quick_magnitude_prune(
+    model: GPT2, att_sparsity: float = 0.3, ff_sparsity: float = 0.5
+) -> tuple[ModelPruner, dict[str, Any]]:
     """Prune attention and feed-forward weights by magnitude, layer by layer, in place."""
     pruner = ModelPruner(model)
     masks = selection.layer_masks(attention_weights(model), att_sparsity)
-    pruner._apply(masks | selection.layer_masks(feedforward_weights(model), ff_sparsity))  # all or nothing
+    masks |= selection.layer_masks(feedforward_weights(model), ff_sparsity)
+    pruner._apply(masks)  # pyright: ignore[reportPrivateUsage]  both or none are cut
     return pruner, pruner.get_model_statistics()
 
 

@@ -98,7 +98,7 @@ def n_m_masks(scores: Mapping[str, Tensor], n: int = 2, m: int = 4) -> dict[str,
     if len(scores) == 1:  # starting threads would take longer than the work on a few columns
         return {name: _n_of_m(name, s, n, m) for name, s in scores.items()}
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # NumPy lets them run side by side
-        return dict(zip(scores, pool.map(lambda item: _n_of_m(*item, n, m), scores.items()), strict=True))
+        return dict(zip(scores, pool.map(lambda item: _n_of_m(item[0], item[1], n, m), scores.items()), strict=True))
 
 
 def block_masks(
@@ -213,7 +213,7 @@ def _key_near(tensors: Sequence[Tensor], pruned: int, names: Sequence[str], wide
             keys = _keys(chunk)
             _check_finite(name, _is_finite(keys))
             lower = keys < low
-            below += np.count_nonzero(lower)
+            below += int(np.count_nonzero(lower))
             near.append(keys[(keys <= high) ^ lower])
             found += len(near[-1])
             if found > n // 20:  # ties: no copy of a good part of the weights

@@ -41,9 +41,9 @@ def sparsegpt(
     if (sparsity is None) == (n_m is None):
         raise ValueError("Give either sparsity or n_m, not both.")
     block = BLOCK
-    if n_m is None:
+    if sparsity is not None:
         sparsity = selection.check_sparsity(sparsity)
-    else:
+    if n_m is not None:
         selection.n_m_masks({"weight": weight}, *n_m)  # refuses what doesn't fit, before the work begins
         block -= block % n_m[1]
     R, dead = _factor(hessian, damping)  # (in, in), (in, 1)
@@ -61,7 +61,7 @@ def sparsegpt(
             R[:start, start:end].t() @ (original[:start] - pruned[:start])
         )  # (block, out)
         keep = torch.ones_like(W, dtype=torch.bool)
-        if n_m is None:
+        if sparsity is not None:
             target = round(sparsity * outputs * end)
             keep = _lowest_go(_saliency(W, d, first[start:end]), target - gone)
             gone = target

@@ -74,11 +74,13 @@ def shrink(model: GPT2, heads: Mapping[int, Tensor] | None = None, neurons: Mapp
     smaller: dict[str, Tensor] = {}
     for i, keep in heads.items():
         names = [f"h.{i}.{part}" for part in ATTENTION]
-        smaller |= zip(names, remove_heads(*(weights[name] for name in names), config.heads[i], keep), strict=True)
+        feeds, bias, fed = (weights[name] for name in names)
+        smaller |= zip(names, remove_heads(feeds, bias, fed, config.heads[i], keep), strict=True)
         n_heads[i] = len(keep)
     for i, keep in neurons.items():
         names = [f"h.{i}.{part}" for part in FEEDFORWARD]
-        smaller |= zip(names, remove_neurons(*(weights[name] for name in names), keep), strict=True)
+        feeds, bias, fed = (weights[name] for name in names)
+        smaller |= zip(names, remove_neurons(feeds, bias, fed, keep), strict=True)
         n_neurons[i] = len(keep)
     for name in weights.keys() - smaller.keys():
         smaller[name] = weights[name].clone()
@@ -126,7 +128,8 @@ def silencing_masks(
     if blocks is not None:
         _check_keep(blocks, config.n_layer, "blocks")
         for i in set(range(config.n_layer)) - set(blocks.tolist()):
-            masks |= {f"h.{i}.{part}": torch.zeros_like(parameters[f"h.{i}.{part}"], dtype=bool) for part in OUTPUTS}
+            names = [f"h.{i}.{part}" for part in OUTPUTS]
+            masks |= {name: torch.zeros_like(parameters[name], dtype=torch.bool) for name in names}
     return masks
 
 

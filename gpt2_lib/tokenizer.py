@@ -18,7 +18,7 @@ class Tokenizer:
     def __len__(self) -> int:
         return self.bpe.get_vocab_size()
 
-    def __deepcopy__(self, memo: dict) -> Tokenizer:
+    def __deepcopy__(self, memo: dict[int, object]) -> Tokenizer:
         return self  # never changes, so copies of a model share it
 
     def encode(self, text: str) -> list[int]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -110,14 +111,13 @@ class Run:
         self.step = 0
         self.log: list[dict] = []
         if snapshot is not None and snapshot.is_file():
-            self._restore()
+            self._restore(snapshot)
 
-    def _restore(self) -> None:
-        state = torch.load(self.snapshot, weights_only=True)
+    def _restore(self, snapshot: Path) -> None:
+        state = torch.load(snapshot, weights_only=True)
         if state["identity"] != self.identity():
             raise SystemExit(
-                f"{self.snapshot} belongs to a run with other settings. "
-                "Give another folder, or delete it to start afresh."
+                f"{snapshot} belongs to a run with other settings. Give another folder, or delete it to start afresh."
             )
         self.restore(state)
 
@@ -213,7 +213,7 @@ def write_log(rows: list[dict], path: Path) -> None:
 
 
 # gpt2-mini: the size that benchmarks/model_sweep.py chose (docs/model_sweep.md).
-MINI = {"vocab_size": 2048, "n_positions": 256, "n_embd": 192, "n_layer": 4, "n_head": 4}
+MINI: dict[str, Any] = {"vocab_size": 2048, "n_positions": 256, "n_embd": 192, "n_layer": 4, "n_head": 4}
 
 
 def main() -> None:

@@ -131,11 +131,12 @@ class Explorer(Live):
         self._follow(self.method, self.attention, self.feedforward, self.layer)
 
     def _settings(self) -> Settings:
-        method = self._methods[self.method.value]
+        method = self._methods[str(self.method.value)]
         self.feedforward.disabled = not method.separate
         if not method.separate:
             self.feedforward.value = self.attention.value
-        return Settings(self.method.value, self.attention.value / 100, self.feedforward.value / 100, self.layer.value)
+        attention, feedforward = self.attention.value / 100, self.feedforward.value / 100
+        return Settings(method.name, attention, feedforward, str(self.layer.value))
 
     def _compute(self, settings: Settings) -> tuple[str, bytes, str]:
         started = time.perf_counter()

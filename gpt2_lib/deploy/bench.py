@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -69,9 +70,9 @@ class _Target:
 class _Module(nn.Module):
     """A target's logits as `metrics.evaluate` wants a model."""
 
-    def __init__(self, target: _Target) -> None:
+    def __init__(self, logits: Callable[[Tensor], Tensor], model: GPT2) -> None:
         super().__init__()
-        self.logits, self.tokenizer = target.logits, target.model.tokenizer
+        self.logits, self.tokenizer = logits, model.tokenizer
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.logits(ids)
@@ -97,17 +98,20 @@ def bench(model: GPT2, windows: Tensor | None = None, repeats: int = 30) -> list
     try:
         with tempfile.TemporaryDirectory() as folder:
             targets, notes = _prepare(model, ids, windows is not None, Path(folder))
-            run = {name: target for name, target in targets.items() if target.logits}
-            timed = {name: target for name, target in run.items() if target.timed}
+            run = {name: target.logits for name, target in targets.items() if target.logits}
+            timed = {name: targets[name] for name in run if targets[name].timed}
             with torch.inference_mode():
-                prefill = take_turns({name: lambda t=t: t.logits(ids) for name, t in timed.items()}, repeats, "prefill")
+                prefill = take_turns({name: lambda logits=run[name]: logits(ids) for name in timed}, repeats, "prefill")
                 decode = take_turns({name: t.decode for name, t in timed.items() if t.decode}, repeats, "decode")
-                quality = {name: _quality(target, ids, windows) for name, target in tqdm(run.items(), desc="quality")}
+                quality = {
+                    name: _quality(logits, targets[name].model, ids, windows)
+                    for name, logits in tqdm(run.items(), desc="quality")
+                }
     finally:
         torch.set_num_threads(threads)
     rows = []
     for name, note in notes.items():
-        values = dict(quality.get(name, {}))
+        values: dict[str, Any] = dict(quality.get(name, {}))
         if name in prefill:
             values["prefill_ms"] = 1e3 * statistics.median(prefill[name])
             values["prefill_p95_ms"] = 1e3 * float(np.percentile(prefill[name], 95))
@@ -187,12 +191,12 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """A PNG of prefill speed against size on disk, of the targets that were timed."""
-    timed = [row for row in rows if row.prefill_ms]
-    dense = next(row.prefill_ms for row in timed if row.target == BASELINE)
+    timed = [(row.target, row.size, row.prefill_ms) for row in rows if row.size and row.prefill_ms]
+    dense = next(prefill for target, _, prefill in timed if target == BASELINE)
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     ax = figure.add_subplot()
-    for row, (colour, marker, _) in zip(timed, plots.SERIES, strict=False):
-        ax.plot(row.size / 1e6, dense / row.prefill_ms, marker, color=colour, markersize=9, label=row.target)
+    for (target, size, prefill), (colour, marker, _) in zip(timed, plots.SERIES, strict=False):
+        ax.plot(size / 1e6, dense / prefill, marker, color=colour, markersize=9, label=target)
     ax.set(xlabel="size on disk, MB", ylabel=f"prefill speed, times {BASELINE}", xlim=(0, None), ylim=(0, None))
     ax.grid(alpha=0.3)
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -203,7 +207,9 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 
 def main(argv: list[str]) -> None:
     """The command ``bench``."""
-    parser = argparse.ArgumentParser(prog="python -m gpt2_lib.deploy bench", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m gpt2_lib.deploy bench", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument(
         "--shape",
         choices=("gpt2-mini", "gpt2"),
@@ -218,8 +224,8 @@ def main(argv: list[str]) -> None:
         parser.error("--repeats and --windows must be at least 1")
     torch.manual_seed(0)
     if arguments.shape == "gpt2-mini":
-        model = load_pretrained_gpt2()
-        windows = held_out_windows(model.tokenizer, model.config.n_positions, arguments.windows)
+        model, tokenizer = load_pretrained_gpt2()
+        windows = held_out_windows(tokenizer, model.config.n_positions, arguments.windows)
     else:
         model = GPT2(PRESETS[arguments.shape]).init_weights().eval()
         windows = None
@@ -238,7 +244,10 @@ def main(argv: list[str]) -> None:
 def _prepare(model: GPT2, ids: Tensor, calibrated: bool, folder: Path) -> tuple[dict[str, _Target], dict[str, str]]:
     """The targets that work here, by name, and what there is to say of every one."""
     zeros = apply_magnitude_pruning(deepcopy(model), SPARSITY)
-    text = calibration_windows(model.tokenizer, model.config.n_positions) if calibrated else None
+    text = None
+    if calibrated:
+        assert model.tokenizer is not None
+        text = calibration_windows(model.tokenizer, model.config.n_positions)
     smaller = ModelPruner(model).remove_structures(STRUCTURED, STRUCTURED, text)
     zeroed, structured = f"{SPARSITY:.0%} zeros", f"structured {STRUCTURED:.0%}"
     makers = {
@@ -310,11 +319,11 @@ def _coreml(model: GPT2, path: Path) -> _Target:
     return _Target(model, size, note="runs on macOS and iOS only: size alone")
 
 
-def _quality(target: _Target, ids: Tensor, windows: Tensor | None) -> dict[str, float]:
-    error = (target.logits(ids) - target.model(ids)).abs().max().item()
+def _quality(logits: Callable[[Tensor], Tensor], model: GPT2, ids: Tensor, windows: Tensor | None) -> dict[str, float]:
+    error = (logits(ids) - model(ids)).abs().max().item()
     if windows is None:
         return {"error": error}
-    quality = evaluate(_Module(target), windows)
+    quality = evaluate(cast(GPT2, _Module(logits, model)), windows)
     return {"error": error, "accuracy": quality.accuracy, "perplexity": quality.perplexity}
 
 

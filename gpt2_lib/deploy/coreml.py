@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -161,7 +162,7 @@ def _load(ct: ModuleType, path: Path):  # -> coremltools.converters.mil.mil.Func
 def _run(function, values: dict[str, Tensor]) -> dict[str, Tensor]:
     """All values by name, given the inputs'."""
 
-    def value(var: object) -> object:
+    def value(var: Any) -> object:  # coremltools' Var, or several
         if isinstance(var, (list, tuple)):
             return [value(v) for v in var]
         return values[var.name] if var.name in values else _constant(var.val)

@@ -115,6 +115,9 @@ class _Program(nn.Module):
 
 
 class _Int8Embedding(nn.Module):
+    q: Tensor
+    scale: Tensor
+
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         q, scale = quantize_int8(weight)
@@ -159,7 +162,7 @@ def _lower(model: GPT2, int8: bool) -> bytes:
         ) from error
 
 
-def _quantised(module: nn.Module, ids: Tensor) -> nn.Module:
+def _quantised(module: torch.fx.GraphModule, ids: Tensor) -> nn.Module:
     from executorch.backends.xnnpack.quantizer import xnnpack_quantizer
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 

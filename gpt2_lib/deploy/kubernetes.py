@@ -174,7 +174,7 @@ def selectors(manifests: Sequence[Manifest]) -> Iterator[str]:
     for manifest in manifests:
         title, selector = _title(manifest), _selector(manifest)
         own = _pod_labels(manifest)
-        if manifest["kind"] in WORKLOADS and not _selects(selector, own):
+        if manifest["kind"] in WORKLOADS and not _selects(selector, own or {}):
             yield f"{title}: its selector {selector} doesn't match its own pods, {own}."
         elif own is None and selector and not any(_selects(selector, labels) for labels in templates):
             yield f"{title}: no pods here have the labels of its selector {selector}."

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from itertools import count
+from typing import Any
 from urllib.parse import urlsplit
 
 from .extras import DeployError
@@ -126,14 +127,15 @@ def server_resources(url: str) -> tuple[int, float]:
         raise DeployError(
             f"No server answers at {url}: {error}. Start one with python -m gpt2_lib.deploy serve."
         ) from None
-    values = dict(line.rpartition(" ")[::2] for line in text.decode(errors="replace").splitlines())
+    lines = text.decode(errors="replace").splitlines()
+    values = {name: value for name, _, value in (line.rpartition(" ") for line in lines)}
     try:
         return int(float(values["process_resident_memory_bytes"])), float(values["process_cpu_seconds"])
     except (KeyError, ValueError):
         raise DeployError(f"What answers at {url} is no server of this course: {status} for /metrics.") from None
 
 
-def ask(url: str, path: str, body: dict | None = None, timeout: float = 30.0) -> tuple[int, bytes]:
+def ask(url: str, path: str, body: dict[str, Any] | None = None, timeout: float = 30.0) -> tuple[int, bytes]:
     """POST ``body`` as JSON, or GET without one; the status and the whole answer. Raises OSError, HTTPException."""
     connection, answer = send(url, path, body, timeout)
     try:
@@ -142,7 +144,7 @@ def ask(url: str, path: str, body: dict | None = None, timeout: float = 30.0) ->
         connection.close()
 
 
-def send(url: str, path: str, body: dict | None, timeout: float) -> tuple[HTTPConnection, HTTPResponse]:
+def send(url: str, path: str, body: dict[str, Any] | None, timeout: float) -> tuple[HTTPConnection, HTTPResponse]:
     """As `ask`, but the answer is still to be read, and then the connection to be closed.
 
     http.client, and not urllib, because it goes to the server itself whatever proxies the environment names.

@@ -25,7 +25,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import tokenizers
@@ -36,7 +36,7 @@ from torch.nn import functional as F
 from ..checkpoints import replace_whole
 from ..config import GPT2Config
 from ..generate import generate_ids
-from ..gpt2 import GPT2, KVCache
+from ..gpt2 import GPT2, Attention, KVCache
 from ..metrics import Quality, evaluate
 from ..quantize import quantize_int8
 from ..tokenizer import Tokenizer
@@ -122,12 +122,12 @@ class _Graph:
         self.describe(config, kept)
         return self.model
 
-    def attention(self, x: str, layer: nn.Module, mask: str, block: int) -> tuple[str, list[str]]:
+    def attention(self, x: str, layer: Attention, mask: str, block: int) -> tuple[str, list[str]]:
         """What attention gives (B, T, C), and the names of all keys and values."""
         N, H = layer.n_head, layer.head_size
         qkv = self.linear(x, layer.c_attn)  # (B, T, 3 N H)
         parts = []
-        for part in self.op("Split", qkv, axis=-1, num_outputs=3, outputs=3):
+        for part in self.op_of(3, "Split", qkv, axis=-1, num_outputs=3):
             heads = self.op("Reshape", part, self.integers(0, 0, N, H))
             parts.append(self.op("Transpose", heads, perm=[0, 2, 1, 3]))  # (B, N, T, H)
         kv = []
@@ -160,7 +160,7 @@ class _Graph:
         matrix, scale = weight
         if scale is None:
             return self.op("MatMul", x, matrix)
-        q, x_scale, zero = self.op("DynamicQuantizeLinear", x, outputs=3)
+        q, x_scale, zero = self.op_of(3, "DynamicQuantizeLinear", x)
         total = self.op("Cast", self.op("MatMulInteger", q, matrix, zero), to=self.onnx.TensorProto.FLOAT)
         return self.op("Mul", total, self.op("Mul", x_scale, scale))
 
@@ -177,13 +177,17 @@ class _Graph:
 
     # Small change.
 
-    def op(
-        self, kind: str, *inputs: str, output: str | None = None, outputs: int = 1, **attributes: object
-    ) -> str | list[str]:
-        """Add a node; the name of its output, or a list of names."""
-        names = [output or f"{kind}.{len(self.graph.node)}.{i}" for i in range(outputs)]
+    def op(self, kind: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
+        """Add a node; the name of its output."""
+        name = output or f"{kind}.{len(self.graph.node)}.0"
+        self.graph.node.append(self.onnx.helper.make_node(kind, inputs, [name], **attributes))
+        return name
+
+    def op_of(self, outputs: int, kind: str, *inputs: str, **attributes: object) -> list[str]:
+        """Add a node with several outputs; their names."""
+        names = [f"{kind}.{len(self.graph.node)}.{i}" for i in range(outputs)]
         self.graph.node.append(self.onnx.helper.make_node(kind, inputs, names, **attributes))
-        return names[0] if outputs == 1 else names
+        return names
 
     def constant(self, tensor: Tensor) -> str:
         tensor = tensor.detach().cpu()
@@ -280,7 +284,7 @@ class OnnxGPT2:
 
     def evaluate(self, windows: Tensor) -> Quality:
         """Next-token quality on windows of token ids (N, T), as `metrics.evaluate` measures it."""
-        return evaluate(_AsGPT2(self), windows)
+        return evaluate(cast(GPT2, _AsGPT2(self)), windows)
 
     def generate_ids(
         self,
@@ -298,7 +302,7 @@ class OnnxGPT2:
         start = start[None] if start.dim() == 1 else start
         if start.dim() != 2 or len(start) != 1:
             raise ValueError(f"One sequence of token ids is needed, (T,) or (1, T); got {tuple(start.shape)}.")
-        for token in generate_ids(_AsGPT2(self), start, new_tokens, temperature, top_k, seed):
+        for token in generate_ids(cast(GPT2, _AsGPT2(self)), start, new_tokens, temperature, top_k, seed):
             yield int(token)
 
     def generate(

@@ -19,7 +19,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, fields
@@ -137,7 +137,9 @@ class Service:
         finally:
             self._turns.release()
 
-    async def pieces(self, ids: list[int], new_tokens: int, deadline: float, **sampling: Any) -> AsyncIterator[str]:
+    async def pieces(
+        self, ids: list[int], new_tokens: int, deadline: float, **sampling: Any
+    ) -> AsyncGenerator[str, None]:
         """Text after the prompt's ``ids``, piece by piece; whoever stops asking stops the generation.
 
         Raises as `turn` does; the deadline (of the event loop's clock) is looked at between pieces.
@@ -199,11 +201,13 @@ class Watch:
 
 def create_app(service: Service) -> Any:
     """The FastAPI application: routes, limits, and for every fault of a request a 4xx with a sentence that helps."""
-    fastapi, responses = need("fastapi", "deploy"), need("fastapi.responses", "deploy")
-    pydantic = need("pydantic", "deploy")
-    starlette_requests = need("starlette.requests", "deploy")
-    HTTPException = need("starlette.exceptions", "deploy").HTTPException
-    Request = fastapi.Request
+    for package in ("fastapi", "pydantic", "starlette"):
+        need(package, "deploy")
+    import pydantic
+    from fastapi import FastAPI, Request, responses
+    from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
+
     settings = service.settings
     context = service.model.config.n_positions
 
@@ -223,7 +227,7 @@ def create_app(service: Service) -> Any:
 
         media_type = "text/event-stream"
 
-        def __init__(self, events: AsyncIterator[str], pieces: AsyncIterator[str]) -> None:
+        def __init__(self, events: AsyncIterator[str], pieces: AsyncGenerator[str, None]) -> None:
             super().__init__(events, headers={"Cache-Control": "no-store"})
             self.pieces = pieces
 
@@ -231,7 +235,7 @@ def create_app(service: Service) -> Any:
             async with aclosing(self.pieces):
                 await super().__call__(*call)
 
-    app = fastapi.FastAPI(title="Pruned GPT-2", docs_url=None, redoc_url=None)  # the page of docs needs the Internet
+    app = FastAPI(title="Pruned GPT-2", docs_url=None, redoc_url=None)  # the page of docs needs the Internet
     app.add_middleware(Watch, service=service)
 
     @app.exception_handler(HTTPException)
@@ -285,6 +289,7 @@ def create_app(service: Service) -> Any:
             raise HTTPException(
                 422, f"The prompt has {len(asked.prompt):,} characters; {settings.prompt_characters:,} are allowed."
             )
+        assert service.model.tokenizer is not None  # `main` takes no file without one
         ids = service.model.tokenizer.encode(asked.prompt)
         if len(ids) > context:
             raise HTTPException(422, f"The prompt has {len(ids):,} tokens; this model sees {context:,}: shorten it.")
@@ -305,7 +310,7 @@ def create_app(service: Service) -> Any:
                 body = await read_body(request)
         except TimeoutError:
             raise HTTPException(408, f"The body had not come after {settings.request_seconds:g} seconds.") from None
-        except starlette_requests.ClientDisconnect:
+        except ClientDisconnect:
             return responses.Response(status_code=CLIENT_GONE)
         asked, ids = parse(body)
         sampling = {"temperature": asked.temperature, "top_k": asked.top_k, "seed": asked.seed}
@@ -370,7 +375,7 @@ def _event(**data: Any) -> str:
     return f"data: {json.dumps(data)}\n\n"
 
 
-def _sentence(error: dict[str, Any], fields: list[str]) -> str:
+def _sentence(error: Mapping[str, Any], fields: list[str]) -> str:
     """What is wrong with a body, from the first of pydantic's errors."""
     if error["type"] == "json_invalid":
         return f"The body is not JSON in UTF-8: {error['ctx']['error']}."

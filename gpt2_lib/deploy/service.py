@@ -1,5 +1,8 @@
 """`deploy_to_production(model)`: the served model in a process of its own, and a handle to ask, measure and stop it."""
 
+# Who uses no type checker is told of a wrong model too.
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import atexit
@@ -101,7 +104,7 @@ class Deployment:
             if answer.status != 200:
                 _check(answer.status, answer.read())
             for line in answer:
-                event = json.loads(line.removeprefix(b"data: ")) if line.strip() else {}
+                event: dict[str, Any] = json.loads(line.removeprefix(b"data: ")) if line.strip() else {}
                 if "error" in event:
                     raise DeployError(event["error"])
                 if event.get("done"):
@@ -162,8 +165,9 @@ class _Server:
         self._reader.start()
 
     def _read(self) -> None:
-        with self.process.stdout:
-            for line in self.process.stdout:
+        assert self.process.stdout is not None  # `_start` asks for pipes
+        with self.process.stdout as lines:
+            for line in lines:
                 self._lines.append(line.rstrip())
                 if line.startswith(READY):
                     self._news.put(line.removeprefix(READY).split()[0])
@@ -196,7 +200,8 @@ class _Server:
             self.process.kill()
             self.process.wait()
         self._reader.join()
-        self.process.stdin.close()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
         last = self._lines[-1] if self._lines else ""
         return json.loads(last) if self.process.returncode == 0 and last.startswith("{") else {}
 

@@ -6,6 +6,9 @@ those matrices, where it finds them faster; zeros in any other pattern gain noth
 changes no weight: `ModelPruner.prune_n_m(2, 4)` makes it, at a cost in quality that has to be measured.
 """
 
+# Who uses no type checker is told of a wrong model too.
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import importlib
@@ -89,7 +92,7 @@ def convert_to_tensorrt(model: GPT2, folder: Path | str | None = None) -> GPT2:
         replace_whole(folder / "report.json", lambda part: part.write_text(json.dumps(asdict(report), indent=2) + "\n"))
     except OSError as failure:
         raise DeployError(f"Can't write to {folder}: {failure}. Choose a folder you may write to.") from failure
-    model.tensorrt = report
+    model.tensorrt = report  # pyright: ignore[reportArgumentType]  a module takes any attribute
     print(report.says)
     return model
 
@@ -196,24 +199,24 @@ def _as_argument(model: GPT2, size: int) -> str:
 
 def _largest_error(trt: ModuleType, engine: bytes, model: GPT2) -> float:
     """Run the engine on the GPU; the largest difference of its logits to the model's."""
-    engine = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(engine)
-    context = engine.create_execution_context()
+    runnable = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(engine)
+    context = runnable.create_execution_context()
     ids = torch.arange(min(16, model.config.n_positions))[None] % model.config.vocab_size
     given = {"input_ids": ids.cuda(), "last": torch.tensor([ids.size(1)])}  # last is a size: it stays on the CPU
     keep: list[torch.Tensor] = []
-    for i in range(engine.num_io_tensors):
-        name = engine.get_tensor_name(i)
-        if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT:
+    for i in range(runnable.num_io_tensors):
+        name = runnable.get_tensor_name(i)
+        if runnable.get_tensor_mode(name) == trt.TensorIOMode.INPUT:
             tensor = given.get(name)
             shape = _shapes(model, 0)[name] if tensor is None else tuple(tensor.shape)
             if name != "last":
                 context.set_input_shape(name, shape)
             keep.append(torch.empty(1, device="cuda") if tensor is None else tensor)  # no past: an address, no data
             context.set_tensor_address(name, keep[-1].data_ptr())
-    outputs = {}
-    for i in range(engine.num_io_tensors):
-        name = engine.get_tensor_name(i)
-        if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT:
+    outputs: dict[str, torch.Tensor] = {}
+    for i in range(runnable.num_io_tensors):
+        name = runnable.get_tensor_name(i)
+        if runnable.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT:
             block = 0 if name == "logits" else int(name.split(".")[1])
             heads = (1, model.config.heads[block], ids.size(1), model.config.head_size)
             shape = (1, ids.size(1), model.config.vocab_size) if name == "logits" else heads

@@ -156,7 +156,7 @@ def load_tracked(folder: str | Path, name: str, version: int | None = None) -> G
         wanted = name if version is None else f"{name} version {version}"
         raise DeployError(f"No model {wanted} is registered in {folder}. There are: {known}.")
     run_id = versions[version or max(versions)]
-    return load_packed(folder / "artifacts" / run_id / "artifacts" / MODEL)
+    return load_packed(folder / "artifacts" / str(run_id) / "artifacts" / MODEL)
 
 
 def _import_quietly():  # -> the module mlflow
