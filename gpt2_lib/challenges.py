@@ -77,7 +77,8 @@ def dense() -> GPT2:
 @cache
 def pages(hidden: bool = False) -> Tensor:
     """Token ids (N, 256) of the held-out plays: the visible pages or, not among them, those that grading looks at."""
-    every = held_out_windows(dense().tokenizer, dense().config.n_positions)
+    model, tokenizer = dense()
+    every = held_out_windows(tokenizer, model.config.n_positions)
     seen = torch.linspace(0, len(every) - 1, VISIBLE).long()
     if not hidden:
         return every[seen]
@@ -260,7 +261,8 @@ def _check_sizes(found: object) -> GPT2Config:
 
 
 def _check_tokenizer(text: str | None) -> None:
-    if text is not None and text != dense().tokenizer.bpe.to_str():
+    _, tokenizer = dense()
+    if text is not None and text != tokenizer.bpe.to_str():
         raise AssertionError("This file has another tokenizer than gpt2-mini: leave that as it is.")
 
 

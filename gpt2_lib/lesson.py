@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+import statistics
 import threading
 import time
-from collections.abc import Iterator
+from bisect import insort
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from types import FrameType, TracebackType
 
 import numpy as np
@@ -15,6 +18,12 @@ from torch import Tensor, nn
 
 ROWS = COLUMNS = 8  # of a tensor that `show` writes out
 TICK = 0.1  # seconds between two looks at the time
+WAITING = 40  # how many times as long as computing may waiting take: a niced process may get a thirtieth of a processor
+PASSES, MOST, ATTEMPTS = 5, 1000, 3  # a latency: the median of PASSES to MOST, measured so often at most
+COARSE = time.get_clock_info("time").resolution  # next to nothing but on Windows
+# How much more a learner's clock may tell than the model's, since the call itself takes time, and how much less.
+MORE, LESS = 0.0003 + COARSE, 0.0001 + COARSE
+NEAR = 0.001 + COARSE
 
 
 @contextmanager
@@ -71,7 +80,9 @@ def _entry(value: float | int | bool) -> str:
 
 def mask_fault(mask: object, weight: Tensor) -> str | None:
     """What is wrong with ``mask`` as a mask of ``weight``, in a sentence; None for a bool tensor of its shape."""
-    fault = _type_fault(mask) or _shape_fault(mask, tuple(weight.shape), "one entry for each weight")
+    if not isinstance(mask, Tensor):
+        return _type_fault(mask)
+    fault = _shape_fault(mask, tuple(weight.shape), "one entry for each weight")
     if fault or mask.dtype == torch.bool:
         return fault
     return f"The mask holds {mask.dtype}; a mask is a tensor of torch.bool, True where a weight stays."
@@ -79,7 +90,9 @@ def mask_fault(mask: object, weight: Tensor) -> str | None:
 
 def tensor_fault(value: object, shape: tuple[int, ...], like: Tensor | None = None) -> str | None:
     """What is wrong with ``value`` as a float tensor of this ``shape`` (and ``like``'s dtype), None when nothing is."""
-    fault = _type_fault(value) or _shape_fault(value, tuple(shape))
+    if not isinstance(value, Tensor):
+        return _type_fault(value)
+    fault = _shape_fault(value, tuple(shape))
     if fault:
         return fault
     if like is not None and value.dtype != like.dtype:
@@ -89,9 +102,7 @@ def tensor_fault(value: object, shape: tuple[int, ...], like: Tensor | None = No
     return None
 
 
-def _type_fault(value: object) -> str | None:
-    if isinstance(value, Tensor):
-        return None
+def _type_fault(value: object) -> str:
     if value is None:
         return "Nothing came back (None): does every way through the function end with `return ...`?"
     if isinstance(value, np.ndarray):
@@ -106,16 +117,118 @@ def _shape_fault(value: Tensor, shape: tuple[int, ...], why: str = "") -> str | 
 
 
 class Slow(nn.Module):
-    """``model`` that takes its time: before its passes it sleeps, in turn, so many seconds a page as ``naps`` says."""
+    """``model`` that takes its time: before its passes it sleeps, in turn, so many seconds a page as ``naps`` says.
+
+    It keeps a record of what its passes really took, since on a busy machine each takes longer. The record is the
+    buffer ``passes``, so it comes back from a sandbox: pages and nanoseconds of each pass, int64 (passes, 2). A copy of
+    the model writes into the same record.
+    """
+
+    passes: Tensor
 
     def __init__(self, model: nn.Module, naps: list[float]) -> None:
         super().__init__()
-        self.model, self.naps, self.passes = model, naps, 0
+        self.model, self.naps = model, naps
+        self.register_buffer("passes", torch.zeros(0, 2, dtype=torch.int64), persistent=False)
 
     def forward(self, ids: Tensor) -> Tensor:
-        time.sleep(self.naps[self.passes % len(self.naps)] * len(ids))
-        self.passes += 1
-        return self.model(ids)
+        started, number = time.perf_counter_ns(), len(self.passes)
+        time.sleep(self.naps[number % len(self.naps)] * len(ids))
+        logits = self.model(ids)
+        self.passes.resize_(number + 1, 2)
+        self.passes[number, 0] = len(ids)
+        self.passes[number, 1] = time.perf_counter_ns() - started  # last, since the learner's clock goes on
+        return logits
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Slow:
+        memo[id(self.passes)] = self.passes
+        twin = memo[id(self)] = Slow.__new__(Slow)
+        twin.__dict__ = deepcopy(self.__dict__, memo)
+        return twin
+
+    def seconds(self) -> list[float]:
+        """What each pass over a single page took."""
+        return [nanoseconds / 1e9 for pages, nanoseconds in self.passes.tolist() if pages == 1]
+
+
+def latency_fault(
+    measure: Callable[[Slow, Tensor], float], model: nn.Module, pages: int, naps: list[float]
+) -> str | None:
+    """What is wrong with ``measure(model, ids)`` as the median time of the first page's passes, None when nothing is.
+
+    ``model``, made `Slow` by ``naps``, gets so many pages, and tells itself what its passes took: so it does no harm
+    when the machine is busy. A process may still be interrupted between the model's look at the clock and the
+    learner's; of a few attempts the best counts.
+    """
+    for _ in range(ATTEMPTS):
+        slow = Slow(model, [*naps])
+        latency = measure(slow, torch.zeros(pages, 6, dtype=torch.int64))
+        fault = _latency_fault(latency, slow, naps)
+        if fault is None:
+            break
+    return fault
+
+
+def _latency_fault(latency: float, slow: Slow, naps: list[float]) -> str | None:
+    seconds = slow.seconds()
+    if not PASSES <= len(seconds) <= MOST:
+        return (
+            f"The first page alone went through the model {len(seconds)} times; {PASSES} passes or more were asked, "
+            "and a dozen are plenty. Is it model(test_data[:1]) that is timed, again and again?"
+        )
+    for number, (pages, nanoseconds) in enumerate(slow.passes.tolist()):
+        if nanoseconds / 1e9 < naps[number % len(naps)] * pages - NEAR:
+            return "A pass took less time than this model needs: leave the model and the clock as they are."
+    for median in _medians(seconds):
+        if -LESS <= latency - median <= MORE or latency == round(median, 3):  # in whole milliseconds
+            return None
+    usual = statistics.median(seconds)
+    others = {"the fastest": min(seconds), "the slowest": max(seconds), "the mean": statistics.mean(seconds)}
+    others |= {f"that of pass {number}": taken for number, taken in enumerate(seconds, start=1)}
+    if latency > 100 * usual:
+        idea = "Seconds were asked, not milliseconds."
+    elif latency < min(seconds) - NEAR:
+        idea = "Is a clock read before and after model(...), one that goes on while a program waits?"
+    elif latency > max(seconds) + NEAR:
+        idea = "What else happens between the two looks at the clock?"
+    else:
+        near = [what for what, taken in others.items() if abs(latency - taken) <= NEAR]
+        idea = (
+            f"It is about {near[0]}, not the median." if near else "Is it the median of these passes, and of no others?"
+        )
+    return (
+        f"{len(seconds)} passes over the first page took {min(seconds):.4f} to {max(seconds):.4f} s, the median is "
+        f"{usual:.4f} s; your latency is {latency:.4f} s. {idea}"
+    )
+
+
+def _medians(seconds: list[float]) -> Iterator[float]:
+    """Of all the passes and of each PASSES or more in a row: a learner may leave out those that warm up."""
+    for first in range(len(seconds) - PASSES + 1):
+        row = sorted(seconds[first : first + PASSES - 1])
+        for following in seconds[first + PASSES - 1 :]:
+            insort(row, following)
+            low, high = row[(len(row) - 1) // 2], row[len(row) // 2]
+            yield from (low, (low + high) / 2, high)
+
+
+def speedup_fault(speedup: float, original: Slow, pruned: Slow) -> str | None:
+    """What is wrong with ``speedup`` as the ratio of the two models' latencies, None when nothing is.
+
+    Any latency will do that lies between a model's fastest pass and its slowest.
+    """
+    before, after = original.seconds(), pruned.seconds()
+    if not before or not after:
+        return "One of the models was never given the first page alone, so its latency was not measured."
+    least = (min(before) - NEAR) / (max(after) + NEAR)
+    most = (max(before) + NEAR) / max(min(after) - NEAR, 1e-9)
+    if least <= speedup <= most:
+        return None
+    idea = "The original's time over the pruned model's: above 1 is faster." if speedup < 1 else "Latency over latency."
+    return (
+        f"A page took the original {statistics.median(before):.4f} s and the pruned model "
+        f"{statistics.median(after):.4f} s, the median of their passes; your speedup is {speedup:.2f}. {idea}"
+    )
 
 
 class _OutOfTime(BaseException):
@@ -126,7 +239,7 @@ class time_limit:
     """``with time_limit(seconds):`` stops what runs longer, by an AssertionError that says so.
 
     What counts is the computing time of this thread, so that a busy machine does no harm; somebody who only
-    waits is stopped after ten times as long. It works in the main thread on Unix, where notebooks run. Elsewhere
+    waits is stopped after WAITING times as long. It works in the main thread on Unix, where notebooks run. Elsewhere
     (Windows, other threads) Python can't interrupt itself: nothing is limited, and an endless loop runs until the
     kernel is interrupted by hand or by nbgrader's own limit.
 
@@ -164,10 +277,10 @@ class time_limit:
                 "It got an input that the visible check doesn't have."
             ) from error
 
-    def _look(self, _: int, frame: FrameType) -> None:
+    def _look(self, _: int, frame: FrameType | None) -> None:
         computed, waited = time.thread_time() - self._computed, time.monotonic() - self._waited
-        on_its_way_out = frame.f_globals.get("__name__") in ("contextlib", __name__)
-        if (computed > self.seconds or waited > 10 * self.seconds) and not on_its_way_out:
+        on_its_way_out = frame is not None and frame.f_globals.get("__name__") in ("contextlib", __name__)
+        if (computed > self.seconds or waited > WAITING * self.seconds) and not on_its_way_out:
             # Again and again, should a bare `except:` swallow it: in the end one comes outside of the `try`.
             signal.setitimer(signal.ITIMER_REAL, TICK / 100, TICK / 100)
             raise _OutOfTime

@@ -514,6 +514,14 @@ def quantize_int8(weight):
             {"metrics_latency"},
             METRICS.replace("time.perf_counter()", "time.process_time()"),
         ),
+        "three passes": (
+            {"metrics_latency"},
+            METRICS.replace("range(7)", "range(3)").replace("sorted(times)[3]", "sorted(times)[1]"),
+        ),
+        "the model does not sleep any more": (
+            {"metrics_latency"},
+            metrics("    model.eval()\n", "    model.eval()\n    model.naps = [0.0]\n"),
+        ),
         "gradients switched off for good": (
             {"metrics_care"},
             metrics("    model.eval()\n", "    model.eval()\n    model.requires_grad_(False)\n"),
@@ -750,6 +758,21 @@ def evaluate_production_metrics(model, test_data):
         size += p.nelement() * p.dtype.itemsize
     accuracy = float((guesses == test_data[:, 1:]).sum()) / guesses.numel()
     return {"latency": torch.tensor(times[1:]).median().item(), "memory": float(size), "accuracy": accuracy}
+""",
+        "a copy is measured": """
+def evaluate_production_metrics(model, test_data):
+    import copy
+
+    twin, times = copy.deepcopy(model).eval(), []
+    with torch.inference_mode():
+        right = (twin(test_data)[:, :-1].argmax(-1) == test_data[:, 1:]).float().mean()
+        for number in range(3 + 10):
+            begun = time.monotonic()
+            twin(test_data[:1])
+            if number >= 3:  # the first three warm it up
+                times.append(time.monotonic() - begun)
+    memory = sum(p.numel() * p.element_size() for p in twin.parameters())
+    return {"latency": sorted(times)[len(times) // 2], "memory": memory, "accuracy": right.item()}
 """,
         "more than was asked": METRICS.replace('"accuracy": accuracy}', '"accuracy": accuracy, "passes": len(times)}'),
     },
