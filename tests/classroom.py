@@ -19,6 +19,7 @@ from autograder.notebooks import read_notebook, to_text
 from autograder.release import release
 from autograder.results import Result, results
 from autograder.sources import masters, to_notebook
+from autograder.work import start
 from autograder.workers import here
 from gpt2_lib.deploy.onnx import export_onnx
 from gpt2_lib.packed import load_packed
@@ -139,6 +140,7 @@ _copy: Classroom  # of a process
 
 def _open_copy(course: Path, phase: str) -> None:
     global _copy
+    start()  # so that it ends with pytest, however that ends
     root = Path(tempfile.mkdtemp(dir=course.parent))
     shutil.copytree(course, root, dirs_exist_ok=True)
     _copy = Classroom(root, phase)

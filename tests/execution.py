@@ -12,6 +12,8 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from autograder.notebooks import as_node
+
 EXTRAS = ("coremltools", "executorch", "mlflow", "tensorrt", "tensorrt_rtx")
 MEMORY_LIMIT = 1.2e9  # bytes: Binder gives 2 GB, and JupyterLab needs some of it
 
@@ -28,7 +30,7 @@ else:
 
 def execute(notebook: NotebookNode, folder: Path, allow_errors: bool = False) -> tuple[NotebookNode, int]:
     """Run a notebook in ``folder``; returns it with its outputs, and its kernel's peak memory in bytes."""
-    notebook = nbformat.from_dict(notebook)
+    notebook = as_node(notebook)
     notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
     NotebookClient(
         notebook, timeout=1800, allow_errors=allow_errors, resources={"metadata": {"path": str(folder)}}
@@ -66,3 +68,18 @@ def no_extras(folder: Path) -> Iterator[None]:
 
 def printed(notebook: NotebookNode) -> str:
     return "".join(o.text for cell in notebook.cells for o in cell.get("outputs", []) if o.output_type == "stream")
+
+
+def assert_fails_only_at_its_checks(notebook: NotebookNode) -> None:
+    """A learner's notebook with nothing written yet runs to its end, and each check says what is missing."""
+    errors = {
+        cell.id: output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+    }
+    checks = {cell.id for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")}
+    assert set(errors) == checks
+    for cell, error in errors.items():
+        assert error.ename in ("AssertionError", "NotImplementedError"), f"{cell}: {error.ename}: {error.evalue}"
+        assert len(error.evalue.split()) > 3, f"{cell} fails without saying why"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from classroom import Classroom
 from nbformat import NotebookNode
@@ -68,7 +69,7 @@ class Graded:
         student: str,
         scores: dict[str, float] | None = None,
         errors: dict[str, str | tuple[str, str]] | None = None,
-        change: Callable[[NotebookNode], None] | None = None,
+        change: Callable[[NotebookNode], object] | None = None,
     ) -> Path:
         """A submission with ``scores`` (check -> points; all of them where left out).
 
@@ -78,7 +79,7 @@ class Graded:
         notebook = read_notebook(self.course.folder("source", PHASE) / f"{NOTEBOOK}.ipynb")
         for count, cell in enumerate(notebook.cells, start=1):
             cell.execution_count = count
-            if cell.id in (errors or {}):
+            if errors and cell.id in errors:
                 found = errors[cell.id]
                 fail(cell, *(("AssertionError", found) if isinstance(found, str) else found))
         if change:
@@ -89,7 +90,7 @@ class Graded:
             gradebook.add_student(student)
             gradebook.add_submission(PHASE, student)
             for check, full in CHECKS.items():
-                grade = gradebook.find_grade(check, NOTEBOOK, PHASE, student)
+                grade: Any = gradebook.find_grade(check, NOTEBOOK, PHASE, student)  # nbgrader's columns have no types
                 grade.auto_score, grade.needs_manual_grade = (scores or {}).get(check, full), False
             gradebook.db.commit()
         return folder

@@ -10,7 +10,7 @@ from tiny import TINY, random_ids, random_model
 from torch import nn
 from torch.nn import functional as F
 
-from gpt2_lib import calibration
+from gpt2_lib import GPT2, calibration
 from gpt2_lib.calibration import gradients, hessians, input_norms, layer_groups
 
 NAMES = [name for name, p in random_model().named_parameters() if name.startswith("h.") and p.dim() == 2]
@@ -29,7 +29,7 @@ class Plain(nn.Module):
         return self.second(self.drop(self.first(input=self.first(x).relu()).relu()))
 
 
-def inputs_by_hand(model: nn.Module, windows: torch.Tensor) -> dict[str, torch.Tensor]:
+def inputs_by_hand(model: GPT2, windows: torch.Tensor) -> dict[str, torch.Tensor]:
     """Inputs (tokens, in) of a tiny GPT-2's weights, with the blocks' own formulas."""
     seen = {}
     with torch.no_grad():

@@ -95,7 +95,9 @@ def test_gpt2s_older_tokenizer_files_load(folder):
     (folder / "vocab.json").write_text(json.dumps(bpe["vocab"]))
     (folder / "merges.txt").write_text("\n".join(" ".join(pair) for pair in bpe["merges"]) + "\n")
     (folder / "tokenizer.json").unlink()
-    assert load_pretrained_gpt2(folder).tokenizer.encode("to be, ü") == tokenizer().encode("to be, ü")
+    loaded = load_pretrained_gpt2(folder).tokenizer
+    assert loaded is not None
+    assert loaded.encode("to be, ü") == tokenizer().encode("to be, ü")
 
 
 @pytest.mark.parametrize("config", [TINY, UNEVEN], ids=["even", "uneven"])
@@ -106,6 +108,7 @@ def test_saved_and_loaded_a_model_is_the_same(config, tmp_path):
     save_pretrained(model, tmp_path / "new" / "folder")
     again = load_pretrained_gpt2(tmp_path / "new" / "folder")
     assert again.config == model.config
+    assert again.tokenizer is not None
     assert again.tokenizer.encode("to be") == model.tokenizer.encode("to be")
     for (name, p), (other, q) in zip(model.named_parameters(), again.named_parameters(), strict=True):
         assert name == other

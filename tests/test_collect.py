@@ -6,13 +6,15 @@ import csv
 import struct
 import warnings
 import zipfile
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbgrader.converters.base import BaseConverter
+from nbgrader.coursedir import CourseDirectory
 from nbgrader.utils import parse_utc
 
 from autograder import collect as module
@@ -34,7 +36,7 @@ def root(tmp_path: Path) -> Path:
     return made
 
 
-def packed(path: Path, files: dict[str, str | bytes], time: tuple = FIRST) -> Path:
+def packed(path: Path, files: Mapping[str, str | bytes], time: tuple = FIRST) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings(action="ignore"):
         for name, content in files.items():
             archive.writestr(zipfile.ZipInfo(name, time), content, zipfile.ZIP_DEFLATED)
@@ -323,15 +325,17 @@ def test_nbgrader_reads_back_every_id_that_is_made(tmp_path: Path) -> None:
     course = Course(tmp_path)
     assert course.api.get_submitted_students("lab") == ids
     for made in ids:
-        course.api.coursedir.student_id, course.api.coursedir.assignment_id = made, "lab"
-        converter = _Converter(coursedir=course.api.coursedir)
+        folders = course.api.coursedir
+        assert isinstance(folders, CourseDirectory)
+        folders.student_id, folders.assignment_id = made, "lab"
+        converter = _Converter(coursedir=folders)
         converter.init_notebooks()
         ((notebook,),) = converter.assignments.values()
         assert converter.init_single_notebook_resources(notebook)["nbgrader"]["student"] == made
 
 
 class _Converter(BaseConverter):
-    _input_directory = "submitted"
+    _input_directory = "submitted"  # pyright: ignore[reportAssignmentType]  # nbgrader's own are properties
     preprocessors = ()
 
 
@@ -369,8 +373,7 @@ def test_a_newer_hand_in_replaces_the_older_which_is_kept(root: Path, tmp_path: 
     assert (root / "submitted" / kept).read_text() == "first"
     assert Course(root).api.get_submitted_students("*") == {"ada"}
     time = parse_utc((root / "submitted" / "ada" / PHASE / "timestamp.txt").read_text())
-    local = datetime(*SECOND).astimezone()
-    assert time == (local - local.utcoffset()).replace(tzinfo=None)
+    assert time == datetime(*SECOND).astimezone(UTC).replace(tzinfo=None)
 
 
 def test_an_older_hand_in_never_replaces_a_newer(root: Path, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def test_zeros_and_int8_shrink_the_bundled_model_and_keep_its_predictions(
 ):
     monkeypatch.setattr(target, "_convert", functools.cache(target._convert))  # slow, and the same for all three
     model = apply_magnitude_pruning(load_pretrained_gpt2(), 0.6)
+    assert model.tokenizer is not None
     windows = held_out_windows(model.tokenizer, model.config.n_positions, count=4)
     expected = logits(model, windows)
     sizes = {}
@@ -114,7 +115,7 @@ def test_what_stands_in_the_way_is_left_alone(uneven: GPT2, tmp_path: Path):
     with pytest.raises(ValueError, match="mlpackage"):
         export_coreml(uneven, tmp_path / "model.pte")
     with pytest.raises(ValueError, match="Linear"):
-        export_coreml(torch.nn.Linear(2, 2), tmp_path / "model.mlpackage")
+        export_coreml(torch.nn.Linear(2, 2), tmp_path / "model.mlpackage")  # pyright: ignore[reportArgumentType]  # no GPT2
     assert (tmp_path / "mine.mlpackage" / "thesis.txt").is_file()
 
 

@@ -36,11 +36,14 @@ def test_every_slider_draws_a_new_picture_over_its_whole_range(make: Callable[[]
 
 
 def number(demo: Demo, pattern: str) -> float:
-    return float(re.search(pattern, re.sub("</?b>", "", demo.status.value))[1].replace(",", ""))
+    found = re.search(pattern, re.sub("</?b>", "", demo.status.value))
+    assert found is not None, pattern
+    return float(found[1].replace(",", ""))
 
 
 def test_the_threshold_lies_where_the_sparsity_says() -> None:
     demo = DEMOS["threshold"]()  # -10 ... 9
+    assert isinstance(demo, ThresholdDemo)
     demo.sparsity.value = 45
     assert number(demo, r"^(\d+) of 20 weights go") == 9
     assert number(demo, r"±([\d.]+)") == 4
@@ -66,12 +69,14 @@ def test_the_status_of_the_schedule_is_the_cubic_curves() -> None:
 
 def test_one_ranking_gives_the_layers_sparsities_of_their_own() -> None:
     demo = DEMOS["global"]()
+    assert isinstance(demo, GlobalDemo)
     demo.sparsity.value = 60
     assert number(demo, r"most in [\w.]+: (\d+)%") > 60 > number(demo, r"least in [\w.]+: (\d+)%")
 
 
 def test_a_drag_never_waits_and_its_last_position_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     demo = DEMOS["threshold"]()
+    assert isinstance(demo, ThresholdDemo)
     drawn = []
 
     def slow(settings: tuple[int, ...]) -> tuple[str, bytes]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import matplotlib.colors
 import matplotlib.image
 import numpy as np
 import pytest
@@ -72,6 +73,7 @@ def mini_rows() -> Iterator[dict[str, Row]]:
     with pytest.MonkeyPatch.context() as patch:
         stub(patch, "executorch", export_executorch=export_executorch, ExecuTorchGPT2=executorch)
         stub(patch, "coreml", export_coreml=export_coreml)
+        assert model.tokenizer is not None
         windows = held_out_windows(model.tokenizer, model.config.n_positions, 4)
         yield {row.target: row for row in bench.bench(model, windows, repeats=3)}
 
@@ -104,6 +106,7 @@ def test_what_runs_here_is_measured_in_every_column(mini_rows, target):
 
 def test_quality_is_that_of_the_model_that_was_exported(mini_rows):
     model = load_pretrained_gpt2()
+    assert model.tokenizer is not None
     dense = evaluate(model, held_out_windows(model.tokenizer, model.config.n_positions, 4))
     assert mini_rows["PyTorch, dense"].accuracy == pytest.approx(dense.accuracy)
     assert mini_rows["PyTorch, dense"].error == 0
@@ -155,7 +158,9 @@ def test_a_target_that_refuses_the_model_is_a_row_with_its_reason(no_mobile, mon
     monkeypatch.setattr("gpt2_lib.deploy.onnx.export_onnx", refuse)
     rows = {row.target: row for row in bench.bench(random_model(SMALL), None, repeats=1)}
     assert rows["ONNX, int8"] == Row("ONNX, int8", note="Too large.")
-    assert rows["PyTorch, dense"].prefill_ms > 0
+    prefill = rows["PyTorch, dense"].prefill_ms
+    assert prefill is not None
+    assert prefill > 0
 
 
 def test_the_number_of_threads_is_put_back(small_rows):

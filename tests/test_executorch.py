@@ -45,6 +45,7 @@ def test_int8_keeps_the_accuracy_of_the_bundled_model_in_a_third_of_its_weights(
     model = load_pretrained_gpt2()
     path = export_executorch(model, tmp_path / "mini.pte")
     assert path.stat().st_size < sum(p.numel() * 4 for p in model.parameters()) / 3
+    assert model.tokenizer is not None
     windows = held_out_windows(model.tokenizer, 128, count=16)
     ours, theirs = ExecuTorchGPT2(path).logits(windows), logits(model, windows)
     assert abs(ours - theirs).max() < 0.08 * abs(theirs).max()
@@ -104,4 +105,4 @@ def test_without_the_extra_the_command_that_adds_it_is_named(
     with pytest.raises(MissingExtraError, match="mobile"):
         ExecuTorchGPT2(tmp_path / "model.pte")
     with pytest.raises(ValueError, match="Linear"):
-        export_executorch(torch.nn.Linear(2, 2), tmp_path / "model.pte")
+        export_executorch(torch.nn.Linear(2, 2), tmp_path / "model.pte")  # pyright: ignore[reportArgumentType]  # no GPT2

@@ -33,9 +33,15 @@ def test_the_script_has_the_notebooks_solution(name: str) -> None:
 def test_the_script_prunes_the_real_model_with_each_technique(capsys: pytest.CaptureFixture[str]) -> None:
     exercises.main(["--steps", "2"])
     out = capsys.readouterr().out
-    dense = float(re.search(r"as trained: perplexity ([\d.]+)", out)[1])
+
+    def numbers(pattern: str) -> list[float]:
+        found = re.search(pattern, out)
+        assert found is not None, pattern
+        return [float(number.replace(",", "")) for number in found.groups()]
+
+    (dense,) = numbers(r"as trained: perplexity ([\d.]+)")
     assert "884,736 of 1,769,472 weights in 16 matrices gone" in out
-    before, after = (int(n.replace(",", "")) for n in re.search(r"2.2 structured: ([\d,]+) -> ([\d,]+)", out).groups())
+    before, after = numbers(r"2.2 structured: ([\d,]+) -> ([\d,]+)")
     assert after < before
     assert "2.3 80% gradual, 2 steps of training" in out
     assert "2.4 global: half of all weights gone" in out

@@ -8,6 +8,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pytest
@@ -160,10 +161,12 @@ def test_highlighted_code_has_enough_contrast(style: str, box: str) -> None:
 def test_a_graders_comment_points_by_hand_and_extra_credit_are_shown(graded: Graded) -> None:
     graded.add("hand", {"half_basics": 0}, {"half_basics": "Half of 2 is 1."})
     with graded.course.gradebook() as gradebook:
-        grade = gradebook.find_grade("half_basics", NOTEBOOK, PHASE, "hand")
+        grade: Any = gradebook.find_grade("half_basics", NOTEBOOK, PHASE, "hand")  # no column has a type
         grade.manual_score, grade.extra_credit = 1.0, 0.25
-        gradebook.find_comment("half", NOTEBOOK, PHASE, "hand").manual_comment = "Nearly <b>right</b>."
-        gradebook.find_comment("double", NOTEBOOK, PHASE, "hand").auto_comment = "No response."
+        half: Any = gradebook.find_comment("half", NOTEBOOK, PHASE, "hand")
+        half.manual_comment = "Nearly <b>right</b>."
+        double: Any = gradebook.find_comment("double", NOTEBOOK, PHASE, "hand")
+        double.auto_comment = "No response."
         gradebook.db.commit()
     page = page_of(graded, "hand")
     assert "4.25 of 4.5 points" in page.text
@@ -175,7 +178,8 @@ def test_a_graders_comment_points_by_hand_and_extra_credit_are_shown(graded: Gra
 def test_a_penalty_for_handing_in_late_is_taken_off_and_said(graded: Graded) -> None:
     graded.add("late")
     with graded.course.gradebook() as gradebook:
-        gradebook.find_submission_notebook(NOTEBOOK, PHASE, "late").late_submission_penalty = 1.0
+        notebook: Any = gradebook.find_submission_notebook(NOTEBOOK, PHASE, "late")
+        notebook.late_submission_penalty = 1.0
         gradebook.db.commit()
     page = page_of(graded, "late")
     assert "3.5 of 4.5 points, after\n1 taken off for handing in late" in page.text
@@ -300,7 +304,8 @@ def test_markup_in_code_outputs_messages_comments_and_names_is_only_text(graded:
     student = "<script>alert(3)<&>"
     graded.add(student.replace("/", ""), {"half_basics": 0}, {"half_basics": EVIL}, change)
     with graded.course.gradebook() as gradebook:
-        gradebook.find_comment("half", NOTEBOOK, PHASE, student).manual_comment = EVIL
+        comment: Any = gradebook.find_comment("half", NOTEBOOK, PHASE, student)
+        comment.manual_comment = EVIL
         gradebook.db.commit()
     page = page_of(graded, student)
     page.assert_harmless()

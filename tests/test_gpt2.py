@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import TINY, UNEVEN, in_transformers, random_ids, random_model
+from tiny import TINY, UNEVEN, in_transformers, random_ids, random_model, tokenizer
 
 from gpt2_lib import GPT2, GPT2Config, load_pretrained_gpt2
 from gpt2_lib.config import PRESETS
@@ -134,7 +134,7 @@ def test_fresh_weights_have_the_papers_spread():
 
 def test_a_model_unpacks_into_itself_and_its_tokenizer():
     model = random_model()
-    model.tokenizer = object()
+    model.tokenizer = tokenizer()
     first, second = model
     assert first is model
     assert second is model.tokenizer

@@ -31,6 +31,8 @@ NUMBER = re.compile(r"(?<![\w:.-])\d[\d.,]*(?![\w:])")  # one that stands alone:
 def guide() -> ModuleType:
     """docs/guide.py, which is in no package."""
     spec = importlib.util.spec_from_file_location("guide", DOCS / "guide.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "guide", module)  # dataclasses look their module up

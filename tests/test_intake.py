@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -310,7 +311,7 @@ def test_a_single_file_that_cannot_be_read_is_refused_and_the_rest_taken(
     (folder / "data.csv").write_text("1")
     real = os.open
 
-    def forbidden(path: str, *arguments: object, **names: object) -> int:
+    def forbidden(path: str, *arguments: Any, **names: Any) -> int:
         if path == "data.csv":
             raise PermissionError(13, "Permission denied")
         return real(path, *arguments, **names)

@@ -121,6 +121,8 @@ def test_the_state_of_pruned_weights_is_cleared_at_once_and_that_of_the_others_i
 class Masked(nn.Module):
     """For `parametrize`: a weight whose pruned entries the model never sees."""
 
+    mask: torch.Tensor
+
     def __init__(self, mask: torch.Tensor) -> None:
         super().__init__()
         self.register_buffer("mask", mask)
@@ -168,15 +170,15 @@ def test_pruned_weights_have_no_part_in_the_clipping_of_gradients():
     masked, reference = random_model(), random_model()
     with torch.no_grad():  # sharp logits, so that there is something to clip
         for model in (masked, reference):
-            model.ln_f.weight *= 20
+            model.ln_f.weight.mul_(20)
     masks = layer_masks(prunable_weights(masked), 0.9)
     ids = random_ids(TINY, 4, 17)
-    optimizers = [torch.optim.SGD(masked.parameters(), lr=0.1)]
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.SGD(masked.parameters(), lr=0.1)]
     keeper = MaskKeeper(masked, optimizers, masks)
     for name, mask in masks.items():
         owner = reference.get_submodule(name.removesuffix(".weight"))
         parametrize.register_parametrization(owner, "weight", Masked(mask))
-    expected = [torch.optim.SGD(reference.parameters(), lr=0.1)]
+    expected: list[torch.optim.Optimizer] = [torch.optim.SGD(reference.parameters(), lr=0.1)]
     for _ in range(3):
         loss = train_step(masked, ids[:, :-1], ids[:, 1:], optimizers, before_clipping=keeper.zero_gradients)
         assert loss == pytest.approx(train_step(reference, ids[:, :-1], ids[:, 1:], expected), rel=1e-4)

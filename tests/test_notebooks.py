@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from execution import MEMORY_LIMIT, assert_fails_only_at_its_checks, execute
 
 from autograder.__main__ import main
 from autograder.notebooks import NotebookError, digest, is_pristine, read_notebook, to_text
@@ -305,6 +306,14 @@ def test_the_committed_notebooks_are_fresh() -> None:
 
 def test_the_committed_notebooks_hold_no_solution_and_no_hidden_test() -> None:
     assert_no_secrets([path for path in (REPOSITORY / "notebooks").rglob("*") if path.is_file()])
+
+
+def test_a_learners_notebook_runs_to_its_end_and_fails_only_at_its_checks(tmp_path: Path) -> None:
+    """A sample: tests/system/test_execution.py runs them all, the masters too, and with every extra."""
+    path = REPOSITORY / "notebooks" / "phase2_techniques" / "phase2_techniques.ipynb"
+    notebook, peak = execute(read_notebook(path), tmp_path, allow_errors=True)
+    assert_fails_only_at_its_checks(notebook)
+    assert peak < MEMORY_LIMIT
 
 
 @pytest.mark.parametrize("master", MASTERS, ids=lambda path: path.stem)

@@ -171,6 +171,7 @@ def test_greedy_ids_are_those_of_the_library_beyond_the_context(config, tmp_path
 
 def test_a_seed_gives_the_same_text_as_in_pytorch(mini, tmp_path):
     exported = in_onnx(mini, tmp_path)
+    assert exported.tokenizer is not None
     assert exported.tokenizer.encode("To be") == mini.tokenizer.encode("To be")
     assert exported.generate("To be", 40, seed=3) == generate(mini, "To be", 40, seed=3)
     assert exported.generate("To be", 40, seed=3) != exported.generate("To be", 40, seed=4)
@@ -213,6 +214,7 @@ def test_the_file_is_valid_and_holds_all_it_needs(int8, tmp_path):
     exported = OnnxGPT2(path)
     assert exported.size == path.stat().st_size
     assert exported.config == UNEVEN
+    assert exported.tokenizer is not None
     assert exported.tokenizer.encode("to be") == model.tokenizer.encode("to be")
 
 
@@ -269,7 +271,7 @@ def test_a_model_too_large_for_one_file_is_refused(tmp_path):
 
 def test_another_kind_of_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Only a GPT2"):
-        export_onnx(torch.nn.Linear(2, 2), tmp_path / "model.onnx")
+        export_onnx(torch.nn.Linear(2, 2), tmp_path / "model.onnx")  # pyright: ignore[reportArgumentType]  # no GPT2
 
 
 def test_int8_refuses_weights_that_are_nan(tmp_path):

@@ -55,7 +55,7 @@ def test_times_are_of_reading_and_of_each_token_and_without_the_warm_up():
     model = random_model()
     naps = [3.0] + [0.0] * 12  # the warm-up: reading, and twelve tokens
     naps += [0.2] + [0.05] * 12  # the pass that counts
-    model.ln_f = Slow(model.ln_f, naps)
+    model.ln_f = Slow(model.ln_f, naps)  # pyright: ignore[reportAttributeAccessIssue]  # no LayerNorm
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics, "evaluate", lambda *_: metrics.Quality(1.0, 0.5, 1.0, 57))
         patch.setattr("gpt2_lib.production.packed_sizes", lambda *_, **__: metrics.Cost(0, 0, 1, 0))

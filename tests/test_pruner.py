@@ -6,6 +6,7 @@ import copy
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from tiny import TINY, UNEVEN, random_ids, random_model
 from torch import nn
 
-from gpt2_lib import ModelPruner, apply_magnitude_pruning, metrics, quick_magnitude_prune
+from gpt2_lib import GPT2, ModelPruner, apply_magnitude_pruning, metrics, quick_magnitude_prune
+from gpt2_lib.gpt2 import Attention
 from gpt2_lib.masking import apply_masks
 from gpt2_lib.pruner import attention_weights, feedforward_weights, prunable_weights
 from gpt2_lib.surgery import silencing_masks
@@ -223,9 +225,10 @@ def test_pruning_further_keeps_what_is_gone():
 def test_what_sparsegpt_has_pruned_stays_pruned_when_it_prunes_further():
     torch.manual_seed(0)
     mixed = torch.randn(600, 300) @ torch.randn(300, 300)  # inputs that depend on each other, in three of its blocks
+    batches: Any = [mixed]
     pruner = ModelPruner(nn.Linear(300, 16))
-    first = pruner.prune_sparsegpt([mixed], 0.4)["weight"]
-    second = pruner.prune_sparsegpt([mixed], 0.5)["weight"]
+    first = pruner.prune_sparsegpt(batches, 0.4)["weight"]
+    second = pruner.prune_sparsegpt(batches, 0.5)["weight"]
     assert removed({"weight": second}) == 2400
     assert not (second & ~first).any()
 
@@ -297,7 +300,7 @@ def test_without_its_structures_the_model_is_smaller_and_computes_what_the_silen
         assert not torch.allclose(smaller(IDS), model(IDS), atol=1e-3)
 
 
-def _head_strength(attention: nn.Module, head: int, size: int) -> float:
+def _head_strength(attention: Attention, head: int, size: int) -> float:
     rows = [part * attention.n_head * size + head * size + i for part in range(3) for i in range(size)]
     feeds = sum((attention.c_attn.weight[r].square().sum() + attention.c_attn.bias[r].square()).item() for r in rows)
     fed = attention.c_proj.weight[:, head * size : (head + 1) * size].square().sum().item()
@@ -387,7 +390,8 @@ def plain() -> nn.Sequential:
     return nn.Sequential(nn.Linear(8, 16), nn.LayerNorm(16), nn.ReLU(), nn.Linear(16, 4))
 
 
-BATCHES = [torch.randn(32, 8, generator=torch.Generator().manual_seed(i)) for i in range(3)]
+# Any: to the type checker, the verbs take a GPT-2's windows only.
+BATCHES: Any = [torch.randn(32, 8, generator=torch.Generator().manual_seed(i)) for i in range(3)]
 PLAIN: dict[str, Prune] = {
     "layers": VERBS["layers"],
     "global": VERBS["global"],
@@ -488,7 +492,9 @@ def test_the_taylor_score_of_any_model_is_that_of_the_loss_it_is_given():
     other = plain()
     torch.stack([other(x).square().mean() for x in BATCHES]).mean().backward()
     for name, mask in masks.items():
-        score = (other.get_parameter(name) * other.get_parameter(name).grad).abs()
+        parameter = other.get_parameter(name)
+        assert parameter.grad is not None
+        score = (parameter * parameter.grad).abs()
         assert score[~mask].max() <= score[mask].min() * 1.0001
         assert torch.equal(model.get_parameter(name), before[name] * mask)
 
@@ -544,9 +550,10 @@ def test_the_statistics_add_up(att_sparsity, ff_sparsity):
 
 
 def test_zeros_save_no_flops_and_removed_structures_do():
-    pruner = ModelPruner(random_model())
+    model = random_model()
+    pruner = ModelPruner(model)
     dense = pruner.get_model_statistics()
-    flops = metrics.flops(pruner.model, TINY.n_positions)
+    flops = metrics.flops(model, TINY.n_positions)
     assert dense["flops"] == sum(flops.values())
     for name, layer in dense["layers"].items():
         assert layer["flops"] == flops[name] == 2 * TINY.n_positions * layer["parameters"]
@@ -604,6 +611,7 @@ def test_the_state_survives_a_file():
     torch.save({"model": pruner.model.state_dict(), "pruner": pruner.state_dict()}, file)
     file.seek(0)
     state = torch.load(file, weights_only=True)
+    assert isinstance(pruner.model, GPT2)
     other = ModelPruner(random_model(pruner.model.config, seed=9))
     other.model.load_state_dict(state["model"])
     other.load_state_dict(state["pruner"])

@@ -6,9 +6,12 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.specifiers import SpecifierSet
 
 PAGES = ("README.md", "CONTRIBUTING.md")
 ELSEWHERE = ("git", "cd", "conda", "source")  # commands of other programs; only their paths are looked at
@@ -42,7 +45,7 @@ def commands(text: str) -> list[list[str]]:
 
 def problem(command: list[str], repository: Path) -> str | None:
     """What is wrong with a page's command, or None."""
-    targets = re.findall(r"^([a-z]+):", (repository / "Makefile").read_text(), flags=re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(), flags=re.MULTILINE)
     program, *arguments = command
     if program == "make":
         return next((f"no target {a}" for a in arguments if "=" not in a and a not in targets), None)
@@ -134,6 +137,18 @@ def test_every_picture_has_alt_text(repository: Path, page: str) -> None:
     silent = [m["target"] for m in IMAGE.finditer(text) if not m["alt"].strip()]
     silent += [tag for tag in re.findall("<img[^>]*>", text) if not re.search(r'alt="[^"]*\S[^"]*"', tag)]
     assert silent == []
+
+
+def test_the_workflow_on_github_runs_makes_targets_on_every_python_that_pyproject_names(repository: Path) -> None:
+    jobs = yaml.safe_load((repository / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    runs = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    made = [line.split() for run in runs for line in run.splitlines() if line.startswith("make ")]
+    assert {command[1] for command in made} == {"lint", "test", "test-all"}
+    assert [problem(command, repository) for command in made if problem(command, repository)] == []
+    matrix = jobs["quick"]["strategy"]["matrix"]
+    wanted = SpecifierSet(tomllib.loads((repository / "pyproject.toml").read_text())["project"]["requires-python"])
+    assert matrix["python"] == [f"3.{minor}" for minor in range(9, 20) if f"3.{minor}" in wanted]
+    assert {system.partition("-")[0] for system in matrix["os"]} == {"ubuntu", "macos", "windows"}
 
 
 def test_this_test_sees_what_is_wrong(repository: Path) -> None:

@@ -142,8 +142,9 @@ def test_a_block_that_only_scales_has_no_influence_and_one_that_turns_all_round_
 
 
 def test_scores_are_never_negative_carry_no_gradient_and_change_nothing():
-    weight = randn(4, WIDTH).requires_grad_()
-    f, a = [[t.requires_grad_() for t in tensors()] for tensors in (feed_forward, attention)]
+    weight, f, a = randn(4, WIDTH), feed_forward(), attention()
+    for tensor in (weight, *f, *a):
+        tensor.requires_grad_()
     before = [t.detach().clone() for t in (weight, *f, *a)]
     everything = [
         scores.magnitude({"w": weight})["w"],

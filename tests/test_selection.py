@@ -6,7 +6,7 @@ The specifications here are plain loops that sort places; the library never sort
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -41,7 +41,7 @@ BY_SPARSITY = {
 EVERY = BY_SPARSITY | {"n:m": lambda scores, s: n_m_masks(scores, 2, 4)}
 
 
-def lowest(entries: list[float], count: int) -> list[int]:
+def lowest(entries: Sequence[float], count: int) -> list[int]:
     """The specification: sort the places by absolute value, then position; the first ``count`` go."""
     return sorted(sorted(range(len(entries)), key=lambda i: (abs(entries[i]), i))[:count])
 
@@ -208,7 +208,7 @@ def test_of_each_layer_the_highest_stay_out_of_the_global_ranking(layers, sparsi
             global_masks(scores, sparsity, min_kept)
         return
     ranked = [place for place in places if place in spare]  # in order, and sorting is stable
-    expected = set(sorted(ranked, key=values.get)[:count])
+    expected = set(sorted(ranked, key=lambda place: values[place])[:count])
     masks = global_masks(scores, sparsity, min_kept)
     assert {(name, i) for name, mask in masks.items() for i in removed(mask)} == expected
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPConnection
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import uvicorn
@@ -25,6 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpt2_lib import load_pretrained_gpt2
+from gpt2_lib.config import TextCodec
 from gpt2_lib.deploy import serve
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
 from gpt2_lib.deploy.load_test import PROMPT, ask, load_test, percentile
@@ -34,6 +36,7 @@ from gpt2_lib.deploy.serve import Service, Settings, Utf8Pieces, create_app, mai
 from gpt2_lib.deploy.service import Deployment, deploy_to_production
 
 MINI = load_pretrained_gpt2()
+TOKENIZER = cast(TextCodec, MINI.tokenizer)
 JSON = {"Content-Type": "application/json"}
 
 
@@ -92,7 +95,7 @@ def test_an_answer_counts_its_tokens(served):
     status, answer, _ = generate(served.url, max_new_tokens=7)
     assert status == 200
     assert answer["new_tokens"] == 7
-    assert answer["prompt_tokens"] == len(MINI.tokenizer.encode("To be"))
+    assert answer["prompt_tokens"] == len(TOKENIZER.encode("To be"))
 
 
 def test_it_is_alive_and_ready(served):
@@ -273,7 +276,7 @@ def test_sigterm_finishes_the_stream_refuses_new_work_and_exits_0(tmp_path, monk
     assert "retry-after" in headers
     assert ask(deployment.url, "/healthz")[0] == 200
     text += "".join(stream)  # raises if the stream breaks off
-    assert len(MINI.tokenizer.encode(text)) > 256
+    assert len(TOKENIZER.encode(text)) > 256
     assert process.wait(30) == 0
     served = deployment.stop()
     assert served["requests"] == {"200": 1, "503": 1}
@@ -325,7 +328,7 @@ def test_without_an_extra_the_command_that_adds_it_is_named(file, monkeypatch):
 
 def test_what_is_no_model_is_refused():
     with pytest.raises(ValueError, match="got NoneType"):
-        deploy_to_production(None)
+        deploy_to_production(None)  # pyright: ignore[reportArgumentType]  # no model
 
 
 def test_a_model_without_a_tokenizer_is_refused():
@@ -371,9 +374,7 @@ def test_a_model_without_a_tokenizer_can_not_be_served(tmp_path, capsys):
 class Scripted:
     """A server in this process; for each request its model gives the tokens of a new ``script()``."""
 
-    def __init__(
-        self, script: Callable[[], Iterator[int]], tokenizer: object = MINI.tokenizer, **limits: float
-    ) -> None:
+    def __init__(self, script: Callable[[], Iterator[int]], tokenizer: object = TOKENIZER, **limits: Any) -> None:
         self.given = 0
 
         def generate_ids(ids: list[int], new_tokens: int, **_: object) -> Iterator[int]:
@@ -381,7 +382,7 @@ class Scripted:
                 self.given += 1
                 yield token
 
-        model = SimpleNamespace(config=MINI.config, tokenizer=tokenizer, generate_ids=generate_ids)
+        model: Any = SimpleNamespace(config=MINI.config, tokenizer=tokenizer, generate_ids=generate_ids)
         self.service = Service(model, Settings(**{"concurrent": 1} | limits))
         self.server = uvicorn.Server(
             uvicorn.Config(create_app(self.service), log_level="error", lifespan="off", timeout_graceful_shutdown=1)
@@ -420,7 +421,7 @@ def events(url: str, **body: object) -> list[dict]:
         connection.request("POST", "/generate", json.dumps({"prompt": "a", "stream": True} | body), JSON)
         answer = connection.getresponse()
         assert answer.status == 200
-        assert answer.getheader("content-type").startswith("text/event-stream")
+        assert answer.getheader("content-type", "").startswith("text/event-stream")
         return [json.loads(event.removeprefix("data: ")) for event in answer.read().decode().strip().split("\n\n")]
 
 
@@ -529,8 +530,8 @@ def test_a_client_that_does_not_take_its_answer_is_cut_off(monkeypatch):
 
 def test_characters_cut_between_tokens_arrive_whole():
     text = "naïve 漢字 🎭 ﷽ e\u0301"
-    ids = MINI.tokenizer.encode(text)
-    assert any("\N{REPLACEMENT CHARACTER}" in MINI.tokenizer.decode([i]) for i in ids)  # some are cut
+    ids = TOKENIZER.encode(text)
+    assert any("\N{REPLACEMENT CHARACTER}" in TOKENIZER.decode([i]) for i in ids)  # some are cut
 
     def one_by_one() -> Iterator[int]:
         for token in ids:
@@ -546,10 +547,10 @@ def test_characters_cut_between_tokens_arrive_whole():
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.integers(0, len(MINI.tokenizer) - 1), max_size=30) | st.lists(st.integers(0, 255), max_size=30))
+@given(st.lists(st.integers(0, len(TOKENIZER) - 1), max_size=30) | st.lists(st.integers(0, 255), max_size=30))
 def test_pieces_add_up_to_the_whole_text_whatever_the_tokens(ids):
-    pieces = Utf8Pieces(MINI.tokenizer)
-    assert "".join([*map(pieces.add, ids), pieces.rest()]) == MINI.tokenizer.decode(ids)
+    pieces = Utf8Pieces(TOKENIZER)
+    assert "".join([*map(pieces.add, ids), pieces.rest()]) == TOKENIZER.decode(ids)
 
 
 def test_a_limit_must_be_positive():

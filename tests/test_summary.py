@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from graded import CHECKS, NOTEBOOK, PHASE, Graded
@@ -77,18 +78,19 @@ def test_points_are_those_of_nbgraders_own_export(graded: Graded) -> None:
     graded.add("ada", {"half_basics": 0})
     graded.add("bob")
     with graded.course.gradebook() as gradebook:
-        grade = gradebook.find_grade("half_basics", NOTEBOOK, PHASE, "ada")
+        grade: Any = gradebook.find_grade("half_basics", NOTEBOOK, PHASE, "ada")  # no column has a type
         grade.manual_score, grade.extra_credit = 1.25, 0.5
         gradebook.find_assignment(PHASE).duedate = datetime(2030, 1, 1)
         for student, extension in (("ada", None), ("bob", timedelta(hours=1))):
-            submission = gradebook.find_submission(PHASE, student)
+            submission: Any = gradebook.find_submission(PHASE, student)
             submission.timestamp, submission.extension = datetime(2030, 1, 1, 0, 59), extension
-        gradebook.find_submission_notebook(NOTEBOOK, PHASE, "ada").late_submission_penalty = 0.75
+        notebook: Any = gradebook.find_submission_notebook(NOTEBOOK, PHASE, "ada")
+        notebook.late_submission_penalty = 0.75
         gradebook.db.commit()
     rows = {row["student"]: row for row in rows_of(export(graded.course, PHASE)[0])}
     with graded.course.gradebook() as gradebook:
         for student, row in rows.items():
-            submission = gradebook.find_submission(PHASE, student)
+            submission: Any = gradebook.find_submission(PHASE, student)
             assert float(row["total"]) == submission.score - submission.late_submission_penalty
             assert float(row["max"]) == submission.max_score
             assert float(row["late_penalty"]) == submission.late_submission_penalty

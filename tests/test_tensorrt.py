@@ -10,6 +10,7 @@ import sys
 import types
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from gpt2_lib import GPT2, GPT2Config, ModelPruner
 from gpt2_lib.deploy import semi_structured
 from gpt2_lib.deploy import tensorrt as target
 from gpt2_lib.deploy.extras import DeployError
-from gpt2_lib.deploy.tensorrt import PACKAGES, check_2_4, convert_to_tensorrt
+from gpt2_lib.deploy.tensorrt import PACKAGES, TensorRTReport, check_2_4, convert_to_tensorrt
 
 onnx = pytest.importorskip("onnx", reason="needs the extra deploy")
 
@@ -45,6 +46,11 @@ def pruned() -> GPT2:
     model = tiny.random_model()
     ModelPruner(model).prune_n_m(2, 4)
     return model
+
+
+def report_of(model: GPT2) -> TensorRTReport:
+    assert isinstance(model.tensorrt, TensorRTReport)
+    return model.tensorrt
 
 
 def test_the_pattern_is_checked_group_by_group_along_the_inputs():
@@ -72,7 +78,7 @@ def test_a_dense_model_is_left_as_it_is_and_told_so(tmp_path: Path, capsys: pyte
     before = {name: p.clone() for name, p in model.named_parameters()}
     assert convert_to_tensorrt(model, tmp_path / "out") is model
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
-    report = model.tensorrt
+    report = report_of(model)
     assert report.eligible == 0
     assert report.engine is None
     said = capsys.readouterr().out
@@ -86,8 +92,9 @@ def test_a_dense_model_is_left_as_it_is_and_told_so(tmp_path: Path, capsys: pyte
 
 def test_the_onnx_weights_have_the_pattern_that_the_report_claims(tmp_path: Path):
     model = convert_to_tensorrt(pruned(), tmp_path)
-    assert model.tensorrt.eligible == 1
-    graph = onnx.load(model.tensorrt.onnx).graph
+    report = report_of(model)
+    assert report.eligible == 1
+    graph = onnx.load(report.onnx).graph
     weights = {w.name: onnx.numpy_helper.to_array(w) for w in graph.initializer}
     products = [weights[n.input[1]] for n in graph.node if n.op_type == "MatMul" and n.input[1] in weights]
     groups_fit = [  # (in, out): the product runs along the first axis
@@ -106,7 +113,7 @@ def test_polygraphy_finds_the_pattern_in_the_same_matrices(tmp_path: Path):
     weights["h.1.mlp.c_fc.weight"][3, 9] = 1.0  # one group of one row: three of four
     weights["h.1.attn.c_attn.weight"].copy_(torch.randn(18, 24))
     weights["h.1.attn.c_attn.weight"][0::2] = 0  # half of it, but along the outputs
-    ours = convert_to_tensorrt(model, tmp_path).tensorrt.is_2_4
+    ours = report_of(convert_to_tensorrt(model, tmp_path)).is_2_4
     assert {name for name in NAMES if ours[name]} == {
         "h.0.attn.c_attn.weight",
         "h.0.mlp.c_fc.weight",
@@ -152,7 +159,7 @@ class FakeTensorRT(types.ModuleType):
     def __init__(self, engine: bytes | None) -> None:
         super().__init__("tensorrt_rtx")
         self.__version__ = "0.0"
-        self.calls: dict[str, object] = {"shapes": {}}
+        self.calls: dict[str, Any] = {"shapes": {}}
         calls = self.calls
 
         class Anything:
@@ -195,7 +202,8 @@ def test_where_tensorrt_is_installed_an_engine_is_built_with_sparse_weights(
     fake = FakeTensorRT(b"engine")
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", fake)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    report = convert_to_tensorrt(pruned(), tmp_path).tensorrt
+    report = report_of(convert_to_tensorrt(pruned(), tmp_path))
+    assert report.engine is not None
     assert Path(report.engine).read_bytes() == b"engine"
     assert fake.calls["flag"] == "sparse weights"
     assert fake.calls["onnx"] == report.onnx
@@ -208,7 +216,7 @@ def test_where_tensorrt_is_installed_an_engine_is_built_with_sparse_weights(
 
 def test_an_engine_that_could_not_be_built_is_not_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", FakeTensorRT(None))
-    report = convert_to_tensorrt(pruned(), tmp_path).tensorrt
+    report = report_of(convert_to_tensorrt(pruned(), tmp_path))
     assert report.engine is None
     assert "No engine was built: tensorrt_rtx 0.0 is installed, but failed" in report.says
     assert not (tmp_path / "model.engine").exists()
@@ -219,13 +227,14 @@ def test_tensorrt_rtx_builds_an_engine_with_the_models_weights_in_it(
     rtx: types.ModuleType, config: GPT2Config, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
     model = convert_to_tensorrt(tiny.random_model(config), tmp_path)
-    report = model.tensorrt
+    report = report_of(model)
     assert report.engine == str(tmp_path / "model.engine")
     engine = (tmp_path / "model.engine").read_bytes()
     said = capsys.readouterr().out
     assert f"tensorrt_rtx {rtx.__version__} built an engine, {len(engine) / 1e6:.1f} MB, sparse weights" in said
     assert json.loads((tmp_path / "report.json").read_text())["says"] == report.says == said.strip()
     if torch.cuda.is_available():
+        assert report.error is not None
         assert report.error < 1e-2
     else:
         assert report.error is None
@@ -253,7 +262,9 @@ def test_tensorrts_own_reader_takes_the_engine_for_a_whole_one(rtx: types.Module
         rtx.Runtime(log).deserialize_cuda_engine(engine)
         return [line for line in log.lines if "Assertion" in line or "assertion" in line]
 
-    engine = Path(convert_to_tensorrt(pruned(), tmp_path).tensorrt.engine).read_bytes()
+    built = report_of(convert_to_tensorrt(pruned(), tmp_path)).engine
+    assert built is not None
+    engine = Path(built).read_bytes()
     assert complaints(engine) == []
     assert complaints(engine[:-1]) != []
     assert complaints(b"engine") != []
@@ -266,7 +277,7 @@ def test_an_onnx_file_that_tensorrt_rtx_cannot_read_makes_no_engine(tmp_path: Pa
         return path
 
     monkeypatch.setattr(target, "export_onnx", damaged)
-    report = convert_to_tensorrt(pruned(), tmp_path).tensorrt
+    report = report_of(convert_to_tensorrt(pruned(), tmp_path))
     assert report.engine is None
     assert re.search(r"No engine was built: tensorrt_rtx \S+ is installed, but failed: it can't read", report.says)
     assert not (tmp_path / "model.engine").exists()
@@ -277,7 +288,7 @@ def test_a_folder_that_cannot_be_written_and_another_module_are_refused(tmp_path
     with pytest.raises(DeployError, match="Can't write"):
         convert_to_tensorrt(tiny.random_model(), tmp_path / "file" / "folder")
     with pytest.raises(ValueError, match="Linear"):
-        convert_to_tensorrt(torch.nn.Linear(4, 4), tmp_path)
+        convert_to_tensorrt(torch.nn.Linear(4, 4), tmp_path)  # pyright: ignore[reportArgumentType]  # no GPT2
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 

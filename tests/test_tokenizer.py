@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 from tiny import tokenizer
 
 from gpt2_lib import load_pretrained_gpt2
+from gpt2_lib.config import TextCodec
 from gpt2_lib.tokenizer import Tokenizer
 
 SMALL = tokenizer()
-BUNDLED = load_pretrained_gpt2().tokenizer
+BUNDLED = cast(TextCodec, load_pretrained_gpt2().tokenizer)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))  # all of Unicode but halves of pairs, which are no text
 
 

@@ -74,6 +74,8 @@ def test_a_gradual_run_is_there_with_parameters_curves_and_its_model(folder: Pat
     ids = tiny.random_ids(tiny.TINY, 2, 20)
     with torch.inference_mode():
         assert torch.equal(loaded(ids), run.model.eval()(ids))
+    assert loaded.tokenizer is not None
+    assert run.model.tokenizer is not None
     assert loaded.tokenizer.encode("To be") == run.model.tokenizer.encode("To be")
 
 

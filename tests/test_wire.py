@@ -6,6 +6,7 @@ import json
 import math
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,14 +18,14 @@ from torch import Tensor, nn
 from autograder.wire import BITS, BYTES, DEPTH, DTYPES, Decoder, Encoder, NotPlainError, Opaque, TheirsError
 
 
-def carried(value: object, strict: bool = True) -> object:
+def carried(value: object, strict: bool = True) -> Any:
     """Through the wire and back: JSON and bytes, nothing else."""
     encoder = Encoder(strict)
     coded = json.loads(json.dumps(encoder.encode(value)))
     return Decoder([bytes(buffer) for buffer in encoder.buffers]).decode(coded)
 
 
-def same(one: object, other: object) -> bool:
+def same(one: Any, other: Any) -> bool:
     """Equal in type, value and place; NaN is NaN, and -0.0 is not 0.0."""
     if type(one) is not type(other):
         return False
@@ -288,6 +289,7 @@ def test_no_tensor_reaches_outside_of_its_storage(offset: int, shape: list[int],
         out = Decoder([FLOATS]).decode(tensor(0, offset, shape, stride))
     except ValueError:
         return
+    assert isinstance(out, Tensor)
     reach = [
         out.storage_offset() + sum(i * s for i, s in zip(place, out.stride(), strict=True))
         for place in np.ndindex(*out.shape)

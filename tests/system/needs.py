@@ -28,7 +28,8 @@ def main() -> str | None:
         return None
     command = f"apt-get update && apt-get install --yes --no-install-recommends {' '.join(packages)}"
     if shutil.which("apt-get") is None:
-        return f"make test-all needs {' and '.join(packages)}: install them with your system's package manager."
+        them = "it" if len(packages) == 1 else "them"
+        return f"make test-all needs {' and '.join(packages)}: install {them} with your system's package manager."
     if os.geteuid() != 0:
         return f"make test-all needs {' and '.join(packages)}. Type: sudo sh -c '{command}'"
     print(f"Installing {' and '.join(packages)} with apt-get.", flush=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from classroom import REPOSITORY, lay_artefacts
-from execution import MEMORY_LIMIT, execute, no_extras, one_core, printed
+from execution import MEMORY_LIMIT, assert_fails_only_at_its_checks, execute, no_extras, one_core, printed
 from nbformat import NotebookNode
 
 from autograder.notebooks import read_notebook
@@ -104,14 +104,4 @@ def targets_alone() -> NotebookNode:
 def test_the_learners_version_fails_only_at_the_checks_and_says_why(executed: Executed, name: str) -> None:
     notebook, peak = executed.learners(name)
     assert peak < MEMORY_LIMIT
-    errors = {
-        cell.id: output
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if output.output_type == "error"
-    }
-    checks = {cell.id for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")}
-    assert set(errors) == checks
-    for cell, error in errors.items():
-        assert error.ename in ("AssertionError", "NotImplementedError"), f"{cell}: {error.ename}: {error.evalue}"
-        assert len(error.evalue.split()) > 3, f"{cell} fails without saying why"
+    assert_fails_only_at_its_checks(notebook)

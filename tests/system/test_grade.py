@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import graded
 import nbformat
@@ -28,7 +29,7 @@ from autograder.notebooks import read_notebook, to_text
 from autograder.release import release
 from autograder.sanitise import sanitise
 from autograder.summary import export
-from autograder.verdicts import read_grading
+from autograder.verdicts import Grading, read_grading
 from autograder.work import Job, run
 from autograder.workers import cluster, processes
 
@@ -107,7 +108,7 @@ def test_a_grade_that_a_person_gave_stays(room: Classroom) -> None:
     room.hand_in("ada", "doubling", BAD)
     room.grade()
     with room.course.gradebook() as gradebook:
-        entry = gradebook.find_grade("double_basics", "doubling", "tiny", "ada")
+        entry: Any = gradebook.find_grade("double_basics", "doubling", "tiny", "ada")  # its columns have no types
         entry.manual_score = 1.5
         gradebook.db.commit()
     room.hand_in("ada", "doubling", BAD | {"silence": GOOD["silence"] + "\n"})
@@ -158,7 +159,7 @@ def test_a_locked_gradebook_is_an_error_that_says_who_may_hold_it(
     room.hand_in("ada", "doubling", GOOD)
     run = grading._finish
 
-    def finish_while_locked(*arguments: object) -> object:
+    def finish_while_locked(*arguments: Any) -> object:
         with sqlite3.connect(room.root / "gradebook.db", timeout=0) as book:
             book.execute("BEGIN IMMEDIATE")
             result = run(*arguments)
@@ -178,11 +179,11 @@ def test_a_gradebook_that_cant_be_written_is_an_error(room: Classroom, monkeypat
     room.hand_in("ada", "doubling", GOOD)
     run = grading._finish
 
-    def read_only(*arguments: object) -> object:
+    def read_only(*arguments: Any) -> object:
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
 
-        def deny(connection: object, _: object) -> None:
+        def deny(connection: sqlite3.Connection, _: object) -> None:
             connection.execute("PRAGMA query_only = ON")
 
         event.listen(Engine, "connect", deny)
@@ -201,7 +202,7 @@ def test_a_full_disk_fails_one_submission_with_the_reason(room: Classroom, monke
     room.hand_in("bob", "doubling", GOOD)
     write, full = recording.write_grading, []
 
-    def fill(folder: Path, verdict: object) -> None:
+    def fill(folder: Path, verdict: Grading) -> None:
         if not full:
             full.append(folder)
             raise OSError(28, "No space left on device")
@@ -226,7 +227,9 @@ def test_processes_and_a_dask_cluster_give_the_same_bytes(room: Classroom) -> No
     grade(room.root, workers=processes(2))
     [first, *_] = [path.read_bytes() for path in sorted(export(room.course)) if path.suffix == ".csv"]
     shutil.rmtree(room.root / "autograded")
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as dask:
+    # None is for no dashboard, whatever the type says.
+    dask = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)  # pyright: ignore[reportArgumentType]
+    with dask:
         graded = grade(room.root, workers=cluster(dask.scheduler_address))
     [second, *_] = [path.read_bytes() for path in sorted(export(room.course)) if path.suffix == ".csv"]
     assert all(s.again for s in graded)

@@ -243,6 +243,8 @@ def drag(page: Page, slider: Locator, to: float) -> None:
     """Take a slider's handle with the mouse and move it, in a second, to the fraction ``to`` of its track."""
     track = slider.locator(".noUi-base").bounding_box()
     start = slider.locator(".noUi-handle").bounding_box()
+    assert track is not None
+    assert start is not None
     x, y = start["x"] + start["width"] / 2, start["y"] + start["height"] / 2
     end = track["x"] + to * track["width"]
     page.mouse.move(x, y)

@@ -39,6 +39,7 @@ def test_it_ends_with_who_made_it() -> None:
         "import time; from autograder.sandbox import *\ns = Sandbox(Limits()); print(s.pid, flush=True); time.sleep(99)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as maker:
+        assert maker.stdout is not None
         inside = psutil.Process(int(maker.stdout.readline()))
         maker.kill()
     psutil.wait_procs([inside], timeout=10)

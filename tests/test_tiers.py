@@ -1,0 +1,110 @@
+"""The two tiers: what `make test-all` needs and how it says so; what pytest's processes share; that no skip passes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from system import needs
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def conftest(pytestconfig: pytest.Config) -> Any:
+    """tests/conftest.py, as pytest has loaded it: more than one file is of this name."""
+    return pytestconfig.pluginmanager.get_plugin(str(HERE / "conftest.py"))
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> dict:
+    """One to be described: its programs, its user, and what apt-get adds; it notes the commands that it is given."""
+    about = {"programs": {"apt-get"}, "user": 0, "adds": {"bwrap", "chromium"}, "ran": []}
+
+    def run(command: str, **_: object) -> None:
+        about["ran"].append(command)
+        about["programs"] |= about["adds"]
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(needs.shutil, "which", lambda name: name if name in about["programs"] else None)
+    monkeypatch.setattr(needs.os, "geteuid", lambda: about["user"], raising=False)
+    monkeypatch.setattr(needs.subprocess, "run", run)
+    return about
+
+
+INSTALL = "apt-get update && apt-get install --yes --no-install-recommends bubblewrap chromium"
+
+
+def test_root_on_debian_installs_what_is_missing_and_is_told(machine: dict, capsys: pytest.CaptureFixture[str]) -> None:
+    assert needs.main() is None
+    assert machine["ran"] == [INSTALL]
+    assert capsys.readouterr().out == "Installing bubblewrap and chromium with apt-get.\n"
+
+
+def test_what_is_there_is_not_installed_again(machine: dict) -> None:
+    machine["programs"] |= {"bwrap", "google-chrome"}
+    assert needs.main() is None
+    assert machine["ran"] == []
+
+
+def test_anybody_else_is_told_the_one_command(machine: dict) -> None:
+    machine["user"] = 1000
+    assert needs.main() == f"make test-all needs bubblewrap and chromium. Type: sudo sh -c '{INSTALL}'"
+    assert machine["ran"] == []
+
+
+def test_without_apt_get_the_packages_are_named(machine: dict) -> None:
+    machine["programs"] = {"chromium"}
+    assert needs.main() == "make test-all needs bubblewrap: install it with your system's package manager."
+
+
+def test_an_installation_that_failed_is_said(machine: dict) -> None:
+    machine["adds"] = {"bwrap"}
+    assert needs.main() == "apt-get has not installed chromium: look above for the reason."
+
+
+def test_elsewhere_than_on_linux_the_other_command_is_named(machine: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert "needs Linux" in (needs.main() or "")
+    assert "`make test`" in (needs.main() or "")
+
+
+TESTS = """
+import pytest
+
+def test_that_passes():
+    pass
+
+@pytest.mark.skip(reason="not today")
+def test_that_is_skipped():
+    pass
+"""
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+@pytest.mark.parametrize(("options", "status"), [((), 0), (("--no-skips",), 1)])
+def test_a_skip_is_a_failure_where_none_is_allowed(
+    tmp_path: Path, processes: str, options: tuple[str, ...], status: int
+) -> None:
+    (tmp_path / "test_two.py").write_text(TESTS)
+    (tmp_path / "conftest.py").write_text((HERE / "conftest.py").read_text())
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", processes, *options, str(tmp_path)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert "1 passed, 1 skipped" in done.stdout
+    assert done.returncode == status
+
+
+@pytest.mark.parametrize(("cores", "gigabytes", "processes"), [(8, 100, 8), (8, 6, 3), (2, 0.5, 1)])
+def test_pytest_takes_a_process_a_core_but_no_more_than_fit_into_memory(
+    conftest: Any, monkeypatch: pytest.MonkeyPatch, cores: int, gigabytes: float, processes: int
+) -> None:
+    memory = SimpleNamespace(available=gigabytes * 1e9)
+    monkeypatch.setattr(conftest.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setattr(conftest.psutil, "virtual_memory", lambda: memory)
+    assert conftest.pytest_xdist_auto_num_workers() == processes
