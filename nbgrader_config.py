@@ -1,6 +1,6 @@
 """The nbgrader course. `nbgrader` run in this folder and `python -m autograder` both read it."""
 
-c = get_config()  # noqa: F821  (nbgrader defines it)
+c = get_config()  # noqa: F821  # pyright: ignore[reportUndefinedVariable]  # nbgrader defines it
 
 # The gradebook is nbgrader's default: gradebook.db beside this file, not in git.
 c.CourseDirectory.course_id = "gpt2-pruning"

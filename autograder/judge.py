@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import resource
+import sys
 from multiprocessing.connection import Connection
 
 import torch
@@ -24,6 +24,9 @@ from torch import Tensor
 from .carry import pack, restore, theirs
 from .judging import receive, send
 from .wire import Decoder, Encoder, NotPlainError, Opaque
+
+if sys.platform != "win32":  # judges are forked on Linux only
+    import resource
 
 MEMORY = 4 << 30  # bytes of data that the checks of one submission may take here
 SECONDS = 600  # and of computing time

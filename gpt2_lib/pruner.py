@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,8 @@ from .gpt2 import GPT2
 from .masking import Masks, apply_masks
 from .packed import packed_bytes
 from .sparsegpt import sparsegpt
+
+Batches: TypeAlias = Tensor | Iterable[Any]  # a GPT-2's windows of token ids (N, T), or what another model takes
 
 
 def attention_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -117,7 +119,7 @@ class ModelPruner:
         _check_finite(weights)
         return self._apply(selection.layer_masks(scores.random(weights, seed), sparsity))
 
-    def prune_taylor(self, windows: Tensor, sparsity: float, loss: Callable[..., Tensor] | None = None) -> Masks:
+    def prune_taylor(self, windows: Batches, sparsity: float, loss: Callable[..., Tensor] | None = None) -> Masks:
         """Remove what changes the loss on ``windows`` least, to first order, layer by layer.
 
         ``loss(model, batch)`` is a batch's mean loss, a scalar; that of a GPT-2 is known.
@@ -134,7 +136,7 @@ class ModelPruner:
         gradients = calibration.gradients(self.model, windows, list(weights), loss)
         return self._apply(selection.layer_masks(scores.taylor(weights, gradients), sparsity))
 
-    def prune_wanda(self, windows: Tensor, sparsity: float | None = None, n_m: tuple[int, int] | None = None) -> Masks:
+    def prune_wanda(self, windows: Batches, sparsity: float | None = None, n_m: tuple[int, int] | None = None) -> Masks:
         """Wanda: |weight| times the norm of its input, compared within a row, or n:m (Sun et al., 2023)."""
         select = _row_pattern(sparsity, n_m)
 
@@ -147,7 +149,7 @@ class ModelPruner:
         return self._one_after_another(solve)
 
     def prune_sparsegpt(
-        self, windows: Tensor, sparsity: float | None = None, n_m: tuple[int, int] | None = None
+        self, windows: Batches, sparsity: float | None = None, n_m: tuple[int, int] | None = None
     ) -> Masks:
         """SparseGPT: prunes and corrects what is left of each matrix (Frantar & Alistarh, 2023)."""
         select = _row_pattern(sparsity, n_m)

@@ -11,6 +11,7 @@ import contextlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -189,13 +190,15 @@ def test_the_speed_up_is_the_ratio_of_the_computing_times(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(challenges.time, "thread_time", lambda: clock[0])
     monkeypatch.setattr(challenges, "_dense_exported", lambda int8: Timed(0.6))
-    assert measured_speed_up(challenges.Exported(Timed(0.4), int8=False)) == pytest.approx(1.5)
+    assert measured_speed_up(challenges.Exported(cast(challenges.OnnxGPT2, Timed(0.4)), int8=False)) == pytest.approx(
+        1.5
+    )
 
 
 def test_the_best_of_a_few_measurements_counts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = challenges.Exported(None, int8=False)
+    found = challenges.Exported(cast(challenges.OnnxGPT2, None), int8=False)
     measured = iter([1.1, 1.4])
     monkeypatch.setattr(challenges, "speed_up", lambda _: next(measured))
     challenges.assert_faster(found, 1.3)

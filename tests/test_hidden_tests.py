@@ -73,9 +73,11 @@ class Cell:
         lines = source.splitlines()
         self.hidden_from = lines.index(HIDDEN) + 1 if HIDDEN in lines else len(lines) + 1
         self.assertions = [
-            Assertion(node.lineno, node.end_lineno, before.lineno if isinstance(before, ast.Assign) else node.lineno)
+            Assertion(
+                node.lineno, node.end_lineno or 0, before.lineno if isinstance(before, ast.Assign) else node.lineno
+            )
             for block in blocks(self.tree())
-            for before, node in pairwise([None, *block])
+            for before, node in pairwise([ast.Pass(), *block])
             if is_assertion(node)
         ]
 
@@ -134,7 +136,7 @@ class Phase:
     def cells(self) -> list[Cell]:
         return [*self.locked, *(check for checks in self.checks.values() for check in checks)]
 
-    def error(self, answer: str, check: ast.Module, name: str) -> Exception | None:
+    def error(self, answer: str, check: ast.Module, name: str) -> BaseException | None:
         """What stops the check ``name`` when the reference answer of one exercise is overwritten by ``answer``."""
         self._names.clear()  # the same dict: it holds the reference answers' globals
         self._names |= {
@@ -152,12 +154,13 @@ class Phase:
                 exec(compile(answer, "answer", "exec"), self._names)
                 exec(compile(check, name, "exec"), self._names)
             except Exception as error:
-                while error.__cause__:  # the checks put an answer's own errors in words
-                    error = error.__cause__
-                return error
+                first: BaseException = error
+                while first.__cause__:  # the checks put an answer's own errors in words
+                    first = first.__cause__
+                return first
         return None
 
-    def spoken(self, error: Exception) -> bool:
+    def spoken(self, error: BaseException) -> bool:
         """Whether an assertion of a cell raised it."""
         place = traceback.extract_tb(error.__traceback__)[-1].filename
         return isinstance(error, AssertionError) and place in {cell.id for cell in self.cells}
@@ -177,7 +180,7 @@ class Phase:
                         continue
                     place = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in cells][-1]
                     for assertion in cells[place.filename].assertions:
-                        if assertion.call <= place.lineno <= assertion.end:
+                        if assertion.call <= (place.lineno or 0) <= assertion.end:
                             (assertion.spoke_to if self.spoken(error) else assertion.broke).append(answer)
 
     def is_needed(self, exercise: str, check: Cell, assertion: Assertion) -> bool:
@@ -344,6 +347,7 @@ def undressed(source: str) -> ast.Module:
     """A function without its docstring and types."""
     tree = ast.parse(source)
     function = tree.body[-1]
+    assert isinstance(function, ast.FunctionDef)
     function.body, function.returns = function.body[1:], None
     for argument in function.args.args:
         argument.annotation = None
@@ -355,7 +359,9 @@ def replaced(tree: ast.Module, old: ast.AST, new: ast.AST | list[ast.stmt]) -> a
         def visit(self, node: ast.AST) -> ast.AST | list[ast.stmt]:
             return new if node is old else self.generic_visit(node)
 
-    return ast.fix_missing_locations(Replace().visit(tree))
+    changed = Replace().visit(tree)
+    assert isinstance(changed, ast.Module)
+    return ast.fix_missing_locations(changed)
 
 
 @pytest.mark.parametrize("name", EACH)

@@ -247,7 +247,8 @@ def test_what_is_no_plain_file_is_refused_and_flagged(
         os.mkfifo(path)
     else:
         monkeypatch.chdir(path.parent)  # a socket's path is short
-        socket.socket(socket.AF_UNIX).bind(path.name)
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
     assert_refused_for_review(folder, name, {"dead link": "link", "link to a folder": "link"}.get(kind, kind))
 
 

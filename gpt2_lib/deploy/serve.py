@@ -413,6 +413,7 @@ def main(argv: Sequence[str]) -> None:
     torch.set_num_threads(1)  # it only draws the tokens
     # From 1.29 on ONNX Runtime reports its use to Microsoft unless this is set before it is imported.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    listener = None
     try:
         settings = Settings(**options)
         listener = _listen(host, port)
@@ -423,6 +424,8 @@ def main(argv: Sequence[str]) -> None:
         service = Service(model, settings)
         app = create_app(service)
     except (DeployError, ImportError, ValueError) as error:
+        if listener is not None:
+            listener.close()
         print(f"Can't serve: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 
@@ -462,8 +465,10 @@ def main(argv: Sequence[str]) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
+        if not 0 <= port <= 65535:
+            raise OSError("a port is a number from 0 to 65535")
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise DeployError(f"can't listen on {host} port {port}: {error}. Choose another with --port.") from None
 
 
