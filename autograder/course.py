@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import sys
+import sysconfig
 import warnings
 from pathlib import Path
 
@@ -65,7 +65,7 @@ class Course:
 
 def _put_scripts_on_path() -> None:
     """nbgrader runs the command `alembic` for a new gradebook: it must be found without `activate`."""
-    scripts, path = str(Path(sys.executable).parent), os.environ.get("PATH", "")
+    scripts, path = sysconfig.get_path("scripts"), os.environ.get("PATH", "")
     if scripts not in path.split(os.pathsep):
         os.environ["PATH"] = scripts + os.pathsep + path
 

@@ -7,6 +7,7 @@ that was killed goes on where it was, and a corrected test regrades just what de
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from .course import Course, CourseError
 from .intake import IntakeError, intake
 from .record import record
 from .results import total
+from .sandbox import SandboxError
 from .sanitise import sanitise
 from .skipping import skip
 from .verdicts import Grading, Review, read_grading
@@ -61,8 +63,13 @@ def grade(
     """Grade every submission in submitted/ (of one assignment or student, or all); a bad one stops nobody.
 
     ``workers``: who runs them, one process a core if not given. Not ``safe``: the learners' code runs on this machine
-    with your rights. Raises SandboxError where submissions can't be run safely.
+    with your rights. Raises SandboxError where submissions can't be run safely, and on Windows.
     """
+    if not safe and sys.platform == "win32":
+        raise SandboxError(
+            "Windows can't open what is handed in without following links, so nothing is graded there: grade in WSL2, "
+            "as docs/instructor.md says."
+        )
     course = Course(root)
     handed_in = list(folders(root / "submitted", assignment, student))
     if not handed_in:

@@ -1,7 +1,7 @@
 """What stands between a submission's folder and everything else: files are looked at, never trusted.
 
 No link is followed, nothing but a regular file is opened, sizes are limited while reading, and a
-notebook comes out rebuilt from the parts that grading needs. Needs POSIX (``openat``).
+notebook comes out rebuilt from the parts that grading needs. `intake` needs POSIX (``openat``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import itertools
 import json
+import operator
 import os
 import re
 import stat
@@ -35,6 +36,8 @@ MAX_ENTRIES = 2_000  # files and folders that are looked at
 MAX_DEPTH = 8  # folders within folders
 
 CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# Windows has only the last one, and Unix all others.
+OPEN_FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 COPY = r"(?:[ _]?\(\d+\)|[-_ ]copy ?\d*|-\d+)"  # what browsers, JupyterLab and Canvas append
 COPY_SUFFIX = re.compile(f"{COPY}$", re.IGNORECASE)
 MODULE_SUFFIXES = (".py", ".pyc", ".pyd", ".so", ".pth")
@@ -135,7 +138,7 @@ def read_regular(path: str | Path, limit: int, dir_fd: int | None = None) -> byt
     try:
         before = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
         _assert_regular(before)  # before opening: to open a device can do something
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        flags = functools.reduce(operator.or_, (getattr(os, name, 0) for name in OPEN_FLAGS), os.O_RDONLY)
         with os.fdopen(os.open(path, flags, dir_fd=dir_fd), "rb") as file:
             _assert_regular(os.fstat(file.fileno()))  # once more: it may have been exchanged in between
             data = file.read(limit + 1)

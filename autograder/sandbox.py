@@ -90,7 +90,8 @@ def check() -> None:
     if sys.platform != "linux":
         raise SandboxError(
             "The sandbox needs Linux. On Windows grade in WSL2, on macOS in a Linux container: docs/instructor.md has "
-            "the commands. To run learners' code without a sandbox, on this machine and as you: --unsafe-no-sandbox."
+            "the commands. To run learners' code without a sandbox, on this machine and as you, but not on Windows: "
+            "--unsafe-no-sandbox."
         )
     Sandbox(Limits()).close()
 

@@ -62,11 +62,23 @@ def _names(source: str) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _parsed(source: str) -> ast.Module:
-    """The cell as Python; empty where it is none."""
+    """The cell as Python, with generators for comprehensions; empty where it is none."""
     try:
-        return ast.parse(TransformerManager().transform_cell(source))
+        return _Generators().visit(ast.parse(TransformerManager().transform_cell(source)))
     except SyntaxError:
         return ast.Module([], [])
+
+
+class _Generators(ast.NodeTransformer):
+    """Since Python 3.12 `symtable` mixes a comprehension's own names with those around it, but never a generator's."""
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp) -> ast.AST:
+        return self.generic_visit(ast.GeneratorExp(node.elt, node.generators))
+
+    visit_SetComp = visit_ListComp
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:
+        return self.generic_visit(ast.GeneratorExp(ast.Tuple([node.key, node.value], ast.Load()), node.generators))
 
 
 @lru_cache(maxsize=2000)

@@ -26,7 +26,7 @@ from . import syscalls
 from .course import PROJECT
 from .sandbox import HOME, Limits
 
-if sys.platform != "win32":  # there, notebooks can be checked and graded without a sandbox only
+if sys.platform != "win32":  # there, notebooks can be checked only
     import fcntl
     import resource
 

@@ -88,9 +88,8 @@ def save_pretrained(model: GPT2, folder: str | Path, dtype: torch.dtype = torch.
         for name, p in model.named_parameters()
     }
     replace_whole(folder / "model.safetensors", lambda path: save_file(tensors, path, metadata={"format": "pt"}))
-    replace_whole(
-        folder / "config.json", lambda path: path.write_text(json.dumps(_config_json(model.config), indent=2) + "\n")
-    )
+    config = json.dumps(_config_json(model.config), indent=2) + "\n"
+    replace_whole(folder / "config.json", lambda path: path.write_text(config, encoding="utf-8", newline="\n"))
     if model.tokenizer is not None:
         replace_whole(folder / "tokenizer.json", model.tokenizer.save)
 

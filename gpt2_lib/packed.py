@@ -149,11 +149,11 @@ def load_packed(path: str | Path) -> GPT2:
             return _read(file)
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no file {path}: check its name and folder.") from error
-    except IsADirectoryError as error:
-        raise CheckpointError(
-            f"{path} is a folder, not a packed file: load_pretrained_gpt2 opens a model's folder."
-        ) from error
     except OSError as error:
+        if path.is_dir():
+            raise CheckpointError(
+                f"{path} is a folder, not a packed file: load_pretrained_gpt2 opens a model's folder."
+            ) from error
         raise CheckpointError(f"Can't read {path}: {error}.") from error
     except (zstandard.ZstdError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(

@@ -206,7 +206,7 @@ def fit(run: Run, ids: Tensor, held_out: Tensor, every: int) -> None:
 
 def write_log(rows: list[dict], path: Path) -> None:
     """Write the learning curve as CSV."""
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -238,7 +238,7 @@ def main() -> None:
     fit(run, ids, held_out[:: len(held_out) // 120], every=250)  # about 120 windows show the curve
     quality = evaluate(model, held_out)
     write_log(run.log, out / "learning_curve.csv")
-    (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+    (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n", encoding="utf-8", newline="\n")
     save_pretrained(model, out, dtype=torch.float16)
     print(
         f"{out}: perplexity {quality.perplexity:.2f}, {quality.bits_per_character:.3f} bits per character, "

@@ -11,7 +11,6 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
 
-import nbgrader.api
 import psutil
 import pytest
 
@@ -52,6 +51,8 @@ def repository() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def quick_gradebooks() -> Iterator[None]:
     """nbgrader starts the command `alembic` for every new gradebook; once is enough for all of these."""
+    import nbgrader.api
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nbgrader.api, "get_alembic_version", functools.cache(nbgrader.api.get_alembic_version))
         yield

@@ -19,10 +19,14 @@ MEMORY_LIMIT = 1.2e9  # bytes: Binder gives 2 GB, and JupyterLab needs some of i
 
 # Runs in the kernel. Not getrusage where Linux can say better: that one counts the process it was forked from too.
 PEAK = """
-import resource, sys
+import sys
 from pathlib import Path
 if sys.platform == "darwin":
+    import resource
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+elif sys.platform == "win32":
+    import psutil
+    print(psutil.Process().memory_info().peak_wset)
 else:
     print(1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]))
 """

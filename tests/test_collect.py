@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import struct
+import sys
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -276,12 +277,12 @@ def test_canvas_numbers_tell_learners_apart_and_stay(root: Path, tmp_path: Path)
 
 def test_names_that_give_the_same_id_stay_apart(root: Path, tmp_path: Path) -> None:
     names = ["Ada B", "ada b", "ada-b", "ADA-B", "ada+b", "😀", "🎉", "student"]
-    laid_out(tmp_path / "loose", {f"{name}/{PHASE}.ipynb": name for name in names})
-    collect(root, tmp_path / "loose")
+    source = packed(tmp_path / "1.zip", {f"{name}/{PHASE}.ipynb": name for name in names})
+    collect(root, source)
     first = submitted(root)
     assert sorted(first.values()) == sorted(names)
     assert len({name.casefold() for name in first}) == len(names)
-    collect(root, tmp_path / "loose")
+    collect(root, source)
     assert submitted(root) == first
 
 
@@ -448,6 +449,7 @@ def test_a_name_in_the_zip_never_becomes_a_path(root: Path, tmp_path: Path, name
     ]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="to make a link takes a privilege on Windows")
 def test_links_in_a_zip_or_a_folder_are_not_taken(root: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret.ipynb"
     secret.write_text("secret")
@@ -548,11 +550,12 @@ def test_a_table_of_students_that_was_damaged_is_an_error_and_not_overwritten(ro
 
 # The report
 
+# macOS refuses files whose names have letters that are newer than what it knows of Unicode.
+ANY = st.characters(exclude_categories=["Cs"], max_codepoint=None if sys.platform == "linux" else 0x2FF)
+
 
 @settings(max_examples=60, deadline=None)
-@given(
-    names=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30), max_size=6, unique=True)
-)
+@given(names=st.lists(st.text(ANY, min_size=1, max_size=30), max_size=6, unique=True))
 def test_every_file_of_a_zip_is_in_the_report(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     folder = tmp_path_factory.mktemp("any")
     laid_out(folder, {f"course/release/{PHASE}/{PHASE}.ipynb": "{}"})

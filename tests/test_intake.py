@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from autograder import intake as module
 from autograder.intake import IntakeError, Refused, clean_notebook, intake, looks_like, shadows
 
 LAB = "phase2_techniques"
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nothing is graded on Windows, nor taken in")
 
 
 def cell(source: object = "x = 1", **more: object) -> dict:
@@ -394,6 +397,8 @@ def test_a_notebook_of_nearly_the_right_name_is_refused_with_a_hint(folder: Path
     path = folder / found
     path.parent.mkdir(exist_ok=True)
     (folder / f"{LAB}.ipynb").rename(path)
+    if (folder / f"{LAB}.ipynb").exists():
+        pytest.skip("this file system doesn't tell A from a")
     taken = intake(folder, {LAB})
     assert taken.notebooks == {}
     assert f"Is it {found!r}?" in taken.refused[f"{LAB}.ipynb"]

@@ -59,7 +59,9 @@ def test_the_server_takes_the_arguments_of_the_deployment_and_of_the_containerfi
     assert end.value.code == 2
     assert "no file no-such.onnx" in capsys.readouterr().err
     entry = next(
-        line for line in (MANIFESTS / "Containerfile").read_text().splitlines() if line.startswith("ENTRYPOINT")
+        line
+        for line in (MANIFESTS / "Containerfile").read_text(encoding="utf-8").splitlines()
+        if line.startswith("ENTRYPOINT")
     )
     assert entry.endswith(
         '"-m", "gpt2_lib.deploy", "serve", "--model", "model.onnx", "--host", "0.0.0.0", "--port", "8000"]'
@@ -300,7 +302,7 @@ def test_a_broken_kustomization_is_a_fault_with_kubectls_words(tmp_path):
 
 def test_files_without_kustomization_are_read_as_they_are(tmp_path):
     for name in ("deployment", "service", "disruption"):
-        (tmp_path / f"{name}.yaml").write_text((MANIFESTS / "base" / f"{name}.yaml").read_text())
+        (tmp_path / f"{name}.yaml").write_text((MANIFESTS / "base" / f"{name}.yaml").read_text(encoding="utf-8"))
     assert sorted({fault.rpartition(": ")[2][:20] for fault in validate(tmp_path)}) == [
         "image 'gpt2-served' ",  # the overlays add the tag
         "one server could tak",  # and the limit of memory
@@ -331,7 +333,7 @@ def test_the_command_says_that_no_cluster_ran_them(capsys):
 
 
 def test_the_command_ends_with_1_for_faults_and_2_for_no_folder(tmp_path, capsys):
-    (tmp_path / "service.yaml").write_text((MANIFESTS / "base" / "service.yaml").read_text())
+    (tmp_path / "service.yaml").write_text((MANIFESTS / "base" / "service.yaml").read_text(encoding="utf-8"))
     with pytest.raises(SystemExit) as end:
         main([str(tmp_path)])
     assert end.value.code == 1
@@ -344,10 +346,16 @@ def test_the_command_ends_with_1_for_faults_and_2_for_no_folder(tmp_path, capsys
 def test_the_containers_context_is_in_the_repository(repository: Path):
     """What the Containerfile copies exists, and .gitignore leaves its folder alone."""
     copied = [
-        line.split()[1] for line in (MANIFESTS / "Containerfile").read_text().splitlines() if line.startswith("COPY")
+        line.split()[1]
+        for line in (MANIFESTS / "Containerfile").read_text(encoding="utf-8").splitlines()
+        if line.startswith("COPY")
     ]
     assert copied == ["gpt2_lib", "${MODEL}"]
     assert (repository / copied[0]).is_dir()
-    ignored = [line.strip("/") for line in (repository / ".gitignore").read_text().splitlines() if line[:1] != "!"]
+    ignored = [
+        line.strip("/")
+        for line in (repository / ".gitignore").read_text(encoding="utf-8").splitlines()
+        if line[:1] != "!"
+    ]
     folders = (MANIFESTS / "Containerfile").relative_to(repository).parts
     assert [part for part in folders for pattern in ignored if fnmatch(part, pattern)] == []

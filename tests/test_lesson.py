@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -320,7 +321,10 @@ def test_what_is_no_speedup_is_told_so(clock: Clock) -> None:
 
 # The time limit
 
+interrupting = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that interrupts")
 
+
+@interrupting
 def test_an_endless_loop_is_stopped_even_if_it_swallows_errors() -> None:
     def endless() -> None:
         with time_limit(0.2):
@@ -334,6 +338,7 @@ def test_an_endless_loop_is_stopped_even_if_it_swallows_errors() -> None:
         endless()
 
 
+@interrupting
 def test_waiting_for_ever_is_stopped_too() -> None:
     with pytest.raises(AssertionError, match="loop that never ends"), time_limit(0.5 / WAITING):
         time.sleep(1000)
@@ -345,6 +350,7 @@ def test_a_busy_machine_costs_nothing() -> None:
         time.sleep(2.5)
 
 
+@interrupting
 def test_what_was_set_before_is_set_again() -> None:
     handler = signal.getsignal(signal.SIGALRM)
     with pytest.raises(ValueError, match="mine"), time_limit(explain=False):
@@ -360,6 +366,7 @@ def test_an_error_of_the_learners_own_code_is_told_apart_from_a_wrong_result() -
         raise AssertionError("7 of 12")
 
 
+@interrupting
 def test_a_limit_in_a_limit_leaves_the_outer_one_running() -> None:
     def endless() -> None:
         with time_limit(0.3):

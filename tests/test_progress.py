@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import sys
 from pathlib import Path
 
 import nbformat
@@ -111,6 +112,7 @@ def test_an_answer_that_ends_the_program_does_not(progress: Progress) -> None:
     assert "SystemExit" in message(progress, "import sys\ndef f(x): sys.exit()")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that interrupts")
 def test_an_endless_loop_is_stopped(progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress_module, "SECONDS", 0.2)
     assert "a loop that never ends" in message(progress, "def f(x):\n    while True: pass")

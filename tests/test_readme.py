@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -45,7 +47,7 @@ def commands(text: str) -> list[list[str]]:
 
 def problem(command: list[str], repository: Path) -> str | None:
     """What is wrong with a page's command, or None."""
-    targets = re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(), flags=re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     program, *arguments = command
     if program == "make":
         return next((f"no target {a}" for a in arguments if "=" not in a and a not in targets), None)
@@ -60,7 +62,8 @@ def problem(command: list[str], repository: Path) -> str | None:
     if program == "jupyter" or program in ELSEWHERE:
         return next((f"no file {a}" for a in arguments if is_path(a) and not (repository / a).exists()), None)
     if program.startswith(".venv/bin/"):
-        return None if (Path(sys.executable).parent / Path(program).name).exists() else f"no program {program}"
+        there = shutil.which(Path(program).name, path=sysconfig.get_path("scripts"))
+        return None if there else f"no program {program}"
     return "a command that this test does not know"
 
 
@@ -101,52 +104,54 @@ def anchors(text: str) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_exists(repository: Path, page: str) -> None:
-    found = commands((repository / page).read_text())
+    found = commands((repository / page).read_text(encoding="utf-8"))
     assert found, f"{page} has no bash block"
     problems = {" ".join(c): p for c in found if (p := problem(c, repository))}
     assert problems == {}
 
 
 def test_the_readme_names_the_two_commands(repository: Path) -> None:
-    found = commands((repository / "README.md").read_text())
+    found = commands((repository / "README.md").read_text(encoding="utf-8"))
     assert ["make", "lab"] in found
     assert ["make", "test"] in found
 
 
 def test_everything_in_the_readmes_tree_exists(repository: Path) -> None:
-    shown = tree((repository / "README.md").read_text())
+    shown = tree((repository / "README.md").read_text(encoding="utf-8"))
     assert len(shown) > 5, "README.md has no tree: a fenced block with a line `gpt2_lib/   ...`"
     assert [p for p in shown if not any(repository.glob(re.sub("<.*?>", "*", p).rstrip("/")))] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_relative_link_leads_somewhere(repository: Path, page: str) -> None:
-    text = (repository / page).read_text()
+    text = (repository / page).read_text(encoding="utf-8")
     broken = []
     for target in targets(text):
         path, _, anchor = target.partition("#")
         file = repository / path if path else repository / page
-        if not file.exists() or (anchor and anchor not in anchors(file.read_text())):
+        if not file.exists() or (anchor and anchor not in anchors(file.read_text(encoding="utf-8"))):
             broken.append(target)
     assert broken == []
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_picture_has_alt_text(repository: Path, page: str) -> None:
-    text = (repository / page).read_text()
+    text = (repository / page).read_text(encoding="utf-8")
     silent = [m["target"] for m in IMAGE.finditer(text) if not m["alt"].strip()]
     silent += [tag for tag in re.findall("<img[^>]*>", text) if not re.search(r'alt="[^"]*\S[^"]*"', tag)]
     assert silent == []
 
 
 def test_the_workflow_on_github_runs_makes_targets_on_every_python_that_pyproject_names(repository: Path) -> None:
-    jobs = yaml.safe_load((repository / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    jobs = yaml.safe_load((repository / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
     runs = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
     made = [line.split() for run in runs for line in run.splitlines() if line.startswith("make ")]
     assert {command[1] for command in made} == {"lint", "test", "test-all"}
     assert [problem(command, repository) for command in made if problem(command, repository)] == []
     matrix = jobs["quick"]["strategy"]["matrix"]
-    wanted = SpecifierSet(tomllib.loads((repository / "pyproject.toml").read_text())["project"]["requires-python"])
+    wanted = SpecifierSet(
+        tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    )
     assert matrix["python"] == [f"3.{minor}" for minor in range(9, 20) if f"3.{minor}" in wanted]
     assert {system.partition("-")[0] for system in matrix["os"]} == {"ubuntu", "macos", "windows"}
 

@@ -86,6 +86,8 @@ USES = {
     "deleted": "del demonstration",
     "after it may have been made": "if 0:\n    demonstration = 1\nprint(demonstration)",
     "after a loop that may not run": "for i in []:\n    demonstration = 1\nprint(demonstration)",
+    "after a comprehension's variable": "[demonstration for demonstration in 'ab']\nprint(demonstration)",
+    "after another comprehension's": "{demonstration: {demonstration for demonstration in 'ab'}}",
     "before it is made": "print(demonstration)\ndemonstration = 1",
     "declared global": "def f():\n    global demonstration\n    demonstration += 1",
     "in a with": "with demonstration as x: pass",

@@ -197,4 +197,4 @@ def test_a_larger_class_needs_no_more_queries(graded: Graded, queries: list[str]
 
 
 def test_grades_are_not_in_git(repository: Path) -> None:
-    assert "/grades/" in (repository / ".gitignore").read_text().splitlines()
+    assert "/grades/" in (repository / ".gitignore").read_text(encoding="utf-8").splitlines()

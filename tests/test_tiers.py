@@ -75,9 +75,16 @@ def test_elsewhere_than_on_linux_the_other_command_is_named(machine: dict, monke
 
 
 TESTS = """
+import os
 import pytest
 
-def test_that_passes():
+@pytest.fixture(scope="session", autouse=True)
+def noted():
+    with open("processes", "a") as file:
+        print(os.getpid(), file=file)
+
+@pytest.mark.parametrize("number", range(20))
+def test_that_passes(number):
     pass
 
 @pytest.mark.skip(reason="not today")
@@ -86,18 +93,26 @@ def test_that_is_skipped():
 """
 
 
-@pytest.mark.parametrize("processes", ["0", "2"])
-@pytest.mark.parametrize(("options", "status"), [((), 0), (("--no-skips",), 1)])
-def test_a_skip_is_a_failure_where_none_is_allowed(
-    tmp_path: Path, processes: str, options: tuple[str, ...], status: int
-) -> None:
-    (tmp_path / "test_two.py").write_text(TESTS)
-    (tmp_path / "conftest.py").write_text((HERE / "conftest.py").read_text())
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", processes, *options, str(tmp_path)]
+def run_pytest(folder: Path, *options: str) -> int:
+    """The exit status of these tests with our hooks; the fixtures of tests/conftest.py take long and are left out."""
+    (folder / "test_them.py").write_text(TESTS)
+    (folder / "conftest.py").write_text((HERE / "conftest.py").read_text().partition("\n\n@pytest.fixture")[0])
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert "1 passed, 1 skipped" in done.stdout
-    assert done.returncode == status
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert "20 passed, 1 skipped" in done.stdout, done.stdout
+    return done.returncode
+
+
+def test_a_skip_is_a_failure_where_none_is_allowed(tmp_path: Path) -> None:
+    assert run_pytest(tmp_path) == 0
+    assert run_pytest(tmp_path, "--no-skips") == 1
+
+
+def test_so_it_is_in_several_processes_and_the_tests_of_one_file_share_one(tmp_path: Path) -> None:
+    """pytest-xdist has forgotten groups before (its issue 1386), silently."""
+    assert run_pytest(tmp_path, "--numprocesses=2", "--dist=loadgroup", "--no-skips") == 1
+    assert len((tmp_path / "processes").read_text().splitlines()) == 1
 
 
 @pytest.mark.parametrize(("cores", "gigabytes", "processes"), [(8, 100, 8), (8, 6, 3), (2, 0.5, 1)])

@@ -15,7 +15,10 @@ from autograder.grade import grade
 from autograder.sandbox import Limits, Sandbox, SandboxError, check
 from autograder.workers import here
 
+only_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no sandbox is looked for")
 
+
+@only_linux
 def test_without_bubblewrap_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     for make in (check, lambda: Sandbox(Limits())):
@@ -32,6 +35,7 @@ def test_elsewhere_than_on_linux_the_error_names_the_ways_out(monkeypatch: pytes
         check()
 
 
+@only_linux
 def test_where_bubblewrap_is_forbidden_the_error_has_its_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     forbidden = tmp_path / "bwrap"
     forbidden.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
@@ -47,7 +51,7 @@ def test_grading_without_a_sandbox_is_refused_and_nothing_is_graded(
     (tmp_path / "submitted" / "ada" / "quiz").mkdir(parents=True)
     monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
     assert main(["grade"], root=tmp_path) == 1
-    assert "apt install bubblewrap" in capsys.readouterr().err
+    assert ("apt install bubblewrap" if sys.platform == "linux" else "needs Linux") in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["submitted"]
 
 
@@ -59,12 +63,21 @@ def test_without_bubblewrap_nothing_runs_and_the_way_out_is_named(
     monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
     assert main(["grade"], root=room.root) == 1
     message = capsys.readouterr().err
-    assert "bwrap is not installed" in message
+    assert ("bwrap is not installed" if sys.platform == "linux" else "needs Linux") in message
     assert "--unsafe-no-sandbox" in message
     assert not harm.exists()
     assert not (room.root / "autograded").exists()
 
 
+def test_on_windows_not_even_somebody_who_insists_grades(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "submitted" / "ada" / "quiz").mkdir(parents=True)
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(SandboxError, match="grade in WSL2"):
+        grade(tmp_path, safe=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["submitted"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is graded on Windows")
 def test_without_a_sandbox_it_is_graded_only_if_somebody_insists(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

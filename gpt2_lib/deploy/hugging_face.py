@@ -67,6 +67,8 @@ def save_for_transformers(model: GPT2, folder: str | Path) -> Path:
             _name_the_class(new)
             if model.tokenizer is not None:
                 _describe_tokenizer(new, model.config.n_positions)
+            if folder.exists():  # it is empty, and Windows replaces no folder
+                folder.rmdir()
             os.replace(new, folder)
     except OSError as error:
         raise DeployError(f"Can't write {folder}: {error}. Choose a folder you may write to, with room.") from error

@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import subprocess
-import sys
+import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -67,7 +67,8 @@ def read(folder: Path | str) -> tuple[list[Manifest], list[str]]:
     if not folder.is_dir():
         raise DeployError(f"There is no folder {folder}: name one with a kustomization.yaml or manifests.")
     if (folder / "kustomization.yaml").is_file():
-        done = subprocess.run([_kubectl(), "kustomize", str(folder)], capture_output=True, text=True, timeout=120)
+        command = [_kubectl(), "kustomize", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120)
         if done.returncode:
             return [], [f"kubectl can't build {folder.name}: {done.stderr.strip()}"]
         texts = {folder.name: done.stdout}
@@ -85,8 +86,8 @@ def read(folder: Path | str) -> tuple[list[Manifest], list[str]]:
 
 
 def _kubectl() -> str:
-    beside_python = str(Path(sys.executable).parent)
-    found = shutil.which("kubectl", path=os.pathsep.join((beside_python, os.environ.get("PATH", ""))))
+    scripts = sysconfig.get_path("scripts")
+    found = shutil.which("kubectl", path=os.pathsep.join((scripts, os.environ.get("PATH", ""))))
     if found is None:
         raise MissingExtraError(
             "kubectl is not installed, and builds the manifests (no cluster is asked). In the course's folder, "

@@ -193,7 +193,10 @@ class _Server:
 
     def stop(self) -> dict[str, Any]:
         """SIGTERM, then the summary that it printed last, or ``{}``."""
-        self.process.terminate()
+        if sys.platform == "win32" and self.process.stdin is not None:  # there SIGTERM would kill it
+            self.process.stdin.close()
+        else:
+            self.process.terminate()
         try:
             self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -219,7 +222,9 @@ def _start(file: Path, port: int) -> _Server:
         encoding="utf-8",
         errors="replace",
         env=os.environ | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
-        start_new_session=True,  # an interrupted notebook cell is not meant for the server
+        # An interrupted notebook cell is not meant for the server.
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
     )
     server = _Server(process)
     try:

@@ -86,10 +86,12 @@ def convert_to_tensorrt(model: GPT2, folder: Path | str | None = None) -> GPT2:
         says=f"{_in_words(pattern)}\n{built}\nThe ONNX file and the trtexec script are in {folder}.",
     )
     text = SCRIPT.format(**{size: _as_argument(model, i) for i, size in enumerate(("shortest", "usual", "longest"))})
+    kept = json.dumps(asdict(report), indent=2) + "\n"
     try:
-        replace_whole(script, lambda part: part.write_text(text))
+        # A shell on Linux will read it, wherever it is written.
+        replace_whole(script, lambda part: part.write_text(text, encoding="utf-8", newline="\n"))
         os.chmod(script, 0o755)
-        replace_whole(folder / "report.json", lambda part: part.write_text(json.dumps(asdict(report), indent=2) + "\n"))
+        replace_whole(folder / "report.json", lambda part: part.write_text(kept, encoding="utf-8"))
     except OSError as failure:
         raise DeployError(f"Can't write to {folder}: {failure}. Choose a folder you may write to.") from failure
     model.tensorrt = report  # pyright: ignore[reportArgumentType]  a module takes any attribute

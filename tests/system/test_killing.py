@@ -18,13 +18,12 @@ def test_kills_lose_nothing(tmp_path: Path) -> None:
 
 def test_workers_end_with_a_grader_that_is_killed_while_they_start(tmp_path: Path) -> None:
     make_class(tmp_path / "class", 2)
-    grader = start(tmp_path / "class" / "course")
-    workers, end = [], time.monotonic() + 60
-    while not workers and time.monotonic() < end:
-        children = psutil.Process(grader.pid).children(recursive=True)
-        workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-    grader.kill()
-    grader.wait()
+    with start(tmp_path / "class" / "course") as grader:
+        workers, end = [], time.monotonic() + 60
+        while not workers and time.monotonic() < end:
+            children = psutil.Process(grader.pid).children(recursive=True)
+            workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        grader.kill()
     assert workers
     _, left = psutil.wait_procs(workers, timeout=60)
     assert left == []
