@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
@@ -147,4 +148,7 @@ def _nothing(folder: str) -> int:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # on Windows a file or a pipe knows few characters
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main())

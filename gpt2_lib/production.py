@@ -203,11 +203,13 @@ def _forget_peak() -> None:
 
 
 def _peak() -> int:
-    """The largest resident memory of this process so far, in bytes; 0 where the system doesn't say."""
+    """The largest resident memory of this process so far, in bytes."""
     with suppress(OSError, IndexError):
         return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
