@@ -18,11 +18,7 @@ EXCEPTION = re.compile(r"^\s*(?:\w+\.)*(\w*(?:Error|Exception|Entry)): (.+)$", r
 
 
 class CourseError(Exception):
-    """A step of nbgrader failed; the message says why. ``log`` is what nbgrader logged."""
-
-    def __init__(self, message: str, log: str = "") -> None:
-        super().__init__(message)
-        self.log = log
+    """A step of nbgrader failed; the message says why."""
 
 
 class Course:
@@ -60,7 +56,7 @@ class Course:
     def _run(result: dict) -> None:
         if not result["success"]:
             log = result.get("log", "")
-            raise CourseError(_reason(log, result.get("error", "")), log)
+            raise CourseError(_reason(log, result.get("error", "")))
 
 
 def _put_scripts_on_path() -> None:

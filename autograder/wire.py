@@ -129,9 +129,9 @@ class Decoder:
         self.storages = [torch.frombuffer(bytearray(b), dtype=torch.uint8) if len(b) else None for b in buffers]
         self._buffers = buffers
 
-    def decode(self, coded: object, depth: int = 0) -> object:
+    def decode(self, coded: object) -> object:
         try:
-            return self._decode(coded, depth)
+            return self._decode(coded, depth=0)
         except ValueError:
             raise
         except Exception as error:

