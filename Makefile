@@ -78,7 +78,7 @@ docs: .venv/lab      ## draw the pictures and write the model card again
 lint: .venv/dev      ## ruff: style and format; pyright: types; and whether the notebooks are as their sources say
 	$(python) -m ruff check
 	$(python) -m ruff format --check
-	$(python) -m pyright
+	$(python) -m pyright --project .
 	$(python) -m autograder check-release
 
 # The newest versions that pyproject.toml allows, for every platform and Python it names. PyTorch stays where it is: drop
