@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,17 +85,23 @@ def start(course: Path) -> subprocess.Popen:
     )
 
 
+def processes(grader: subprocess.Popen, who: str) -> list[psutil.Process]:
+    """The grader itself, its workers or its zygotes; none of those that are ending just now."""
+    if who == "grader":
+        return [psutil.Process(grader.pid)]
+    found = []
+    for child in psutil.Process(grader.pid).children(recursive=True):
+        with suppress(psutil.Error):
+            if {"worker": "spawn_main", "zygote": "autograder.zygote"}[who] in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
 def kill_one(grader: subprocess.Popen, who: str) -> bool:
     """kill -9 of the grader, or of one of its workers or zygotes; False where there is none now."""
     try:
-        children = psutil.Process(grader.pid).children(recursive=True)
-        zygotes = [p for p in children if "autograder.zygote" in p.cmdline()]
-        workers = [p for p in children if "spawn_main" in " ".join(p.cmdline())]
-        chosen = {"grader": [psutil.Process(grader.pid)], "worker": workers, "zygote": zygotes}[who]
-        if not chosen:
-            return False
-        random.choice(chosen).kill()
-    except psutil.Error:
+        random.choice(processes(grader, who)).kill()
+    except (psutil.Error, IndexError):
         return False
     return True
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import psutil
-from killing import faults, make_class, start, torment
+from killing import faults, make_class, processes, start, torment
 
 
 def test_kills_lose_nothing(tmp_path: Path) -> None:
@@ -21,8 +21,7 @@ def test_workers_end_with_a_grader_that_is_killed_while_they_start(tmp_path: Pat
     with start(tmp_path / "class" / "course") as grader:
         workers, end = [], time.monotonic() + 60
         while not workers and time.monotonic() < end:
-            children = psutil.Process(grader.pid).children(recursive=True)
-            workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+            workers = processes(grader, "worker")
         grader.kill()
     assert workers
     _, left = psutil.wait_procs(workers, timeout=60)
