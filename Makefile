@@ -26,10 +26,11 @@ test: .venv/dev      ## run the tests that need Python alone, on all cores: some
 	@echo "Left out: tests/system (JupyterLab in a browser, the sandbox, attacks, whole classes, whole notebooks)."
 	@echo "make test-all runs everything. It needs Linux, and takes about twenty minutes on two cores."
 
-test-all: .venv/dev  ## run every test, in the sandbox and in a real browser too (Linux)
-	$(python) tests/system/needs.py
+test-all: programs .venv/dev  ## run every test, in the sandbox and in a real browser too (Linux)
 	$(pytest) --no-skips --cov --cov-report=term
 # Tests that share a class or a server go to one process; the long ones, in tests/system, are first in the alphabet.
+programs:
+	@$(find_python); "$$python" tests/system/needs.py
 pytest = $(python) -m pytest --numprocesses=auto --dist=loadgroup --no-loadscope-reorder
 
 check: .venv/lab     ## grade your own notebooks where they are: points, and what is wrong
@@ -133,9 +134,9 @@ endif
 
 .venv/dev: .venv/lab requirements-dev.lock
 	@echo "Setting up the tests' tools: once, a few minutes, about 0.4 GB more to download and 1.6 GB more on disk."
-	@rm -f .venv/lab .venv/dev
+	@rm -f .venv/dev
 	@$(call install,-r requirements-dev.lock,$(dev_size))
-	@printf '%s' "$$(pwd -P)" > .venv/lab; touch .venv/dev
+	@touch .venv/dev
 
 # Without an NVIDIA GPU, Linux has no use for the CUDA libraries that PyPI's PyTorch brings, several gigabytes, so
 # PyTorch's own index of CPU builds is asked first. The limit is on each wait for an answer, not on the download. pip's

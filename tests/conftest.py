@@ -39,6 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if session.config.getoption("no_skips") and reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("A skipped test is a failure here (--no-skips).", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -353,6 +353,7 @@ def test_a_busy_machine_costs_nothing() -> None:
 
 
 @interrupting
+@pytest.mark.timeout(method="thread")  # else the timer is pytest's
 def test_what_was_set_before_is_set_again() -> None:
     handler = signal.getsignal(signal.SIGALRM)
     with pytest.raises(ValueError, match="mine"), time_limit(explain=False):

@@ -101,6 +101,7 @@ def run_pytest(folder: Path, *options: str) -> int:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert "20 passed, 1 skipped" in done.stdout, done.stdout
+    assert ("A skipped test is a failure here" in done.stdout) == ("--no-skips" in options)
     return done.returncode
 
 
