@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import doubling
 from classroom import Classroom
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
@@ -14,26 +15,9 @@ from autograder.course import Course
 from autograder.notebooks import read_notebook, to_text, write_text
 
 PHASE, NOTEBOOK = "tiny", "sums"
-MASTER = '''# %% locked="setup"
-import math
-
-# %% exercise="double"
-def double(x):
-    """Twice x."""
-    ### BEGIN SOLUTION
-    return x + x
-    ### END SOLUTION
-
-# %% tests="double_basics" points=2
-assert double(2) == 4, f"Twice 2 is 4; yours is {double(2)}."
-### BEGIN HIDDEN TESTS
-the_hidden_input = -3
-assert double(the_hidden_input) == -6, f"Twice -3 is -6; yours is {double(the_hidden_input)}."
-### END HIDDEN TESTS
-
-# %% tests="double_text" points=1
-assert double("a") == "aa", f"Twice 'a' is 'aa'; yours is {double('a')!r}."
-
+MASTER = (
+    doubling.MASTER
+    + '''
 # %%
 print("a demonstration of the course's")
 
@@ -51,6 +35,7 @@ another_hidden_input = 'seven "and" a half'
 assert half(another_hidden_input) == 4, "Half of text?"
 ### END HIDDEN TESTS
 '''
+)
 CHECKS = {"double_basics": 2.0, "double_text": 1.0, "half_basics": 1.5}
 HIDDEN = ("the_hidden_input", "another_hidden_input", "BEGIN HIDDEN", "Half of text?")
 
