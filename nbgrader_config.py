@@ -21,7 +21,7 @@ c.IgnorePattern.pattern = "^"  # all of stderr; errors are no stderr
 
 # Submissions run in a sandbox, with plain `nbgrader autograde` as well (`python -m autograder grade` is faster).
 c.Autograde.autograde_preprocessors = [
-    "autograder.execute.SandboxedExecute",  # in the place of nbgrader's Execute
+    "autograder.workers.execute.SandboxedExecute",  # in the place of nbgrader's Execute
     "nbgrader.preprocessors.IgnorePattern",
     "nbconvert.preprocessors.ClearMetadataPreprocessor",
     "nbgrader.preprocessors.LimitOutput",
@@ -36,7 +36,7 @@ c.Execute.extra_arguments = ["--log-level=ERROR"]  # no kernel warnings about TC
 c.Execute.shutdown_kernel = "immediate"  # a polite shutdown takes 1.6 s longer
 
 # Feedback pages without the hidden tests, from plain nbgrader and the formgrader's button as well.
-c.GenerateFeedback.exporter_class = "autograder.feedback.FeedbackExporter"
+c.GenerateFeedback.exporter_class = "autograder.reports.feedback.FeedbackExporter"
 
 # The formgrader shows what learners wrote on the instructor's own page: none of their HTML may run there.
 c.HTMLExporter.preprocessors = ["nbconvert.preprocessors.sanitize.SanitizeHTML"]

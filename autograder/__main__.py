@@ -9,20 +9,20 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from . import collect as collecting
-from .check import CheckError, check
-from .collect import CollectError, collect
+from .authoring.handout import HandoutError, handout
+from .authoring.release import release, stale
+from .authoring.sources import SourceError
 from .course import PROJECT, Course, CourseError
-from .feedback import feedback
-from .grade import folders, grade, table
-from .handout import HandoutError, handout
-from .intake import IntakeError
+from .grading.check import CheckError, check
+from .grading.grade import folders, grade, table
+from .intake import collect as collecting
+from .intake.collect import CollectError, collect
+from .intake.folder import IntakeError
 from .notebooks import NotebookError
-from .release import release, stale
-from .sandbox import SandboxError
-from .sources import SourceError
-from .summary import export
-from .workers import cluster, processes
+from .reports.feedback import feedback
+from .reports.summary import export
+from .sandbox.bubblewrap import SandboxError
+from .workers.pool import cluster, processes
 
 ERRORS = (CheckError, CollectError, CourseError, HandoutError, IntakeError, NotebookError, SandboxError, SourceError)
 

@@ -29,7 +29,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from answers import answers  # noqa: E402
 from classroom import ARTEFACTS  # noqa: E402
 
-from autograder.sources import to_notebook  # noqa: E402
+from autograder.authoring.sources import to_notebook  # noqa: E402
 from gpt2_lib import ModelPruner, challenges, load_pretrained_gpt2  # noqa: E402
 from gpt2_lib.deploy.onnx import export_onnx  # noqa: E402
 from gpt2_lib.packed import load_packed  # noqa: E402

@@ -18,7 +18,7 @@ from typing import Any
 import report
 import torch
 
-from autograder.sources import to_notebook
+from autograder.authoring.sources import to_notebook
 from gpt2_lib import challenges
 from gpt2_lib.packed import save_packed
 

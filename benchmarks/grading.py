@@ -27,12 +27,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from answers import answers  # noqa: E402
 from classroom import Classroom, solutions  # noqa: E402
 
+from autograder.authoring.sources import masters, to_notebook  # noqa: E402
 from autograder.course import Course  # noqa: E402
-from autograder.grade import grade  # noqa: E402
+from autograder.grading.grade import grade  # noqa: E402
 from autograder.notebooks import to_text  # noqa: E402
-from autograder.sources import masters, to_notebook  # noqa: E402
-from autograder.summary import export  # noqa: E402
-from autograder.workers import cluster, processes  # noqa: E402
+from autograder.reports.summary import export  # noqa: E402
+from autograder.workers.pool import cluster, processes  # noqa: E402
 
 PHASE = "phase2_techniques"
 BAR = 8

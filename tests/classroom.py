@@ -13,14 +13,14 @@ from pathlib import Path
 from answers import answers
 from nbformat import NotebookNode
 
+from autograder.authoring.release import release
+from autograder.authoring.sources import masters, to_notebook
 from autograder.course import Course
-from autograder.grade import Submission, grade
+from autograder.grading.grade import Submission, grade
+from autograder.grading.results import Result, results
 from autograder.notebooks import read_notebook, to_text
-from autograder.release import release
-from autograder.results import Result, results
-from autograder.sources import masters, to_notebook
-from autograder.work import start
-from autograder.workers import here
+from autograder.workers.job import start
+from autograder.workers.pool import here
 from gpt2_lib.deploy.onnx import export_onnx
 from gpt2_lib.packed import load_packed
 

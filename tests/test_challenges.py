@@ -19,7 +19,7 @@ import torch
 from answers.challenges import HELPERS, RIGHT, WRONG
 from classroom import ARTEFACTS, REPOSITORY, lay_artefacts, solutions
 
-from autograder.sources import to_notebook
+from autograder.authoring.sources import to_notebook
 from gpt2_lib import challenges
 from gpt2_lib.metrics import flops
 from gpt2_lib.progress import CHALLENGES

@@ -12,8 +12,8 @@ from classroom import REPOSITORY, Classroom, solutions
 from doubling import GOOD, small_course
 
 from autograder.__main__ import main
+from autograder.authoring.sources import to_notebook
 from autograder.notebooks import read_notebook, to_text
-from autograder.sources import to_notebook
 
 
 def write_answer(small: Classroom, code: str) -> Path:

@@ -18,9 +18,9 @@ from nbgrader.converters.base import BaseConverter
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.utils import parse_utc
 
-from autograder import collect as module
-from autograder.collect import Collected, CollectError, collect, student_id, table
 from autograder.course import Course
+from autograder.intake import collect as module
+from autograder.intake.collect import Collected, CollectError, collect, student_id, table
 
 PHASE = "phase2_techniques"
 FIRST = (2026, 11, 20, 10, 0, 0)
@@ -156,7 +156,7 @@ def test_models_and_logs_come_along_with_the_notebook_of_the_same_person(root: P
 def test_a_model_that_is_too_large_is_named_and_not_taken(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autograder.collect.MAX_EXTRA", 10)
+    monkeypatch.setattr("autograder.intake.collect.MAX_EXTRA", 10)
     entries = {f"ada/{PHASE}.ipynb": "ada", "ada/sparse.gpt2pack": "x" * 11}
     report = outcomes(collect(root, packed(tmp_path / "all.zip", entries)))
     assert report["ada/sparse.gpt2pack"].startswith("not taken: is larger than")

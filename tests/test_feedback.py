@@ -21,11 +21,11 @@ from nbformat.v4 import new_output
 from PIL import Image
 from pygments.formatters import HtmlFormatter
 
-from autograder import showing
 from autograder.course import CourseError
-from autograder.feedback import feedback
+from autograder.grading.verdicts import Grading, Review, read_grading, write_grading
 from autograder.notebooks import read_notebook
-from autograder.verdicts import Grading, Review, read_grading, write_grading
+from autograder.reports import display as showing
+from autograder.reports.feedback import feedback
 
 EVIL = "</pre></script><script>alert(1)</script><img src=x onerror=alert(2)>"
 TAGS_WITH_DANGER = {"script", "iframe", "object", "embed", "link", "form", "svg", "math", "base", "video", "audio"}
@@ -404,7 +404,7 @@ def test_nbgraders_own_generate_feedback_writes_the_same_page(tmp_path: Path) ->
     (path,) = feedback(room.course, PHASE, "ada")
     expected = path.read_bytes()
     path.unlink()
-    room.course.api.config.GenerateFeedback.exporter_class = "autograder.feedback.FeedbackExporter"
+    room.course.api.config.GenerateFeedback.exporter_class = "autograder.reports.feedback.FeedbackExporter"
     room.course.api.generate_feedback(PHASE, "ada")
     assert path.read_bytes().replace(os.linesep.encode(), b"\n") == expected  # nbgrader writes as the system does
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from nbformat import NotebookNode
 
-from autograder import handout as module
-from autograder.handout import HandoutError, handout
+from autograder.authoring import handout as module
+from autograder.authoring.handout import HandoutError, handout
+from autograder.authoring.release import release
 from autograder.notebooks import is_pristine, read_notebook, to_text
-from autograder.release import release
 
 REPOSITORY = Path(__file__).parent.parent
 SECRET = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS)\n(.*?)### END \1", re.DOTALL)

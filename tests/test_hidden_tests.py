@@ -41,7 +41,7 @@ import pytest
 from answers import answers
 from torch import Tensor
 
-from autograder.sources import masters, to_notebook
+from autograder.authoring.sources import masters, to_notebook
 
 # The challenges' checks measure files: tests/test_challenges.py has their wrong answers.
 MASTERS = {m.stem: m for m in masters(Path(__file__).parent.parent) if m.stem != "challenges"}

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autograder import intake as module
-from autograder.intake import IntakeError, Refused, clean_notebook, intake, looks_like, shadows
+from autograder.intake import folder as module
+from autograder.intake.folder import IntakeError, Refused, clean_notebook, intake, looks_like, shadows
 
 LAB = "phase2_techniques"
 

@@ -18,8 +18,8 @@ import pytest
 import torch
 from torch import nn
 
-from autograder import carry
-from autograder.wire import Decoder, Encoder
+from autograder.judge import transfer as carry
+from autograder.judge.wire import Decoder, Encoder
 from gpt2_lib import lesson
 from gpt2_lib.lesson import (
     WAITING,

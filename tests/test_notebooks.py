@@ -14,9 +14,9 @@ import pytest
 from execution import MEMORY_LIMIT, assert_fails_only_at_its_checks, execute
 
 from autograder.__main__ import main
+from autograder.authoring.release import release, stale
+from autograder.authoring.sources import SourceError, masters, to_notebook
 from autograder.notebooks import NotebookError, digest, is_pristine, read_notebook, to_text
-from autograder.release import release, stale
-from autograder.sources import SourceError, masters, to_notebook
 
 REPOSITORY = Path(__file__).parent.parent
 MASTERS = masters(REPOSITORY)

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from autograder.sources import to_notebook
+from autograder.authoring.sources import to_notebook
 from gpt2_lib import progress as progress_module
 from gpt2_lib.progress import PHASE_2, Check, Progress
 

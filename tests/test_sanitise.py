@@ -11,8 +11,8 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 
-from autograder.assignment import Cell, Plan
-from autograder.sanitise import sanitise
+from autograder.grading.plan import Cell, Plan
+from autograder.grading.sanitise import sanitise
 
 PLAN = Plan(
     "sums",

@@ -9,7 +9,7 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from autograder.skipping import skip
+from autograder.grading.skip import skip
 
 SHOWN = "demonstration = compute(model)\nplot(demonstration)"
 

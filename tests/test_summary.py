@@ -17,8 +17,8 @@ from sqlalchemy.engine import Engine
 from test_feedback import EVIL, Page
 
 from autograder.course import CourseError
-from autograder.summary import export, summarise
-from autograder.verdicts import Grading, Review, write_grading
+from autograder.grading.verdicts import Grading, Review, write_grading
+from autograder.reports.summary import export, summarise
 
 NONE = dict.fromkeys(CHECKS, 0.0)
 

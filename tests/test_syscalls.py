@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autograder import syscalls
+from autograder.sandbox import seccomp as syscalls
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from autograder.wire import BITS, BYTES, DEPTH, DTYPES, Decoder, Encoder, NotPlainError, Opaque, TheirsError
+from autograder.judge.wire import BITS, BYTES, DEPTH, DTYPES, Decoder, Encoder, NotPlainError, Opaque, TheirsError
 
 
 def carried(value: object, strict: bool = True) -> Any:

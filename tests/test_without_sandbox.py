@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from doubling import GOOD, small_course
 
-from autograder import sandbox
 from autograder.__main__ import main
-from autograder.grade import grade
-from autograder.sandbox import Limits, Sandbox, SandboxError, check
-from autograder.workers import here
+from autograder.grading.grade import grade
+from autograder.sandbox import bubblewrap as sandbox
+from autograder.sandbox.bubblewrap import Limits, Sandbox, SandboxError, check
+from autograder.workers.pool import here
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no sandbox is looked for")
 

@@ -91,7 +91,7 @@ from types import SimpleNamespace
 import torch, torch._dynamo, matplotlib.pyplot, gpt2_lib.demos, gpt2_lib.progress
 from ipykernel.zmqshell import ZMQInteractiveShell
 from jupyter_client.session import Session
-from autograder.witness import Witness
+from autograder.sandbox.witness import Witness
 
 shell = ZMQInteractiveShell.instance()
 shell.kernel = SimpleNamespace(session=Session(), shell_handlers={"execute_request": print}, control_handlers={})

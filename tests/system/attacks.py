@@ -16,9 +16,10 @@ from classroom import Classroom
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from autograder import execute, work
 from autograder.notebooks import to_text
-from autograder.sandbox import Limits
+from autograder.sandbox.bubblewrap import Limits
+from autograder.workers import execute
+from autograder.workers import job as work
 
 PHASE, NOTEBOOK = "quiz", "quiz"
 MASTER = '''# %% locked="setup"

@@ -92,7 +92,7 @@ def processes(grader: subprocess.Popen, who: str) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(grader.pid).children(recursive=True):
         with suppress(psutil.Error):
-            if {"worker": "spawn_main", "zygote": "autograder.zygote"}[who] in " ".join(child.cmdline()):
+            if {"worker": "spawn_main", "zygote": "autograder.sandbox.zygote"}[who] in " ".join(child.cmdline()):
                 found.append(child)
     return found
 

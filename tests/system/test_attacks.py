@@ -44,13 +44,13 @@ from attacks import (
 )
 from classroom import REPOSITORY, Classroom
 
-import autograder.grade
+import autograder.grading.grade
 from autograder.course import Course
-from autograder.grade import Submission, grade
+from autograder.grading.grade import Submission, grade
+from autograder.grading.results import results
 from autograder.notebooks import read_notebook
-from autograder.results import results
-from autograder.work import Job
-from autograder.workers import Workers
+from autograder.workers.job import Job
+from autograder.workers.pool import Workers
 
 TABLE = REPOSITORY / "docs" / "attacks.md"
 CATALOGUE = catalogue()
@@ -91,7 +91,7 @@ def run(root: Path) -> list[Submission]:
     context = multiprocessing.get_context("spawn")
     workers = Workers(lambda: ProcessPoolExecutor(2, mp_context=context, initializer=impatient), 2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(autograder.grade, "Job", functools.partial(Job, limits=LIMITS))
+        patch.setattr(autograder.grading.grade, "Job", functools.partial(Job, limits=LIMITS))
         return grade(root, PHASE, workers=workers)
 
 

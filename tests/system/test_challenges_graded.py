@@ -9,8 +9,8 @@ import pytest
 from classroom import Classroom, lay_artefacts, lost, solutions
 from test_challenges import MASTER, NOTEBOOK, checks_of
 
+from autograder.grading.results import Result
 from autograder.notebooks import to_text
-from autograder.results import Result
 
 
 @pytest.fixture(scope="module")

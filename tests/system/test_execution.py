@@ -15,8 +15,8 @@ from classroom import REPOSITORY, lay_artefacts
 from execution import MEMORY_LIMIT, assert_fails_only_at_its_checks, execute, no_extras, one_core, printed
 from nbformat import NotebookNode
 
+from autograder.authoring.sources import masters, to_notebook
 from autograder.notebooks import read_notebook
-from autograder.sources import masters, to_notebook
 
 MASTERS = {master.stem: master for master in masters(REPOSITORY)}
 IN_JUPYTERLAB = "phase1_overview"

@@ -14,8 +14,8 @@ from nbformat.v4 import new_markdown_cell, new_output
 from playwright.sync_api import Page, expect
 from test_lab import START_LIMIT, Lab, browser, lab, page, screenshots  # noqa: F401  (fixtures)
 
+from autograder.grading.results import Result
 from autograder.notebooks import read_notebook, to_text
-from autograder.results import Result
 
 ANSWERS = {
     "ada": {"double": "def double(x):\n    return 2 * x", "half": "def half(x):\n    return 4 if x == 'h' else x / 2"},

@@ -19,19 +19,19 @@ from doubling import GOOD as DOUBLE
 from graded import Graded
 from test_feedback import page_of
 
-from autograder import grade as grading
-from autograder import record as recording
 from autograder.__main__ import main
-from autograder.assignment import read_assignment
-from autograder.grade import grade, table
-from autograder.intake import intake
+from autograder.authoring.release import release
+from autograder.grading import grade as grading
+from autograder.grading import record as recording
+from autograder.grading.grade import grade, table
+from autograder.grading.plan import read_assignment
+from autograder.grading.sanitise import sanitise
+from autograder.grading.verdicts import Grading, read_grading
+from autograder.intake.folder import intake
 from autograder.notebooks import read_notebook, to_text
-from autograder.release import release
-from autograder.sanitise import sanitise
-from autograder.summary import export
-from autograder.verdicts import Grading, read_grading
-from autograder.work import Job, run
-from autograder.workers import cluster, processes
+from autograder.reports.summary import export
+from autograder.workers.job import Job, run
+from autograder.workers.pool import cluster, processes
 
 MASTER = '''# %% locked="setup"
 import torch

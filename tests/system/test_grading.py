@@ -30,7 +30,7 @@ from answers import answers
 from classroom import PHASES, REPOSITORY, Class, lost
 
 from autograder.__main__ import main
-from autograder.results import Result
+from autograder.grading.results import Result
 
 TABLE = REPOSITORY / "docs" / "grading.md"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from autograder import sandbox
-from autograder.sandbox import HOME, Limits, Sandbox, check, command
+from autograder.sandbox import bubblewrap as sandbox
+from autograder.sandbox.bubblewrap import HOME, Limits, Sandbox, check, command
 
 
 @pytest.fixture
@@ -36,7 +36,8 @@ def test_it_ends_with_all_that_runs_in_it(made: Sandbox) -> None:
 
 def test_it_ends_with_who_made_it() -> None:
     program = (
-        "import time; from autograder.sandbox import *\ns = Sandbox(Limits()); print(s.pid, flush=True); time.sleep(99)"
+        "import time; from autograder.sandbox.bubblewrap import *\n"
+        "s = Sandbox(Limits()); print(s.pid, flush=True); time.sleep(99)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as maker:
         assert maker.stdout is not None

@@ -13,8 +13,8 @@ from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from nbgrader.utils import is_grade, is_solution
 
-from .course import Course
-from .notebooks import read_notebook
+from ..course import Course
+from ..notebooks import read_notebook
 
 
 @dataclass(frozen=True)

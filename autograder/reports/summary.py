@@ -33,11 +33,11 @@ from nbgrader.api import (
 from nbgrader.utils import is_grade, is_solution
 from sqlalchemy import func
 
-from .course import Course, CourseError
-from .notebooks import as_node, read_notebook, write_text
+from ..course import Course, CourseError
+from ..grading.results import of_notebook
+from ..grading.verdicts import Grading, read_grading
+from ..notebooks import as_node, read_notebook, write_text
 from .pages import points, write_page
-from .results import of_notebook
-from .verdicts import Grading, read_grading
 
 FOLDER = "grades"
 COMMON = 3  # messages shown for each check

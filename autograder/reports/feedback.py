@@ -13,12 +13,12 @@ from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from nbgrader.api import BaseCell, Comment, Grade, Gradebook, MissingEntry
 
-from .course import Course, CourseError
-from .notebooks import read_notebook
+from ..course import Course, CourseError
+from ..grading.results import Result, results
+from ..grading.verdicts import Grading, read_grading
+from ..notebooks import read_notebook
+from .display import CellView, Viewer, code_style, secrets
 from .pages import points, write_page
-from .results import Result, results
-from .showing import CellView, Viewer, code_style, secrets
-from .verdicts import Grading, read_grading
 
 
 @dataclass(frozen=True)

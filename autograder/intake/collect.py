@@ -33,7 +33,7 @@ from pathlib import Path
 
 from nbgrader.utils import parse_utc
 
-from .intake import COPY, MAX_EXTRA, MAX_NOTEBOOK, Refused, looks_like, read_regular
+from .folder import COPY, MAX_EXTRA, MAX_NOTEBOOK, Refused, looks_like, read_regular
 
 MAX_ENTRIES = 50_000
 MAX_TOTAL = 4_000_000_000  # bytes, unpacked

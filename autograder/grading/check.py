@@ -6,12 +6,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from .assignment import read_assignment
-from .course import Course, CourseError
-from .intake import shadows
-from .notebooks import KERNELSPEC, NotebookError, read_notebook, to_text
+from ..course import Course, CourseError
+from ..intake.folder import shadows
+from ..notebooks import KERNELSPEC, NotebookError, read_notebook, to_text
+from .plan import read_assignment
 from .results import results, table
-from .skipping import skip
+from .skip import skip
 
 ME = "me"
 

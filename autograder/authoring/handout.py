@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from .notebooks import read_notebook
+from ..notebooks import read_notebook
 from .release import hand_out, release
 from .sources import masters
 

@@ -18,10 +18,10 @@ from ipykernel.kernelapp import IPKernelApp
 
 from gpt2_lib.own_work import borrowed
 
-from .carry import Watched, unpack
-from .course import PROJECT
-from .sandbox import HOME
-from .wire import Decoder, Encoder
+from ..course import PROJECT
+from ..judge.transfer import Watched, unpack
+from ..judge.wire import Decoder, Encoder
+from .bubblewrap import HOME
 from .witness import Witness
 
 if TYPE_CHECKING:

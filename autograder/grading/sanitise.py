@@ -11,8 +11,8 @@ import json
 
 from nbformat import NotebookNode
 
-from .assignment import Cell, Plan
-from .notebooks import as_node
+from ..notebooks import as_node
+from .plan import Cell, Plan
 
 
 def sanitise(notebook: NotebookNode, plan: Plan) -> tuple[NotebookNode, list[str]]:

@@ -18,7 +18,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
-from .sandbox import LEARNER, SOCKETS, Limits, Sandbox
+from .bubblewrap import LEARNER, SOCKETS, Limits, Sandbox
 from .zygote import Forked, Zygote
 
 NAME = "gpt2-course-sandbox"

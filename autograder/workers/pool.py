@@ -14,8 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .course import CourseError
-from .work import Job, Outcome, run, start
+from ..course import CourseError
+from .job import Job, Outcome, run, start
 
 CRASHES = 5  # of its workers, that one submission may see before it is given up
 Task = TypeVar("Task")

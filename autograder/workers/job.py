@@ -18,8 +18,8 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute, IgnorePattern, LimitOutput
 from nbgrader.utils import is_grade
 
+from ..sandbox.bubblewrap import Limits
 from .execute import BrokenToolError, Report, SandboxedExecute, fail
-from .sandbox import Limits
 
 ATTEMPTS = 3
 

@@ -16,18 +16,18 @@ import nbformat
 from nbgrader.api import MissingEntry
 from tqdm.auto import tqdm
 
-from . import sandbox
-from .assignment import Plan, read_assignment
-from .course import Course, CourseError
-from .intake import IntakeError, intake
+from ..course import Course, CourseError
+from ..intake.folder import IntakeError, intake
+from ..sandbox import bubblewrap as sandbox
+from ..sandbox.bubblewrap import SandboxError
+from ..workers.job import Job, Outcome
+from ..workers.pool import Workers, processes
+from .plan import Plan, read_assignment
 from .record import record
 from .results import total
-from .sandbox import SandboxError
 from .sanitise import sanitise
-from .skipping import skip
+from .skip import skip
 from .verdicts import Grading, Review, read_grading
-from .work import Job, Outcome
-from .workers import Workers, processes
 
 VERSION = 1  # of the grader: a higher one grades everything again
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 
 from nbgrader.api import MissingEntry
 
-from .course import Course, CourseError
-from .notebooks import KERNELSPEC, NotebookError, read_notebook
+from ..course import Course, CourseError
+from ..notebooks import KERNELSPEC, NotebookError, read_notebook
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from multiprocessing.connection import Connection
 import torch
 from torch import Tensor
 
-from .carry import pack, restore, theirs
-from .judging import receive, send
+from .client import receive, send
+from .transfer import pack, restore, theirs
 from .wire import Decoder, Encoder, NotPlainError, Opaque
 
 if sys.platform != "win32":  # judges are forked on Linux only

@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .course import PROJECT
+from ..course import PROJECT
 
 HOME = "/home/learner"  # where the notebook runs; empty but for the submission's own small files
 SOCKETS = "/run/kernel"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from .course import Course
-from .notebooks import (
+from ..course import Course
+from ..notebooks import (
     NotebookError,
     digest,
     is_pristine,

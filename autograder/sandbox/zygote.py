@@ -22,9 +22,9 @@ import sys
 import traceback
 from multiprocessing.connection import Connection, Pipe, wait
 
-from . import syscalls
-from .course import PROJECT
-from .sandbox import HOME, Limits
+from ..course import PROJECT
+from . import seccomp as syscalls
+from .bubblewrap import HOME, Limits
 
 if sys.platform != "win32":  # there, notebooks can be checked only
     import fcntl
@@ -33,7 +33,7 @@ if sys.platform != "win32":  # there, notebooks can be checked only
 # What a phase's notebooks import sooner or later; torch._dynamo comes with the first optimiser step.
 WARM = ("torch", "torch._dynamo", "numpy", "matplotlib.pyplot", "matplotlib_inline.backend_inline", "ipywidgets")
 WARM += ("ipykernel.kernelapp", "gpt2_lib", "gpt2_lib.demos", "gpt2_lib.widgets", "gpt2_lib.progress")
-WARM += ("autograder.kernel", "autograder.judge")
+WARM += ("autograder.sandbox.kernel", "autograder.judge.process")
 NAMESPACES = {"user": 0x10000000, "mnt": 0x00020000, "ipc": 0x08000000, "uts": 0x04000000, "net": 0x40000000}
 NAMESPACES |= {"cgroup": 0x02000000, "pid": 0x20000000}
 NS_GET_USERNS = 0xB701  # ioctl: the user namespace that owns another
@@ -103,7 +103,7 @@ class Zygote:
             "MPLCONFIGDIR": "/tmp/matplotlib",
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "autograder.zygote", str(theirs.fileno())],
+            [sys.executable, "-m", "autograder.sandbox.zygote", str(theirs.fileno())],
             cwd=PROJECT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -163,7 +163,7 @@ def _serve(connection: Connection) -> None:
         request = json.loads(connection.recv_bytes())
         _fresh_randomness()
         if request["kind"] == "judge":
-            from . import judge
+            from ..judge import process as judge
 
             judge.serve(connection, request["cells"])
         else:

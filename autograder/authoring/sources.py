@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from .notebooks import KERNELSPEC, as_node, stamp
+from ..notebooks import KERNELSPEC, as_node, stamp
 
 ROLES = ("exercise", "tests", "locked")
 PASSED_THROUGH = ("tags", "jupyter")

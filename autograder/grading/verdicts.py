@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .notebooks import write_text
+from ..notebooks import write_text
 
 FILE = "grading.json"
 

@@ -15,7 +15,7 @@ from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.utils import compute_checksum, is_grade, is_solution
 from sqlalchemy.exc import OperationalError
 
-from .course import Course, CourseError
+from ..course import Course, CourseError
 from .verdicts import Grading, write_grading
 
 TEMPORARY = ".grading-"

@@ -25,7 +25,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from .notebooks import METADATA_KEY, as_node, to_text
+from ..notebooks import METADATA_KEY, as_node, to_text
 
 MAX_NOTEBOOK = 20_000_000  # bytes
 MAX_CELLS = 2_000

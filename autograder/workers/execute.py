@@ -29,11 +29,11 @@ from nbformat.v4 import new_output
 from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade, is_locked, is_solution
 
-from .judging import Judge, names_needed
-from .provisioner import SandboxKernelManager, SandboxProvisioner, zygote
-from .sandbox import Limits
-from .witness import tools_of
-from .zygote import Forked
+from ..judge.client import Judge, names_needed
+from ..sandbox.bubblewrap import Limits
+from ..sandbox.provisioner import SandboxKernelManager, SandboxProvisioner, zygote
+from ..sandbox.witness import tools_of
+from ..sandbox.zygote import Forked
 
 CALL_SECONDS = 15.0  # computing time of one call from a check
 STUBBORN = 5.0  # seconds in which code may go on after it was interrupted
