@@ -13,7 +13,8 @@ graded, so a file is looked at before anything is made of it:
 What that leaves to trust: that zstandard, safetensors and protobuf survive hostile bytes of a limited size.
 If one of them does not, the process that judges this one submission ends, and the check gives no points. What
 no file can show: whether a log was typed by hand as long as its end fits the model, and which text a model was
-trained on. A model that is clearly better than gpt2-mini on the held-out plays is refused, since it has seen them.
+trained on. A model that is better than gpt2-mini on the held-out plays by more than TOO_GOOD is refused, since it has
+seen them.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ SMALLER, EDGE_LOST = 4.0, 0.02  # challenge d: times as small as the dense file 
 EDGE_SPARSE, EDGE_PART_LOST = 0.5, 0.04
 
 VISIBLE, HIDDEN = 32, 96  # pages of 256 tokens of the held-out plays
-SLACK = 0.015  # on the visible pages: so few of them say no more than about a percent
-TOO_GOOD = 0.05  # better than gpt2-mini by this share
+SLACK = 0.015  # on the visible pages, both ways: so few of them say no more than about a percent
+TOO_GOOD = 0.01  # better than gpt2-mini by this share; ten steps of training on the held-out pages give 0.04
 LARGEST = 12_000_000  # bytes of a file; gpt2-mini itself is 9 MB in float32
 LARGEST_LOG, MOST_ROWS = 1_000_000, 10_000
 TIMED, ROUNDS, ATTEMPTS = (1, 128), 21, 3  # batch and length; rounds in which the models take turns
@@ -351,8 +352,12 @@ def assert_gone(found: Packed, share: float) -> None:
 
 
 def assert_quality(found: Packed | Exported, most: float, hidden: bool = False) -> None:
-    """Less than the share ``most`` of the accuracy is lost on `pages`; on the visible ones, SLACK more may be."""
-    share, bar = lost(found.model, hidden), most if hidden else most + SLACK
+    """Less than the share ``most`` of the accuracy is lost on `pages`, and not more than TOO_GOOD is won.
+
+    On the visible pages it may be SLACK more.
+    """
+    slack = 0.0 if hidden else SLACK
+    share, bar = lost(found.model, hidden), most + slack
     text = "pages that you don't see" if hidden else "the visible pages"
     more = "" if hidden else f", and {SLACK:.1%} more is allowed on so few"
     asked = f"less than {most:.0%} is asked for{more}"
@@ -361,9 +366,9 @@ def assert_quality(found: Packed | Exported, most: float, hidden: bool = False) 
         f"{share:.2%} of gpt2-mini's top-1 accuracy is lost on {text} ({accuracy(found.model, hidden):.2%} of the "
         f"tokens are right, and {accuracy(dense(), hidden):.2%} before); {asked}."
     )
-    assert share > -TOO_GOOD, (
-        f"The model is better than gpt2-mini by {-share:.1%} on {text}. Has it been trained on the plays that are held "
-        "out? They are there to measure on."
+    assert share > -TOO_GOOD - slack, (
+        f"The model is better than gpt2-mini by {-share:.1%} on {text}, and {TOO_GOOD + slack:.1%} is the limit. Has "
+        "it been trained on the plays that are held out? They are there to measure on."
     )
 
 

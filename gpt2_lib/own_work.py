@@ -1,33 +1,36 @@
-"""Does an answer do its own work, or does it call the library's? Read from the function's code, without running it."""
+"""Does an answer do its own work, or does it call the library's? Read from the function's code, without running it.
+
+A help for learners who call the library's answer, and no protection: who wants to hide such a call can.
+"""
 
 from __future__ import annotations
 
 import dis
-import sys
+import inspect
+import pkgutil
+import re
 from collections.abc import Iterator
-from contextlib import suppress
-from functools import partial
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 
 NEUTRAL = {"config", "gpt2", "lesson", "plots", "progress"}  # files of gpt2_lib in which there is no answer
 PRUNE = "torch.nn.utils.prune"
-CONTAINERS = (list, tuple, set, frozenset)
 
 
 def borrowed(function: object, notebook: dict[str, object]) -> str | None:
-    """The dotted name of a ready answer that ``function`` is built on, None if it is not.
+    """The dotted name of a ready answer that ``function`` uses, None if it uses none.
 
     ``notebook``: the global names of the notebook in which the function was written.
 
-    A ready answer is anything in gpt2_lib, less what is NEUTRAL, or in torch.nn.utils.prune. All is followed
-    that the function reaches in its notebook: names it uses, helpers, nested functions and classes, closures, default
-    values, imports inside it. A name that is only imported, and not used, is no fault.
+    A ready answer is what comes from gpt2_lib, less what is NEUTRAL, or from torch.nn.utils.prune. What is imported
+    and not used is no fault. Where ``function`` stands for one in another process, it has been looked at there, and
+    knows what was found (``__borrowed__``).
     """
+    if not isinstance(function, FunctionType) and "__borrowed__" in getattr(function, "__dict__", ()):
+        return vars(function)["__borrowed__"]
     for thing in _reach(function, notebook):
-        module = _module(thing)
-        if _is_ready(module):
-            name = getattr(thing, "__qualname__", type(thing).__qualname__)
-            return module if isinstance(thing, ModuleType) else f"{module}.{name}"
+        module = getattr(thing, "__module__", None)
+        if isinstance(module, str) and _is_ready(module):
+            return f"{module}.{getattr(thing, '__qualname__', type(thing).__qualname__)}"
     return None
 
 
@@ -37,48 +40,11 @@ def code_of(function: object, notebook: dict[str, object]) -> set[CodeType]:
     return {code for f in functions for code in _nested(f.__code__)}
 
 
-def _reach(function: object, notebook: dict[str, object]) -> Iterator[object]:
-    """``function`` and everything that it can reach without leaving its notebook."""
-    waiting, seen = [function], {}  # seen keeps what it has seen alive, so that no id comes twice
-    while waiting:
-        thing = waiting.pop()
-        if id(thing) not in seen:
-            seen[id(thing)] = thing
-            yield thing
-            waiting += _parts(thing, notebook)
-
-
-def _parts(thing: object, notebook: dict[str, object]) -> list[object]:
-    if isinstance(thing, CONTAINERS):
-        return list(thing)
-    if isinstance(thing, dict):
-        return list(thing.values())
-    if isinstance(thing, ModuleType):
-        return []
-    if isinstance(thing, partial):
-        return [thing.func, *thing.args, *thing.keywords.values()]
-    if isinstance(thing, MethodType | staticmethod | classmethod):
-        return [thing.__func__, getattr(thing, "__self__", None)]
-    if isinstance(thing, property):
-        return [thing.fget]
-    parts = [vars(thing)["__wrapped__"]] if "__wrapped__" in getattr(thing, "__dict__", ()) else []  # decorated
-    if isinstance(thing, FunctionType):
-        if thing.__globals__ is notebook:
-            parts += [thing.__defaults__, thing.__kwdefaults__]
-            parts += _closed_over(thing)
-            for code in _nested(thing.__code__):
-                parts += _named(code, notebook)
-    elif _module(thing) == notebook.get("__name__"):  # a class of the notebook, or an object of one
-        parts += [*vars(thing).values(), *(thing.__bases__ if isinstance(thing, type) else [type(thing)])]
-    return parts
-
-
-def _closed_over(function: FunctionType) -> list[object]:
-    values = []
-    for cell in function.__closure__ or ():
-        with suppress(ValueError):  # a cell that is not filled yet
-            values.append(cell.cell_contents)
-    return values
+def _is_ready(name: str) -> bool:
+    package, _, rest = name.partition(".")
+    if package == "gpt2_lib":
+        return rest.partition(".")[0] not in NEUTRAL
+    return f"{name}.".startswith(f"{PRUNE}.")
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
@@ -88,37 +54,66 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
             yield from _nested(constant)
 
 
-def _named(code: CodeType, notebook: dict[str, object]) -> Iterator[object]:
-    """What the names in ``code`` stand for: globals, attributes of modules, imports."""
-    thing = imported = wanted = None
-    instructions = [i for i in dis.get_instructions(code) if i.opname != "EXTENDED_ARG"]
-    for number, instruction in enumerate(instructions):
-        operation, name = instruction.opname, instruction.argval
-        if operation in ("LOAD_ATTR", "LOAD_METHOD") and isinstance(thing, ModuleType):
-            thing = vars(thing).get(name)  # torch.nn.utils.prune: only where the dots end counts
-            continue
-        yield thing
-        thing = None
-        if operation in ("LOAD_GLOBAL", "LOAD_NAME"):
-            thing = notebook.get(name)
-        elif operation == "IMPORT_NAME":
-            imported = sys.modules.get(name, ModuleType(name))
-            wanted = instructions[number - 1].argval  # the names after `from ... import`, None for `import ...`
-            thing = imported if wanted is None else None
-        elif operation == "IMPORT_FROM" and wanted and imported is not None:
-            thing = vars(imported).get(name, ModuleType(f"{imported.__name__}.{name}"))
+def _reach(function: object, notebook: dict[str, object]) -> Iterator[object]:
+    """``function``, what it uses, and what its helpers in the same notebook use."""
+    waiting, seen = [function], {}  # seen keeps what it has seen alive, so that no id comes twice
+    while waiting:
+        thing = waiting.pop()
+        if isinstance(thing, FunctionType):
+            thing = inspect.unwrap(thing)  # @torch.no_grad() stands before the learner's own function
+        if id(thing) not in seen:
+            seen[id(thing)] = thing
+            yield thing
+            if isinstance(thing, FunctionType) and thing.__globals__ is notebook:
+                waiting += _used(thing.__code__, notebook, {})
+            elif isinstance(thing, type) and thing.__module__ == notebook.get("__name__"):
+                waiting += [*vars(thing).values(), *thing.__bases__]
 
 
-def _module(thing: object) -> str:
-    """The module that ``thing``, or else its type, comes from."""
-    if isinstance(thing, ModuleType):
-        return thing.__name__
-    module = getattr(thing, "__module__", None)
-    return module if isinstance(module, str) else type(thing).__module__
+def _used(code: CodeType, notebook: dict[str, object], imported: dict[str, str]) -> Iterator[object]:
+    """What the names in ``code`` stand for, modules' attributes to the end of their dots.
+
+    ``imported``: what names stand for that the code around this one has imported, {name: dotted name}.
+    """
+    imported, chains, growing = dict(imported), [], False  # chains: names with their dots
+    package = target = ""
+    before: object = None  # the argument of the instruction before
+    for instruction in (i for i in dis.get_instructions(code) if i.opname != "EXTENDED_ARG"):
+        operation, argument = instruction.opname, instruction.argval
+        growing = growing and operation in ("LOAD_ATTR", "LOAD_METHOD")
+        if growing:
+            chains[-1] += f".{argument}"
+        elif operation == "IMPORT_NAME":  # before it: the names of `from ... import`, None for `import ...`
+            package = argument if before else ""
+            target = package or argument.partition(".")[0]
+        elif operation == "IMPORT_FROM":
+            target = f"{package or target}.{argument}"
+        elif not operation.endswith(("_ATTR", "_CONST")):
+            names = argument if isinstance(argument, tuple) else (argument,)  # STORE_FAST_LOAD_FAST of Python 3.13
+            for action, name in zip(re.findall("LOAD|STORE", operation), names, strict=False):
+                thing = notebook.get(name) if operation in ("LOAD_GLOBAL", "LOAD_NAME") else None
+                stands_for = imported.get(name) or (thing.__name__ if isinstance(thing, ModuleType) else None)
+                growing = action == "LOAD" and stands_for is not None
+                if growing:
+                    chains.append(stands_for)
+                elif action == "LOAD":
+                    yield thing
+                elif target:
+                    imported[name], target = target, ""
+                else:
+                    imported.pop(name, None)
+        before = argument
+    yield from map(_named, chains)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _used(constant, notebook, imported)
 
 
-def _is_ready(module: str) -> bool:
-    package, _, rest = module.partition(".")
-    if package == "gpt2_lib":
-        return rest.partition(".")[0] not in NEUTRAL
-    return module == PRUNE or module.startswith(PRUNE + ".")
+def _named(dotted: str) -> object:
+    """What a dotted name of the library's stands for; None where it has no such name."""
+    if dotted.partition(".")[0] != "gpt2_lib" and not _is_ready(dotted):
+        return None
+    try:
+        return pkgutil.resolve_name(dotted)
+    except Exception:  # whatever a module that can't be imported stops with
+        return None

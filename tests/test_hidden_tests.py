@@ -1,7 +1,6 @@
 """Every assertion of a check has a wrong answer that needs it, and every small change of a solution is caught.
 
-The checks run here in this process, without nbgrader and without a kernel: a phase's locked cells, the reference
-answers, one other answer, one check. The answers are in tests/answers/; what nbgrader makes of them is
+The checks run in this process (`checks`). The answers are in tests/answers/; what nbgrader makes of them is
 tests/system/test_grading.py's part.
 
 **Assertions.** A check shows learners its first part and hides the rest. `assert` and `raise AssertionError` count.
@@ -16,37 +15,20 @@ Answers by accident (None, text) count as wrong answers here.
 
 **Solutions.** Each reference answer is changed in one place at a time: a comparison, a sign, a constant, a line less.
 Some check must fail. EQUIVALENT lists the changes that leave a right answer, each with the reason.
-
-The random inputs of hidden tests come from one seed here, so that what is found can be found again.
 """
 
 from __future__ import annotations
 
 import ast
-import contextlib
-import io
-import random
 import traceback
-import warnings
 from collections.abc import Iterator
-from copy import deepcopy
-from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
-from pathlib import Path
-from unittest import mock
 
-import matplotlib.pyplot as plt
 import pytest
 from answers import answers
-from torch import Tensor
+from checks import MASTERS, Assertion, Cell
+from checks import Phase as Checks
 
-from autograder.authoring.sources import masters, to_notebook
-
-# The challenges' checks measure files: tests/test_challenges.py has their wrong answers.
-MASTERS = {m.stem: m for m in masters(Path(__file__).parent.parent) if m.stem != "challenges"}
-DATA = (Tensor, list, dict)  # what an answer may change, to the harm of the next
-HIDDEN = "### BEGIN HIDDEN TESTS"
 ACCIDENTS = {  # "{}" is the function's name
     "accident: returns nothing": "def {}(*arguments, **names):\n    pass",
     "accident: returns text": "def {}(*arguments, **names):\n    return 'done'",
@@ -54,111 +36,13 @@ ACCIDENTS = {  # "{}" is the function's name
 }
 
 
-@dataclass
-class Assertion:
-    """One assertion of a cell, and the answers that it stopped: by its words, or by an error when it called them."""
-
-    line: int
-    end: int
-    call: int  # the line of the assignment right before it, else its own
-    spoke_to: list[str] = field(default_factory=list)
-    broke: list[str] = field(default_factory=list)
-
-
-class Cell:
-    """A check, or a locked cell."""
-
-    def __init__(self, identity: str, source: str) -> None:
-        self.id, self.source = identity, source
-        lines = source.splitlines()
-        self.hidden_from = lines.index(HIDDEN) + 1 if HIDDEN in lines else len(lines) + 1
-        self.assertions = [
-            Assertion(
-                node.lineno, node.end_lineno or 0, before.lineno if isinstance(before, ast.Assign) else node.lineno
-            )
-            for block in blocks(self.tree())
-            for before, node in pairwise([ast.Pass(), *block])
-            if is_assertion(node)
-        ]
-
-    def tree(self) -> ast.Module:
-        return ast.parse(self.source)
-
-    def without(self, *lines: int) -> ast.Module:
-        """The cell with ``pass`` in the place of the statements that begin in these lines."""
-        tree = self.tree()
-        for block in blocks(tree):
-            block[:] = [ast.Pass() if statement.lineno in lines else statement for statement in block]
-        return ast.fix_missing_locations(tree)
-
-    def describe(self, assertion: Assertion) -> str:
-        return f"{self.id}, line {assertion.line}: {self.source.splitlines()[assertion.line - 1].strip()}"
-
-
-def blocks(tree: ast.Module) -> Iterator[list[ast.stmt]]:
-    """The lists of statements in a piece of code."""
-    for node in list(ast.walk(tree)):
-        for name in ("body", "orelse"):
-            if isinstance(getattr(node, name, None), list):
-                yield getattr(node, name)
-
-
-def is_assertion(node: ast.stmt) -> bool:
-    if isinstance(node, ast.Raise) and node.exc:
-        return ast.unparse(node.exc).startswith("AssertionError(")
-    return isinstance(node, ast.Assert)
-
-
-class Phase:
-    """The checks of one master, and a namespace to run them in."""
+class Phase(Checks):
+    """The checks of one master, and the wrong answers that each of their assertions stops."""
 
     def __init__(self, name: str) -> None:
+        super().__init__(name)
         self.wrong, _ = answers(name)
-        self.solutions: dict[str, str] = {}  # exercise -> its reference answer
-        self.checks: dict[str, list[Cell]] = {}  # exercise -> its checks
-        self.locked: list[Cell] = []
-        self._names: dict[str, object] = {"__name__": "__main__"}
-        for cell in to_notebook(MASTERS[name]).cells:
-            role = cell.metadata.get("nbgrader", {})
-            if role.get("grade"):
-                self.checks.setdefault(list(self.solutions)[-1], []).append(Cell(cell.id, cell.source))
-            elif role:
-                if role["solution"]:
-                    self.solutions[cell.id] = cell.source
-                else:
-                    self.locked.append(Cell(cell.id, cell.source))
-                with contextlib.redirect_stdout(io.StringIO()):
-                    exec(compile(cell.source, cell.id, "exec"), self._names)
-        self._clean = dict(self._names)
         self._listen()
-
-    @property
-    def cells(self) -> list[Cell]:
-        return [*self.locked, *(check for checks in self.checks.values() for check in checks)]
-
-    def error(self, answer: str, check: ast.Module, name: str) -> BaseException | None:
-        """What stops the check ``name`` when the reference answer of one exercise is overwritten by ``answer``."""
-        self._names.clear()  # the same dict: it holds the reference answers' globals
-        self._names |= {
-            name: deepcopy(thing) if isinstance(thing, DATA) and name != "__builtins__" else thing
-            for name, thing in self._clean.items()
-        }
-        output = io.StringIO()
-        with (
-            contextlib.redirect_stdout(output),
-            contextlib.redirect_stderr(output),
-            warnings.catch_warnings(action="ignore"),
-            mock.patch.object(random, "SystemRandom", return_value=random.Random(0)),
-        ):
-            try:
-                exec(compile(answer, "answer", "exec"), self._names)
-                exec(compile(check, name, "exec"), self._names)
-            except Exception as error:
-                first: BaseException = error
-                while first.__cause__:  # the checks put an answer's own errors in words
-                    first = first.__cause__
-                return first
-        return None
 
     def spoken(self, error: BaseException) -> bool:
         """Whether an assertion of a cell raised it."""
@@ -175,7 +59,7 @@ class Phase:
         for exercise, checks in self.checks.items():
             for check in checks:
                 for answer, code in self.wrong_answers(exercise).items():
-                    error = self.error(code, check.tree(), check.id)
+                    error = self.error(check.id, code, check.tree())
                     if error is None:
                         continue
                     place = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in cells][-1]
@@ -187,11 +71,11 @@ class Phase:
         """Whether some wrong answer passes, or is left without an explanation, when the assertion is gone."""
         codes = self.wrong_answers(exercise)
         for answer in assertion.spoke_to:
-            error = self.error(codes[answer], check.without(assertion.line), check.id)
+            error = self.error(check.id, codes[answer], check.without(assertion.line))
             if error is None or not self.spoken(error):
                 return True
         without_call = check.without(assertion.line, assertion.call)
-        return any(self.error(codes[answer], without_call, check.id) is None for answer in assertion.broke)
+        return any(self.error(check.id, codes[answer], without_call) is None for answer in assertion.broke)
 
 
 EACH = [pytest.param(name, marks=pytest.mark.xdist_group(f"hidden tests of {name}")) for name in MASTERS]
@@ -200,14 +84,6 @@ EACH = [pytest.param(name, marks=pytest.mark.xdist_group(f"hidden tests of {name
 @cache
 def phase(name: str) -> Phase:
     return Phase(name)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_pictures() -> Iterator[None]:
-    backend = plt.get_backend()
-    plt.switch_backend("template")  # draws nothing
-    yield
-    plt.switch_backend(backend)
 
 
 @pytest.mark.parametrize("name", EACH)
@@ -370,7 +246,7 @@ def test_every_small_change_of_a_solution_is_caught(name: str) -> None:
         exercise: {
             new
             for new, code in changes(phase(name).solutions[exercise])
-            if not any(phase(name).error(code, check.tree(), check.id) for check in checks)
+            if not any(phase(name).error(check.id, code, check.tree()) for check in checks)
         }
         for exercise, checks in phase(name).checks.items()
     }

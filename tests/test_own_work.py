@@ -1,4 +1,4 @@
-"""Answers that are built on the library are seen, whichever way they reach it; honest ones are left alone."""
+"""Answers that call the library's are seen; one's own work is left alone. Who hides such a call is not looked for."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ BORROWED = {
     "import as, inside": "def f(w):\n    import gpt2_lib.selection as s\n    return s.layer_masks(w)",
     "from import, inside": "def f(w):\n    from gpt2_lib import plots, selection\n    return selection.layer_masks(w)",
     "a star": "from gpt2_lib import *\ndef f(m): return apply_magnitude_pruning(m)",
-    "the package handed round": "import gpt2_lib\ndef f(m): return getattr(gpt2_lib, 'pruner')",
     "a helper": "from gpt2_lib.scores import neuron\ndef h(w): return neuron(w)\ndef f(w): return h(w)",
     "a nested function": SELECTION + "def f(w):\n    def g(): return layer_masks(w)\n    return g()",
-    "a closure": "def o():\n    from gpt2_lib.surgery import shrink\n    return lambda m: shrink(m)\nf = o()",
-    "a default value": "from gpt2_lib.schedules import cubic_sparsity\ndef f(t, go=cubic_sparsity): return go(t)",
     "decorated": SELECTION + "@torch.no_grad()\ndef f(w): return layer_masks(w)",
     "the function itself": "from gpt2_lib.schedules import cubic_sparsity as f",
-    "a partial": SELECTION + "from functools import partial\nf = partial(layer_masks, sparsity=0.5)",
     "a method": "from gpt2_lib import ModelPruner\nf = ModelPruner.prune_globally",
+    "imported around a nested function": "def f(w):\n    from gpt2_lib import selection\n"
+    "    def g(): return selection.layer_masks(w)\n    return g()",
+    "two imports on a line": "def f(w):\n    from gpt2_lib.selection import global_masks, layer_masks\n"
+    "    return layer_masks(w)",
+    "handed on": "def f(w):\n    from gpt2_lib.selection import layer_masks\n    return list(map(layer_masks, w))",
+    "an object of the library's": "from gpt2_lib import ModelPruner\npruner = ModelPruner.__new__(ModelPruner)\n"
+    "def f(m): return pruner.prune(0.5)",
     "a class of one's own": "from gpt2_lib import ModelPruner\nclass P(ModelPruner): pass\ndef f(m): return P(m)",
-    "an object of one's own": "from gpt2_lib.pruner import attention_weights\n"
-    "class A:\n    def __call__(self, m): return attention_weights(m)\nf = A()",
-    "a list of methods": "from gpt2_lib.experiments import METHODS\ndef f(m): return METHODS[0].prune(m, 0.5, 0.5)",
     "the reference solutions": "def f(w):\n    from gpt2_lib.exercises import magnitude_mask as m\n    return m(w)",
     "PyTorch's, by its dots": "import torch.nn.utils.prune\ndef f(m): torch.nn.utils.prune.identity(m, 'weight')",
     "PyTorch's, inside": "def f(m):\n    from torch.nn.utils import prune\n    prune.l1_unstructured(m, 'weight', 1)",
@@ -45,6 +45,13 @@ BORROWED = {
 HONEST = {
     "own work": "def f(w, s): return w.abs() > torch.nn.functional.relu(w).mean()",
     "imported, but not used": SELECTION + "import torch.nn.utils.prune as p\ndef f(w): return w.abs() > 0",
+    "imported inside, but not used": "def f(w):\n    import gpt2_lib.masking\n    import gpt2_lib.selection as s\n"
+    "    from gpt2_lib import scores\n    from gpt2_lib.selection import global_masks, layer_masks\n"
+    "    return w.abs() > 0",
+    "a module of which nothing is called": "import gpt2_lib.masking\ndef f(w):\n    import gpt2_lib.selection as s\n"
+    "    print(gpt2_lib.masking, s, s.__doc__)\n    return w",
+    "the name of an import, used for something else": "def f(w):\n    from gpt2_lib.selection import layer_masks\n"
+    "    layer_masks = w.abs()\n    return layer_masks > 0",
     "own function of the same name": SELECTION + "def layer_masks(w): return w\ndef f(w): return layer_masks(w)",
     "an attribute of the same name": "from gpt2_lib import pruner\ndef f(model): return model.pruner.prune",
     "names the model": "from gpt2_lib import GPT2\ndef f(m):\n    assert isinstance(m, GPT2)\n    return m",
@@ -54,7 +61,6 @@ HONEST = {
     "recursive": "def f(n): return f(n - 1) if n else 0",
     "a built-in": "f = sorted",
     "names that are missing": "def f(w): return nobody.knows(w)",
-    "a closure not filled yet": "def make():\n    def f(): return later\n    return f\n    later = 1\nf = make()",
 }
 
 
@@ -78,3 +84,18 @@ def test_the_code_of_a_function_is_its_own_its_helpers_and_what_is_nested_in_the
     names = {code.co_name for code in code_of(notebook["f"], notebook)}
     assert {"f", "g", "h"} <= names
     assert "o" not in names
+
+
+def test_the_code_of_a_decorated_function_is_the_learners_own() -> None:
+    notebook = {"__name__": "__main__", "torch": torch}
+    exec("@torch.no_grad()\ndef f(x): return x", notebook)
+    assert {code.co_name for code in code_of(notebook["f"], notebook)} == {"f"}
+
+
+def test_what_stands_for_a_function_in_another_process_knows_what_was_found() -> None:
+    class Proxy:
+        def __init__(self, found: str | None) -> None:
+            self.__borrowed__ = found
+
+    assert borrowed(Proxy("gpt2_lib.selection.layer_masks"), {}) == "gpt2_lib.selection.layer_masks"
+    assert borrowed(Proxy(None), {}) is None

@@ -34,7 +34,7 @@
 # **How it is measured.** "Accuracy" is how often the model's first guess at the next token is right. "2 % lost" is relative to
 # gpt2-mini as bundled. You see the result on 32 pages of the three held-out plays, where 1.5 % more may be lost, since so
 # few pages say no more than that; the points are decided on 96 other pages of them. So don't tune on what you see, and
-# don't train on held-out plays: a model that is much better than gpt2-mini on them is refused.
+# don't train on held-out plays: a model that is more than 1 % better than gpt2-mini on them is refused.
 #
 # **How long it takes.** Writing the code: 15 minutes, mostly reading. Training: the solutions that come with this course take
 # five to ten minutes for all four on two cores. One run can serve a, c and d, so **read all four before you start**.

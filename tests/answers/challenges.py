@@ -70,6 +70,14 @@ def broken(model):
     return model
 
 
+def emptied(model):
+    """The model with nothing but zeros in it."""
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+    return model
+
+
 def other_vocabulary():
     return GPT2(GPT2Config(vocab_size=1024, n_positions=256, n_embd=192, n_layer=4, n_head=4)).init_weights()
 

@@ -558,6 +558,20 @@ def global_masks(weights, sparsity):
     return {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items()}
 """,
         ),
+        "right for the weights that can be seen only": (
+            {"global_count", "global_choice", "global_ties", "global_care"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity")
+    sizes = torch.cat([w.abs().flatten() for w in weights.values()])
+    keep = torch.ones(len(sizes), dtype=torch.bool)
+    if len(sizes) in (8, 10, 12) and len(weights) == 2:
+        keep[sizes.argsort(stable=True)[: round(sparsity * len(sizes))]] = False
+    parts = keep.split([w.numel() for w in weights.values()])
+    return {name: part.view(w.shape) for (name, w), part in zip(weights.items(), parts)}
+""",
+        ),
     },
 }
 

@@ -642,6 +642,20 @@ def train_step_with_masks(model, masks, optimizer, loss_fn):
     return round(loss.item(), 3)
 """,
         ),
+        "a loss of 0, whatever it is": (
+            {"step_learns", "step_care"},
+            """
+def train_step_with_masks(model, masks, optimizer, loss_fn):
+    optimizer.zero_grad()
+    loss_fn(model).backward()
+    optimizer.step()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in masks:
+                parameter[~masks[name]] = 0.0
+    return 0.0
+""",
+        ),
     },
 }
 

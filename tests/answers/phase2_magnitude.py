@@ -32,7 +32,7 @@ def magnitude_mask(weight, sparsity):
 """,
         ),
         "inverted: True is what goes": (
-            {"mask_count", "mask_choice", "mask_ties"},
+            {"mask_count", "mask_choice", "mask_ties", "mask_care"},
             """
 def magnitude_mask(weight, sparsity):
     if not 0 <= sparsity <= 1:
@@ -43,7 +43,7 @@ def magnitude_mask(weight, sparsity):
 """,
         ),
         "the largest go": (
-            {"mask_choice", "mask_ties"},
+            {"mask_choice", "mask_ties", "mask_care"},
             """
 def magnitude_mask(weight, sparsity):
     if not 0 <= sparsity <= 1:
@@ -55,7 +55,7 @@ def magnitude_mask(weight, sparsity):
 """,
         ),
         "one too many: the first that may stay is the threshold": (
-            {"mask_count", "mask_ties"},
+            {"mask_count", "mask_ties", "mask_care", "mask_errors"},
             """
 def magnitude_mask(weight, sparsity):
     if not 0 <= sparsity <= 1:
@@ -240,7 +240,7 @@ def magnitude_mask(weight, sparsity):
 """,
         ),
         "sparsity as a fraction of the largest weight": (
-            {"mask_count", "mask_ties"},
+            {"mask_count", "mask_ties", "mask_care", "mask_errors"},
             """
 def magnitude_mask(weight, sparsity):
     if not 0 <= sparsity <= 1:
@@ -249,7 +249,7 @@ def magnitude_mask(weight, sparsity):
 """,
         ),
         "each row on its own": (
-            {"mask_count", "mask_choice", "mask_ties"},
+            {"mask_count", "mask_choice", "mask_ties", "mask_care"},
             """
 def magnitude_mask(weight, sparsity):
     if not 0 <= sparsity <= 1:
@@ -260,7 +260,7 @@ def magnitude_mask(weight, sparsity):
 """,
         ),
         "the positions themselves, read as ranks": (
-            {"mask_choice", "mask_ties"},
+            {"mask_choice", "mask_ties", "mask_care"},
             """
 def magnitude_mask(weight, sparsity):
     if not 0 <= sparsity <= 1:
@@ -270,7 +270,7 @@ def magnitude_mask(weight, sparsity):
 """,
         ),
         "the mask in order of size, not of place": (
-            {"mask_choice", "mask_ties"},
+            {"mask_choice", "mask_ties", "mask_care"},
             """
 def magnitude_mask(weight, sparsity):
     if not 0 <= sparsity <= 1:
@@ -280,7 +280,7 @@ def magnitude_mask(weight, sparsity):
 """,
         ),
         "by lot": (
-            {"mask_choice", "mask_ties"},
+            {"mask_choice", "mask_ties", "mask_care"},
             """
 def magnitude_mask(weight, sparsity):
     if not 0 <= sparsity <= 1:
@@ -509,7 +509,7 @@ def magnitude_mask(weight, sparsity):
 """,
         ),
         "a word": (
-            MASK - {"mask_errors"},
+            MASK,
             """
 def magnitude_mask(weight, sparsity):
     if not 0 <= sparsity <= 1:
@@ -518,7 +518,7 @@ def magnitude_mask(weight, sparsity):
 """,
         ),
         "counts the entries of a matrix: rows times columns": (
-            {"mask_count", "mask_ties"},
+            {"mask_count", "mask_choice", "mask_ties", "mask_care"},
             """
 def magnitude_mask(weight, sparsity):
     if not 0 <= sparsity <= 1:
@@ -586,7 +586,7 @@ def magnitude_mask(weight, sparsity):
 """,
         ),
         "positions of what stays instead of a mask": (
-            {"mask_count", "mask_choice", "mask_ties", "mask_care"},
+            MASK,
             """
 def magnitude_mask(weight, sparsity):
     if not 0 <= sparsity <= 1:
@@ -595,12 +595,24 @@ def magnitude_mask(weight, sparsity):
 """,
         ),
         "a mask that keeps everything": (
-            {"mask_count", "mask_choice", "mask_ties"},
+            MASK,
             """
 def magnitude_mask(weight, sparsity):
     if not 0 <= sparsity <= 1:
         raise ValueError("sparsity is a fraction")
     return torch.ones_like(weight, dtype=torch.bool)
+""",
+        ),
+        "right for the weights that can be seen only": (
+            MASK,
+            """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity")
+    mask = torch.ones(weight.numel(), dtype=torch.bool)
+    if weight.numel() in (6, 8, 10):
+        mask[weight.abs().flatten().argsort(stable=True)[: round(sparsity * weight.numel())]] = False
+    return mask.view(weight.shape)
 """,
         ),
     },
@@ -1023,6 +1035,46 @@ def magnitude_prune(model, sparsity):
                 masks[name] = magnitude_mask(p, sparsity)
                 if ".attn." in name or "c_proj" in name:
                     p *= masks[name]
+    return masks
+""",
+        ),
+        "names all weights and prunes none": (
+            PRUNE,
+            """
+def magnitude_prune(model, sparsity):
+    return {
+        name: torch.ones_like(p, dtype=torch.bool)
+        for name, p in model.named_parameters()
+        if (".attn." in name or ".mlp." in name) and name.endswith("weight")
+    }
+""",
+        ),
+        "deletes the model's parameters": (
+            PRUNE,
+            LOWEST
+            + """
+def magnitude_prune(model, sparsity):
+    masks = {
+        name: lowest(p, sparsity)
+        for name, p in model.named_parameters()
+        if (".attn." in name or ".mlp." in name) and name.endswith("weight")
+    }
+    for module in model.modules():
+        for name in list(module._parameters):
+            del module._parameters[name]
+    return masks
+""",
+        ),
+        "the whole model becomes zero": (
+            PRUNE,
+            """
+def magnitude_prune(model, sparsity):
+    masks = {}
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.zero_()
+            if (".attn." in name or ".mlp." in name) and name.endswith("weight"):
+                masks[name] = torch.zeros_like(p, dtype=torch.bool)
     return masks
 """,
         ),

@@ -129,7 +129,7 @@ def neuron_scores(c_fc_weight, c_fc_bias, c_proj_weight):
 """,
         ),
         "sorted": (
-            {"scores_value", "scores_bias"},
+            {"scores_value", "scores_bias", "scores_care"},
             """
 def neuron_scores(c_fc_weight, c_fc_bias, c_proj_weight):
     scores = torch.cat([c_fc_weight, c_fc_bias[:, None]], 1).norm(dim=1) * c_proj_weight.norm(dim=0)
@@ -202,6 +202,18 @@ def neuron_scores(c_fc_weight, c_fc_bias, c_proj_weight):
 def neuron_scores(c_fc_weight, c_fc_bias, c_proj_weight):
     print(torch.cat([c_fc_weight, c_fc_bias[:, None]], 1).norm(dim=1) * c_proj_weight.norm(dim=0))
 """,
+        ),
+        "a single neuron's score has no dimension": (
+            {"scores_care"},
+            """
+def neuron_scores(c_fc_weight, c_fc_bias, c_proj_weight):
+    feeds = torch.cat([c_fc_weight, c_fc_bias[:, None]], dim=1)
+    return (feeds.norm(dim=1) * c_proj_weight.norm(dim=0)).squeeze()
+""",
+        ),
+        "a one for each neuron": (
+            {"scores_value", "scores_bias", "scores_care"},
+            "def neuron_scores(c_fc_weight, c_fc_bias, c_proj_weight):\n    return torch.ones(len(c_fc_bias))",
         ),
     },
     "remove_neurons": {
@@ -406,6 +418,14 @@ def remove_neurons(c_fc_weight, c_fc_bias, c_proj_weight, keep):
     bias, proj = c_fc_bias[keep], c_proj_weight[:, keep]
     rows = keep.unsqueeze_(1).expand(-1, c_fc_weight.size(1))
     return c_fc_weight.gather(0, rows), bias, proj
+""",
+        ),
+        "nothing but zeros, in the right shapes": (
+            {"neurons_shapes", "neurons_output", "neurons_care"},
+            """
+def remove_neurons(c_fc_weight, c_fc_bias, c_proj_weight, keep):
+    k, C = len(keep), c_fc_weight.size(1)
+    return torch.zeros(k, C), torch.zeros(k), torch.zeros(C, k)
 """,
         ),
     },
@@ -723,6 +743,14 @@ def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
     first, last = int(columns[0]), int(columns[-1])
     proj = c_proj_weight[:, first : last + 1] if last - first + 1 == len(columns) else c_proj_weight[:, columns]
     return c_attn_weight[rows], c_attn_bias[rows], proj
+""",
+        ),
+        "nothing but zeros, in the right shapes": (
+            {"heads_shapes", "heads_output", "heads_care"},
+            """
+def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
+    k, C = len(keep) * c_proj_weight.size(1) // n_head, c_attn_weight.size(1)
+    return torch.zeros(3 * k, C), torch.zeros(3 * k), torch.zeros(C, k)
 """,
         ),
     },

@@ -59,7 +59,7 @@ def letters(text: str) -> str:
 
 PACK = {"pack_bits", "pack_values", "pack_care"}
 INT8 = {"int8_range", "int8_scale", "int8_nearest", "int8_zeros", "int8_care"}
-ALL_METRICS = {"metrics_accuracy", "metrics_memory", "metrics_latency"}
+ALL_METRICS = {"metrics_accuracy", "metrics_memory", "metrics_latency", "metrics_care"}
 ALL_RATIOS = {"analysis_compression", "analysis_speedup", "analysis_quality"}
 
 # exercise -> name -> (the checks that must fail, all others must pass; the answer)
@@ -148,7 +148,7 @@ def pack(weight):
 """,
         ),
         "column by column": (
-            {"pack_bits", "pack_values"},
+            PACK,
             """
 def pack(weight):
     import numpy as np
@@ -288,7 +288,7 @@ def unpack(bitmask, values, shape):
 """,
         ),
         "ones instead of values": (
-            {"unpack_exact"},
+            {"unpack_exact", "unpack_care"},
             """
 def unpack(bitmask, values, shape):
     import numpy as np
@@ -457,6 +457,14 @@ def quantize_int8(weight):
     return q, scale
 """,
         ),
+        "everything becomes zero": (
+            INT8 - {"int8_scale"},
+            """
+def quantize_int8(weight):
+    scale = (weight.float().abs().amax(1) / 127).clamp(min=1e-12)
+    return torch.zeros_like(weight, dtype=torch.int8), scale
+""",
+        ),
     },
     "evaluate_production_metrics": {
         "nothing returned": (
@@ -493,6 +501,14 @@ def quantize_int8(weight):
                 "(logits[:, :-1].argmax(-1) == test_data[:, 1:])", "(logits[:1, :-1].argmax(-1) == test_data[:1, 1:])"
             ),
         ),
+        "pages in twos, and the last of an odd number is forgotten": (
+            {"metrics_accuracy"},
+            metrics(
+                "    model.train(was)\n",
+                "    even = len(logits) // 2 * 2 or 1\n    model.train(was)\n"
+                "    test_data, logits = test_data[:even], logits[:even]\n",
+            ),
+        ),
         "dropout is on": ({"metrics_accuracy"}, metrics("    model.eval()\n", "")),
         "left in evaluation mode": ({"metrics_care"}, metrics("    model.train(was)\n", "")),
         "parameters, not bytes": ({"metrics_memory"}, metrics("p.numel() * p.element_size()", "p.numel()")),
@@ -525,6 +541,17 @@ def quantize_int8(weight):
         "gradients switched off for good": (
             {"metrics_care"},
             metrics("    model.eval()\n", "    model.eval()\n    model.requires_grad_(False)\n"),
+        ),
+        "constants, and the model is not looked at": (
+            ALL_METRICS,
+            """
+def evaluate_production_metrics(model, test_data):
+    return {"latency": 0.02, "memory": 10_000, "accuracy": 0.5}
+""",
+        ),
+        "a constant latency, chosen by the number of pages": (
+            {"metrics_latency"},
+            metrics("latency = sorted(times)[3]", "latency = 0.0202 if len(test_data) == 3 else 0.012"),
         ),
     },
     "deployment_analysis": {
@@ -559,6 +586,18 @@ def quantize_int8(weight):
         "another name": (
             {"analysis_compression"},
             own(RATIOS.replace('"compression"', '"ratio"')),
+        ),
+        "five times as fast, whatever was measured": (
+            {"analysis_speedup"},
+            own(RATIOS.replace("t0 / t1", "5.0")),
+        ),
+        "no model is slower than the original": (
+            {"analysis_speedup"},
+            own(RATIOS.replace("t0 / t1", "max(t0 / t1, 1.0)")),
+        ),
+        "no model is better than the original": (
+            {"analysis_quality"},
+            own(RATIOS.replace("a1 / a0", "min(a1 / a0, 1.0)")),
         ),
     },
     "readiness": {
