@@ -15,13 +15,16 @@ from .authoring.sources import SourceError
 from .course import PROJECT, Course, CourseError
 from .grading.check import CheckError, check
 from .grading.grade import folders, grade, table
+from .grading.rehearse import rehearse
 from .intake import collect as collecting
 from .intake.collect import CollectError, collect
 from .intake.folder import IntakeError
 from .notebooks import NotebookError
 from .reports.feedback import feedback
 from .reports.summary import export
+from .sandbox import bubblewrap
 from .sandbox.bubblewrap import SandboxError
+from .text import plain
 from .workers.pool import cluster, processes
 
 ERRORS = (CheckError, CollectError, CourseError, HandoutError, IntakeError, NotebookError, SandboxError, SourceError)
@@ -31,9 +34,9 @@ def main(argv: list[str] | None = None, root: Path = PROJECT) -> int:
     """Run one subcommand on the course at ``root``; returns the exit status."""
     arguments = _parser().parse_args(argv)
     try:
-        return arguments.run(arguments, root)
+        return arguments.run(arguments, _course(arguments.course or root))
     except ERRORS as error:
-        print(error, file=sys.stderr)
+        print("\n".join(map(plain, str(error).split("\n"))), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped. What was done is kept: the same command goes on from here.", file=sys.stderr)
@@ -42,6 +45,7 @@ def main(argv: list[str] | None = None, root: Path = PROJECT) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m autograder", description=__doc__)
+    parser.add_argument("--course", metavar="DIR", type=Path, help="the course's folder, if it is not this project")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     def command(name: str, run, text: str) -> argparse.ArgumentParser:
@@ -53,7 +57,11 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--assignment", metavar="A", help="only this one, such as phase1_overview")
 
     command("release", _release, "make the learners' notebooks from source/")
-    command("check-release", _check_release, "fail, naming them, if generated notebooks are stale")
+    command(
+        "check-release",
+        _check_release,
+        "fail, naming them, if generated notebooks are stale or a check comes to no verdict",
+    )
     command("handout", _handout, "make, or bring up to date, a folder for the learners' own repository").add_argument(
         "target", type=Path, help="the folder"
     )
@@ -75,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _course(root: Path) -> Path:
+    if not root.is_dir():
+        raise CourseError(f"There is no folder {root}: --course wants the folder with nbgrader_config.py in it.")
+    return root.resolve()
+
+
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -93,7 +107,17 @@ def _check_release(arguments: argparse.Namespace, root: Path) -> int:
         print("\n".join([*files, "Run make release, and commit what it writes."]), file=sys.stderr)
         return 1
     print("The generated notebooks are fresh.")
-    return 0
+    try:
+        bubblewrap.check(root)
+    except SandboxError:
+        print("The checks were not tried: that needs the sandbox (Linux, bubblewrap).")
+        return 0
+    faults = rehearse(root)
+    print(
+        "\n".join(faults) or "Every check comes to a verdict on its solution.",
+        file=sys.stderr if faults else sys.stdout,
+    )
+    return int(bool(faults))
 
 
 def _handout(arguments: argparse.Namespace, root: Path) -> int:
@@ -129,8 +153,9 @@ def _feedback(arguments: argparse.Namespace, root: Path) -> int:
     for student, assignment in tqdm(graded, desc="feedback", unit="submission"):
         try:
             pages += len(feedback(course, assignment, student))
-        except (CourseError, NotebookError) as error:
-            print(f"{student}  {assignment}: {error}", file=sys.stderr)
+        except Exception as error:  # one submission's trouble is nobody else's
+            reason = error if isinstance(error, ERRORS) else f"{type(error).__name__}: {error}; please report this"
+            print(f"{plain(student)}  {plain(assignment)}: {plain(reason)}", file=sys.stderr)
             failed += 1
     print(f"{pages} pages in feedback/; {failed} submissions failed")
     return int(failed > 0)

@@ -1,4 +1,4 @@
-"""A course folder as nbgrader sees it: its steps as methods that raise instead of logging."""
+"""A course folder as nbgrader sees it: its steps as methods that raise instead of logging, and its own rules."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import sysconfig
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 from nbgrader.api import Gradebook
@@ -14,6 +15,7 @@ from sqlalchemy.exc import SAWarning
 from traitlets.config.loader import PyFileConfigLoader
 
 PROJECT = Path(__file__).resolve().parents[1]
+CONFIG = "nbgrader_config.py"
 EXCEPTION = re.compile(r"^\s*(?:\w+\.)*(\w*(?:Error|Exception|Entry)): (.+)$", re.MULTILINE)
 
 
@@ -21,17 +23,29 @@ class CourseError(Exception):
     """A step of nbgrader failed; the message says why."""
 
 
+@dataclass(frozen=True)
+class Rules:
+    """What the grader has to know of a course that nbgrader does not: ``c.Rules`` in its ``nbgrader_config.py``."""
+
+    warm: tuple[str, ...] = ()
+    """Modules that its notebooks import, so that each submission starts with them loaded."""
+    own_work: str = ""
+    """"module:function" that tells what an answer is built on, where that is not the learner's own work."""
+
+
 class Course:
-    """nbgrader on the folder ``root``, with the project's ``nbgrader_config.py``.
+    """nbgrader on the folder ``root``, with its ``nbgrader_config.py`` or, where it has none, the project's.
 
     ``root`` holds source/, release/, submitted/, autograded/, feedback/ and gradebook.db.
     """
 
     def __init__(self, root: Path) -> None:
-        config = PyFileConfigLoader("nbgrader_config.py", path=str(PROJECT)).load_config()
-        config.CourseDirectory.root = str(root.resolve())
-        config.Autograde.pop("autograde_preprocessors")  # only learners run notebooks by `autograde`: their own
         self.root = root.resolve()
+        place = self.root if (self.root / CONFIG).is_file() else PROJECT
+        config = PyFileConfigLoader(CONFIG, path=str(place)).load_config()
+        config.CourseDirectory.root = str(self.root)
+        config.Autograde.pop("autograde_preprocessors", None)  # only learners run notebooks by `autograde`: their own
+        self.rules = Rules(tuple(config.Rules.get("warm", ())), config.Rules.get("own_work", ""))
         _put_scripts_on_path()
         warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")  # its own, harmless
         self.api = NbGraderAPI(config=config)

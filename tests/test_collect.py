@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import struct
 import sys
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -210,6 +211,42 @@ def test_nbgraders_own_layout_keeps_ids_and_times(root: Path, tmp_path: Path, ki
     assert all(c.taken for c in report)
     time = (root / "submitted" / "Bitdiddle" / PHASE / "timestamp.txt").read_text()
     assert parse_utc(time) == datetime(2026, 1, 2, 2, 4, 5)
+
+
+def test_a_timestamp_among_the_files_that_a_learner_has_uploaded_does_not_count(root: Path, tmp_path: Path) -> None:
+    folder = "Ada_11_assignsubmission_file_"
+    files = {f"{folder}/{PHASE}.ipynb": "x", f"{folder}/timestamp.txt": "2020-01-01 00:00:00 UTC"}
+    collect(root, packed(tmp_path / "1.zip", files, FIRST))
+    time = parse_utc((root / "submitted" / "ada" / PHASE / "timestamp.txt").read_text())
+    assert time == datetime(*FIRST).astimezone(UTC).replace(tzinfo=None)
+
+
+UNKNOWN = (1980, 1, 1, 0, 0, 0)  # what is written when the time is not known
+
+
+@pytest.mark.parametrize("stamp", ["", "yesterday", "{", "2026", "9" * 29 + "h", "2026-01-02 03:04:05 " + "9" * 70])
+def test_a_timestamp_that_is_no_time_stops_nothing_and_counts_for_nothing(
+    root: Path, tmp_path: Path, stamp: str
+) -> None:
+    folder = f"submitted/Bitdiddle/{PHASE}"
+    files = {f"{folder}/{PHASE}.ipynb": "ben", f"{folder}/timestamp.txt": stamp}
+    collect(root, packed(tmp_path / "old.zip", files, UNKNOWN))
+    assert submitted(root) == {f"Bitdiddle/{PHASE}/{PHASE}": "ben"}
+    assert list((root / "submitted").rglob("timestamp.txt")) == []
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_no_file_that_a_timestamp_names_is_opened(root: Path, tmp_path: Path, whole: bool) -> None:
+    """A zone by the name of a file is read as a table of zones; it could be any file, and of any size."""
+    table = b"TZif" + bytes(16) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", 3600, 0, 0) + b"ABC\0"
+    with tempfile.TemporaryDirectory() as short:
+        zone = Path(short, "zone")
+        zone.write_bytes(table if whole else table[:30])
+        folder = f"submitted/Bitdiddle/{PHASE}"
+        files = {f"{folder}/{PHASE}.ipynb": "ben", f"{folder}/timestamp.txt": f"2026-01-02 03:04:05 {zone}"}
+        collect(root, packed(tmp_path / "old.zip", files, UNKNOWN))
+    assert submitted(root) == {f"Bitdiddle/{PHASE}/{PHASE}": "ben"}
+    assert list((root / "submitted").rglob("timestamp.txt")) == []
 
 
 def test_an_unpacked_export_is_understood_like_its_zip(root: Path, tmp_path: Path) -> None:
@@ -548,6 +585,20 @@ def test_a_table_of_students_that_was_damaged_is_an_error_and_not_overwritten(ro
         assert path.read_text() == damaged
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "''@a"])
+def test_no_name_is_a_formula_in_the_table_of_students_and_all_are_known_again(
+    root: Path, tmp_path: Path, name: str
+) -> None:
+    source = packed(tmp_path / "1.zip", {f"{name}_11_assignsubmission_file_/{PHASE}.ipynb": "x"})
+    (first,) = collect(root, source)
+    (row,) = students(root)
+    assert not [text for text in row.values() if text.startswith(("=", "+", "-", "@"))]
+    assert row["name"].endswith(name)
+    (again,) = collect(root, source)
+    assert (again.student, again.outcome) == (first.student, "there already")
+    assert students(root) == [row]
+
+
 # The report
 
 # macOS refuses files whose names have letters that are newer than what it knows of Unicode.
@@ -578,6 +629,6 @@ def test_the_table_says_who_what_and_from_where() -> None:
         Collected("\udcff.pdf", "not taken: no notebook"),
     ]
     lines = table(report).splitlines()
-    assert lines[0] == f"ada  {PHASE}  taken  <- a?b.ipynb"
+    assert lines[0] == f"ada  {PHASE}  taken  <- a b.ipynb"
     assert lines[1].endswith("not taken: no notebook  <- ?.pdf")
     assert lines[2] == "1 taken, 1 not taken"

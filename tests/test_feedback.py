@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import struct
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,7 +25,7 @@ from pygments.formatters import HtmlFormatter
 from autograder.course import CourseError
 from autograder.grading.verdicts import Grading, Review, read_grading, write_grading
 from autograder.notebooks import read_notebook
-from autograder.reports import display as showing
+from autograder.reports import display
 from autograder.reports.feedback import feedback
 
 EVIL = "</pre></script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -95,6 +96,17 @@ def picture(format: str, size: float = 1) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
+def png(width: int, height: int) -> bytes:
+    """A picture's beginning, which says how many pixels it has."""
+    return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0) + bytes(4)
+
+
+def jpeg(width: int, height: int, before: bytes = b"") -> bytes:
+    """The same; ``before`` is what stands between the first marker and the one of the frame."""
+    parts = b"\x01\x11\0\x02\x11\1\x03\x11\1"
+    return b"\xff\xd8" + before + b"\xff\xc0\0\x11\x08" + struct.pack(">2H", height, width) + b"\x03" + parts
+
+
 def stream(text: str) -> NotebookNode:
     return new_output("stream", name="stdout", text=text)
 
@@ -154,7 +166,7 @@ def test_highlighted_code_has_enough_contrast(style: str, box: str) -> None:
         dark, light = sorted((luminance(a), luminance(b)))
         return (light + 0.05) / (dark + 0.05)
 
-    assert style in str(showing.code_style.__code__.co_consts)
+    assert style in str(display.code_style.__code__.co_consts)
     tokens = [(str(token), found["color"]) for token, found in HtmlFormatter(style=style).style if found["color"]]
     code = [(token, colour) for token, colour in tokens if not token.startswith(("Token.Generic", "Token.Error"))]
     assert [token for token, colour in code if contrast(colour, box) < 4.5] == []
@@ -343,21 +355,57 @@ def test_only_real_png_and_jpeg_pictures_are_shown(graded: Graded, kind: str) ->
     assert "alert" not in page.text
 
 
+TOO_MANY = {
+    "png": png(40_000, 40_000),
+    "png of one line": png(2**31 - 1, 1),
+    "jpeg": jpeg(65_535, 65_535),
+    "jpeg with a comment": jpeg(65_535, 65_535, b"\xff\xfe\0\x06\xff\xc0\0\1"),
+    # Whoever draws it skips the second FF; whoever doesn't skip it finds the small frame in the comment.
+    "jpeg with a filling byte": (jpeg(65_535, 65_535, b"\xff") + b"\xff\xfe\xc1\0").ljust(0xC004, b"\0")
+    + jpeg(4, 4)[2:].ljust(0x200, b"\0"),
+    "no head": b"\x89PNG\r\n\x1a\n",
+    "no pixels": png(0, 40_000),
+    "no frame": b"\xff\xd8\xff\xe0\0\x04JF",
+    "markers without end": b"\xff\xd8" + b"\xff\xe0\0\0" * 200,
+}
+
+
+@pytest.mark.parametrize("name", TOO_MANY)
+def test_a_picture_of_too_many_pixels_or_of_nobody_knows_how_many_is_left_out(graded: Graded, name: str) -> None:
+    content = TOO_MANY[name]
+    data = base64.b64encode(content).decode()
+    shown = displayed(image_png=data) if content.startswith(b"\x89PNG") else displayed(image_jpeg=data)
+    student = name.replace(" ", "-")
+    graded.add(student, change=lambda notebook: further_cell(notebook, "draw()", shown))
+    page = page_of(graded, student)
+    assert page.pictures == []
+    assert "pixels left out" in page.text
+
+
+def test_a_page_has_a_limit_on_the_pixels_of_all_its_pictures(graded: Graded) -> None:
+    data = base64.b64encode(png(4000, 4000)).decode()
+    outputs = [displayed(image_png=data) for _ in range(6)]
+    graded.add("many", change=lambda notebook: further_cell(notebook, "draw()", *outputs))
+    page = page_of(graded, "many")
+    assert len(page.pictures) == 4
+    assert page.text.count("a picture of 16,000,000 pixels left out") == 2
+
+
 def test_a_hundred_megabytes_of_output_make_a_small_page(graded: Graded) -> None:
     def change(notebook: NotebookNode) -> None:
         cell_of(notebook, "double").outputs = [stream("x" * 60_000_000), *[stream("y\n")] * 3_000]
         cell_of(notebook, "half").outputs = [displayed(text_plain=f"{n}" + "z" * 100_000) for n in range(400)]
         further_cell(notebook, "a = 1\n" * 200_000)
-        noise = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"n" * 900_000).decode()
+        noise = base64.b64encode(png(800, 600) + b"n" * 900_000).decode()
         further_cell(notebook, "draw()", *(displayed(image_png=noise, text_plain="pixels") for _ in range(12)))
-        huge = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"n" * 2_000_000).decode()
+        huge = base64.b64encode(png(800, 600) + b"n" * 2_000_000).decode()
         further_cell(notebook, "draw_more()", displayed(image_png=huge))
 
     graded.add("loud", {"double_basics": 0}, {"double_basics": "m" * 10_000_000}, change)
     page = page_of(graded, "loud")
     assert len(page.html) < 12_000_000
     assert len(page.pictures) == 6
-    assert "a picture of 2,000,008 bytes left out" in page.text
+    assert "a picture of 2,000,033 bytes left out" in page.text
     assert "characters left out" in page.text
     assert "more outputs left out" in page.text
     assert len(page.text) < 400_000

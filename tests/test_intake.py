@@ -6,7 +6,12 @@ import copy
 import json
 import os
 import socket
+import stat
+import struct
 import sys
+import tempfile
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +20,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from autograder.grading.plan import Cell, Plan
+from autograder.grading.prepare import Prepared, prepare
 from autograder.intake import folder as module
-from autograder.intake.folder import IntakeError, Refused, clean_notebook, intake, looks_like, shadows
+from autograder.intake.folder import IntakeError, Refused, intake, looks_like, shadows
+from autograder.intake.notebook import MAX_CELLS, clean_notebook
 
 LAB = "phase2_techniques"
+PLAN = Plan(LAB, (Cell("a", "code", "x = 0", "c1", locked=False, solution=True, points=None),))
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nothing is graded on Windows, nor taken in")
 
@@ -42,6 +51,11 @@ def text(*cells: object, **more: object) -> str:
     return json.dumps(notebook(*cells, **more))
 
 
+def sources(data: bytes) -> list[str]:
+    """Of the notebook that would be run."""
+    return [c.source for c in nbformat.reads(prepare(data, PLAN).text, as_version=4).cells]
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A submission of one honest notebook."""
@@ -61,8 +75,8 @@ def test_an_honest_submission_is_taken_whole_and_not_flagged(folder: Path) -> No
     (folder / "helper.py").write_text("y = 2")
     (folder / "model.pth").write_bytes(b"weights")
     taken = intake(folder, {LAB, "challenges"})
-    assert list(taken.notebooks) == [LAB]
-    assert nbformat.reads(taken.notebooks[LAB].decode(), as_version=4).cells[0].source == "x = 1"
+    assert taken.notebooks == {LAB: text().encode()}
+    assert sources(taken.notebooks[LAB]) == ["x = 1"]
     assert taken.extras == {
         "numbers.csv": b"1,2\n",
         "my helpers/заметки\n und 笔记.txt": b"note",
@@ -76,8 +90,9 @@ def test_what_tools_leave_behind_is_ignored_without_a_word(folder: Path) -> None
     for name in (".ipynb_checkpoints", "__pycache__", "sub/.git"):
         (folder / name).mkdir(parents=True)
         (folder / name / "left.txt").write_text("left")
-    for name in (".DS_Store", "scratch.ipynb", "timestamp.txt", "sub/other.ipynb"):
+    for name in (".DS_Store", "scratch.ipynb", "sub/other.ipynb"):
         (folder / name).write_text("{")
+    (folder / "timestamp.txt").write_text("2026-01-01 00:00:00 UTC")
     taken = intake(folder, {LAB})
     assert (taken.extras, taken.refused, taken.review) == ({}, {}, [])
 
@@ -96,6 +111,7 @@ def test_a_notebook_full_of_outputs_is_taken_without_them() -> None:
     heavy = text(cell(outputs=[output])).encode()
     assert 10_000_000 < len(heavy) < module.MAX_NOTEBOOK
     assert len(clean_notebook(heavy)) < 1000
+    assert clean_notebook(heavy) == clean_notebook(text().encode())  # what was ignored doesn't count
 
 
 def test_a_notebook_of_an_older_format_is_upgraded_to_the_same_bytes_each_time() -> None:
@@ -131,17 +147,6 @@ def test_half_a_surrogate_pair_can_be_written_afterwards() -> None:
     assert json.loads(clean_notebook(text(cell("x = '\ud800'")).encode()))["cells"][0]["source"] == ["x = '?'"]
 
 
-MASTER = """# %% exercise="double"
-def double(x):
-    ### BEGIN SOLUTION
-    return x + x
-    ### END SOLUTION
-
-# %% tests="double_basics" points=2
-assert double(2) == 4
-"""
-
-
 # Notebooks that are none
 
 
@@ -166,23 +171,53 @@ assert double(2) == 4
         (text(cell(), cell(["x", 5])), "cell 2 has no source"),
         (text({"cell_type": "code", "metadata": {}}), "cell 1 has no source"),
         (text(cell(cell_type="heading")), "no known type"),
-        (text(*[cell()] * (module.MAX_CELLS + 1)), "at most 2000"),
+        (text(*[cell()] * (MAX_CELLS + 1)), "at most 2000"),
         ('{"nbformat": ' + "9" * 5000 + "}", "not a valid notebook|format"),
     ],
 )
 def test_what_is_no_notebook_is_refused_with_the_reason(folder: Path, content: str, reason: str) -> None:
     (folder / f"{LAB}.ipynb").write_text(content, encoding="utf-8")
     taken = intake(folder, {LAB})
-    assert taken.notebooks == {}
-    assert list(taken.refused) == [f"{LAB}.ipynb"]
-    with pytest.raises(Refused, match=reason):
+    assert taken.notebooks == {LAB: content.encode()}  # nobody reads it here
+    assert (taken.refused, taken.review) == ({}, [])
+    with pytest.raises(Refused, match=reason) as refused:
         clean_notebook(content.encode())
-    assert taken.review == []
+    assert not refused.value.suspicious
+    assert prepare(content.encode(), PLAN) == Prepared(refused=str(refused.value))
 
 
 def test_bytes_that_are_no_text_are_refused(folder: Path) -> None:
     (folder / f"{LAB}.ipynb").write_bytes(b"\x1f\x8b\x08\x00")
-    assert "not UTF-8" in intake(folder, {LAB}).refused[f"{LAB}.ipynb"]
+    taken = intake(folder, {LAB})
+    assert taken.notebooks == {LAB: b"\x1f\x8b\x08\x00"}
+    assert "not UTF-8" in prepare(taken.notebooks[LAB], PLAN).refused
+
+
+def old_heading(level: object, version: int = 3) -> bytes:
+    """A notebook of an old format, in which a heading becomes a line that begins with as many # as ``level`` says."""
+    heading = {"cell_type": "heading", "metadata": {}, "source": "Title", "level": level}
+    old = {"nbformat": version, "nbformat_minor": 0, "metadata": {"name": "old"}}
+    return json.dumps(old | {"worksheets": [{"cells": [heading], "metadata": {}}]}).encode()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("level", [1_500_000_000, 2**70, 1e9, 7, 0, -1, "1", [1], {}])
+def test_a_heading_that_would_fill_the_memory_is_refused_before_it_is_written(level: object, version: int) -> None:
+    with pytest.raises(Refused, match="a heading has no level between 1 and 6"):
+        clean_notebook(old_heading(level, version))
+    assert "a heading has no level between 1 and 6" in prepare(old_heading(level, version), PLAN).refused
+
+
+@pytest.mark.parametrize("level", [1, 6])
+def test_an_old_notebooks_honest_heading_is_kept(level: int) -> None:
+    assert json.loads(clean_notebook(old_heading(level)))["cells"][0]["source"] == ["#" * level + " Title"]
+
+
+@pytest.mark.parametrize("worksheets", [5, [5], [None], {"cells": 5}, [{"cells": 5}], [{"cells": [5]}], "text", [[]]])
+def test_an_old_notebook_that_holds_no_cells_is_refused_or_empty(worksheets: object) -> None:
+    data = json.dumps({"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": worksheets}).encode()
+    with pytest.raises(Refused, match="is not a valid notebook"):
+        clean_notebook(data)
 
 
 def test_a_60_mb_cell_is_refused_with_what_to_do(folder: Path) -> None:
@@ -207,12 +242,16 @@ def test_any_value_in_any_place_gives_a_valid_notebook_or_a_reason(place: tuple,
     for key in place[:-1]:
         target = target[key]
     target[place[-1]] = value
-    try:
-        cleaned = clean_notebook(json.dumps(changed).encode())
-    except Refused:
+    prepared = prepare(json.dumps(changed).encode(), PLAN)
+    if prepared.refused:
+        with pytest.raises(Refused) as refused:
+            clean_notebook(json.dumps(changed).encode())
+        assert prepared == Prepared(refused=str(refused.value))
         return
+    cleaned = clean_notebook(json.dumps(changed).encode())
     nbformat.validate(nbformat.reads(cleaned.decode(), as_version=4))
     assert clean_notebook(cleaned) == cleaned
+    nbformat.validate(nbformat.reads(prepared.text, as_version=4))
 
 
 # Links, devices and the like
@@ -224,9 +263,10 @@ def assert_refused_for_review(folder: Path, name: str, words: str) -> None:
     assert any(repr(name) in note and words in note for note in taken.review)
     assert name not in taken.extras
     assert name.removesuffix(".ipynb") not in taken.notebooks
+    assert taken.stamp is None
 
 
-@pytest.mark.parametrize("name", [f"{LAB}.ipynb", "data.csv", "other.ipynb", "sub/data.csv"])
+@pytest.mark.parametrize("name", [f"{LAB}.ipynb", "data.csv", "other.ipynb", "sub/data.csv", "timestamp.txt"])
 @pytest.mark.parametrize("kind", ["link", "dead link", "link to a folder", "hard link", "pipe", "socket"])
 def test_what_is_no_plain_file_is_refused_and_flagged(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
@@ -261,6 +301,28 @@ def test_a_device_is_not_even_opened(folder: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(Refused, match="is a device"):
         module.read_regular("/dev/zero", 10)
     assert opened == []
+
+
+@pytest.mark.parametrize("name", [f"{LAB}.ipynb", "data.csv", "timestamp.txt"])
+def test_a_device_in_the_folder_is_refused_and_flagged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Only root can make one: here a file says that it is one."""
+    (folder / name).write_text("2026-01-01 00:00:00 UTC")
+    honest, real = os.stat, os.open
+    device = os.stat("/dev/zero")
+    assert stat.S_ISCHR(device.st_mode)
+
+    def looked_at(path: str, **named: Any) -> os.stat_result:
+        return device if path == name else honest(path, **named)
+
+    def opened(path: str, *arguments: Any, **named: Any) -> int:
+        assert path != name
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(module.os, "stat", looked_at)
+    monkeypatch.setattr(module.os, "open", opened)
+    assert_refused_for_review(folder, name, "is a device")
 
 
 def test_a_file_exchanged_for_a_link_while_it_is_looked_at_is_refused(
@@ -326,7 +388,93 @@ def test_a_single_file_that_cannot_be_read_is_refused_and_the_rest_taken(
     assert list(taken.notebooks) == [LAB]
 
 
+# When it was handed in
+
+
+@pytest.mark.parametrize(
+    ("stamp", "utc"),
+    [
+        ("2026-01-31 12:30:00 UTC", datetime(2026, 1, 31, 12, 30)),
+        ("2026-01-31 12:30:00.25 UTC\n", datetime(2026, 1, 31, 12, 30, 0, 250_000)),
+        ("2026-01-31 12:30:00 Europe/Berlin", datetime(2026, 1, 31, 11, 30)),
+        ("2026-07-31 12:30:00 +0200", datetime(2026, 7, 31, 10, 30)),
+        ("2026-01-31T23:30:00-03:30", datetime(2026, 2, 1, 3, 0)),
+        ("2026-01-31 12:30:00", datetime(2026, 1, 31, 12, 30)),
+    ],
+)
+def test_the_stamp_is_a_utc_time_without_a_zone(folder: Path, stamp: str, utc: datetime) -> None:
+    (folder / "timestamp.txt").write_text(stamp)
+    taken = intake(folder, {LAB})
+    assert taken.stamp == utc
+    assert (taken.extras, taken.refused, taken.review) == ({}, {}, [])
+
+
+def test_without_a_stamp_nothing_is_refused(folder: Path) -> None:
+    taken = intake(folder, {LAB})
+    assert (taken.stamp, taken.refused, taken.review) == (None, {}, [])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b" \n", b"{", b"yesterday", b"2026-13-01 00:00:00 UTC", b"0001-01-01 00:00:00 +2300"),
+        *(b"9999-12-31 23:59:00 -2300", b"9" * 100, b"9" * 40 + b"h", b"\xff\xfe2\x000\x00"),
+        *(b"2026-01-01 99:00:00 UTC", b"2026-01-01 00:00:00 " + b"9" * 70, b"\0" * 20),
+    ],
+)
+def test_a_stamp_that_is_no_time_is_refused_and_flagged(folder: Path, content: bytes) -> None:
+    (folder / "timestamp.txt").write_bytes(content)
+    assert_refused_for_review(folder, "timestamp.txt", "is no time")
+    assert list(intake(folder, {LAB}).notebooks) == [LAB]
+
+
+@pytest.mark.parametrize("part", ["2026", "12", "12:30", "January", "2026-01", "UTC"])
+def test_a_part_of_a_time_is_no_time(folder: Path, part: str) -> None:
+    """The rest would be the day on which it is graded."""
+    (folder / "timestamp.txt").write_text(part)
+    assert_refused_for_review(folder, "timestamp.txt", "is no time")
+
+
+def test_no_file_that_a_stamp_names_is_opened(folder: Path) -> None:
+    """A zone by the name of a file is read as a table of zones; it could be any file, and of any size."""
+    head = b"TZif" + bytes(16) + struct.pack(">6l", 0, 0, 0, 0, 1, 4)
+    with tempfile.NamedTemporaryFile(dir="/tmp") as zone:  # the path is short
+        zone.write(head + struct.pack(">lbb", 3600, 0, 0) + b"ABC\0")
+        zone.flush()
+        for name in (zone.name, f"../../..{zone.name}"):
+            (folder / "timestamp.txt").write_text(f"2026-01-31 12:30:00 {name}")
+            assert_refused_for_review(folder, "timestamp.txt", "is no time")
+
+
+@pytest.mark.parametrize("make", [lambda file: file.write(b" " * 101), lambda file: file.truncate(1 << 40)])
+def test_a_stamp_that_is_too_long_is_refused_without_being_read(folder: Path, make: Callable[[Any], object]) -> None:
+    with (folder / "timestamp.txt").open("wb") as file:
+        file.write(b"2026-01-01 00:00:00 UTC")
+        make(file)
+    taken = intake(folder, {LAB})
+    assert taken.stamp is None
+    assert "is no time" in taken.refused["timestamp.txt"]
+    assert len(taken.review) == 1
+    assert list(taken.notebooks) == [LAB]
+
+
+def test_a_folder_in_the_stamps_place_is_refused(folder: Path) -> None:
+    (folder / "timestamp.txt").mkdir()
+    taken = intake(folder, {LAB})
+    assert taken.stamp is None
+    assert taken.refused == {"timestamp.txt": "is a folder, not a file"}
+
+
 # Limits
+
+
+@pytest.mark.parametrize("name", [f"{LAB}.ipynb", "data.csv"])
+def test_a_sparse_giant_is_refused(folder: Path, name: str) -> None:
+    with (folder / name).open("wb") as file:
+        file.truncate(1 << 40)
+    taken = intake(folder, {LAB})
+    assert "is larger than" in taken.refused[name]
+    assert taken.extras == {}
 
 
 def test_extras_have_limits_on_size_number_and_depth(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -421,11 +569,13 @@ def test_a_name_ends_in_a_number_of_its_own() -> None:
 def test_the_digest_says_whether_anything_that_was_taken_in_changed(folder: Path) -> None:
     (folder / "a.txt").write_text("b")
     first = intake(folder, {LAB}).digest
-    (folder / "timestamp.txt").write_text("2026-01-01 00:00:00 UTC")
-    (folder / f"{LAB}.ipynb").write_text(text(cell(outputs=[{"output_type": "stream", "name": "stdout", "text": "1"}])))
+    (folder / "timestamp.txt").write_text("2026-01-01 00:00:00 UTC")  # it is told apart, as the stamp
+    (folder / "scratch.ipynb").write_text("{")
     assert intake(folder, {LAB}).digest == first  # what was ignored doesn't count
     (folder / "a.txt").rename(folder / "a.tx")
     (folder / "a.tx").write_text("tb")
     second = intake(folder, {LAB}).digest
     (folder / f"{LAB}.ipynb").write_text(text(cell("x = 2")))
-    assert len({first, second, intake(folder, {LAB}).digest}) == 3
+    third = intake(folder, {LAB}).digest
+    (folder / f"{LAB}.ipynb").rename(folder / "data.csv")
+    assert len({first, second, third, intake(folder, {LAB}).digest}) == 4

@@ -217,7 +217,7 @@ def test_the_passes_come_back_from_a_sandbox() -> None:
         for _ in range(passes):
             sent(torch.zeros(1, 2))
         told = watched.after(encoder)
-        carry.restore(slow, told["0"], Decoder(encoder.buffers), lambda ours, theirs: None)
+        carry.restore(slow, told["0"], Decoder(encoder.buffers))
     assert len(slow.seconds()) == 7
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 from collections.abc import Callable
+from dataclasses import asdict, replace
 
 import nbformat
 import pytest
@@ -12,6 +14,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 
 from autograder.grading.plan import Cell, Plan
+from autograder.grading.prepare import main, prepare
 from autograder.grading.sanitise import sanitise
 
 PLAN = Plan(
@@ -196,3 +199,65 @@ def test_the_result_does_not_share_anything_with_what_was_handed_in() -> None:
     for cell in clean.cells:
         cell.source, cell.metadata.extra = "changed", True
     assert nbformat.writes(made) == before
+
+
+# From the file to the notebook that is run, as a worker has it done
+
+SHOWN = "shown = double(4)"
+SHOWING = replace(PLAN, demonstrations={SHOWN: ("shown",)})
+
+
+def with_demonstration() -> NotebookNode:
+    made = handed_in()
+    made.cells.insert(3, new_code_cell(SHOWN, id="shown"))
+    return made
+
+
+@pytest.mark.parametrize("change", [tags, sources, outputs, marks_lost, ids_lost])
+def test_a_file_becomes_the_notebook_to_run_and_the_cells_to_skip(change: Callable[[NotebookNode], None]) -> None:
+    made = with_demonstration()
+    change(made)
+    prepared = prepare(nbformat.writes(made).encode(), SHOWING)
+    notebook = nbformat.reads(prepared.text, as_version=4)
+    assert_is_the_instructors(notebook)
+    assert (prepared.refused, prepared.notes) == ("", ())
+    assert own(notebook) == ["double(3)", SHOWN]
+    assert [notebook.cells[index].source for index in prepared.skip] == [SHOWN]
+
+
+def test_what_was_put_right_in_a_file_is_noted() -> None:
+    made = with_demonstration()
+    made.cells.remove(by_name(made)["setup"])
+    prepared = prepare(nbformat.writes(made).encode(), SHOWING)
+    assert_is_the_instructors(nbformat.reads(prepared.text, as_version=4))
+    assert prepared.notes == ("setup was missing and is back",)
+
+
+def test_a_demonstration_that_the_learner_builds_on_is_not_skipped() -> None:
+    made = with_demonstration()
+    by_name(made)["double"].source += "\nprint(shown)"
+    assert prepare(nbformat.writes(made).encode(), SHOWING).skip == ()
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["def f(a, a): pass", "x = '\0'", "!true\n" * 490, "a=b\n" * 50_000, "(" * 50_000 + ")" * 50_000, "\ud800", ""],
+    ids=["no Python", "NUL", "commands", "200 kB", "deep", "half a surrogate pair", "nothing"],
+)
+def test_any_answer_is_prepared_as_it_is(source: str) -> None:
+    made = with_demonstration()
+    by_name(made)["double"].source = source
+    prepared = prepare(json.dumps(made).encode(), SHOWING)
+    answers = ANSWERS | {"double": source.replace("\ud800", "?")}
+    assert_is_the_instructors(nbformat.reads(prepared.text, as_version=4), answers)
+    assert len(prepared.skip) == 1
+
+
+def test_a_process_of_its_own_is_told_all_of_it_as_json_and_tells_the_same() -> None:
+    data = nbformat.writes(with_demonstration()).encode()
+    request = {"data": base64.b64encode(data).decode(), "plan": asdict(SHOWING)}
+    told = main(json.loads(json.dumps(request)))
+    assert json.dumps(told) == json.dumps(asdict(prepare(data, SHOWING)))
+    refused = main(json.loads(json.dumps(request | {"data": ""})))
+    assert "is not a valid notebook" in refused["refused"]
+    assert Plan.of(json.loads(json.dumps(asdict(SHOWING)))).digest == SHOWING.digest

@@ -1,4 +1,4 @@
-"""A demonstration is skipped only where nothing that runs can tell that it did not run."""
+"""The instructor's demonstrations that nothing builds on are skipped; all else that is the learner's runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 import nbformat
 import pytest
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 
-from autograder.grading.skip import skip
+from autograder.grading.skip import names_made, skip
 
 SHOWN = "demonstration = compute(model)\nplot(demonstration)"
 
@@ -26,6 +26,10 @@ def check(source: str) -> NotebookNode:
     return _cell(source, grade=True, locked=True, points=1)
 
 
+def graded_by_hand(source: str) -> NotebookNode:
+    return _cell(source, grade=True, solution=True, points=1)
+
+
 def _cell(source: str, **role: object) -> NotebookNode:
     plain = {"grade": False, "locked": False, "solution": False, "schema_version": 3, "task": False, "grade_id": "x"}
     return new_code_cell(source, metadata={"nbgrader": plain | role})
@@ -35,177 +39,198 @@ def own(source: str) -> NotebookNode:
     return new_code_cell(source)
 
 
-def skipped(*cells: NotebookNode, shown: str = SHOWN) -> set[str]:
-    """The sources of the cells that need not run; ``shown`` is the demonstration that was handed out."""
+def skipped(*cells: NotebookNode, shown: tuple[str, ...] = (SHOWN,), taken: tuple[str, ...] = ()) -> set[str]:
+    """The sources of the cells that need not run; ``shown`` are the demonstrations that were handed out."""
     notebook = nbformat.v4.new_notebook(cells=list(cells))
-    return {cells[index].source for index in skip(notebook, frozenset({shown}))}
+    demonstrations = {source: sorted(names_made(source)) for source in shown}
+    return {cells[index].source for index in skip(notebook, demonstrations, taken)}
 
 
-def test_an_unchanged_demonstration_that_nothing_builds_on_is_skipped() -> None:
-    assert skipped(locked("import torch"), own(SHOWN), answer("def f(x): return x"), check("f(torch.ones(1))")) == {
-        SHOWN
-    }
+# Which cells run
 
 
-def test_a_changed_demonstration_and_the_learners_own_cells_run() -> None:
-    assert skipped(own(SHOWN + " "), own("print(1)"), answer("f = 1")) == set()
+def test_a_demonstration_that_nobody_uses_is_skipped() -> None:
+    cells = locked("import torch"), own(SHOWN), answer("def f(x): return x"), check("f(torch.ones(1))")
+    assert skipped(*cells, taken=("f",)) == {SHOWN}
 
 
-def test_answers_and_checks_always_run() -> None:
-    assert skipped(answer("x = 1"), check("pass"), answer("y = 1")) == set()
+def test_a_demonstration_that_the_learner_changed_runs() -> None:
+    assert skipped(own(SHOWN + " "), own(SHOWN.replace("plot", "print"))) == set()
 
 
-def test_a_locked_cell_that_nothing_uses_is_skipped_and_one_that_is_used_runs() -> None:
-    assert skipped(locked("unused = 1"), locked("used = 1"), check("assert used")) == {"unused = 1"}
+@pytest.mark.parametrize("make", [locked, answer, check, graded_by_hand, own])
+def test_no_other_cell_is_skipped_even_if_nobody_uses_it(make: Callable[[str], NotebookNode]) -> None:
+    assert skipped(make("unused = 1"), own(SHOWN)) == {SHOWN}
 
 
-def test_what_a_needed_cell_needs_runs_too() -> None:
-    chain = [locked("a = 1"), locked("b = a"), locked("c = b"), locked("d = 1")]
-    assert skipped(*chain, check("assert c")) == {"d = 1"}
-
-
-USES = {
-    "read": "print(demonstration)",
-    "in a function": "def f():\n    return demonstration",
-    "in a function in a function": "def f():\n    def g():\n        return demonstration\n    return g",
-    "in a class": "class C:\n    x = demonstration",
-    "in a method": "class C:\n    def m(self):\n        return demonstration",
-    "as a default": "def f(x=demonstration): return x",
-    "in a decorator": "@demonstration\ndef f(): pass",
-    "in an annotation": "def f(x: demonstration): pass",
-    "in a lambda": "f = lambda: demonstration",
-    "in a comprehension": "[demonstration for _ in range(3)]",
-    "as a comprehension's source": "[x for x in demonstration]",
-    "in a comprehension's condition": "[x for x in range(3) if demonstration]",
-    "in an f-string": "print(f'{demonstration}')",
-    "as an attribute's owner": "demonstration.shape",
-    "as an item's owner": "demonstration[0]",
-    "by an attribute set": "demonstration.x = 1",
-    "by an item set": "demonstration[0] = 1",
-    "added to": "demonstration += 1",
-    "deleted": "del demonstration",
-    "after it may have been made": "if 0:\n    demonstration = 1\nprint(demonstration)",
-    "after a loop that may not run": "for i in []:\n    demonstration = 1\nprint(demonstration)",
-    "after a comprehension's variable": "[demonstration for demonstration in 'ab']\nprint(demonstration)",
-    "after another comprehension's": "{demonstration: {demonstration for demonstration in 'ab'}}",
-    "before it is made": "print(demonstration)\ndemonstration = 1",
-    "declared global": "def f():\n    global demonstration\n    demonstration += 1",
-    "in a with": "with demonstration as x: pass",
-    "in a for": "for x in demonstration: pass",
-    "in a while": "while demonstration: break",
-    "in a try": "try:\n    demonstration\nexcept NameError:\n    pass",
-    "in an except": "try:\n    pass\nexcept demonstration:\n    pass",
-    "in a finally": "try:\n    pass\nfinally:\n    demonstration",
-    "in an else": "for i in []:\n    pass\nelse:\n    demonstration",
-    "in a match": "match demonstration:\n    case _: pass",
-    "in a match's guard": "match 1:\n    case x if demonstration: pass",
-    "by the walrus": "if (x := demonstration): pass",
-    "in a magic's line": "%timeit -n 1 demonstration",
-    "in an await": "await demonstration",
-    "with a star": "print(*demonstration)",
-}
-
-
-@pytest.mark.parametrize("name", USES)
-@pytest.mark.parametrize("make", [own, answer])
-def test_a_demonstration_that_is_used_runs(name: str, make: Callable[[str], NotebookNode]) -> None:
-    assert skipped(own(SHOWN), make(USES[name])) == set()
-
-
-@pytest.mark.parametrize("name", [name for name, code in USES.items() if not code.startswith("%")])
-def test_a_demonstration_that_a_check_uses_runs(name: str) -> None:
-    assert skipped(own(SHOWN), check(USES[name])) == set()
-
-
-UNUSED = {
-    "made before it is used": "demonstration = 1\nprint(demonstration)",
-    "a parameter": "def f(demonstration): return demonstration",
-    "a local variable": "def f():\n    demonstration = 1\n    return demonstration",
-    "a comprehension's variable": "[demonstration for demonstration in range(3)]",
-    "a loop's variable": "for demonstration in range(3):\n    print(demonstration)",
-    "an attribute of something else": "x = 1\nx.demonstration",
-    "a named argument": "dict(demonstration=1)",
-    "text": "'demonstration'",
-    "a comment": "x = 1  # demonstration",
-    "imported before": "import demonstration\ndemonstration.x",
-    "made by a with": "with open('x') as demonstration:\n    demonstration",
-    "a function's name": "def demonstration(): pass\ndemonstration()",
-}
-
-
-@pytest.mark.parametrize("name", UNUSED)
-def test_another_thing_of_the_same_name_is_no_use(name: str) -> None:
-    assert skipped(own(SHOWN), answer(UNUSED[name])) == {SHOWN}
-
-
-HIDDEN = {
-    "exec": "exec('demonstration')",
-    "eval": "eval('demonstration.T')",
-    "compile": "run(compile('demonstration', '', 'eval'))",
-    "globals": "globals()['demonstration']",
-    "globals in a function": "def f():\n    return globals()['demonstration']",
-    "locals": "locals()['demonstration']",
-    "vars": "vars()['demonstration']",
-    "get_ipython": "get_ipython().user_ns['demonstration']",
-    "__import__": "__import__('__main__').demonstration",
-    "__builtins__": "__builtins__.eval('demonstration')",
-    "builtins": "import builtins\nbuiltins.eval('demonstration')",
-    "from builtins": "from builtins import eval as e\ne('demonstration')",
-    "importlib": "import importlib as i\ni.import_module('__main__').demonstration",
-    "inspect": "from inspect import currentframe as c\nc().f_back.f_back.demonstration",
-    "sys.modules": "import sys\nsys.modules['__main__'].demonstration",
-    "modules of sys": "from sys import modules as m\nm['__main__'].demonstration",
-    "__main__": "import __main__ as me\nme.demonstration",
-    "_getframe": "import sys\nsys._getframe().f_globals['demonstration']",
-    "__globals__": "f.__globals__['demonstration']",
-    "%run": "%run -i demonstration",
-    "%%timeit": "%%timeit\ndemonstration",
-    "!": "!echo $demonstration",
-}
-
-
-@pytest.mark.parametrize("name", HIDDEN)
-@pytest.mark.parametrize("make", [own, answer])
-def test_where_names_are_reached_in_hidden_ways_every_word_counts(
-    name: str, make: Callable[[str], NotebookNode]
+@pytest.mark.parametrize("make", [locked, answer, check, graded_by_hand])
+def test_a_demonstrations_text_in_a_cell_of_another_kind_is_no_demonstration(
+    make: Callable[[str], NotebookNode],
 ) -> None:
-    assert skipped(locked("unused = 1"), own(SHOWN), make(HIDDEN[name])) == {"unused = 1"}
+    notebook = nbformat.v4.new_notebook(cells=[make(SHOWN)])
+    assert skip(notebook, {SHOWN: []}, ()) == set()
+
+
+@pytest.mark.parametrize("make", [own, answer, locked, graded_by_hand])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "print(demonstration)",
+        "def f(x=demonstration):\n    return x",
+        "x = f'{demonstration.shape}'",
+        "exec('demonstration')",
+        "globals()['demonstration']",
+        "%timeit -n 1 demonstration",
+        "%%timeit\ndemonstration",
+        "!echo $demonstration",
+    ],
+)
+def test_a_demonstration_whose_name_a_running_cell_mentions_runs(
+    make: Callable[[str], NotebookNode], code: str
+) -> None:
+    assert skipped(own(SHOWN), make(code)) == set()
+    assert skipped(make(code), own(SHOWN)) == set()
 
 
 @pytest.mark.parametrize(
     "code",
-    [
-        "model.eval()  # demonstration",
-        "import re\nre.compile('demonstration')",
-        "torch.compile(model, 'demonstration')",
-        "print('globals() demonstration')",
-        "def f(:\n    globals() demonstration",
-    ],
+    ["demonstrations = 1", "a_demonstration = 1", "demonstration2 = 1", "x.demonstration = 1", "Demonstration()", ""],
 )
-def test_harmless_namesakes_of_hidden_ways_do_not_make_words_count(code: str) -> None:
+def test_other_names_and_names_of_attributes_do_not_count(code: str) -> None:
     assert skipped(own(SHOWN), answer(code)) == {SHOWN}
 
 
-def test_in_the_instructors_own_checks_words_do_not_count() -> None:
-    assert skipped(own(SHOWN), check("import inspect  # demonstration")) == {SHOWN}
+def test_an_attribute_of_a_modules_is_no_use_of_a_name() -> None:
+    shown = "zeros = count(model)"
+    assert skipped(own(shown), answer("x = torch.zeros(1)"), shown=(shown,)) == {shown}
+    assert skipped(own(shown), answer("x = zeros"), shown=(shown,)) == set()
 
 
-def test_a_demonstration_that_changes_what_is_used_runs() -> None:
+def test_what_a_needed_demonstration_needs_runs_too() -> None:
+    chain = ("a = 1", "b = a", "c = b", "d = c", "e = 1")
+    assert skipped(*map(own, chain), answer("print(c)"), shown=chain) == {"d = c", "e = 1"}
+
+
+def test_what_a_skipped_demonstration_mentions_does_not_count() -> None:
+    shown = ("a = 1", "b = a")
+    assert skipped(*map(own, shown), answer("c = 1"), shown=shown) == set(shown)
+
+
+def test_a_demonstration_that_sets_a_part_of_what_is_used_runs() -> None:
     change = "model.weight = 5\nother['x'] = 1"
-    assert skipped(locked("model = make()"), own(change), check("assert model"), shown=change) == set()
+    assert skipped(own(change), answer("model"), shown=(change,)) == set()
+    assert skipped(own(change), answer("other"), shown=(change,)) == set()
+    assert skipped(own(change), answer("weight"), shown=(change,)) == {change}
 
 
-def test_a_demonstration_that_calls_the_answer_is_skipped() -> None:
-    shown = "print(f(model))"
-    assert skipped(locked("model = 1"), answer("def f(x): return x"), own(shown), check("f(1)"), shown=shown) == {
-        "model = 1",
-        shown,
-    }
+def test_checks_do_not_run_in_the_kernel_so_their_words_do_not_count() -> None:
+    assert skipped(own(SHOWN), check("assert demonstration")) == {SHOWN}
 
 
-def test_cells_that_are_no_python_run_and_hide_nothing() -> None:
-    assert skipped(own(SHOWN), answer("def f(:"), check("f()")) == {SHOWN}
+def test_a_demonstration_that_makes_what_a_check_takes_runs() -> None:
+    assert skipped(own(SHOWN), check("assert demonstration"), taken=("demonstration",)) == set()
+    shown = ("a = 1", "b = a", "c = b")
+    assert skipped(*map(own, shown), shown=shown, taken=("b",)) == {"c = b"}
 
 
-def test_markdown_is_no_code() -> None:
-    assert skipped(new_markdown_cell("demonstration"), own(SHOWN)) == {SHOWN}
+@pytest.mark.parametrize("make", [new_markdown_cell, new_raw_cell])
+def test_text_is_no_code(make: Callable[[str], NotebookNode]) -> None:
+    assert skipped(make("demonstration"), own(SHOWN)) == {SHOWN}
+    assert skipped(make(SHOWN)) == set()
+
+
+STRANGE = {
+    "no Python": "def f(:",
+    "no Python to compile": "def f(a, a): pass",
+    "a NUL": "x = '\0'\0",
+    "many commands": "!true\n" * 490,
+    "many magics": "%timeit -n 1 f()\n" * 490,
+    "many assignments": "a=b\n" * 50_000,
+    "deep parentheses": "(" * 50_000 + ")" * 50_000,
+    "deep functions": "\n".join(" " * depth + "def f():" for depth in range(150)),
+    "half a surrogate pair": "x = '\ud800'",
+    "one long word": "x" * 200_000,
+    "one long number": "9" * 200_000,
+    "dots": "." * 200_000,
+    "a form feed": "\f x = 1\x1a",
+}
+
+
+@pytest.mark.parametrize("make", [own, answer])
+@pytest.mark.parametrize("name", STRANGE)
+def test_whatever_a_learners_cell_holds_is_only_looked_at_for_words(
+    make: Callable[[str], NotebookNode], name: str
+) -> None:
+    assert skipped(own(SHOWN), make(STRANGE[name])) == {SHOWN}
+    assert skipped(own(SHOWN), make(STRANGE[name] + "\ndemonstration")) == set()
+
+
+# The names that a demonstration makes
+
+
+@pytest.mark.parametrize(
+    ("source", "made"),
+    [
+        ("a = 1", "a"),
+        ("a = b = c", "a b"),
+        ("a, (b, *c) = d", "a b c"),
+        ("[a, b] = c", "a b"),
+        ("a: int = b", "a"),
+        ("a += b", "a"),
+        ("(a := b)", "a"),
+        ("del a", "a"),
+        ("a.b.c = d", "a"),
+        ("a[b] = c", "a"),
+        ("a.b[c].d += e", "a"),
+        ("del a[b]", "a"),
+        ("f(a).b = c", ""),
+        ("for a in b:\n    c = a\nelse:\n    d = 1", "a c d"),
+        ("for a, b[c] in d: pass", "a b"),
+        ("while a:\n    b = 1", "b"),
+        ("with a as b, c as (d, e): f = 1", "b d e f"),
+        ("if a:\n    b = 1\nelse:\n    c = 1", "b c"),
+        ("try:\n    a = 1\nexcept E:\n    b = 1\nelse:\n    c = 1\nfinally:\n    d = 1", "a b c d"),
+        ("match a:\n    case 1:\n        b = 1", "b"),
+        ("def f(a, b=c):\n    d = a", "f"),
+        ("async def f(a):\n    d = a", "f"),
+        ("class C(B):\n    a = 1\n    def m(self): self.x = 1", "C"),
+        ("import a", "a"),
+        ("import a.b.c", "a"),
+        ("import a.b as c, d", "c d"),
+        ("from a import b, c as d", "b d"),
+        ("from . import a", "a"),
+        ("f = lambda a: (b := a)", "f"),
+        ("x = [a for a in b]", "x"),
+        ("x = {a: c for a, c in b}, {a for a in b}, (a for a in b)", "x"),
+        ("print(a, b.c, d[e])", ""),
+        ("", ""),
+        ("# only a comment", ""),
+        ("%matplotlib inline\na = 1", ""),
+        ("def f(:", ""),
+        ("a = 1\0", ""),
+    ],
+)
+def test_the_names_that_a_demonstration_makes(source: str, made: str) -> None:
+    assert names_made(source) == set(made.split())
+
+
+@pytest.mark.parametrize(
+    ("source", "made"),
+    [
+        ("[last := x for x in data]", "last"),
+        (
+            "match point:\n    case [a, *b]: pass\n    case {'k': c, **d}: pass\n    case Point(x=e) as f: pass",
+            "a b c d e f",
+        ),
+    ],
+    ids=["the walrus in a comprehension", "patterns"],
+)
+def test_less_common_ways_to_make_a_name_count_too(source: str, made: str) -> None:
+    assert names_made(source) == set(made.split())
+
+
+def test_letters_that_python_takes_for_the_same_are_the_same() -> None:
+    """Python reads U+00B5 as U+03BC."""
+    shown = "\u00b5 = 1"
+    for letter in "\u00b5\u03bc":
+        assert skipped(own(shown), answer(f"print({letter})"), shown=(shown,)) == set()

@@ -2,46 +2,84 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 import math
 import pickle
-from collections.abc import Callable
+from collections import OrderedDict, deque, namedtuple
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from autograder.judge.wire import BITS, BYTES, DEPTH, DTYPES, Decoder, Encoder, NotPlainError, Opaque, TheirsError
+from autograder.judge import wire
+from autograder.judge.wire import (
+    BITS,
+    BYTES,
+    DEPTH,
+    DIGITS,
+    DTYPES,
+    MOST,
+    TEXT,
+    Decoder,
+    Encoder,
+    NotPlainError,
+    Opaque,
+    TheirsError,
+)
+
+Coded = tuple[Any, list[bytes]]  # a message's JSON, and its buffers
+
+
+def encoded(value: object, strict: bool = True) -> Coded:
+    """What travels: JSON and bytes, nothing else."""
+    encoder = Encoder(strict)
+    coded = json.loads(json.dumps(encoder.encode(value)))
+    return coded, [bytes(buffer) for buffer in encoder.buffers]
+
+
+def decoded(message: Coded) -> Any:
+    coded, buffers = message
+    return Decoder(buffers).decode(coded)
 
 
 def carried(value: object, strict: bool = True) -> Any:
-    """Through the wire and back: JSON and bytes, nothing else."""
-    encoder = Encoder(strict)
-    coded = json.loads(json.dumps(encoder.encode(value)))
-    return Decoder([bytes(buffer) for buffer in encoder.buffers]).decode(coded)
+    """Through the wire and back."""
+    return decoded(encoded(value, strict))
 
 
-def same(one: Any, other: Any) -> bool:
-    """Equal in type, value and place; NaN is NaN, and -0.0 is not 0.0."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, Tensor):
-        layout = one.dtype == other.dtype and one.shape == other.shape
-        layout = layout and (one.stride() == other.stride() or not one.numel())
-        return layout and one.requires_grad == other.requires_grad and bits(one) == bits(other)
-    if isinstance(one, float):
-        return one.hex() == other.hex()
-    if isinstance(one, dict):
-        return len(one) == len(other) and all(
-            same(a, b) and same(x, y) for (a, x), (b, y) in zip(one.items(), other.items(), strict=True)
-        )
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
-    return one == other
+def form(value: object) -> tuple:
+    """What a value is, to the bit: NaN is NaN, -0.0 is not 0.0, and all iterators of the same items are alike."""
+    kind = type(value).__name__
+    if isinstance(value, Tensor):
+        layout = (str(value.dtype), tuple(value.shape), value.stride() if value.numel() else ())
+        return (kind, value.requires_grad, layout, bits(value))
+    if isinstance(value, np.ndarray | np.generic):
+        return (kind, value.dtype.str, np.shape(value), value.tobytes())
+    if isinstance(value, float):
+        return (kind, value.hex())
+    if isinstance(value, complex):
+        return (kind, value.real.hex(), value.imag.hex())
+    if isinstance(value, Decimal | range):
+        return (kind, str(value))
+    if isinstance(value, dict):
+        return (kind, *((form(key), form(item)) for key, item in value.items()))
+    if isinstance(value, set | frozenset):
+        return (kind, *sorted(map(repr, map(form, value))))
+    if isinstance(value, list | tuple):
+        return (kind, *map(form, value))
+    if isinstance(value, Iterator):
+        return ("iterator", *map(form, copy.copy(value)))  # the copy leaves the items where they are
+    return (kind, value)
 
 
 def bits(tensor: Tensor) -> bytes:
@@ -54,32 +92,106 @@ def bits(tensor: Tensor) -> bytes:
 
 @st.composite
 def tensors(draw: st.DrawFn) -> Tensor:
-    """Dense tensors of any dtype, shape, stride and offset; their bits are any bits."""
-    dtype = draw(
-        st.sampled_from([torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.uint8])
-    )
+    """Dense tensors of any dtype, shape, stride and offset; their bits are any bits, but for truth values."""
+    dtype = draw(st.sampled_from(sorted(DTYPES.values(), key=str)))
     shape = draw(st.lists(st.integers(0, 4), max_size=4))
     extra = draw(st.integers(0, 3))
     size = math.prod(shape) + extra
     raw = draw(st.binary(min_size=size * dtype.itemsize, max_size=size * dtype.itemsize))
+    if dtype == torch.bool:
+        raw = bytes(byte & 1 for byte in raw)
     flat = torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.empty(0, dtype=dtype)
     tensor = flat[extra:].view(shape)
     for _ in range(draw(st.integers(0, 2)) if len(shape) > 1 else 0):
         tensor = tensor.transpose(0, -1)
-    return tensor[::2] if shape and draw(st.booleans()) else tensor
+    tensor = tensor[::2] if shape and draw(st.booleans()) else tensor
+    kinds = ["tensor", "frozen parameter"] + (["grad", "parameter"] if dtype.is_floating_point else [])
+    kind = draw(st.sampled_from(kinds))
+    if "parameter" in kind:
+        return nn.Parameter(tensor, requires_grad=kind == "parameter")
+    return tensor.requires_grad_(kind == "grad")
 
 
-plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | tensors()
-keys = st.text() | st.integers() | st.booleans()
-nested = st.recursive(
-    plain, lambda v: st.lists(v) | st.lists(v).map(tuple) | st.dictionaries(keys, v, max_size=4), max_leaves=8
+@st.composite
+def arrays(draw: st.DrawFn, most: int = 3) -> np.ndarray:
+    """NumPy's arrays of numbers in either byte order."""
+    names = ["|b1", *(f"{order}{kind}" for order in "<>" for kind in ("i1", "i4", "u8", "f2", "f4", "f8"))]
+    dtype = np.dtype(draw(st.sampled_from(names)))
+    shape = draw(st.lists(st.integers(0, 3), max_size=most))
+    size = math.prod(shape) * dtype.itemsize
+    raw = draw(st.binary(min_size=size, max_size=size))
+    raw = bytes(byte & 1 for byte in raw) if dtype.kind == "b" else raw
+    return np.frombuffer(bytearray(raw), dtype).reshape(shape)
+
+
+integers = st.integers() | st.integers(-(2**64), 2**64).map(lambda number: number << (BITS - 66))
+decimals = st.decimals().filter(lambda d: not d.is_snan()) | st.decimals(allow_nan=False).map(lambda d: d.scaleb(-20))
+ends = st.integers(1 - MOST, MOST - 1)
+numbers = (
+    integers
+    | st.floats()
+    | st.complex_numbers()
+    | st.fractions()
+    | decimals.filter(lambda d: len(str(d)) <= DIGITS)
+    | st.builds(range, ends, ends, ends.filter(bool))
 )
+simple = st.none() | st.booleans() | st.text() | st.binary() | numbers | st.sampled_from([*DTYPES.values()])
+tables = arrays() | arrays(most=0).map(lambda array: array[()]) | tensors()
 
 
-@settings(max_examples=200, deadline=None)
+def containers(v: st.SearchStrategy) -> st.SearchStrategy:
+    items = st.lists(v, max_size=4)
+    return items | items.map(tuple) | items.map(iter) | st.dictionaries(simple, v, max_size=4)
+
+
+ordered = st.recursive(simple | tables, containers, max_leaves=8)  # without sets, whose order is another each time
+hashable = st.recursive(
+    simple, lambda v: st.lists(v, max_size=3).map(tuple) | st.frozensets(v, max_size=3), max_leaves=4
+)
+nested = st.recursive(
+    hashable | tables,
+    lambda v: containers(v) | st.dictionaries(hashable, v, max_size=4) | st.sets(hashable, max_size=4),
+    max_leaves=8,
+)
+often = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@contextmanager
+def limits(text: int, data: int) -> Iterator[None]:
+    """Smaller limits on a message, which small values reach as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "TEXT", text)
+        patch.setattr(wire, "BYTES", data)
+        yield
+
+
+small = st.builds(limits, st.integers(0, 1000), st.integers(0, 200))
+
+
+# Plain data
+
+
+@often
 @given(nested)
-def test_plain_data_comes_out_as_it_went_in(value: object) -> None:
-    assert same(carried(value), value)
+def test_plain_data_comes_out_as_it_went_in_and_can_be_sent_back(value: object) -> None:
+    wanted = form(value)
+    out = carried(value)
+    assert form(out) == wanted
+    assert form(carried(out)) == wanted
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@often
+@given(nested | st.lists(nested | st.builds(object), max_size=3), small)
+def test_what_an_encoder_sends_a_decoder_takes_however_full_the_message(
+    strict: bool, value: object, limited: AbstractContextManager[None]
+) -> None:
+    with limited:
+        try:
+            message = encoded(value, strict)
+        except NotPlainError:
+            return
+        decoded(message)
 
 
 @pytest.mark.parametrize("name", sorted(DTYPES))
@@ -95,7 +207,62 @@ def test_every_dtype_of_real_numbers_is_carried(name: str) -> None:
     "value", [0, -1, 2**63, -(2**200), 2 ** (BITS - 1) - 1, float("inf"), float("-inf"), -0.0, 5e-324]
 )
 def test_numbers_keep_every_digit(value: float) -> None:
-    assert same(carried(value), value)
+    assert form(carried(value)) == form(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1, "a", (2.0, None)},
+        frozenset({1j, b"x"}),
+        {frozenset({1}): {2}},
+        complex(-0.0, float("nan")),
+        range(10, 0, -3),
+        range(0),
+        Fraction(-1, 3),
+        Decimal("-0.10"),
+        Decimal("sNaN7"),
+        [Decimal("-Infinity"), Decimal("NaN")],
+        torch.bfloat16,
+        b"",
+        "half a pair: \ud800, a NUL: \0",
+        {(1, 2): [], None: {}},
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_sets_and_numbers_of_all_kinds_are_carried(value: object) -> None:
+    assert form(carried(value)) == form(value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: (n * n for n in range(3)),
+        lambda: iter([0, 1, 4]),
+        lambda: map(abs, (0, -1, 4)),
+        lambda: reversed([4, 1, 0]),
+        lambda: itertools.chain([0], [1, 4]),
+    ],
+    ids=["generator", "iterator", "map", "reversed", "chain"],
+)
+def test_generators_and_iterators_arrive_as_iterators_of_the_same_items(make: Callable[[], Iterator[int]]) -> None:
+    out = carried([make()])[0]
+    assert isinstance(out, Iterator)
+    assert list(out) == [0, 1, 4]
+
+
+def test_an_iterators_error_is_its_makers() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise LookupError("of the learner's")
+
+    with pytest.raises(LookupError, match="of the learner's"):
+        carried(broken())
+
+
+def test_sizes_and_ordered_dicts_arrive_as_plain_tuples_and_dicts() -> None:
+    assert form(carried(torch.Size([2, 3]))) == form((2, 3))
+    assert form(carried(OrderedDict(b=1, a=2))) == form({"b": 1, "a": 2})
 
 
 @pytest.mark.parametrize("value", [np.float32(0.1), np.int8(-3), np.bool_(True), np.float64("nan")])
@@ -129,14 +296,34 @@ def test_tensors_that_share_no_memory_share_none_afterwards() -> None:
     assert other.tolist() == [0.0, 0.0]
 
 
+def test_tensors_that_look_at_the_beginning_of_the_same_memory_arrive_whole() -> None:
+    """Two storages at one address: PyTorch makes one for each array of NumPy's that it is handed."""
+    array = np.arange(4.0)
+    beginning, whole = carried([torch.from_numpy(array[:2]), torch.from_numpy(array)])
+    assert beginning.tolist() == [0.0, 1.0]
+    assert whole.tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
 def test_parameters_and_gradients_wanted_are_told() -> None:
     parameter, wanted, frozen = carried((nn.Parameter(torch.ones(2)), torch.ones(1, requires_grad=True), torch.ones(1)))
     assert type(parameter) is nn.Parameter
+    assert parameter.requires_grad
     assert wanted.requires_grad
     assert not frozen.requires_grad
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int8])
+def test_a_frozen_parameter_stays_frozen(dtype: torch.dtype) -> None:
+    out = carried(nn.Parameter(torch.ones(2, dtype=dtype), requires_grad=False))
+    assert type(out) is nn.Parameter
+    assert not out.requires_grad
+
+
 class Text(str):
+    pass
+
+
+class Whole(int):
     pass
 
 
@@ -146,16 +333,14 @@ class Text(str):
         object(),
         nn.Linear(1, 1),
         len,
-        {1, 2},
-        bytearray(b"bytes"),
-        Text("x"),
-        1j,
+        range(MOST + 1),
         torch.zeros(1, dtype=torch.complex64),
         torch.zeros(2, 2).to_sparse(),
         torch.zeros(1, device="meta"),
         np.array(["text"]),
         np.array([object()]),
         2**BITS,
+        torch.complex64,
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -167,17 +352,85 @@ def test_what_is_no_plain_data_is_refused_and_from_strangers_is_opaque(value: ob
     assert type(out).__name__ == type(value).__name__
 
 
-def deep(levels: int) -> list:
-    made: list = []
+Pair = namedtuple("Pair", "a b")
+
+
+@pytest.mark.parametrize(
+    ("value", "arrives"),
+    [
+        (bytearray(b"bytes"), b"bytes"),
+        (Text("x"), "x"),
+        (np.str_("x"), "x"),
+        (Whole(1), 1),
+        (Pair(1, [2]), (1, [2])),
+        (deque([1, 2]), [1, 2]),
+        ({"a": 1}.keys(), ["a"]),
+        ({"a": 1}.values(), [1]),
+        ({"a": 1}.items(), [("a", 1)]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_plain_at_heart_arrives_as_that(value: object, arrives: object) -> None:
+    out = carried(value)
+    assert out == arrives
+    assert type(out) is type(arrives)
+
+
+@pytest.mark.parametrize("make", [tuple, set, frozenset, iter, lambda items: dict.fromkeys(items, 1)])
+def test_what_is_no_plain_data_is_found_inside_of_anything(make: Callable[[list], object]) -> None:
+    with pytest.raises(NotPlainError, match="object"):
+        carried(make([object()]))
+    assert [type(part).__name__ for part in carried(make([object()]), strict=False)] == ["object"]
+
+
+# Limits
+
+
+def nested_in_lists(inner: Any, levels: int, coded: bool = False) -> Any:
     for _ in range(levels):
-        made = [made]
-    return made
+        inner = ["list", [inner]] if coded else [inner]
+    return inner
 
 
-def test_nesting_has_an_end() -> None:
-    assert carried(deep(DEPTH)) == deep(DEPTH)
-    with pytest.raises(NotPlainError, match="nested too deeply"):
-        carried(deep(DEPTH + 1))
+LONG = Fraction(2**11_999 + 1, 3)  # 12,000 bits
+JUST_FITS = {
+    "a list in lists": nested_in_lists([], DEPTH),
+    "a Decimal of 100 digits": Decimal("9" * 100),
+    "a Decimal with an exponent": Decimal("1E+998"),
+    "a Fraction of 9,999 bits": Fraction(2**9_998 + 1, 2**9_998),
+    "an int of 9,999 bits": -(2**9_999) + 1,
+    "a range": range(-(10**9) + 1, 10**9 - 1, 10**9 - 1),
+}
+JUST_TOO_MUCH = {
+    "a list in lists": (nested_in_lists([], DEPTH + 1), nested_in_lists(["list", []], DEPTH + 1, coded=True)),
+    "a Decimal of 101 digits": (Decimal("9" * 101), ["decimal", "9" * 101]),
+    "a Decimal with a huge exponent": (Decimal("1E+999999"), ["decimal", "1E+999999"]),
+    "a Decimal with a tiny exponent": (Decimal("1E-999999"), ["decimal", "1E-999999"]),
+    "nothing with a huge exponent": (Decimal("0E+999999"), ["decimal", "0E+999999"]),
+    "a Fraction of 12,000 bits": (LONG, ["fraction", str(LONG.numerator), "3"]),
+    "a Fraction of 12,000 bits below": (1 / LONG, ["fraction", "3", str(LONG.numerator)]),
+    "an int of 10,000 bits": (2**9_999, ["int", str(2**9_999)]),
+    "a range that ends too far": (range(10**9), ["range", "0", "1000000000", "1"]),
+    "a range of too large steps": (range(0, 9, -(10**9)), ["range", "0", "9", "-1000000000"]),
+}
+
+
+@pytest.mark.parametrize("name", JUST_FITS)
+def test_the_largest_values_are_carried_and_sent_back(name: str) -> None:
+    value = JUST_FITS[name]
+    assert form(carried(carried(value))) == form(value)
+
+
+@pytest.mark.parametrize("name", JUST_TOO_MUCH)
+def test_larger_values_are_refused_by_both_sides(name: str) -> None:
+    value, coded = JUST_TOO_MUCH[name]
+    with pytest.raises(NotPlainError):
+        encoded(value)
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever it says: a ValueError is the promise
+        Decoder([]).decode(coded)
+
+
+def test_what_holds_itself_is_refused() -> None:
     itself: list = []
     itself.append(itself)
     with pytest.raises(NotPlainError, match="nested too deeply"):
@@ -185,10 +438,84 @@ def test_nesting_has_an_end() -> None:
 
 
 @pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("make", [lambda: "x" * BYTES, lambda: [None] * (BYTES // 16)], ids=["text", "list"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: "x" * TEXT,
+        lambda: "\u20ac" * (TEXT // 6),
+        lambda: "\0" * (TEXT // 6),
+        lambda: [None] * (TEXT // 16),
+        lambda: {n: n for n in range(TEXT // 40)},
+        lambda: itertools.count(),
+    ],
+    ids=["text", "text beyond ASCII", "control characters", "list", "dict", "an endless iterator"],
+)
 def test_a_message_has_an_end(make: Callable[[], object], strict: bool) -> None:
     with pytest.raises(NotPlainError, match="MB"):
         carried(make(), strict)
+
+
+def test_exactly_as_much_data_as_is_allowed_is_carried_and_sent_back() -> None:
+    whole = torch.zeros(BYTES, dtype=torch.uint8)
+    out = carried(carried([whole, whole[1:], whole.view(torch.int64)]))  # one storage counts once
+    assert [part.untyped_storage().nbytes() for part in out] == [BYTES] * 3
+    assert len({part.untyped_storage().data_ptr() for part in out}) == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.zeros(BYTES + 1, dtype=torch.uint8),
+        lambda: torch.zeros(BYTES + 1, dtype=torch.uint8)[:1],
+        lambda: torch.zeros(1).expand(BYTES // 4 + 1),
+        lambda: [torch.zeros(BYTES, dtype=torch.uint8), torch.zeros(1, dtype=torch.uint8)],
+        lambda: [torch.zeros(BYTES, dtype=torch.uint8), b"1"],
+        lambda: [bytes(BYTES), np.zeros(1, np.uint8)],
+        lambda: np.zeros(BYTES + 1, np.uint8),
+        lambda: bytes(BYTES + 1),
+    ],
+    ids=["tensor", "view", "expanded", "tensors", "tensor and bytes", "bytes and array", "array", "bytes"],
+)
+def test_one_byte_more_is_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(NotPlainError):
+        encoded(make())
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [["tensor", "torch.uint8", 0, 0, [BYTES], [1]], ["bytes", 1]],
+        [["bytes", 0], ["bytes", 0]],
+        [["bytes", 0], ["tensor", "torch.uint8", 0, 0, [1], [1]]],
+        [["array", "|u1", 0, [BYTES]], ["bytes", 0]],
+        [["tensor", "torch.uint8", 1, 0, [BYTES + 1], [0]]],
+    ],
+    ids=["another buffer", "bytes twice", "bytes and tensor", "array and bytes", "expanded"],
+)
+def test_messages_of_one_byte_more_are_refused(parts: list) -> None:
+    buffers = [bytes(BYTES - 1), b"1"] if len(parts) == 1 else [bytes(BYTES)]
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever it says: a ValueError is the promise
+        Decoder(buffers).decode(["list", parts])
+
+
+def test_each_reference_to_the_same_bytes_counts() -> None:
+    data = bytes(1 << 20)
+    fit = BYTES // len(data)
+    assert carried([data] * fit) == Decoder([data]).decode(["list", [["bytes", 0]] * fit]) == [data] * fit
+    with pytest.raises(NotPlainError, match="too big"):
+        carried([data] * (fit + 1))
+    with pytest.raises(ValueError, match="more than an Encoder sends"):
+        Decoder([data]).decode(["list", [["bytes", 0]] * (fit + 1)])
+
+
+@pytest.mark.parametrize("make", [lambda: bytes(BYTES + 1), lambda: torch.zeros(BYTES + 1, dtype=torch.uint8)[:1]])
+def test_what_is_too_big_from_a_stranger_is_opaque_and_the_rest_is_carried(make: Callable[[], object]) -> None:
+    opaque, rest = carried([make(), [1]], strict=False)
+    assert isinstance(opaque, Opaque)
+    assert rest == [1]
+
+
+# What strangers send
 
 
 def test_what_a_stranger_sent_is_not_sent_back() -> None:
@@ -239,6 +566,35 @@ HOSTILE = {
     "a dict without values": ["dict", [[["plain", "a"]]]],
     "a type's name that is none": ["opaque", "a\0b"],
     "a dtype that is none": ["dtype", "torch.load"],
+    "a dtype of complex numbers": ["dtype", "torch.complex64"],
+    "an integer that is spelled otherwise": ["int", "+1"],
+    "an integer in other digits": ["int", "\u0661"],
+    "an integer with lines": ["int", "1_0"],
+    "an integer that is a number of JSON's": ["int", 1],
+    "a float that is spelled otherwise": ["float", "1.0"],
+    "a float that is too large": ["float", "0x1p+9999"],
+    "a fraction that can be reduced": ["fraction", "2", "4"],
+    "a fraction of nothing": ["fraction", "1", "0"],
+    "a Decimal that is spelled otherwise": ["decimal", "1e5"],
+    "a Decimal that is none": ["decimal", "one"],
+    "a Decimal whose exponent no Decimal has": ["decimal", "1E+99999999999999999999"],
+    "half a complex number": ["complex", "0x1.0000000000000p+0"],
+    "a range without steps": ["range", "0", "1", "0"],
+    "a number with more words": ["int", "1", "2"],
+    "a number without words": ["float"],
+    "a set of what can't be in one": ["set", [["list", []]]],
+    "a set of what can't be told apart": ["set", [["decimal", "sNaN"]]],
+    "bytes from the end": ["bytes", -1],
+    "bytes that are not there": ["bytes", 1],
+    "bytes of a truth value": ["bytes", False],
+    "an array of times": ["array", "<M8[ns]", 0, [2]],
+    "an array of records": ["array", "V8", 0, [2]],
+    "an array of complex numbers": ["array", "<c8", 0, [2]],
+    "an array of unknown size": ["array", "<f4", 0, [-1]],
+    "an array of more dimensions than there are": ["array", "<f4", 0, [1] * 65 + [4]],
+    "a tensor of more dimensions than are allowed": tensor(0, 0, [1] * 65, [1] * 65),
+    "integers that want gradients": ["grad", "torch.int32", 0, 0, [1], [1]],
+    "a kind that is a list": [["list"], []],
 }
 
 
@@ -249,16 +605,147 @@ def test_a_hostile_message_is_refused(name: str) -> None:
 
 
 def test_hostile_nesting_is_refused() -> None:
-    coded: list = ["plain", None]
-    for _ in range(DEPTH + 2):
-        coded = ["list", [coded]]
-    with pytest.raises(ValueError, match="nested too deeply"):
-        Decoder([]).decode(coded)
+    assert Decoder([]).decode(nested_in_lists(["plain", None], DEPTH, coded=True)) is not None
+    for levels in (DEPTH + 1, DEPTH + 2, 400):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            Decoder([]).decode(nested_in_lists(["plain", None], levels, coded=True))
 
 
 def test_more_data_than_an_encoder_sends_is_refused() -> None:
     with pytest.raises(ValueError, match="more data"):
         Decoder([bytes(BYTES), b"1"])
+
+
+# Messages of any kind: what a decoder accepts, an encoder could have sent
+
+SPELLINGS = [
+    *("0", "-0", "1", "+1", "01", "1_0", "1.", "-1000000000", "9" * 101, "1e5", "1E+5", "1E+999", "0E-7"),
+    *("nan", "-nan", "NaN", "sNaN", "-inf", "Infinity", "0x0.0p+0", "-0x0.0p+0", "0x1p0", "0x1.0000000000000p+0"),
+    *("|b1", "<f8", ">f2", "|i4", "<f16", "<U1", "|O", *DTYPES),
+]
+KINDS = [*wire.NUMBERS, *wire.CONTAINERS]
+KINDS += ["plain", "bytes", "dict", "tensor", "grad", "parameter", "scalar", "array"]
+words = st.sampled_from(SPELLINGS)
+whole = st.integers(0, 3) | st.sampled_from([-1, 2**31, 2**62, 2**63, 2**64])
+shapes = st.lists(whole, max_size=3)
+atoms = words | st.sampled_from(KINDS) | st.text(max_size=3) | whole | shapes
+atoms |= st.none() | st.booleans() | st.floats()
+leaves = (
+    st.tuples(st.just("plain"), atoms)
+    | st.tuples(st.sampled_from([*wire.NUMBERS]), words)
+    | st.tuples(st.sampled_from([*wire.NUMBERS]), words, words)
+    | st.tuples(st.sampled_from([*wire.NUMBERS]), words, words, words)
+    | st.tuples(st.just("bytes"), whole)
+    | st.tuples(st.sampled_from(["scalar", "array"]), words, whole, shapes)
+    | st.tuples(st.sampled_from(["tensor", "grad", "parameter"]), words, whole, whole, shapes, shapes)
+)
+anything = st.recursive(
+    leaves.map(list) | atoms,
+    lambda v: (
+        st.tuples(st.sampled_from([*wire.CONTAINERS]), st.lists(v, max_size=4)).map(list)
+        | st.tuples(st.just("dict"), st.lists(st.tuples(v, v).map(list), max_size=3)).map(list)
+        | st.lists(v, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def places(coded: object) -> Iterator[tuple[list, int]]:
+    """Where something stands in a message: the list and the index."""
+    if isinstance(coded, list):
+        for at, part in enumerate(coded):
+            yield coded, at
+            yield from places(part)
+
+
+@st.composite
+def changed(draw: st.DrawFn) -> Coded:
+    """Nearly what an encoder has sent."""
+    coded, buffers = encoded(draw(ordered))
+    message = [coded]
+    for _ in range(draw(st.integers(1, 3))):
+        found = list(places(message))
+        holder, at = found[draw(st.integers(0, len(found) - 1))]
+        other_holder, other_at = found[draw(st.integers(0, len(found) - 1))]
+        change = draw(st.sampled_from(["word", "number", "kind", "nest", "twice", "gone", "move", "buffers", "buffer"]))
+        if change == "word":
+            holder[at] = draw(atoms)
+        elif change == "kind" and isinstance(holder[at], str):
+            holder[at] = draw(st.sampled_from(KINDS))
+        elif change == "number" and type(holder[at]) is int:
+            holder[at] += draw(st.integers(-2, 2))
+        elif change == "nest":
+            kind = draw(st.sampled_from([*wire.CONTAINERS]))
+            for _ in range(draw(st.sampled_from([1, 2, DEPTH - 1, DEPTH, DEPTH + 1]))):
+                holder[at] = [kind, [holder[at]]]
+        elif change == "twice":
+            holder.insert(at, copy.deepcopy(holder[at]))
+        elif change == "gone" and holder is not message:
+            del holder[at]
+        elif change == "move":
+            holder[at] = copy.deepcopy(other_holder[other_at])
+        elif change == "buffers":
+            buffers = draw(st.permutations(buffers))
+        elif change == "buffer" and buffers:
+            buffers = [draw(st.sampled_from([buffers[0][1:], b"", buffers[0] * 2])), *buffers[1:]]
+    return message[0], list(buffers)
+
+
+random = st.tuples(anything, st.lists(st.binary(max_size=32), max_size=3))
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["", "full"])
+@settings(often, max_examples=600)
+@given(random | changed(), small)
+def test_what_a_decoder_accepts_can_be_sent_back(
+    full: bool, message: Coded, limited: AbstractContextManager[None]
+) -> None:
+    coded, buffers = message
+    with limited if full else nullcontext():
+        try:
+            out = Decoder(buffers).decode(coded)
+        except ValueError:
+            return
+        if "opaque" not in json.dumps(coded):
+            wanted = form(out)
+            assert form(carried(out)) == wanted
+
+
+@pytest.mark.parametrize(
+    "coded",
+    [
+        ["plain", None],
+        ["plain", "text"],
+        ["int", "1"],
+        ["float", "0x1.0000000000000p+0"],
+        ["complex", "nan", "inf"],
+        ["fraction", "1", "2"],
+        ["decimal", "1"],
+        ["range", "0", "1", "1"],
+        ["dtype", "torch.float32"],
+        ["bytes", 0],
+        ["scalar", "<f8", 0, []],
+        ["array", "<f8", 0, []],
+        ["array", "<f8", 0, [1]],
+        ["tensor", "torch.float64", 0, 0, [], []],
+        ["parameter", "torch.float64", 0, 0, [1, 1], [1, 1]],
+        *([kind, []] for kind in wire.CONTAINERS if kind not in ("set", "frozenset")),
+        ["dict", [[["int", "1"], ["plain", None]]]],
+    ],
+    ids=json.dumps,
+)
+def test_a_message_that_is_full_of_one_kind_can_be_sent_back(coded: list) -> None:
+    with limits(2000, 400):
+        fits = 1
+        while True:
+            try:
+                Decoder([bytes(8)]).decode(["list", [coded] * (fits + 1)])
+            except ValueError:
+                break
+            fits += 1
+        out = Decoder([bytes(8)]).decode(["list", [coded] * fits])
+        wanted = form(out)
+        assert form(carried(out)) == wanted
 
 
 json_values = st.recursive(
@@ -272,8 +759,8 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
-@given(json_values)
+@often
+@given(json_values | anything)
 def test_any_message_is_decoded_or_refused(coded: object) -> None:
     try:
         out = Decoder([FLOATS]).decode(coded)

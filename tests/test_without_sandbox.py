@@ -11,8 +11,8 @@ from doubling import GOOD, small_course
 
 from autograder.__main__ import main
 from autograder.grading.grade import grade
-from autograder.sandbox import bubblewrap as sandbox
-from autograder.sandbox.bubblewrap import Limits, Sandbox, SandboxError, check
+from autograder.sandbox import bubblewrap
+from autograder.sandbox.bubblewrap import Limits, Sandbox, SandboxError, check, command
 from autograder.workers.pool import here
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no sandbox is looked for")
@@ -21,7 +21,7 @@ only_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no sa
 @only_linux
 def test_without_bubblewrap_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    for make in (check, lambda: Sandbox(Limits())):
+    for make in (lambda: check(tmp_path), lambda: Sandbox(Limits()), lambda: command(Limits(), 3)):
         with pytest.raises(SandboxError) as error:
             make()
         assert "apt install bubblewrap" in str(error.value)
@@ -29,10 +29,12 @@ def test_without_bubblewrap_the_error_says_what_to_install(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_elsewhere_than_on_linux_the_error_names_the_ways_out(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+def test_elsewhere_than_on_linux_the_error_names_the_ways_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, platform: str
+) -> None:
     monkeypatch.setattr(sys, "platform", platform)
     with pytest.raises(SandboxError, match=r"WSL2.*Linux container.*--unsafe-no-sandbox"):
-        check()
+        check(tmp_path)
 
 
 @only_linux
@@ -42,14 +44,14 @@ def test_where_bubblewrap_is_forbidden_the_error_has_its_words(monkeypatch: pyte
     forbidden.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(SandboxError, match=r"setting up uid map: Permission denied.*AppArmor"):
-        check()
+        check(tmp_path)
 
 
 def test_grading_without_a_sandbox_is_refused_and_nothing_is_graded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "submitted" / "ada" / "quiz").mkdir(parents=True)
-    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
+    monkeypatch.setattr(bubblewrap.shutil, "which", lambda name: None)
     assert main(["grade"], root=tmp_path) == 1
     assert ("apt install bubblewrap" if sys.platform == "linux" else "needs Linux") in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["submitted"]
@@ -60,7 +62,7 @@ def test_without_bubblewrap_nothing_runs_and_the_way_out_is_named(
 ) -> None:
     room, harm = small_course(tmp_path), tmp_path / "harm"
     room.hand_in("eve", "doubling", {"double": f"open({str(harm)!r}, 'w')\n\n\n{GOOD}"})
-    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
+    monkeypatch.setattr(bubblewrap.shutil, "which", lambda name: None)
     assert main(["grade"], root=room.root) == 1
     message = capsys.readouterr().err
     assert ("bwrap is not installed" if sys.platform == "linux" else "needs Linux") in message
@@ -82,9 +84,13 @@ def test_without_a_sandbox_it_is_graded_only_if_somebody_insists(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     room = small_course(tmp_path)
-    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
+    monkeypatch.setattr(bubblewrap.shutil, "which", lambda name: None)
     room.hand_in("ada", "doubling", {"double": GOOD})
     room.hand_in("bob", "doubling", {"double": "def double(x):\n    return 4 if x == 2 else x * 2 * (x != -3)"})
     room.hand_in("eve", "doubling", {"double": "import os\nos._exit(1)"})
+    room.submit("tom", "doubling", room.released("doubling").cells[0].source)
     graded = grade(room.root, workers=here(), safe=False)
-    assert {s.student: s.points for s in graded} == {"ada": 3, "bob": 1, "eve": 0}
+    assert {s.student: s.points for s in graded} == {"ada": 3, "bob": 1, "eve": 0, "tom": 0}
+    failures = {s.student: s.failure for s in graded if s.failure}
+    assert list(failures) == ["tom"]
+    assert "doubling.ipynb is not a valid notebook" in failures["tom"]

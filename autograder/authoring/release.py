@@ -62,9 +62,18 @@ def stale(root: Path) -> list[str]:
         wanted = {path.relative_to(fresh): path.read_bytes() for path in _generated(fresh)}
     have = {path.relative_to(root): path.read_bytes() for path in _generated(root)}
     reasons = {path: "differs from what its source gives" for path in wanted if have.get(path) != wanted[path]}
+    worked_in = "was worked in, and is in git: keep the work somewhere else, then `git checkout` this file"
+    reasons |= {path: worked_in for path in reasons if path.parts[0] == "notebooks" and _is_somebodys(root / path)}
     reasons |= {path: "is missing" for path in wanted if path not in have}
     reasons |= {path: "has no source any more" for path in have if path not in wanted}
     return [f"{path.as_posix()} {reason}" for path, reason in sorted(reasons.items())]
+
+
+def _is_somebodys(path: Path) -> bool:
+    try:
+        return path.exists() and not is_pristine(read_notebook(path))
+    except NotebookError:
+        return True
 
 
 def hand_out(notebook: NotebookNode, path: Path) -> str | None:

@@ -87,7 +87,7 @@ def _skip_demonstrations(course: Course, phase: str) -> None:
         path = course.folder("submitted", phase, ME) / f"{name}.ipynb"
         if path.exists():
             notebook = read_notebook(path)
-            for index in skip(notebook, plan.demonstrations):
+            for index in skip(notebook, plan.demonstrations, plan.taken):
                 notebook.cells[index].metadata["tags"] = ["skip-execution"]
             path.write_text(to_text(notebook), encoding="utf-8")
 

@@ -6,30 +6,31 @@ that was killed goes on where it was, and a corrected test regrades just what de
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
-import nbformat
 from nbgrader.api import MissingEntry
 from tqdm.auto import tqdm
 
 from ..course import Course, CourseError
 from ..intake.folder import IntakeError, intake
-from ..sandbox import bubblewrap as sandbox
+from ..sandbox import bubblewrap, cgroup
 from ..sandbox.bubblewrap import SandboxError
+from ..text import plain
 from ..workers.job import Job, Outcome
 from ..workers.pool import Workers, processes
-from .plan import Plan, read_assignment
+from .plan import Plan, files_of, read_assignment
 from .record import record
 from .results import total
-from .sanitise import sanitise
-from .skip import skip
 from .verdicts import Grading, Review, read_grading
 
-VERSION = 1  # of the grader: a higher one grades everything again
+VERSION = 2  # of the grader: a higher one grades everything again
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class _Task:
     assignment: str
     job: Job
     grading: Grading  # without what only running it tells
+    stamp: datetime | None
 
 
 def grade(
@@ -76,15 +78,30 @@ def grade(
         return []
     workers = workers or processes()
     if safe and workers.local:
-        sandbox.check()
+        bubblewrap.check(course.root)
+        cgroup.enter()
     done: dict[tuple[str, str], Submission] = {}
     with tqdm(total=len(handed_in), desc="grading", unit="submission") as bar:
         tasks = _prepare(course, handed_in, done, safe)
         for task, outcome in workers.run_all(tasks, lambda task: task.job):
-            done[task.student, task.assignment] = _finish(course, task, outcome)
+            key = task.student, task.assignment
+            done[key] = _guarded(*key, lambda task=task, outcome=outcome: _finish(course, task, outcome))
             bar.update(len(done) - bar.n)
         bar.update(len(done) - bar.n)
     return [done[key] for key in sorted(done)]
+
+
+T = TypeVar("T")
+
+
+def _guarded(student: str, assignment: str, step: Callable[[], T]) -> T | Submission:
+    """What ``step`` returns or, whatever goes wrong in it, a failed submission: it is nobody else's trouble."""
+    try:
+        return step()
+    except Exception as error:
+        return Submission(
+            student, assignment, plain(f"the grader failed on it ({type(error).__name__}: {error}); please report this")
+        )
 
 
 def _prepare(
@@ -94,52 +111,63 @@ def _prepare(
     safe: bool,
 ) -> Iterator[_Task]:
     """Take each submission in; what can't or need not be run is entered in ``done``."""
-    plans: dict[str, dict[str, Plan] | CourseError] = {}
+    plans: dict[str, tuple[dict[str, Plan], dict[str, bytes], str] | CourseError] = {}
+    hidden = tuple(bubblewrap.names_of(course.root)) if sys.platform == "linux" else ()
     for student, assignment in handed_in:
         if assignment not in plans:
-            try:
-                plans[assignment] = read_assignment(course, assignment)
-            except CourseError as error:
-                plans[assignment] = error
-        plan = plans[assignment]
-        if isinstance(plan, CourseError):
-            done[student, assignment] = Submission(student, assignment, str(plan))
+            plans[assignment] = _read(course, assignment)
+        found = plans[assignment]
+        if isinstance(found, CourseError):
+            done[student, assignment] = Submission(student, assignment, plain(found))
             continue
-        folder = course.folder("submitted", assignment, student)
-        try:
-            taken = intake(folder, plan)
-        except IntakeError as error:
-            done[student, assignment] = _refused(course, student, assignment, str(error), Grading())
-            continue
-        key = hashlib.sha256(
-            "\n".join([str(VERSION), taken.digest, _stamp(folder), *(p.digest for p in plan.values())]).encode()
-        ).hexdigest()
-        review = tuple(Review("", "", reason) for reason in taken.review)
-        notes = tuple(f"{name} {reason}" for name, reason in sorted(taken.refused.items()))
-        before = read_grading(course.folder("autograded", assignment, student))
-        if before.key == key:
-            done[student, assignment] = _as_recorded(course, student, assignment, before, again=False)
-            continue
-        if not taken.notebooks:
-            wanted = " and ".join(f"{name}.ipynb" for name in plan)
-            reason = "; ".join(notes) or f"{wanted} is not there"
-            done[student, assignment] = _refused(course, student, assignment, reason, Grading(key, review, notes))
-            continue
-        notebooks, skipped = {}, {}
-        for name, data in taken.notebooks.items():
-            clean, put_right = sanitise(nbformat.reads(data.decode(), as_version=4), plan[name])
-            notebooks[name] = nbformat.writes(clean)
-            skipped[name] = frozenset(skip(clean, plan[name].demonstrations))
-            notes += tuple(f"{name}.ipynb: {text}" for text in put_right)
-        yield _Task(student, assignment, Job(notebooks, skipped, taken.extras, safe), Grading(key, review, notes))
+        step = functools.partial(_task, course, student, assignment, found, safe, hidden)
+        task = _guarded(student, assignment, step)
+        if isinstance(task, Submission):
+            done[student, assignment] = task
+        else:
+            yield task
 
 
-def _stamp(folder: Path) -> str:
-    """When it was handed in, as far as nbgrader's timestamp.txt tells."""
+def _read(course: Course, assignment: str) -> tuple[dict[str, Plan], dict[str, bytes], str] | CourseError:
+    """The plans of an assignment, the instructor's files, and a digest of it all."""
     try:
-        return (folder / "timestamp.txt").read_text(encoding="utf-8")[:100]
-    except (OSError, UnicodeDecodeError):
-        return ""
+        plans, given = read_assignment(course, assignment), files_of(course, assignment)
+    except CourseError as error:
+        return error
+    parts = [*(plan.digest for plan in plans.values()), *(f"{n} {hashlib.sha256(given[n]).hexdigest()}" for n in given)]
+    return plans, given, "\n".join(parts)
+
+
+def _task(
+    course: Course,
+    student: str,
+    assignment: str,
+    found: tuple[dict[str, Plan], dict[str, bytes], str],
+    safe: bool,
+    hidden: tuple[str, ...],
+) -> _Task | Submission:
+    """Take a submission in; a `Submission` where it can't or need not be run."""
+    plans, given, digest = found
+    if student.encode("utf-8", "replace").decode() != student or plain(student) != student:
+        return Submission(student, assignment, "the folder's name is no student's name: rename it, and grade again")
+    try:
+        taken = intake(course.folder("submitted", assignment, student), plans)
+    except IntakeError as error:
+        return _refused(course, student, assignment, str(error), Grading())
+    parts = [str(VERSION), taken.digest, str(taken.stamp or ""), digest]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    review = tuple(Review("", "", plain(reason)) for reason in taken.review)
+    notes = tuple(plain(f"{name} {reason}") for name, reason in sorted(taken.refused.items()))
+    before = read_grading(course.folder("autograded", assignment, student))
+    if before.key == key:
+        return _as_recorded(course, student, assignment, before, again=False)
+    grading = Grading(key, review, notes)
+    if not taken.notebooks:
+        wanted = " and ".join(f"{name}.ipynb" for name in plans)
+        reason = "; ".join(notes) or f"{wanted} is not there"
+        return _refused(course, student, assignment, reason, grading, taken.stamp)
+    job = Job(taken.notebooks, plans, taken.extras, given, course.rules, hidden, safe)
+    return _Task(student, assignment, job, grading, taken.stamp)
 
 
 def _finish(course: Course, task: _Task, outcome: Outcome | str) -> Submission:
@@ -147,23 +175,30 @@ def _finish(course: Course, task: _Task, outcome: Outcome | str) -> Submission:
     if isinstance(outcome, str):
         return Submission(task.student, task.assignment, outcome)
     before = task.grading
-    review = (*before.review, *(Review(*entry) for entry in outcome.review))
-    grading = Grading(before.key, review, before.notes)
-    notebooks = {name: nbformat.reads(text, as_version=4) for name, text in outcome.notebooks.items()}
+    trouble = [(*where, f"the grader's own trouble, twice: {reason}") for *where, reason in outcome.trouble]
+    review = (*before.review, *(Review(*entry) for entry in (*outcome.review, *trouble)))
+    refused = tuple(f"{name}.ipynb {reason}" for name, reason in outcome.refused.items())
+    grading = Grading(before.key, review, before.notes + refused + outcome.notes)
+    if not outcome.notebooks:
+        reason = "; ".join(before.notes + refused)
+        return _refused(course, task.student, task.assignment, reason, grading, task.stamp)
     try:
-        record(course, task.assignment, task.student, notebooks, grading)
+        record(course, task.assignment, task.student, outcome, grading, task.stamp)
     except CourseError as error:
-        return Submission(task.student, task.assignment, str(error), review=review)
+        return Submission(task.student, task.assignment, plain(error), review=review)
     return _as_recorded(course, task.student, task.assignment, grading)
 
 
-def _refused(course: Course, student: str, assignment: str, reason: str, grading: Grading) -> Submission:
+def _refused(
+    course: Course, student: str, assignment: str, reason: str, grading: Grading, stamp: datetime | None = None
+) -> Submission:
     """Nothing of it can be run: no points, and the reason."""
+    reason = plain(reason)
     grading = Grading(grading.key, grading.review, grading.notes, refused=reason)
     try:
-        record(course, assignment, student, {}, grading)
+        record(course, assignment, student, Outcome(), grading, stamp)
     except CourseError as error:
-        reason = f"{reason}; {error}"
+        reason = plain(f"{reason}; {error}")
     return Submission(student, assignment, reason, review=grading.review)
 
 
@@ -180,19 +215,20 @@ def _as_recorded(course: Course, student: str, assignment: str, grading: Grading
 
 def table(submissions: list[Submission]) -> str:
     """One line a submission: its points, or why it failed; then what a person should look at, and the sums."""
-    width = max(len(s.student) + len(s.assignment) + 2 for s in submissions)
-    lines = []
-    for s in submissions:
-        result = f"failed: {s.failure}" if s.failure else f"{s.points:g} of {s.max_points:g}"
+    names = [f"{plain(s.student)}  {plain(s.assignment)}" for s in submissions]
+    width = max(map(len, names))
+    lines, flagged = [], []
+    for name, s in zip(names, submissions, strict=True):
+        result = f"failed: {plain(s.failure)}" if s.failure else f"{s.points:g} of {s.max_points:g}"
         notes = ["" if s.again or s.failure else "graded before", "to be reviewed" if s.review else ""]
-        lines.append(f"{s.student + '  ' + s.assignment:<{width}}  " + ", ".join(filter(None, [result, *notes])))
-    flagged = [s for s in submissions if s.review]
+        lines.append(f"{name:<{width}}  " + ", ".join(filter(None, [result, *notes])))
+        flagged += [f"{name}  {plain(r.cell or r.notebook)}: {plain(r.reason)}" for r in s.review]
     if flagged:
-        lines += ["", "To be reviewed:"]
-        lines += [f"{s.student}  {s.assignment}  {r.cell or r.notebook}: {r.reason}" for s in flagged for r in s.review]
+        lines += ["", "To be reviewed:", *flagged]
+    reviewed = sum(bool(s.review) for s in submissions)
     failed = sum(bool(s.failure) for s in submissions)
     before = sum(not s.again for s in submissions)
-    sums = f"{len(submissions) - failed} done, {failed} failed, {len(flagged)} to be reviewed"
+    sums = f"{len(submissions) - failed} done, {failed} failed, {reviewed} to be reviewed"
     return "\n".join([*lines, "", sums + (f"; {before} of them had been graded before" if before else "")])
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
-import nbformat
-from nbformat import NotebookNode
 from nbgrader.api import InvalidEntry
-from nbgrader.coursedir import CourseDirectory
 from nbgrader.plugins import LateSubmissionPlugin
-from nbgrader.utils import compute_checksum, is_grade, is_solution
 from sqlalchemy.exc import OperationalError
 
 from ..course import Course, CourseError
+from ..workers.job import Outcome
 from .verdicts import Grading, write_grading
 
 TEMPORARY = ".grading-"
@@ -25,10 +23,13 @@ HINTS = {
 }
 
 
-def record(course: Course, assignment: str, student: str, notebooks: dict[str, NotebookNode], grading: Grading) -> None:
+def record(
+    course: Course, assignment: str, student: str, outcome: Outcome, grading: Grading, stamp: datetime | None
+) -> None:
     """Write what came out of a submission; a notebook that is missing gives no points.
 
-    Grades and comments that a person gave stay. Raises CourseError when it can't be written; then all is as before.
+    ``stamp``: when it was handed in (UTC). Grades and comments that a person gave stay. Raises CourseError when it
+    can't be written; then all is as before.
     """
     folder = course.folder("autograded", assignment, student)
     try:
@@ -38,12 +39,11 @@ def record(course: Course, assignment: str, student: str, notebooks: dict[str, N
         with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as temporary:
             fresh = Path(temporary) / "fresh"
             fresh.mkdir()
-            for name, notebook in notebooks.items():
-                (fresh / f"{name}.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
-            stamp = course.folder("submitted", assignment, student) / "timestamp.txt"
-            if stamp.is_file() and not stamp.is_symlink():
-                shutil.copy(stamp, fresh)
-            _into_gradebook(course, assignment, student, notebooks)
+            for name, text in outcome.notebooks.items():
+                (fresh / f"{name}.ipynb").write_text(text, encoding="utf-8")
+            if stamp is not None:
+                (fresh / "timestamp.txt").write_text(f"{stamp} UTC", encoding="utf-8")
+            _into_gradebook(course, assignment, student, outcome, stamp)
             # The key comes last: what was killed before this line is graded again, to the same result.
             write_grading(fresh, grading)
             if folder.exists():
@@ -57,39 +57,25 @@ def record(course: Course, assignment: str, student: str, notebooks: dict[str, N
         raise CourseError(f"autograded/{student}/{assignment} could not be written: {error.strerror}") from error
 
 
-def _into_gradebook(course: Course, assignment: str, student: str, notebooks: dict[str, NotebookNode]) -> None:
-    assert isinstance(course.api.coursedir, CourseDirectory)
-    stamp = course.api.coursedir.get_existing_timestamp(str(course.folder("submitted", assignment, student)))
+def _into_gradebook(course: Course, assignment: str, student: str, outcome: Outcome, stamp: datetime | None) -> None:
     late = LateSubmissionPlugin(parent=course.api)
     with course.gradebook() as gradebook:
         gradebook.update_or_create_student(student)
-        given = {"timestamp": stamp} if stamp else {}
-        submission = gradebook.update_or_create_submission(assignment, student, **given)  # pyright: ignore[reportArgumentType]  # its **kwargs: dict
+        submission = gradebook.update_or_create_submission(assignment, student, timestamp=stamp)  # pyright: ignore[reportArgumentType]  # its **kwargs: dict
         for entry in submission.notebooks:
-            cells = {c.metadata.nbgrader.grade_id: c for c in _known(notebooks.get(entry.name))}
+            there = entry.name in outcome.notebooks
+            scores, untouched = outcome.scores.get(entry.name, {}), outcome.untouched.get(entry.name, ())
+            tasks = {cell.name for cell in entry.notebook.task_cells}
             for grade in entry.grades:
-                grade.auto_score = _points(cells.get(grade.name), grade.max_score)
+                if grade.name in tasks:
+                    continue  # a person's, from the start
+                grade.auto_score = scores.get(grade.name, 0.0) if there else 0.0
                 grade.needs_manual_grade = grade.auto_score is None or grade.manual_score is not None
             for comment in entry.comments:
-                cell = cells.get(comment.name)
-                untouched = cell is not None and cell.metadata.nbgrader.get("checksum") == compute_checksum(cell)
-                comment.auto_comment = "No response." if untouched else None
+                comment.auto_comment = "No response." if comment.name in untouched else None
             gradebook.db.flush()
             entry.late_submission_penalty = None
             if submission.total_seconds_late > 0:
                 penalty = late.late_submission_penalty(student, entry.score, submission.total_seconds_late)
                 entry.late_submission_penalty = None if penalty is None else min(max(penalty, 0), entry.score)
         gradebook.db.commit()
-
-
-def _known(notebook: NotebookNode | None) -> list[NotebookNode]:
-    return [cell for cell in notebook.cells if "nbgrader" in cell.metadata] if notebook is not None else []
-
-
-def _points(cell: NotebookNode | None, points: float) -> float | None:
-    """All the points of a check that ran through, none of one that stopped with an error; None: a person decides."""
-    if cell is None or not is_grade(cell):
-        return 0.0
-    if is_solution(cell):
-        return 0.0 if cell.metadata.nbgrader.get("checksum") == compute_checksum(cell) else None
-    return 0.0 if any(output.output_type == "error" for output in cell.outputs) else points

@@ -39,7 +39,8 @@ def sanitise(notebook: NotebookNode, plan: Plan) -> tuple[NotebookNode, list[str
     notes += [f"{cell.name} was missing and is back" for cell in plan.cells if cell.name not in theirs]
     cells = [_own(cell) for cell in after[""]]
     for cell in plan.cells:
-        source = theirs[cell.name].source if cell.solution and cell.name in theirs else cell.source
+        own = cell.name in theirs and (cell.solution or (cell.task and not cell.locked))
+        source = theirs[cell.name].source if own else cell.source
         cells.append(_known(cell, source))
         cells += [_own(own) for own in after.get(cell.name, [])]
     for number, cell in enumerate(cells):
@@ -59,12 +60,12 @@ def _name(cell: NotebookNode, known: dict[str, Cell]) -> str:
 
 def _known(cell: Cell, source: str) -> NotebookNode:
     role = {
-        "grade": cell.points is not None,
+        "grade": cell.points is not None and not cell.task,
         "grade_id": cell.name,
         "locked": cell.locked or (cell.points is not None and not cell.solution),
         "schema_version": 3,
         "solution": cell.solution,
-        "task": False,
+        "task": cell.task,
         "checksum": cell.checksum,
         "cell_type": cell.cell_type,
     }

@@ -31,9 +31,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nbgrader.utils import parse_utc
-
+from ..text import FORMULA, plain
 from .folder import COPY, MAX_EXTRA, MAX_NOTEBOOK, Refused, looks_like, read_regular
+from .times import read_time
 
 MAX_ENTRIES = 50_000
 MAX_TOTAL = 4_000_000_000  # bytes, unpacked
@@ -151,15 +151,11 @@ def collect(root: Path, source: Path, assignment: str | None = None) -> list[Col
 
 def table(collected: list[Collected]) -> str:
     """One line a file: whose it is, what became of it, what it was called."""
-    rows = [(_shown(c.student or "?"), c.assignment or "?", c.outcome, _shown(c.entry)) for c in collected]
+    rows = [(plain(c.student or "?"), c.assignment or "?", c.outcome, plain(c.entry)) for c in collected]
     width = max((len(f"{student}  {assignment}") for student, assignment, *_ in rows), default=0)
-    lines = [f"{f'{s}  {a}':<{width}}  {_shown(outcome)}  <- {entry}" for s, a, outcome, entry in rows]
+    lines = [f"{f'{s}  {a}':<{width}}  {plain(outcome)}  <- {entry}" for s, a, outcome, entry in rows]
     taken = sum(c.taken for c in collected)
     return "\n".join([*lines, f"{taken} taken, {len(collected) - taken} not taken"])
-
-
-def _shown(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _released(root: Path) -> dict[str, set[str]]:
@@ -256,7 +252,7 @@ def _timestamps(entries: list[_Entry]) -> dict[tuple[str, ...], datetime]:
     for entry in entries:
         if entry.parts[-1] == "timestamp.txt":
             with contextlib.suppress(Refused, ValueError, OverflowError, FileNotFoundError):
-                found[entry.parts] = parse_utc(entry.read()[:100].decode().strip()).replace(tzinfo=UTC)
+                found[entry.parts] = read_time(entry.read()[:100].decode()).replace(tzinfo=UTC)
     return found
 
 
@@ -307,7 +303,8 @@ def _understood(
         if not who and not folders:
             raise Refused("whose is it? Put it into a folder with the student's name")
         person = _Person(who or folders[-1])
-    time = times.get((*parts[:-1], "timestamp.txt"), entry.time)
+    # In a platform's folder it is one more file that a learner has uploaded.
+    time = entry.time if person.system else times.get((*parts[:-1], "timestamp.txt"), entry.time)
     rank = (*rank, time or datetime.min.replace(tzinfo=UTC), stem == notebook)
     return _HandIn(replace(entry, time=time), person, assignment, notebook, late, rank)
 
@@ -341,6 +338,15 @@ def _assignment(candidates: set[str], parts: tuple[str, ...], only: str | None) 
 # Who is who
 
 
+def _written(text: str) -> str:
+    """For a table: no spreadsheet may read a formula in it."""
+    return f"'{text}" if text.lstrip("'").startswith(FORMULA) else text
+
+
+def _read(text: str) -> str:
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA) else text
+
+
 class _Roster:
     """``submitted/students.csv``: which student id stands for whom, and where each notebook came from."""
 
@@ -354,6 +360,7 @@ class _Roster:
                 columns = tuple(reader.fieldnames or ())
             if columns != COLUMNS or any(None in (*row, *row.values()) for row in self._rows):
                 raise CollectError(f"{self._path} has not the columns {', '.join(COLUMNS)}: repair it or move it away.")
+        self._rows = [{column: _read(text) for column, text in row.items()} for row in self._rows]
         self._folders = {path.name for path in submitted.glob("*/") if not path.name.startswith(".")}
         self._before = self._ids()
 
@@ -387,7 +394,8 @@ class _Roster:
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS)
         writer.writeheader()
-        writer.writerows(sorted(self._rows, key=lambda row: [row[column] for column in COLUMNS]))
+        rows = sorted(self._rows, key=lambda row: [row[column] for column in COLUMNS])
+        writer.writerows({column: _written(text) for column, text in row.items()} for row in rows)
         _write(self._path, text.getvalue().encode("utf-8", "surrogateescape"))
 
     def _known(self, person: _Person, assignment: str, here: Collection[_Person]) -> str:
@@ -484,10 +492,10 @@ def _stored_beside(
         if len(data) > MAX_EXTRA:
             raise Refused(f"is larger than {MAX_EXTRA // 1_000_000} MB")
         there = path.is_file() and not path.is_symlink() and path.read_bytes() == data
-    except Refused as reason:
+        if not there:
+            _write(path, data)
+    except (Refused, OSError) as reason:  # a name that no file can have, a full disk
         return Collected(entry.name, f"not taken: {reason}", False, student, assignment)
-    if not there:
-        _write(path, data)
     return Collected(entry.name, "there already" if there else "taken", True, student, assignment)
 
 

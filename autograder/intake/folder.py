@@ -1,7 +1,7 @@
 """What stands between a submission's folder and everything else: files are looked at, never trusted.
 
-No link is followed, nothing but a regular file is opened, sizes are limited while reading, and a
-notebook comes out rebuilt from the parts that grading needs. `intake` needs POSIX (``openat``).
+No link is followed, nothing but a regular file is opened, sizes are limited while reading. What is in a file is read
+later, in a worker. `intake` needs POSIX (``openat``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import functools
 import hashlib
 import importlib.metadata
 import itertools
-import json
 import operator
 import os
 import re
@@ -20,22 +19,19 @@ import sys
 import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
-import nbformat
-from nbformat import NotebookNode
-
-from ..notebooks import METADATA_KEY, as_node, to_text
+from .times import read_time
 
 MAX_NOTEBOOK = 20_000_000  # bytes
-MAX_CELLS = 2_000
+MAX_STAMP = 100  # bytes of timestamp.txt
 MAX_EXTRA = 12_000_000  # bytes, each: the challenges hand in models of up to 9 MB
 MAX_EXTRAS = 40_000_000  # bytes, together
 MAX_EXTRA_FILES = 200
 MAX_ENTRIES = 2_000  # files and folders that are looked at
 MAX_DEPTH = 8  # folders within folders
 
-CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Windows has only the last one, and Unix all others.
 OPEN_FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 COPY = r"(?:[ _]?\(\d+\)|[-_ ]copy ?\d*|-\d+)"  # what browsers, JupyterLab and Canvas append
@@ -64,7 +60,7 @@ class TooLarge(Refused):
     """A file is not taken for its size."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Intake:
     """What was taken in from a submission's folder, and what was not.
 
@@ -73,13 +69,15 @@ class Intake:
     """
 
     notebooks: dict[str, bytes] = field(default_factory=dict)
-    """Name without .ipynb -> a valid notebook (nbformat 4.5), without outputs."""
+    """Name without .ipynb -> the file's content, whatever it is."""
     extras: dict[str, bytes] = field(default_factory=dict)
     """Other files, to be put beside the notebook while it runs."""
     refused: dict[str, str] = field(default_factory=dict)
     """What was not taken -> why, in plain words."""
     review: list[str] = field(default_factory=list)
     """Why a person should look at this submission."""
+    stamp: datetime | None = None
+    """When it was handed in (UTC, without a zone), as far as ``timestamp.txt`` tells."""
 
     @property
     def digest(self) -> str:
@@ -108,6 +106,7 @@ def intake(folder: Path, wanted: Collection[str]) -> Intake:
     except OSError as error:
         raise IntakeError(f"The folder {folder.name} can't be read: {error.strerror}.") from error
     try:
+        _take_stamp(taken, descriptor)
         for name in sorted(wanted):
             _take_notebook(taken, descriptor, name)
         seen = _Seen()
@@ -153,109 +152,6 @@ def read_regular(path: str | Path, limit: int, dir_fd: int | None = None) -> byt
     return data
 
 
-def clean_notebook(data: bytes) -> bytes:
-    """A notebook file's content, rebuilt as nbformat 4.5 from the parts that grading needs.
-
-    Kept: sources, cell types, ids, pasted images, nbgrader's metadata, the kernel's name. Dropped: outputs (the
-    notebook is executed anyway), tags and other metadata. The same content gives the same bytes. Raises Refused.
-    """
-    try:
-        content = json.loads(data.decode("utf-8-sig"))
-        if isinstance(content, dict) and type(content.get("nbformat")) is int and content["nbformat"] < 4:
-            content = nbformat.reads(json.dumps(content), as_version=4)
-            for cell in content.cells:
-                cell.pop("id", None)  # made up at random
-    except UnicodeDecodeError as error:
-        raise Refused(f"is not UTF-8 text (byte {error.start}): was it compressed or damaged?") from error
-    except RecursionError as error:
-        raise Refused("is nested too deeply to be a notebook") from error
-    except Exception as error:  # nbformat lets through whatever an old, malformed file makes it stumble on
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise Refused(
-            f"is not a valid notebook ({lines[0][:100]}). Was it cut short or edited as text? "
-            "In JupyterLab, File > Revert Notebook to Checkpoint brings back the last good copy."
-        ) from error
-    notebook = _rebuilt(content)
-    try:
-        nbformat.validate(notebook)
-    except nbformat.ValidationError as error:
-        raise Refused(f"is not a valid notebook ({str(error).splitlines()[0][:100]})") from error
-    return to_text(notebook).encode("utf-8", "replace")  # half a surrogate pair can't be written
-
-
-def _rebuilt(content: object) -> NotebookNode:
-    if not isinstance(content, dict) or "nbformat" not in content:
-        raise Refused("is not a notebook: it has no format number")
-    if content["nbformat"] != 4:
-        raise Refused(f"has the notebook format {str(content['nbformat'])[:20]}, and the newest known is 4")
-    cells = content.get("cells")
-    if not isinstance(cells, list):
-        raise Refused("is not a notebook: its cells are not a list")
-    if len(cells) > MAX_CELLS:
-        raise Refused(f"has {len(cells)} cells, and at most {MAX_CELLS} are graded")
-    used: set[str] = set()
-    metadata = content.get("metadata")
-    return as_node(
-        {
-            "cells": [_cell(cell, number, used) for number, cell in enumerate(cells, start=1)],
-            "metadata": _notebook_metadata(metadata if isinstance(metadata, dict) else {}),
-            "nbformat": 4,
-            "nbformat_minor": 5,
-        }
-    )
-
-
-def _notebook_metadata(metadata: dict) -> dict:
-    kept = {}
-    spec = metadata.get("kernelspec")
-    if isinstance(spec, dict) and isinstance(spec.get("name"), str):
-        kept["kernelspec"] = {"name": spec["name"], "display_name": str(spec.get("display_name", spec["name"]))}
-    stamp = metadata.get(METADATA_KEY)
-    if isinstance(stamp, dict) and isinstance(stamp.get("digest"), str):
-        kept[METADATA_KEY] = {"digest": stamp["digest"]}
-    return kept
-
-
-def _cell(cell: object, number: int, used: set[str]) -> dict:
-    """One cell; ``used`` are the ids so far."""
-    if not isinstance(cell, dict):
-        raise Refused(f"is not a valid notebook: cell {number} is no cell")
-    kind, source = cell.get("cell_type"), cell.get("source")
-    if kind not in ("code", "markdown", "raw"):
-        raise Refused(f"is not a valid notebook: cell {number} is of no known type ({str(kind)[:20]!r})")
-    if isinstance(source, list) and all(isinstance(line, str) for line in source):
-        source = "".join(source)
-    if not isinstance(source, str):
-        raise Refused(f"is not a valid notebook: cell {number} has no source text")
-    metadata = cell.get("metadata")
-    role = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-    rebuilt = {
-        "cell_type": kind,
-        "id": _cell_id(cell.get("id"), number, used),
-        "metadata": {"nbgrader": role} if isinstance(role, dict) else {},
-        "source": source,
-    }
-    if kind == "code":
-        rebuilt |= {"execution_count": None, "outputs": []}
-    elif _is_attachments(cell.get("attachments")):
-        rebuilt["attachments"] = cell["attachments"]
-    return rebuilt
-
-
-def _cell_id(found: object, number: int, used: set[str]) -> str:
-    if not isinstance(found, str) or not CELL_ID.fullmatch(found) or found in used:
-        names = (f"cell-{number}" + "x" * more for more in itertools.count())
-        found = next(name for name in names if name not in used)
-    used.add(found)
-    return found
-
-
-def _is_attachments(found: object) -> bool:
-    return isinstance(found, dict) and all(
-        isinstance(bundle, dict) and all(isinstance(data, str) for data in bundle.values()) for bundle in found.values()
-    )
-
-
 @dataclass
 class _Seen:
     """How much of the folder was looked at so far."""
@@ -268,13 +164,33 @@ class _Seen:
 def _take_notebook(taken: Intake, descriptor: int, name: str) -> None:
     file = f"{name}.ipynb"
     try:
-        taken.notebooks[name] = clean_notebook(read_regular(file, MAX_NOTEBOOK, descriptor))
+        taken.notebooks[name] = read_regular(file, MAX_NOTEBOOK, descriptor)
     except FileNotFoundError:
         return
     except TooLarge as error:
         taken.refused[file] = f"{error}: clear its outputs (Edit > Clear Outputs of All Cells), save, hand it in again"
     except Refused as error:
         _refuse(taken, file, error)
+
+
+def _take_stamp(taken: Intake, descriptor: int) -> None:
+    file = "timestamp.txt"
+    try:
+        taken.stamp = read_time(read_regular(file, MAX_STAMP, descriptor).decode())
+    except FileNotFoundError:
+        return
+    except Refused as error:
+        if isinstance(error, TooLarge):
+            _no_time(taken, file)
+        else:
+            _refuse(taken, file, error)
+    except ValueError:
+        _no_time(taken, file)
+
+
+def _no_time(taken: Intake, file: str) -> None:
+    taken.refused[file] = "is no time: it counts as handed in in time"
+    taken.review.append(f"{file!r} {taken.refused[file]}")
 
 
 def _walk(taken: Intake, descriptor: int, prefix: str, seen: _Seen, skip: Collection[str] = ()) -> None:

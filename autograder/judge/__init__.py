@@ -1,0 +1,5 @@
+"""The verdict, outside of the learner's sandbox: what is said between a worker and a judge, and both ends of it.
+
+``client`` runs in a worker, ``process`` in the judge's own sandbox, ``transfer`` and ``wire`` also in the learner's.
+The judge trusts the checks that it was given at its start, and nothing that it is sent later.
+"""

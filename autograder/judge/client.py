@@ -1,75 +1,178 @@
-"""The grading process's end of the line to a `judge`: sends it checks, carries its calls to the sandbox."""
+"""The worker's end of the line to a judge: starts it, has checks judged, carries its calls to the learner's sandbox."""
 
 from __future__ import annotations
 
 import ast
 import builtins
-import json
-from collections.abc import Callable, Sequence
-from functools import cache
-from multiprocessing.connection import Connection
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
-Call = Callable[[dict, list[bytes]], tuple[dict, list[bytes]]]
+from ..sandbox.bubblewrap import MEGABYTE, Limits, Sandbox
+from ..sandbox.zygote import Forked, Zygote
+from .process import MAGIC, PRINTED, TEXT
+from .protocol import Line, Message, ProtocolError
+
+Call = Callable[[dict, Sequence[bytes]], tuple[dict, Sequence[bytes]]]
+LIMITS = Limits(memory=4096 * MEGABYTE, disk=64 * MEGABYTE)
+START = 120.0  # seconds on the clock: the first one waits for the zygote's imports
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``status`` is "passed", "failed" or "trouble" (the grader's own); ``value`` is partial credit, as text."""
+
+    status: str
+    name: str = ""
+    text: str = ""
+    value: str = ""
+    printed: str = ""
+    review: str = ""
+
+
+class JudgeError(Exception):
+    """The judge is gone, or no verdict came in time."""
 
 
 class Judge:
-    """Has checks judged, and answers the judge's calls."""
+    """A judge for one notebook of one submission, at the other end of ``line``."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, line: Line, sandbox: Sandbox | None = None) -> None:
+        self._line, self._sandbox = line, sandbox
+        self._process: Forked | None = None  # to let go of it kills it
+        self.dropped = 0  # messages that nobody had asked for
 
-    def verdict(self, source: str, found: dict[str, dict], call: Call) -> dict:
-        """Run the check ``source``; {"status": "ok" | "error" | "not plain" | "died", ...}.
+    @classmethod
+    def start(
+        cls,
+        zygote: Zygote,
+        cells: Sequence[str],
+        checks: Mapping[int, str],
+        files: Mapping[str, str],
+        hidden: Sequence[str] = (),
+    ) -> Judge:
+        """``cells`` and ``checks`` are the instructor's; ``files`` lie beside them, and ``hidden`` folders are covered.
 
-        ``found``: what the learner's names stand for (`kernel.Kernel._look`). ``call``: carries one call to the
-        sandbox, (content, buffers) -> (content, buffers). Raises EOFError where the judge is gone.
+        Raises JudgeError, SandboxError.
         """
-        send(self._connection, {"source": source, "found": found})
-        failure: Exception | None = None
+        ours, theirs = socket.socketpair()
+        made = cls(Line(ours), Sandbox(LIMITS, hidden))
+        try:
+            request = {"target": "autograder.judge.process:main", "cells": list(cells), "checks": dict(checks)}
+            assert made._sandbox is not None
+            made._process = zygote.fork_into(made._sandbox, LIMITS, request, files, theirs)
+            made._process.started(START)
+        except (OSError, RuntimeError) as error:
+            made.close()
+            raise JudgeError(f"no judge could be started: {error}") from error
+        finally:
+            theirs.close()
+        return made
+
+    def close(self) -> None:
+        self._line.close()
+        if self._sandbox is not None:
+            self._sandbox.close()
+
+    def verdict(
+        self,
+        check: int,
+        names: dict,
+        values: Sequence[bytes],
+        call: Call,
+        deadline: float,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> Verdict:
+        """Have the check judged. ``names``: what the learner's names stand for, ``values`` its buffers.
+
+        ``call`` carries one call to the sandbox, (content, buffers) -> (content, buffers), and ``meanwhile`` is called
+        now and then while the judge computes; what they raise ends the check. Raises JudgeError, at the ``deadline``
+        (of `time.monotonic`) at the latest.
+        """
+        calls = 0
+        self._send(Message("check", check, 0, names, values))
         while True:
-            told, buffers = receive(self._connection)
-            if "verdict" in told:
-                if failure is not None:
-                    raise failure
-                return told["verdict"]
-            answer: tuple[dict, list[bytes]]
-            try:
-                answer = call(told["call"], buffers)
-            except Exception as error:  # the judge goes on and comes to an end, whatever happened in the sandbox
-                failure = error
-                answer = {"error": {"types": ["AssertionError"], "text": "The kernel died."}}, []
-            send(self._connection, *answer)
+            while not self._line.ready(0.5) and time.monotonic() < deadline:
+                meanwhile()
+            message = self._receive(deadline)
+            if (message.kind, message.check, message.call) == ("verdict", check, 0):
+                return _verdict(message.content)
+            if (message.kind, message.check, message.call) == ("call", check, calls + 1):
+                calls += 1
+                content, buffers = call(message.content, message.buffers)
+                self._send(Message("answer", check, calls, content, buffers))
+            else:
+                self.dropped += 1
 
-    def end(self) -> None:
-        """The submission's last check is judged."""
-        send(self._connection, {"end": True})
+    def _send(self, message: Message) -> None:
+        try:
+            self._line.send(message)
+        except (OSError, ProtocolError) as error:
+            raise JudgeError(f"the judge can't be told: {error}") from error
+
+    def _receive(self, deadline: float) -> Message:
+        try:
+            message = self._line.receive(deadline)
+        except (EOFError, OSError, ProtocolError) as error:
+            raise JudgeError(f"the judge ended: {error}") from error
+        if message is None:
+            raise JudgeError("no verdict came in time")
+        return message
 
 
-@cache
-def names_needed(check: str, locked: tuple[str, ...]) -> list[str]:
-    """The names that ``check`` takes from the learner: used in it or in the locked cells, and made in neither."""
-    used, made = set(), set(dir(builtins))
-    for source in (check, *locked):
-        for node in ast.walk(ast.parse(source)):
+def _verdict(content: dict) -> Verdict:
+    """Raises JudgeError for anything else than a verdict: the judge reads what strangers send."""
+    fields = {name: content.get(name, "") for name in Verdict.__dataclass_fields__}
+    if not all(isinstance(text, str) and len(text) <= max(TEXT, PRINTED) for text in fields.values()):
+        raise JudgeError("the judge sent no verdict")
+    if fields["status"] not in ("passed", "failed", "trouble"):
+        raise JudgeError("the judge sent no verdict")
+    return Verdict(**fields)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a check takes from the learner: ``wanted`` with its value, ``touched`` if it is a function.
+
+    The check itself binds or deletes what is ``touched``.
+    """
+
+    wanted: frozenset[str]
+    touched: frozenset[str]
+
+
+@lru_cache(maxsize=500)
+def names_of(check: str, cells: tuple[str, ...]) -> Names:
+    """The names that ``check`` and the instructor's ``cells`` use, and that no such cell makes."""
+    used, bound = _used_and_bound([check])
+    more, made = _used_and_bound(cells)
+    theirs = {name for name in (used | more) - made - set(dir(builtins)) if not name.startswith("__")}
+    return Names(frozenset(theirs - bound), frozenset(theirs & bound))
+
+
+def _used_and_bound(sources: Sequence[str]) -> tuple[set[str], set[str]]:
+    used, bound = set(), set()
+    for source in sources:
+        for node in ast.walk(_parsed(source)):
             if isinstance(node, ast.Name):
-                (used if isinstance(node.ctx, ast.Load) else made).add(node.id)
+                (bound if isinstance(node.ctx, ast.Store) else used).add(node.id)
+                bound |= {node.id} if isinstance(node.ctx, ast.Del) else set()
             elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-                made.add(node.name)
+                bound.add(node.name)
             elif isinstance(node, ast.Import | ast.ImportFrom):
-                made |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+                bound |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.arg):
-                made.add(node.arg)
+                bound.add(node.arg)
             elif isinstance(node, ast.ExceptHandler) and node.name:
-                made.add(node.name)
-    return sorted(used - made)
+                bound.add(node.name)
+    return used, bound
 
 
-def send(connection: Connection, content: dict, buffers: Sequence[bytes] = ()) -> None:
-    connection.send_bytes(json.dumps([content, len(buffers)]).encode())
-    for buffer in buffers:
-        connection.send_bytes(buffer)
-
-
-def receive(connection: Connection) -> tuple[dict, list[bytes]]:
-    content, count = json.loads(connection.recv_bytes())
-    return content, [connection.recv_bytes() for _ in range(count)]
+def _parsed(source: str) -> ast.Module:
+    """The instructor's cell as Python, nothing where it is none."""
+    try:
+        return ast.parse(MAGIC.sub(r"\1pass", source))
+    except SyntaxError:
+        return ast.Module([], [])

@@ -1,155 +1,289 @@
-"""The verdict, outside the sandbox: a check runs here, in a trusted process, and the learner's functions are far away.
+"""The judge: a process in a sandbox of its own that runs the checks, while the learner's functions are far away.
 
-The names of the learner's functions stand for `Proxy` objects. A call carries its arguments to the sandbox as plain
-data (`wire`) or, where they are models and functions, as copies (`carry`); the function computes there, and plain
-data comes back. Whatever the learner's code did to PyTorch, to ``assert`` or to IPython, it did it there. A check that
-passes what can't travel (a generator, a list of models) is not judged here: `serve` says so, and it runs beside the
-learner's code, watched by a `witness`.
+The names of the learner's functions stand for `Proxy` objects. A call carries its arguments to the learner's sandbox as
+plain data (`wire`) or, where they are models and functions, as copies (`transfer`); the function computes there, and
+plain data comes back. Whatever the learner's code did to PyTorch, to ``assert`` or to IPython, it did it there.
 
-`serve` runs the notebook's locked cells once, and judges each submission in a fork of its own: none sees what another
-left.
+The checks are compiled before the first message is read. From then on nothing else can be (`_refuse_new_code`).
 """
 
 from __future__ import annotations
 
+import ast
+import builtins
 import contextlib
 import io
 import os
+import re
+import signal
+import socket
 import sys
-from multiprocessing.connection import Connection
+from collections.abc import Iterator, Mapping, Sequence
+from types import CodeType
 
-import torch
-from torch import Tensor
-
-from .client import receive, send
+from .protocol import Line, Message, ProtocolError
 from .transfer import pack, restore, theirs
-from .wire import Decoder, Encoder, NotPlainError, Opaque
+from .wire import Decoder, Encoder, NotPlainError, Opaque, TheirsError
 
 if sys.platform != "win32":  # judges are forked on Linux only
     import resource
 
-MEMORY = 4 << 30  # bytes of data that the checks of one submission may take here
-SECONDS = 600  # and of computing time
-BUILTIN = __import__("builtins").__dict__
+SECONDS = 300  # of computing time, for all checks of a notebook
+TEXT = 20_000  # characters of a message
+PRINTED = 1 << 20  # characters of what a check prints
+BUILTIN = vars(builtins)
+MAGIC = re.compile(r"^([ \t]*)[%!].*$", re.MULTILINE)
+NEW_CODE = {"compile", "exec", "code.__new__", "marshal.load", "marshal.loads", "pickle.find_class", "ctypes.dlopen"}
+
+
+class TroubleError(BaseException):
+    """The grader's own trouble, not the learner's. No Exception, so that no check takes it for an error of theirs."""
+
+
+class Calls:
+    """What one check asks of the learner's functions, and what came of it."""
+
+    def __init__(self, line: Line, check: int, notebook: dict[str, object]) -> None:
+        self.check = check
+        self.functions: dict[str, Proxy] = {}  # those that a check may delete or replace for a while
+        self.errors: list[BaseException] = []  # that the learner's code has raised
+        self.missing: set[str] = set()  # names that the learner's notebook doesn't have
+        self.untravelled = ""  # what could not be carried
+        self.opaque = ""  # the type of a result, or of a part of one, of which only the type's name was carried
+        self.dropped = 0  # messages that nobody asked for
+        self._line, self._notebook, self._number = line, notebook, 0
+
+    def ask(self, content: dict, buffers: list[bytes]) -> Message:
+        """The answer to one call. Raises NotPlainError for a call that is too large."""
+        self._number += 1
+        with _undisturbed():
+            try:
+                self._line.send(Message("call", self.check, self._number, content, buffers))
+            except ProtocolError as error:
+                raise NotPlainError(str(error)) from error
+            while True:
+                message = self._line.receive()
+                if message is None:
+                    raise TroubleError("no answer came")
+                if (message.kind, message.check, message.call) == ("answer", self.check, self._number):
+                    return message
+                self.dropped += 1
+
+    def changed(self) -> tuple[list[str], dict[str, object]]:
+        """The learner's functions that the check has deleted by now, and what it has put in the place of others."""
+        gone = [name for name in self.functions if name not in self._notebook]
+        put = {n: self._notebook[n] for n, f in self.functions.items() if self._notebook.get(n, f) is not f}
+        return gone, put
 
 
 class Proxy:
     """A function of the learner's, called where it is."""
 
-    def __init__(self, name: str, connection: Connection, borrowed: str | None) -> None:
-        self.__name__, self.borrowed, self._connection = name, borrowed, connection
+    def __init__(self, name: str, calls: Calls, borrowed: str | None) -> None:
+        self.__name__ = name
+        self.__borrowed__ = borrowed  # what a look at the true function has found (gpt2_lib.own_work)
+        self._calls = calls
 
     def __call__(self, *arguments: object, **named: object) -> object:
         values = {str(place): value for place, value in enumerate(arguments)} | named
-        call: dict[str, object] = {"name": self.__name__}
+        try:
+            try:
+                answer = self._calls.ask(*self._call(values))
+                told, decoder = answer.content, Decoder(answer.buffers)
+                for name, what in told.get("after", {}).items():
+                    restore(values[name], what, decoder)
+                if "error" not in told:
+                    if "returned" in told:
+                        return values[told["returned"]]
+                    result = decoder.decode(told["result"])
+                    self._calls.opaque = self._calls.opaque or decoder.opaque
+                    return result
+                error = _error(told["error"])
+            except (NotPlainError, TheirsError, EOFError, OSError):
+                raise
+            except Exception as forged:
+                raise NotPlainError(f"what came back is no answer ({type(forged).__name__}: {forged})") from forged
+        except NotPlainError as reason:
+            self._calls.untravelled = f"{self.__name__}(): {reason}"
+            raise
+        self._calls.errors.append(error)
+        raise error
+
+    def _call(self, values: dict[str, object]) -> tuple[dict, list[bytes]]:
+        gone, put = self._calls.changed()
+        call: dict[str, object] = {"name": self.__name__, "deleted": gone}
+        everything = dict(values)
+        for name, value in put.items():  # what can't travel is left out: the learner's code can't have relied on it
+            with contextlib.suppress(NotPlainError, TheirsError):
+                pack({name: value})
+                everything[f"={name}"] = value
         encoder = Encoder(strict=True)
         try:
-            call["values"], buffers = encoder.encode(values), encoder.buffers
+            call["values"] = encoder.encode(everything)
+            return call, encoder.buffers
         except NotPlainError:
-            call["packed"], buffers = True, [pack(values)]
-        send(self._connection, {"call": call}, buffers)
-        told, buffers = receive(self._connection)
-        decoder = Decoder(buffers)
-        for name, what in told.get("after", {}).items():
-            restore(values[name], what, decoder, _take_over)
-        if "error" in told:
-            raise _error(told["error"])
-        return values[told["returned"]] if "returned" in told else decoder.decode(told["result"])
+            return {**call, "packed": True}, [pack(everything)]
 
     def __reduce__(self) -> tuple:
         return theirs, (self.__name__,)
 
 
-def serve(connection: Connection, cells: list[str]) -> None:
-    """Run the locked ``cells``, then judge checks until the connection ends."""
-    notebook: dict[str, object] = {"__name__": "__main__", "__builtins__": BUILTIN}
-    _own_work_is_looked_at_in_the_sandbox()
+def main(request: dict, ready: int, line: int) -> None:
+    """Run the instructor's cells of ``request``, then its checks as they are asked for, until the worker is gone."""
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     os.environ["MPLBACKEND"] = "agg"
+    sys.path[:] = [path for path in sys.path if path]
+    made = judge(request["cells"], request["checks"], Line(socket.socket(fileno=line)))
+    os.write(ready, b".")
+    os.close(ready)
+    made.serve()
+
+
+def judge(cells: Sequence[str], sources: Mapping[str, str], line: Line) -> Judge:
+    """A judge whose cells have run, and whose checks are compiled; nothing else can be in this process from now on."""
+    notebook: dict[str, object] = {"__name__": "__main__", "__builtins__": BUILTIN}
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         for cell in cells:
-            exec(compile(cell, "<locked cell>", "exec"), notebook)
-    while True:
+            with contextlib.suppress(Exception):  # some need a notebook around them; a check that misses it will say so
+                exec(compile(MAGIC.sub(r"\1pass", cell), "<locked cell>", "exec"), notebook)
+    checks = {int(number): _compiled(source) for number, source in sources.items()}
+    _refuse_new_code({code for codes in checks.values() for code in codes if code is not None})
+    return Judge(line, checks, notebook)
+
+
+def _compiled(source: str) -> tuple[CodeType, CodeType | None]:
+    """A check, and its last expression, whose value may be points."""
+    try:
+        tree = ast.parse(MAGIC.sub(r"\1pass", source))
+    except SyntaxError as error:
+        tree = ast.parse(f"raise SyntaxError({str(error)!r})")
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    value = compile(ast.Expression(last.value), "<check>", "eval") if isinstance(last, ast.Expr) else None
+    return compile(tree, "<check>", "exec"), value
+
+
+def _refuse_new_code(own: set[CodeType]) -> None:
+    """From here on Python makes code of nothing but what is installed: no byte of a message can become any."""
+    known = {id(code) for code in own}
+
+    def look(event: str, arguments: tuple) -> None:
+        if event in NEW_CODE and not (event == "exec" and id(arguments[0]) in known) and not _is_import():
+            raise TroubleError(f"a check tried to make code of data ({event}), which can't be done here")
+
+    sys.addaudithook(look)
+
+
+def _is_import() -> bool:
+    frame = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+class Judge:
+    """``notebook`` is where the checks run, one after the other: what one defines, the next ones see."""
+
+    def __init__(self, line: Line, checks: dict[int, tuple[CodeType, CodeType | None]], notebook: dict) -> None:
+        self._line, self._checks, self._notebook = line, checks, notebook
+        self._given: dict[str, object] = {}  # what the learner's names stood for, last time
+
+    def serve(self) -> None:
+        while True:
+            try:
+                message = self._line.receive()
+                if message is not None and message.kind == "check" and message.check in self._checks:
+                    self._line.send(Message("verdict", message.check, 0, self._verdict(message)))
+            except (EOFError, OSError, ProtocolError):
+                return
+
+    def _verdict(self, message: Message) -> dict:
+        """Run a check: {"status": "passed" | "failed" | "trouble", ...}, all values text."""
+        calls, printed = Calls(self._line, message.check, self._notebook), io.StringIO()
+        code, last = self._checks[message.check]
         try:
-            request, _ = receive(connection)
-        except EOFError:
-            return
-        if "end" in request:
-            continue
-        child = os.fork()
-        if child == 0:
-            # What the sandbox sends is small and plain, yet a check might do something large with it.
-            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-            resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-            while "end" not in request:
-                send(connection, {"verdict": _judge(connection, request, dict(notebook))})
-                request, _ = receive(connection)
-            os._exit(0)
-        if os.waitpid(child, 0)[1] != 0:
-            send(connection, {"verdict": {"status": "died", "text": "The check stopped its process."}})
+            self._give_names(message, calls)
+            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
+                exec(code, self._notebook)
+                value = eval(last, self._notebook) if last is not None else None
+            verdict = {"status": "passed"}
+            if type(value) in (int, float, bool):
+                verdict["value"] = repr(value)
+        except BaseException as error:
+            verdict = _failed(error, calls)
+        if calls.untravelled and verdict["status"] != "trouble":
+            text = f"What your function was given or gave back can't be carried to the check. {calls.untravelled}"
+            verdict = {"status": "failed", "name": "AssertionError", "text": text, "review": calls.untravelled}
+        elif calls.opaque and verdict["status"] == "failed":
+            verdict["review"] = f"your function's {calls.opaque} can't be carried to the check: was it right?"
+        if calls.dropped:
+            verdict["review"] = f"{calls.dropped} messages came that nobody had asked for"
+        return {name: text[:TEXT] for name, text in verdict.items()} | {"printed": printed.getvalue()[:PRINTED]}
+
+    def _give_names(self, message: Message, calls: Calls) -> None:
+        """Put what the learner's names stand for now where the check looks for them."""
+        for name, value in self._given.items():
+            if self._notebook.get(name) is value:
+                del self._notebook[name]
+        self._given.clear()
+        calls.missing = set(message.content["missing"])
+        decoder = Decoder(message.buffers)
+        for name, what in message.content["found"].items():
+            try:
+                self._given[name] = self._value_of(name, what, decoder, calls)
+            except Exception as error:  # no kernel of ours tells that
+                calls.untravelled = f"what {name} is said to be is nothing ({type(error).__name__}: {error})"
+        self._notebook |= self._given
+
+    @staticmethod
+    def _value_of(name: str, what: dict, decoder: Decoder, calls: Calls) -> object:
+        if what["callable"]:
+            proxy = Proxy(name, calls, what.get("borrowed"))
+            if what.get("function"):
+                calls.functions[name] = proxy
+            return proxy
+        return decoder.decode(what["value"]) if "value" in what else type(what["type"], (Opaque,), {})()
 
 
-def _judge(connection: Connection, request: dict, notebook: dict[str, object]) -> dict:
-    printed = io.StringIO()
+def _failed(error: BaseException, calls: Calls) -> dict[str, str]:
+    """The verdict on a check that ended with ``error``: whose fault is it?"""
+    name, text = type(error).__name__, _text(error)
+    theirs = isinstance(error, AssertionError | NotPlainError) or any(error is one for one in calls.errors)
+    missing = isinstance(error, NameError) and error.name in calls.missing
+    no_function = isinstance(error, TypeError) and text.endswith("object is not callable")
+    if theirs or missing or no_function:
+        return {"status": "failed", "name": name, "text": text}
+    return {"status": "trouble", "name": name, "text": text}
+
+
+def _text(error: BaseException) -> str:
     try:
-        for name, what in request["found"].items():
-            proxy = Proxy(name, connection, what.get("borrowed"))
-            notebook[name] = proxy if what["callable"] else type(what["type"], (Opaque,), {})()
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
-            exec(compile(request["source"], "<check>", "exec"), notebook)
-    except BaseException as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, NotPlainError):
-                return {"status": "not plain", "text": str(cause)}
-            cause = cause.__cause__ or cause.__context__
-        return {
-            "status": "error",
-            "name": type(error).__name__,
-            "text": str(error)[:20_000],
-            "printed": printed.getvalue(),
-        }
-    return {"status": "ok", "printed": printed.getvalue()}
+        return str(error)
+    except Exception:
+        return type(error).__name__
 
 
-def _own_work_is_looked_at_in_the_sandbox() -> None:
-    """`progress.check` asks whether an answer calls the library's; of a proxy the sandbox has told it."""
-    from gpt2_lib import progress
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No timer of a check's raises anything in here; one that rings meanwhile rings afterwards."""
+    rang: list[int] = []
+    handler = signal.signal(signal.SIGALRM, lambda number, _: rang.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+        if rang and callable(handler):
+            signal.raise_signal(signal.SIGALRM)
 
-    look = progress.borrowed
-    progress.borrowed = lambda f, notebook: f.borrowed if isinstance(f, Proxy) else look(f, notebook)
 
-
-def _error(told: dict) -> BaseException:
+def _error(told: dict) -> Exception:
     """The learner's error, of the nearest built-in type, with its text."""
-    types = [BUILTIN[name] for name in told["types"] if name in BUILTIN]
-    kind = types[0] if types else RuntimeError
-    if not (isinstance(kind, type) and issubclass(kind, Exception)):
-        kind = RuntimeError
-    text = told["text"] if kind.__name__ == told.get("name", kind.__name__) else f"{told['name']}: {told['text']}"
+    kinds = [BUILTIN.get(name) for name in told["types"]]
+    kind = next((k for k in kinds if isinstance(k, type) and issubclass(k, Exception)), RuntimeError)
+    name, text = str(told.get("name", kind.__name__)), str(told["text"])
+    text = text if kind.__name__ == name else f"{name}: {text}"
     try:
-        error = kind(text)
+        return kind(text)
     except Exception:  # UnicodeDecodeError and the like want more than a text
-        error = RuntimeError(f"{kind.__name__}: {text}")
-    return error
-
-
-def _take_over(ours: object, theirs: object) -> None:
-    """Make ``ours``, the arguments as they were sent, what the function left of them."""
-    with torch.no_grad():
-        if isinstance(ours, Tensor) and isinstance(theirs, Tensor):
-            if ours.shape == theirs.shape and ours.dtype == theirs.dtype and not torch.equal(ours, theirs):
-                ours.copy_(theirs)  # other tensors of the check's may look at the same memory
-            ours.data = theirs.detach()  # and what came back may share it
-        elif isinstance(ours, dict) and isinstance(theirs, dict):
-            if list(ours) == list(theirs) and all(type(ours[k]) is type(theirs[k]) for k in ours):
-                for key, value in ours.items():
-                    _take_over(value, theirs[key])
-            else:
-                ours.clear()
-                ours.update(theirs)
-        elif isinstance(ours, list | tuple) and isinstance(theirs, list | tuple):
-            if len(ours) == len(theirs) and all(type(a) is type(b) for a, b in zip(ours, theirs, strict=True)):
-                for mine, new in zip(ours, theirs, strict=True):
-                    _take_over(mine, new)
-            elif isinstance(ours, list):
-                ours[:] = theirs
+        return RuntimeError(f"{kind.__name__}: {text}")

@@ -12,9 +12,11 @@ import io
 import marshal
 import pickle
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import cast
 
+import numpy as np
+import torch
 from IPython import get_ipython
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -87,8 +89,9 @@ class Watched:
         self._before = {n: dict(v.named_parameters()) for n, v in values.items() if isinstance(v, nn.Module)}
 
     def place_of(self, result: object) -> str | None:
-        """Which of the objects the function has returned."""
-        return next((name for name, value in self._values.items() if value is result), None)
+        """Which of the objects the function has returned; none that can be read only once."""
+        found = (name for name, value in self._values.items() if value is result)
+        return None if isinstance(result, Iterator) else next(found, None)
 
     def after(self, encoder: Encoder) -> dict[str, list]:
         """{name: what it is now}, as plain data."""
@@ -108,8 +111,8 @@ class Watched:
         return ["value", encoder.encode(value)]
 
 
-def restore(ours: object, told: list, decoder: Decoder, take_over: Callable[[object, object], None]) -> None:
-    """Make ``ours`` what the sandbox told that became of it. ``take_over`` does so for plain data."""
+def restore(ours: object, told: list, decoder: Decoder) -> None:
+    """Make ``ours`` what the sandbox told that became of it."""
     kind, coded = told
     theirs = decoder.decode(coded)
     if isinstance(ours, nn.Module) and kind == "module":
@@ -150,3 +153,31 @@ def _restore_optimizer(ours: Optimizer, state: dict, weights: list[tuple]) -> No
             parameter.data.copy_(value)
             parameter.grad = slope
     ours.load_state_dict(state)
+
+
+def take_over(ours: object, theirs: object) -> None:
+    """Make ``ours``, plain data as it was sent, what the function left of it."""
+    with torch.no_grad():
+        if isinstance(ours, Tensor) and isinstance(theirs, Tensor):
+            if ours.shape == theirs.shape and ours.dtype == theirs.dtype and not torch.equal(ours, theirs):
+                ours.copy_(theirs)  # other tensors of the check's may look at the same memory
+            ours.data = theirs.detach()  # and what came back may share it
+        elif isinstance(ours, np.ndarray) and isinstance(theirs, np.ndarray):
+            if ours.shape == theirs.shape and ours.dtype == theirs.dtype and ours.flags.writeable:
+                ours[...] = theirs
+        elif isinstance(ours, dict) and isinstance(theirs, dict):
+            if list(ours) == list(theirs) and all(type(ours[k]) is type(theirs[k]) for k in ours):
+                for key, value in ours.items():
+                    take_over(value, theirs[key])
+            else:
+                ours.clear()
+                ours.update(theirs)
+        elif isinstance(ours, set) and isinstance(theirs, set):
+            ours.clear()
+            ours.update(theirs)
+        elif isinstance(ours, list | tuple) and isinstance(theirs, list | tuple):
+            if len(ours) == len(theirs) and all(type(a) is type(b) for a, b in zip(ours, theirs, strict=True)):
+                for mine, new in zip(ours, theirs, strict=True):
+                    take_over(mine, new)
+            elif isinstance(ours, list):
+                ours[:] = theirs

@@ -17,16 +17,18 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from ..text import ANSI
+
 TEXT_LIMIT = 10_000  # characters of one output, message or cell's code
 TEXT_TOTAL = 300_000  # of a page
 PICTURE_LIMIT = 1_000_000  # bytes
 PICTURE_TOTAL = 6_000_000  # of a page
+PIXELS, PIXELS_TOTAL = 16_000_000, 64_000_000  # of a picture, of a page: a browser takes four bytes for each
 OUTPUTS = 100  # of a cell
 SECRET = "[a line of a hidden test]"
 SHORTEST_SECRET = 12  # characters; `n = 1` is in every program
 
 HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\b.*?(?:^[ \t]*### END HIDDEN TESTS|\Z)", re.MULTILINE | re.DOTALL)
-ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # with those that turn text around
 FRAME = re.compile(r"\bIn ?\[(\d+)\]")
 PICTURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
@@ -72,7 +74,7 @@ class Viewer:
         """``own``: the learner's cells; tracebacks lead through no other cell, and no library."""
         self._secrets = secrets
         self._own = {str(cell.get("execution_count")) for cell in own}
-        self._text_left, self._picture_left = TEXT_TOTAL, PICTURE_TOTAL
+        self._text_left, self._picture_left, self._pixels_left = TEXT_TOTAL, PICTURE_TOTAL, PIXELS_TOTAL
 
     def view(self, cell: NotebookNode) -> CellView:
         code = self._cut(CONTROL.sub("", cell.source))
@@ -111,9 +113,13 @@ class Viewer:
         for mime, magic in PICTURES.items():
             content = _decoded(data.get(mime))
             if content.startswith(magic):
+                pixels = _pixels(content)
                 if len(content) > min(PICTURE_LIMIT, self._picture_left):
                     return Output(f"[a picture of {len(content):,} bytes left out]")
+                if not 0 < pixels <= min(PIXELS, self._pixels_left):
+                    return Output(f"[a picture of {pixels:,} pixels left out]")
                 self._picture_left -= len(content)
+                self._pixels_left -= pixels
                 return Output(picture=f"data:{mime};base64,{base64.b64encode(content).decode()}")
         return None
 
@@ -144,6 +150,23 @@ def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 def _plain(output: NotebookNode) -> str:
     return str(output.text if output.output_type == "stream" else output.get("data", {}).get("text/plain", ""))
+
+
+def _pixels(content: bytes) -> int:
+    """How many a PNG or a JPEG says in its head that it has; 0 where it says nothing."""
+    if content.startswith(PICTURES["image/png"]):
+        return int.from_bytes(content[16:20], "big") * int.from_bytes(content[20:24], "big")
+    place = 2
+    while place + 9 <= len(content) and content[place] == 0xFF:
+        if content[place + 1] == 0xFF:  # a byte to fill up
+            place += 1
+            continue
+        kind, size = content[place + 1], int.from_bytes(content[place + 2 : place + 4], "big")
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):  # the start of a frame
+            height, width = content[place + 5 : place + 7], content[place + 7 : place + 9]
+            return int.from_bytes(height, "big") * int.from_bytes(width, "big")
+        place += 2 + size
+    return 0
 
 
 def _decoded(content: object) -> bytes:

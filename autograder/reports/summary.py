@@ -37,6 +37,7 @@ from ..course import Course, CourseError
 from ..grading.results import of_notebook
 from ..grading.verdicts import Grading, read_grading
 from ..notebooks import as_node, read_notebook, write_text
+from ..text import for_table
 from .pages import points, write_page
 
 FOLDER = "grades"
@@ -171,7 +172,7 @@ def _write_csv(root: Path, summary: Summary) -> Path:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     head = ["student", "total", "max", *titles, "seconds_late", "late_penalty", "review", "refused"]
-    table.writerow([_safe(title) for title in head])
+    table.writerow([for_table(title) for title in head])
     for row in summary.rows:
         numbers: list[str] = [""] * (len(titles) + 2)
         total = ""
@@ -180,16 +181,10 @@ def _write_csv(root: Path, summary: Summary) -> Path:
             per_exercise = [sum(row.scores.get(c, 0.0) for c in checks) for checks in summary.exercises.values()]
             numbers = [points(value) for value in (*per_exercise, row.seconds_late, row.penalty)]
         words = ["; ".join(_reasons(row.grading)), row.grading.refused]
-        table.writerow([_safe(row.student), total, points(summary.maximum), *numbers, *map(_safe, words)])
+        table.writerow([for_table(row.student), total, points(summary.maximum), *numbers, *map(for_table, words)])
     path = root / FOLDER / f"{summary.assignment}.csv"
     write_text(path, text.getvalue().encode("utf-8", errors="replace").decode("utf-8"))
     return path
-
-
-def _safe(text: str) -> str:
-    """On one line, and never a formula to a spreadsheet."""
-    text = " ".join(text.split())
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _reasons(grading: Grading) -> list[str]:

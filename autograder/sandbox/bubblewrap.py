@@ -2,25 +2,33 @@
 
 A sandbox has namespaces of its own (mounts, processes, network, IPC, host name; users too where root did not start
 it). It sees the system's and Python's folders and ``gpt2_lib``, all read-only, and nothing else of this machine: no
-gradebook, no source, no other submission, no network. What it may write is in memory, limited in size, and gone with
-it. All its processes die with the sandbox, and the sandbox dies with the process that made it.
+gradebook, no source, no other submission, no network. The course is covered wherever it lies, under /usr too. What it
+may write is in memory, limited in size, and gone with it. All its processes die with the sandbox, and the sandbox dies
+with the process that made it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..course import PROJECT
+from . import cgroup
 
 HOME = "/home/learner"  # where the notebook runs; empty but for the submission's own small files
 SOCKETS = "/run/kernel"
-LEARNER = 60_000  # root drops to this uid and those after it, one a sandbox: a limit on processes doesn't bind root
+MEMORY = ("/dev/shm", "/tmp", HOME, SOCKETS)  # what can be written, in memory
+UIDS = range(60_000, 65_000)  # root drops to one of these, another in each sandbox: its limits don't bind root
+SECRET = ("gradebook.db", "source", "release", "submitted", "autograded", "feedback", "nbgrader_config.py")
 MEGABYTE = 1 << 20
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SETTINGS = ("ld.so.cache", "localtime", "fonts", "mime.types", "nsswitch.conf")  # of /etc; no passwords, no hosts
@@ -39,20 +47,25 @@ class Limits:
     disk: int = 256 * MEGABYTE  # bytes in each of the folders that can be written
     cell_seconds: float = 60.0  # computing time of one cell, then it is interrupted
     seconds: float = 600.0  # computing time of all, then it is over
-    waiting: float = 10.0  # how many times as long it may take on the clock
-    idle: float = 60.0  # seconds on the clock without computing, then it is interrupted
+    waiting: float = 10.0  # how many times as long it may take on the clock, where the machine is idle
+    idle: float = 60.0  # seconds on the clock without computing, where the machine is idle, then it is interrupted
+    total: float = 900.0  # seconds on the clock that a submission may hold a worker, then it is over
     cell_output: int = 1 * MEGABYTE  # bytes that are kept of what one cell prints
-    output: int = 32 * MEGABYTE  # bytes printed in all, then it is over
+    output: int = 32 * MEGABYTE  # bytes of all messages from a notebook, then it is over
 
 
 class Sandbox:
-    """A sandbox that waits for processes; ``pid`` is its first process as this machine counts."""
+    """A sandbox that waits for processes; ``pid`` is its first process as this machine counts.
 
-    def __init__(self, limits: Limits) -> None:
+    ``uid`` is the user that its processes become where root made it, None where somebody else did.
+    """
+
+    def __init__(self, limits: Limits, hidden: Sequence[str] = ()) -> None:
+        """``hidden``: folders that are covered. Raises SandboxError."""
         read, write = os.pipe()
         try:
             self._holder = subprocess.Popen(
-                command(limits, info=write),
+                command(limits, write, hidden),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -71,6 +84,8 @@ class Sandbox:
             reason = self._holder.communicate()[1].decode(errors="replace").strip() or "it ended at once"
             raise SandboxError(_WAY_OUT.format(reason=reason))
         self.pid = json.loads(told)["child-pid"]
+        self._claim, self.uid = _own_uid() if os.geteuid() == 0 else (None, None)
+        self.group = cgroup.make(2 * limits.memory, limits.processes)
 
     def path(self, inside: str) -> str:
         """A path of the sandbox as this machine can reach it. Never read what a submission may have put there."""
@@ -80,20 +95,60 @@ class Sandbox:
         """End all that runs in it."""
         self._holder.kill()
         self._holder.wait()
+        if self._claim is not None:
+            self._claim.close()
+        cgroup.remove(self.group)
         for pipe in (self._holder.stdin, self._holder.stdout, self._holder.stderr):
             if pipe is not None:
                 pipe.close()
 
 
-def check() -> None:
-    """Raise SandboxError, with the reason and the way out, where no sandbox can be made."""
+def _own_uid() -> tuple[socket.socket, int]:
+    """A user for one sandbox alone, and the claim on it, which ends with this process: an address of the network."""
+    for uid in random.SystemRandom().sample(UIDS, len(UIDS)):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0gpt2-course-sandbox-{uid}")
+            return claim, uid
+        except OSError:
+            claim.close()
+    raise SandboxError("No user is left for another sandbox.")
+
+
+def check(root: Path) -> None:
+    """Raise SandboxError, with the reason and the way out, where no sandbox can be made that hides the course."""
     if sys.platform != "linux":
         raise SandboxError(
             "The sandbox needs Linux. On Windows grade in WSL2, on macOS in a Linux container: docs/instructor.md has "
             "the commands. To run learners' code without a sandbox, on this machine and as you, but not on Windows: "
             "--unsafe-no-sandbox."
         )
-    Sandbox(Limits()).close()
+    sandbox = Sandbox(Limits(), names_of(root))
+    try:
+        secret = [Path(name, entry) for name in names_of(root) for entry in SECRET]
+        seen = [str(path) for path in secret if os.path.lexists(sandbox.path(str(path)))]
+    finally:
+        sandbox.close()
+    if seen:
+        raise SandboxError(
+            f"Learners' code would see {seen[0]}: nothing was graded. Move the course to another folder, one in your "
+            "home or /srv, and grade there."
+        )
+
+
+def names_of(root: Path) -> list[str]:
+    """Every name that a folder has on this machine: where it, or a folder that it is in, is mounted twice."""
+    mounts = []
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        _, _, device, inside, point, *_ = [re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), w) for w in line.split()]
+        mounts.append((device, Path(inside), Path(point)))
+    root = root.resolve()
+    device, inside, point = max((m for m in mounts if root.is_relative_to(m[2])), key=lambda m: len(m[2].parts))
+    place = inside / root.relative_to(point)
+    found = [
+        at / place.relative_to(top) for number, top, at in mounts if number == device and place.is_relative_to(top)
+    ]
+    return list(dict.fromkeys(map(str, [root, *found])))
 
 
 _WAY_OUT = (
@@ -104,7 +159,7 @@ _WAY_OUT = (
 )
 
 
-def command(limits: Limits, info: int) -> list[str]:
+def command(limits: Limits, info: int, hidden: Sequence[str] = ()) -> list[str]:
     """bubblewrap's command line; it writes its first process's pid to the descriptor ``info``. Raises SandboxError."""
     program = shutil.which("bwrap")
     if program is None:
@@ -112,22 +167,26 @@ def command(limits: Limits, info: int) -> list[str]:
     made = [program, "--die-with-parent", "--new-session", "--hostname", "sandbox", "--info-fd", str(info)]
     made += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     made += [] if os.geteuid() == 0 else ["--unshare-user"]
-    for folder in SYSTEM:
-        if os.path.islink(folder):
-            made += ["--symlink", os.readlink(folder), folder]
-        elif os.path.isdir(folder):
-            made += ["--ro-bind", folder, folder]
     # Settings of the kernel belong to root, who may be the one that grades (in a container's user namespace, say).
     made += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
-    for folder in ("/dev/shm", "/tmp", HOME, SOCKETS):
-        made += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", folder]
-    # After the folders in memory: the course may lie in one of them, /tmp say.
-    settings = [f"/etc/{name}" for name in SETTINGS if os.path.exists(f"/etc/{name}")]
-    ours = [p for p in (sys.base_prefix, sys.prefix, str(PROJECT / "gpt2_lib")) if not p.startswith("/usr/")]
-    for path in dict.fromkeys([*settings, *ours]):
+    shown = [folder for folder in SYSTEM if os.path.isdir(folder)]
+    shown += [f"/etc/{name}" for name in SETTINGS if os.path.exists(f"/etc/{name}")]
+    shown += [sys.base_prefix, sys.prefix, str(PROJECT / "gpt2_lib")]
+    covered = [p for p in (str(PROJECT), *hidden) if any(Path(p).is_relative_to(s) for s in shown) and os.path.isdir(p)]
+    steps = dict.fromkeys(covered, "cover") | dict.fromkeys(MEMORY, "memory") | dict.fromkeys(shown, "show")
+    # The folder before what is in it: the library lies in the course, and the course may lie under /usr or /tmp.
+    for path, step in sorted(steps.items(), key=lambda entry: len(Path(entry[0]).parts)):
         for parent in reversed(Path(path).parents):
             made += ["--perms", "0755", "--dir", str(parent)]  # else nobody but root could go through it
-        made += ["--ro-bind", path, path]
-    made += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME]
+        if step == "memory":
+            made += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", path]
+        elif step == "cover":
+            made += ["--perms", "0755", "--tmpfs", path]
+        elif os.path.islink(path) and path in SYSTEM:
+            made += ["--symlink", os.readlink(path), path]
+        else:
+            made += ["--ro-bind", path, path]
+    for path in ("/dev", *covered, "/"):
+        made += ["--remount-ro", path]
     # The first process only waits: until its input ends, which happens when this process does.
-    return [*made, "--", "/bin/sh", "-c", "echo ready; exec cat >/dev/null"]
+    return [*made, "--chdir", HOME, "--", "/bin/sh", "-c", "echo ready; exec cat >/dev/null"]

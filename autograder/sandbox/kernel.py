@@ -1,28 +1,26 @@
 """The learner's kernel, inside the sandbox: ipykernel, and two more kinds of requests.
 
-``call_request`` calls a function of the notebook with plain data and sends plain data back (`wire`).
-``witness_request`` tells what of Python, PyTorch, IPython and ``gpt2_lib`` is no longer what it was (`witness`).
+``look_request`` tells what names of the notebook stand for. ``call_request`` calls a function of the notebook with
+plain data and sends plain data back (`wire`).
 """
 
 from __future__ import annotations
 
-import base64
 import builtins
+import importlib
 import os
 import sys
-from pathlib import Path
+import types
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 
-from gpt2_lib.own_work import borrowed
-
 from ..course import PROJECT
 from ..judge.transfer import Watched, unpack
-from ..judge.wire import Decoder, Encoder
-from .bubblewrap import HOME
-from .witness import Witness
+from ..judge.wire import Decoder, Encoder, NotPlainError
 
 if TYPE_CHECKING:
     from ipykernel.zmqshell import ZMQInteractiveShell
@@ -36,46 +34,74 @@ class Kernel(IPythonKernel):
 
     shell: ZMQInteractiveShell
     session: Session
+    borrowed: Callable[[object, dict], str | None] | None = None  # the course's rule on whose work an answer is
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
         self.shell_handlers["call_request"] = self._call
         self.shell_handlers["look_request"] = self._look
-        self.shell_handlers["witness_request"] = self._witness
-        self.witness: Witness  # `run` sets it, when all is in place
+
+    async def do_execute(self, code: str, silent: bool, *options, **named) -> dict:
+        """As ipykernel does; where it falls over the code itself (a sum of thousands), an error instead of silence."""
+        try:
+            return await super().do_execute(code, silent, *options, **named)
+        except Exception as error:
+            told = {"ename": type(error).__name__, "evalue": _text(error), "traceback": [f"{type(error).__name__}"]}
+            self.send_response(self.iopub_socket, "error", told)
+            return {"status": "error", **told, "execution_count": self.execution_count, "payload": []}
 
     def _look(self, stream, ident, parent) -> None:
-        """What the names stand for: absent, a type's name, or a function and what it is built on."""
+        """What the names stand for: a function and what it is built on, plain data, or a type's name."""
+        content, encoder = parent["content"], Encoder(strict=False)
         found: dict[str, dict[str, object]] = {}
-        for name in parent["content"]["names"]:
+        for name in content["names"]:
             if name in self.shell.user_ns:
                 value = self.shell.user_ns[name]
                 found[name] = {"type": type(value).__name__[:80], "callable": callable(value)}
                 if callable(value):
-                    try:
-                        found[name]["borrowed"] = borrowed(value, self.shell.user_ns)
-                    except Exception as error:  # whatever a strange object does when looked at
-                        found[name]["borrowed"] = f"something that can't be looked at ({type(error).__name__})"
-        self.session.send(stream, "look_reply", {"found": found}, parent, ident=ident)
+                    found[name]["function"] = type(value) is types.FunctionType and value.__module__ == "__main__"
+                    found[name]["borrowed"] = self._borrowed(value)
+                elif name in content["values"] and _is_plain(value):
+                    with suppress(NotPlainError):  # all together are too much
+                        found[name]["value"] = encoder.encode(value)
+        self.session.send(stream, "look_reply", {"found": found}, parent, ident=ident, buffers=[*encoder.buffers])
+
+    def _borrowed(self, function: object) -> str | None:
+        try:
+            return self.borrowed(function, self.shell.user_ns) if self.borrowed else None
+        except Exception as error:  # whatever a strange object does when looked at
+            return f"something that can't be looked at ({type(error).__name__})"
 
     def _call(self, stream, ident, parent) -> None:
         content, buffers = parent["content"], [bytes(b) for b in parent["buffers"]]
-        values = unpack(buffers[0]) if "packed" in content else Decoder(buffers).decode(content["values"])
-        assert isinstance(values, dict)
-        encoder, watched = Encoder(strict=False), Watched(values)
-        arguments = [values[name] for name in values if name.isdecimal()]
-        named = {name: value for name, value in values.items() if not name.isdecimal()}
+        encoder = Encoder(strict=False)
+        reply: dict[str, object]
         try:
+            values = unpack(buffers[0]) if "packed" in content else Decoder(buffers).decode(content["values"])
+            assert isinstance(values, dict)
+            changes = {name.removeprefix("="): values.pop(name) for name in [*values] if name.startswith("=")}
+            watched = Watched(values)
+            arguments = [values[name] for name in values if name.isdecimal()]
+            named = {name: value for name, value in values.items() if not name.isdecimal()}
             function = self.shell.user_ns[content["name"]]
-            reply: dict[str, object]
+            before = dict(self.shell.user_ns)
             try:
+                for name in content["deleted"]:
+                    self.shell.user_ns.pop(name, None)
+                self.shell.user_ns.update(changes)
                 result = function(*arguments, **named)
                 returned = watched.place_of(result)
                 reply = {"returned": returned} if returned is not None else {"result": encoder.encode(result)}
             except KeyboardInterrupt:
                 reply = {"interrupted": True}
+            except NotPlainError:
+                raise
             except (Exception, SystemExit) as error:
                 reply = {"error": _told(error)}
+            finally:
+                for name in (*content["deleted"], *changes):
+                    if name in before:
+                        self.shell.user_ns[name] = before[name]
             reply["after"] = watched.after(encoder)
         except (Exception, KeyboardInterrupt) as error:
             encoder = Encoder(strict=False)
@@ -83,9 +109,13 @@ class Kernel(IPythonKernel):
             reply = {"error": {"types": ["RuntimeError"], "text": text}}
         self.session.send(stream, "call_reply", reply, parent, ident=ident, buffers=list(encoder.buffers))
 
-    def _witness(self, stream, ident, parent) -> None:
-        found = {"changed": self.witness.changed(), "hidden": self.witness.hidden(parent["content"]["builtin"])}
-        self.session.send(stream, "witness_reply", found, parent, ident=ident)
+
+def _is_plain(value: object) -> bool:
+    """Whether it can travel, and can be read more than once."""
+    try:
+        return not isinstance(value, Iterator) and bool(Encoder(strict=True).encode(value))
+    except Exception:  # whatever a strange object does when looked at
+        return False
 
 
 def _told(error: BaseException) -> dict:
@@ -101,20 +131,20 @@ def _text(error: BaseException) -> str:
         return type(error).__name__
 
 
-def run(connection: dict, extras: dict[str, str], ready: int) -> None:
-    """Serve as the kernel at ``connection`` until the end; ``extras`` are files (path -> base64) that lie beside it.
+def main(request: dict, ready: int, _: int) -> None:
+    """Serve as the kernel at ``request["connection"]`` until the end.
 
     Writes a byte to the descriptor ``ready`` when it listens.
     """
-    for name, data in extras.items():
-        path = Path(HOME, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(data))
     for descriptor in (1, 2):  # what ipykernel does not take goes nowhere
         os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
     sys.argv = ["ipykernel"]
     sys.path[:] = ["", *(p for p in sys.path if p not in ("", str(PROJECT)))]
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    if request["own_work"]:
+        module, _, rule = request["own_work"].partition(":")
+        Kernel.borrowed = staticmethod(getattr(importlib.import_module(module), rule))
+    connection = request["connection"]
     key = connection.pop("key")
     app = IPKernelApp.instance(kernel_class=Kernel, **connection, connection_file="/tmp/kernel.json", log_level=50)
     app.session.key = key.encode()
@@ -122,7 +152,6 @@ def run(connection: dict, extras: dict[str, str], ready: int) -> None:
     assert app.shell is not None
     # IPython's own end the kernel a moment later, when other code is running.
     app.shell.user_ns["exit"] = app.shell.user_ns["quit"] = sys.exit
-    app.kernel.witness = Witness(app.shell)
     os.write(ready, b".")
     os.close(ready)
     app.start()

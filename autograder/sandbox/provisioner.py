@@ -6,11 +6,11 @@ bubblewrap `Sandbox`. Messages go over Unix sockets that lie in the sandbox: no 
 
 from __future__ import annotations
 
-import itertools
-import os
 import signal
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import zmq
 from jupyter_client.connect import KernelConnectionInfo
@@ -18,29 +18,29 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
-from .bubblewrap import LEARNER, SOCKETS, Limits, Sandbox
+from .bubblewrap import SOCKETS, Limits, Sandbox
 from .zygote import Forked, Zygote
 
 NAME = "gpt2-course-sandbox"
 PORTS = ("shell", "iopub", "stdin", "control", "hb")
-MESSAGE = 256 << 20  # bytes of a message from a kernel, at most
-_zygote: Zygote | None = None  # one for each process that grades
-_numbers = itertools.count()
+MESSAGE = 256 << 20  # bytes of a message from a kernel, at most: a larger one ends the connection
+_zygotes: dict[tuple[str, ...], Zygote] = {}  # what they have imported -> at most one, of each process that grades
 
 
-def zygote() -> Zygote:
-    """This process's zygote; a new one where there is none or it died."""
-    global _zygote
-    if _zygote is None or not _zygote.alive():
-        _zygote = Zygote()
-    return _zygote
+def zygote(warm: tuple[str, ...]) -> Zygote:
+    """This process's zygote that has imported ``warm``; a new one where there is none or it died."""
+    if warm not in _zygotes or not _zygotes[warm].alive():
+        for other in _zygotes.values():
+            other.close()
+        _zygotes.clear()
+        _zygotes[warm] = Zygote(warm)
+    return _zygotes[warm]
 
 
 class SandboxProvisioner(KernelProvisionerBase):
     """Starts, watches and ends one kernel in one sandbox."""
 
     parent: SandboxKernelManager
-    limits = Limits()
     sandbox: Sandbox | None = None
     forked: Forked | None = None
 
@@ -49,8 +49,8 @@ class SandboxProvisioner(KernelProvisionerBase):
         return self.forked is not None
 
     async def pre_launch(self, **options: object) -> dict:
-        self.sandbox = Sandbox(self.limits)
         manager = self.parent
+        self.sandbox = Sandbox(manager.limits, manager.hidden)
         manager.transport, manager.ip = "ipc", self.sandbox.path(f"{SOCKETS}/s")
         for number, port in enumerate(PORTS, start=1):
             setattr(manager, f"{port}_port", number)
@@ -61,18 +61,8 @@ class SandboxProvisioner(KernelProvisionerBase):
         assert self.sandbox is not None
         connection = {"transport": "ipc", "ip": f"{SOCKETS}/s", "key": manager.session.key.decode()}
         connection |= {f"{port}_port": number for number, port in enumerate(PORTS, start=1)}
-        # Root's processes have no limit on their number: another uid for each sandbox of each grading process.
-        uid = LEARNER + os.getpid() % 4000 * 16 + next(_numbers) % 16 if os.geteuid() == 0 else None
-        self.forked = zygote().fork(
-            {
-                "kind": "kernel",
-                "sandbox": self.sandbox.pid,
-                "uid": uid,
-                "limits": vars(self.limits),
-                "connection": connection,
-                "extras": manager.extras or {},
-            }
-        )
+        request = {"target": "autograder.sandbox.kernel:main", "connection": connection, "own_work": manager.own_work}
+        self.forked = zygote(manager.warm).fork_into(self.sandbox, manager.limits, request, manager.files)
         self.forked.started(120.0)  # the first one waits for the zygote's imports
         # It listens: connect now, and never again. Later the notebook could have put a link in a socket's place.
         manager.context.setsockopt(zmq.RECONNECT_IVL, -1)
@@ -114,7 +104,11 @@ class SandboxProvisioner(KernelProvisionerBase):
 class SandboxKernelManager(AsyncKernelManager):
     """A kernel manager whose kernels run in the sandbox, whatever kernels are installed here."""
 
-    extras: dict[str, str] | None = None  # files that lie beside the notebook: path -> base64
+    limits = Limits()
+    files: Mapping[str, str] = MappingProxyType({})  # that lie beside the notebook: path -> base64
+    hidden: Sequence[str] = ()  # folders that the sandbox covers
+    warm: tuple[str, ...] = ()
+    own_work = ""
 
     @property
     def kernel_spec(self) -> KernelSpec:

@@ -34,6 +34,8 @@ UNLIMITED = {  # memfd_create, shmget, msgget, memfd_secret: memory that no limi
     "x86_64": (319, 29, 68, 447),
     "aarch64": (279, 194, 186, 447),
 }
+SETSOCKOPT = {"x86_64": 54, "aarch64": 208}
+BUFFERS = (7, 8, 32, 33)  # SO_SNDBUF and the like: a socket's buffer is memory that no limit counts, so it stays small
 FAMILIES = (1, 2, 10, 16)  # of sockets: Unix, IPv4, IPv6, and netlink, which looks names up
 NAMESPACES = 0x7E020000  # all of clone's flags that ask for one
 X32 = 0x40000000  # the same calls under other numbers
@@ -78,6 +80,9 @@ def _steps(machine: str) -> list[tuple[int, int, int, int]]:
         steps += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ERROR | errno.ENOSYS)]
     steps += [(EQUAL, 0, 4, CLONE[machine]), (LOAD, 0, 0, ARGUMENT), (HAS, 0, 1, NAMESPACES), refused]
     steps += [(RETURN, 0, 0, ALLOW)]
+    steps += [(EQUAL, 0, 3 + len(BUFFERS), SETSOCKOPT[machine]), (LOAD, 0, 0, ARGUMENT + 16)]
+    steps += [(EQUAL, len(BUFFERS) - n, 0, option) for n, option in enumerate(BUFFERS)]
+    steps += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, ERROR)]  # done, it says, and nothing is
     steps += [(EQUAL, 0, 2 + len(FAMILIES), SOCKET[machine]), (LOAD, 0, 0, ARGUMENT)]
     steps += [(EQUAL, len(FAMILIES) - n, 0, family) for n, family in enumerate(FAMILIES)]
     return [*steps, (RETURN, 0, 0, ERROR | errno.EAFNOSUPPORT), (RETURN, 0, 0, ALLOW)]

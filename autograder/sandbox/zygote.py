@@ -1,14 +1,16 @@
-"""A warm process that has imported all a notebook needs, and forks kernels into sandboxes.
+"""A warm process that has imported all a notebook needs, and forks processes into sandboxes.
 
 Importing PyTorch and the rest takes seconds of computing time; a fork takes milliseconds. The zygote itself runs
 nobody's code, holds nothing secret and has one thread: only from such a process may one fork.
 
-    zygote = Zygote()
-    kernel = zygote.fork({"kind": "kernel", "sandbox": sandbox.pid, ...})   # a `Forked`: poll, signal, close
+    zygote = Zygote(["torch"])
+    kernel = zygote.fork_into(sandbox, limits, {"target": "autograder.sandbox.kernel:main", ...}, files)
+    ...                                                        # a `Forked`: poll, signal, close
 """
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import gc
 import importlib
@@ -20,24 +22,25 @@ import socket
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
 
 from ..course import PROJECT
-from . import seccomp as syscalls
-from .bubblewrap import HOME, Limits
+from . import seccomp
+from .bubblewrap import HOME, Limits, Sandbox
 
 if sys.platform != "win32":  # there, notebooks can be checked only
     import fcntl
     import resource
 
-# What a phase's notebooks import sooner or later; torch._dynamo comes with the first optimiser step.
-WARM = ("torch", "torch._dynamo", "numpy", "matplotlib.pyplot", "matplotlib_inline.backend_inline", "ipywidgets")
-WARM += ("ipykernel.kernelapp", "gpt2_lib", "gpt2_lib.demos", "gpt2_lib.widgets", "gpt2_lib.progress")
-WARM += ("autograder.sandbox.kernel", "autograder.judge.process")
+WARM = ("torch", "numpy", "ipykernel.kernelapp", "matplotlib_inline.backend_inline")
+WARM += ("autograder.sandbox.kernel", "autograder.judge.process", "autograder.grading.prepare")
 NAMESPACES = {"user": 0x10000000, "mnt": 0x00020000, "ipc": 0x08000000, "uts": 0x04000000, "net": 0x40000000}
 NAMESPACES |= {"cgroup": 0x02000000, "pid": 0x20000000}
 NS_GET_USERNS = 0xB701  # ioctl: the user namespace that owns another
-READY = 3  # the descriptor on which a kernel says that it listens
+READY, LINE = 3, 4  # descriptors: on one a process says that it has begun, the other is a socket for its own use
+MEMORY, SECONDS = 2 << 30, 30  # bytes and computing time of what reads a notebook
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
 
 
@@ -48,6 +51,7 @@ class Forked:
         self.connection = connection
         self.pid: int | None = None
         self.status: int | None = None  # its exit status, when it has ended
+        self.result: object = None  # what a process without a sandbox came to
 
     def poll(self) -> int | None:
         """None while it runs, else its exit status (-1 where nobody can tell)."""
@@ -59,11 +63,19 @@ class Forked:
         """Wait until it runs; its pid. Raises RuntimeError with what went wrong."""
         while self.pid is None and self.status is None:
             if not self.connection.poll(seconds):
-                raise RuntimeError(f"no kernel within {seconds:g} seconds")
+                raise RuntimeError(f"it did not begin within {seconds:g} seconds")
             self._hear()
         if self.pid is None:
-            raise RuntimeError("the kernel could not be started")
+            raise RuntimeError("it could not be started")
         return self.pid
+
+    def outcome(self, seconds: float) -> object:
+        """What a process without a sandbox came to. Raises RuntimeError where it ended before, or takes longer."""
+        while self.result is None:
+            if self.status is not None or not self.connection.poll(seconds):
+                raise RuntimeError("it took more memory or time than it may")
+            self._hear()
+        return self.result
 
     def _hear(self) -> None:
         try:
@@ -72,6 +84,7 @@ class Forked:
             told = {"status": -1}
         if "error" in told:
             raise RuntimeError(told["error"])
+        self.result = told.get("result", self.result)
         self.pid, self.status = told.get("pid", self.pid), told.get("status", self.status)
 
     def signal(self, number: int) -> None:
@@ -86,7 +99,8 @@ class Forked:
 class Zygote:
     """Starts the zygote process; it ends when this object is closed or this process ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, warm: Sequence[str] = ()) -> None:
+        """``warm``: what it imports beside what every notebook needs."""
         ours, theirs = socket.socketpair()
         environment = {k: os.environ[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH", "TZ") if k in os.environ}
         # One thread: a process that has computed with several can't be forked, and the workers fill the cores.
@@ -103,7 +117,7 @@ class Zygote:
             "MPLCONFIGDIR": "/tmp/matplotlib",
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "autograder.sandbox.zygote", str(theirs.fileno())],
+            [sys.executable, "-m", "autograder.sandbox.zygote", str(theirs.fileno()), *warm],
             cwd=PROJECT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -119,13 +133,30 @@ class Zygote:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def fork(self, request: dict) -> Forked:
-        """A process that does ``request`` (see `_serve`). Raises OSError where the zygote is gone."""
+    def fork(self, request: dict, line: socket.socket | None = None) -> Forked:
+        """A process that runs ``request["target"]`` ("module:function") with the request and the other end of ``line``.
+
+        Raises OSError where the zygote is gone.
+        """
         ours, theirs = Pipe()
-        socket.send_fds(self._socket, [b"f"], [theirs.fileno()])
+        descriptors = [theirs.fileno(), *([line.fileno()] if line is not None else [])]
+        socket.send_fds(self._socket, [b"f"], descriptors)
         theirs.close()
         ours.send_bytes(json.dumps(request).encode())
         return Forked(ours)
+
+    def fork_into(
+        self,
+        sandbox: Sandbox,
+        limits: Limits,
+        request: dict,
+        files: Mapping[str, str],
+        line: socket.socket | None = None,
+    ) -> Forked:
+        """The same in a sandbox, with these limits; ``files`` (path -> base64) lie in its working folder."""
+        place = {"sandbox": sandbox.pid, "uid": sandbox.uid, "limits": vars(limits), "files": dict(files)}
+        group = None if sandbox.group is None else str(sandbox.group / "cgroup.procs")
+        return self.fork({**request, **place, "group": group}, line)
 
     def close(self) -> None:
         self._socket.close()
@@ -136,38 +167,38 @@ class Zygote:
 # Below: inside the zygote process.
 
 
-def main(control: int) -> None:
+def main(control: int, warm: Sequence[str]) -> None:
     """Import, then fork for every connection that comes over the descriptor ``control``, until it ends."""
     _die_with_parent()
-    for module in WARM:
+    for module in (*WARM, *warm):
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # what is shared with the forks stays shared: no collector writes into it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(fileno=control) as requests:
         while True:
-            message, descriptors, _, _ = socket.recv_fds(requests, 1, 1)
+            message, descriptors, _, _ = socket.recv_fds(requests, 1, 2)
             if not message:
                 return
             if os.fork() == 0:
                 requests.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _serve(Connection(descriptors[0]))
-            os.close(descriptors[0])
+                _serve(Connection(descriptors[0]), *descriptors[1:])
+            for descriptor in descriptors:
+                os.close(descriptor)
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: Connection, line: int | None = None) -> None:
     """In a fresh fork: do what was asked for, then exit. Never returns."""
     try:
         _die_with_parent()
         request = json.loads(connection.recv_bytes())
         _fresh_randomness()
-        if request["kind"] == "judge":
-            from ..judge import process as judge
-
-            judge.serve(connection, request["cells"])
+        if "sandbox" in request:
+            _guard(connection, request, line)
         else:
-            _guard(connection, request)
+            _limit_what_it_computes()
+            connection.send_bytes(json.dumps({"result": _target(request)(request)}).encode())
     except BaseException as error:
         text = f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"
         connection.send_bytes(json.dumps({"error": text}).encode())
@@ -175,24 +206,41 @@ def _serve(connection: Connection) -> None:
         os._exit(0)
 
 
-def _guard(connection: Connection, request: dict) -> None:
-    """Fork the kernel into its sandbox, tell of its start and end, pass signals on, outlive neither it nor the user."""
+def _target(request: dict) -> Callable:
+    module, _, function = request["target"].partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _limit_what_it_computes() -> None:
+    with open("/proc/self/statm") as statm:
+        mapped = int(statm.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY, mapped + MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+
+
+def _guard(connection: Connection, request: dict, line: int | None) -> None:
+    """Fork a process into its sandbox, tell of its start and end, pass signals on, outlive neither it nor the user."""
+    group = os.open(request["group"], os.O_WRONLY) if request["group"] else None
     _enter(request["sandbox"])  # the next fork is in the sandbox's process namespace; this process is not
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            os.dup2(write, READY)
-            os.closerange(READY + 1, os.sysconf("SC_OPEN_MAX"))  # the way to the grader, and to its namespaces
+            if group is not None:
+                os.write(group, b"0")  # this process
+            # Nothing else stays open: not the way to the grader, and not that to its namespaces.
+            kept = [fcntl.fcntl(number, fcntl.F_DUPFD, LINE + 1) for number in (write, line) if number is not None]
+            for number, descriptor in zip(kept, (READY, LINE), strict=False):
+                os.dup2(number, descriptor)
+            os.closerange(READY + len(kept), os.sysconf("SC_OPEN_MAX"))
             _drop(request["uid"], Limits(**request["limits"]))
-            from . import kernel
-
-            kernel.run(request["connection"], request["extras"], ready=READY)
+            _write(request.pop("files"))
+            _target(request)(request, READY, LINE)
         finally:
             os._exit(1)
     os.close(write)
     if os.read(read, 1) == b"":
-        raise RuntimeError(f"the kernel ended at its start, with {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}")
+        raise RuntimeError(f"the process ended at its start, with {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}")
     connection.send_bytes(json.dumps({"pid": pid}).encode())
     ended = os.pidfd_open(pid)
     while True:
@@ -206,6 +254,13 @@ def _guard(connection: Connection, request: dict) -> None:
         except EOFError:
             os.kill(pid, signal.SIGKILL)
             return
+
+
+def _write(files: dict[str, str]) -> None:
+    for name, data in files.items():
+        path = Path(HOME, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(data))
 
 
 def _enter(pid: int) -> None:
@@ -255,7 +310,7 @@ def _drop(uid: int | None, limits: Limits) -> None:
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
     if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0 or libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "the privileges could not be given up")
-    syscalls.refuse()
+    seccomp.refuse()
     os.chdir(HOME)
     os.environ["LOGNAME"] = os.environ["USER"] = "learner"
     os.umask(0o077)
@@ -275,4 +330,4 @@ def _fresh_randomness() -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:])

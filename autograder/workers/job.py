@@ -1,4 +1,4 @@
-"""What a worker does: one submission, notebook bytes in, notebook bytes out. No gradebook, no folders of the course."""
+"""What a worker does: one submission, files in, executed notebooks and points out."""
 
 from __future__ import annotations
 
@@ -9,85 +9,171 @@ import os
 import signal
 import sys
 import tempfile
-from dataclasses import dataclass, field
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import nbformat
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute, IgnorePattern, LimitOutput
-from nbgrader.utils import is_grade
+from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution, is_task
 
+from ..course import Rules
+from ..grading.plan import Plan
+from ..grading.prepare import Prepared, prepare
 from ..sandbox.bubblewrap import Limits
-from .execute import BrokenToolError, Report, SandboxedExecute, fail
+from ..sandbox.provisioner import zygote
+from ..text import plain
+from .execute import Report, Run, fail
+from .learner import Account, BrokenToolError, Setting
 
 ATTEMPTS = 3
+GRACE = 60.0  # seconds after the end of a submission's time, then the worker itself ends: whatever holds it
+READING = 300.0  # seconds on the clock in which a notebook must be read; computing time is limited as well
 
 
 @dataclass(frozen=True)
 class Job:
-    """A submission to run: sanitised notebooks, the cells of each that need not run, the files beside them."""
+    """A submission to run: its notebooks as handed in, their plans, its files and the instructor's beside them."""
 
-    notebooks: dict[str, str]
-    skip: dict[str, frozenset[int]]
-    extras: dict[str, bytes] = field(default_factory=dict)
+    notebooks: Mapping[str, bytes]
+    plans: Mapping[str, Plan]
+    extras: Mapping[str, bytes] = field(default_factory=dict)
+    given: Mapping[str, bytes] = field(default_factory=dict)
+    rules: Rules = field(default_factory=Rules)
+    hidden: tuple[str, ...] = ()  # folders that no sandbox shows
     safe: bool = True  # False: without a sandbox, with nbgrader's own Execute
     limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Executed notebooks, and what a person should look at: (notebook, cell, reason)."""
+    """What came of a submission; all of it plain text and numbers.
 
-    notebooks: dict[str, str]
-    review: list[tuple[str, str, str]]
-    judged: dict[str, list[str]]  # notebook -> checks that were decided outside of the sandbox
-    seconds: float  # computing time in the sandbox
+    ``review`` is for a person to look at, ``trouble`` is the grader's own: (notebook, cell, reason) each.
+    """
+
+    notebooks: Mapping[str, str] = field(default_factory=dict)  # executed
+    scores: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)  # None: a person decides
+    untouched: Mapping[str, frozenset[str]] = field(default_factory=dict)  # answers in which nothing was written
+    refused: Mapping[str, str] = field(default_factory=dict)  # notebook -> why it could not be read
+    notes: tuple[str, ...] = ()
+    review: tuple[tuple[str, str, str], ...] = ()
+    trouble: tuple[tuple[str, str, str], ...] = ()
+    seconds: float = 0.0  # computing time in the sandbox
+    clock: float = 0.0  # seconds for which it held the worker
 
 
 def run(job: Job) -> Outcome:
-    """Run every notebook of a submission in a sandbox of its own. Raises BrokenToolError if the grader's tools fail."""
-    done, review, judged, seconds = {}, [], {}, 0.0
-    extras = {name: base64.b64encode(data).decode() for name, data in job.extras.items()}
-    for name, text in job.notebooks.items():
-        skipped = job.skip.get(name, frozenset())
-        if job.safe:
-            notebook, report = _in_sandbox(text, skipped, extras, job.limits)
-        else:
-            notebook, report = _unprotected(text, skipped, job.extras), Report()
+    """Run every notebook of a submission in sandboxes of its own. Raises BrokenToolError if the grader's tools fail."""
+    begun = time.monotonic()
+    last_resort = threading.Timer(job.limits.total + GRACE, os._exit, [70])
+    last_resort.daemon = True
+    last_resort.start()
+    try:
+        return _run_all(job, begun)
+    finally:
+        last_resort.cancel()
+
+
+def _run_all(job: Job, begun: float) -> Outcome:
+    account = Account(until=begun + job.limits.total)
+    done, scores, untouched, refused, notes, review, trouble = {}, {}, {}, {}, [], [], []
+    for name, data in job.notebooks.items():
+        prepared, notebook, report = _run(name, data, job, account)
+        if prepared.refused:
+            refused[name] = plain(prepared.refused)
+            continue
+        notes += [f"{name}.ipynb: {plain(note)}" for note in prepared.notes]
+        review += [(name, cell, plain(reason)) for cell, reason in report.review]
+        trouble += [(name, cell, plain(reason)) for cell, reason in report.trouble]
         for tidy in (IgnorePattern(enabled=True, pattern="^"), LimitOutput()):
             notebook, _ = tidy.preprocess(notebook, {})
-        done[name] = nbformat.writes(notebook)
-        review += [(name, cell, reason) for cell, reason in report.review]
-        judged[name] = report.judged
-        seconds += report.seconds
-    return Outcome(done, review, judged, seconds)
+        done[name] = nbformat.writes(notebook).encode("utf-8", "replace").decode()  # no half of a surrogate pair
+        scores[name] = {cell.metadata.nbgrader.grade_id: _score(cell) for cell in notebook.cells if is_grade(cell)}
+        untouched[name] = frozenset(cell.metadata.nbgrader.grade_id for cell in notebook.cells if _is_untouched(cell))
+    clock = time.monotonic() - begun
+    return Outcome(
+        done, scores, untouched, refused, tuple(notes), tuple(review), tuple(trouble), account.seconds, clock
+    )
 
 
-def _in_sandbox(
-    text: str, skipped: frozenset[int], extras: dict[str, str], limits: Limits
-) -> tuple[NotebookNode, Report]:
+def _run(name: str, data: bytes, job: Job, account: Account) -> tuple[Prepared, NotebookNode, Report]:
+    """One notebook, read and run; again where the grader's own processes died."""
     for attempt in range(ATTEMPTS):
-        notebook = nbformat.reads(text, as_version=4)
-        execute = SandboxedExecute(allow_errors=True, timeout=None, record_timing=False)
-        execute.limits, execute.extras, execute.skip = limits, extras, skipped
         try:
-            execute.preprocess(notebook, {})
-            break
+            prepared = _prepared(data, job.plans[name], job)
+            if prepared.refused:
+                return prepared, NotebookNode(), Report()
+            notebook = nbformat.reads(prepared.text, as_version=4)
+            if job.safe:
+                return prepared, notebook, Run(notebook, _setting(prepared, job, name), account).go()
+            return prepared, _unprotected(notebook, prepared.skip, job), Report()
         except BrokenToolError:
             if attempt == ATTEMPTS - 1:
                 raise
-    return notebook, execute.report
+    raise AssertionError
 
 
-def _unprotected(text: str, skipped: frozenset[int], extras: dict[str, bytes]) -> NotebookNode:
+def _prepared(data: bytes, plan: Plan, job: Job) -> Prepared:
+    if not job.safe:
+        return prepare(data, plan)
+    tools = zygote(job.rules.warm)
+    request = {"target": "autograder.grading.prepare:main", "data": base64.b64encode(data).decode()}
+    try:
+        process = tools.fork({**request, "plan": asdict(plan)})
+    except OSError as error:
+        raise BrokenToolError(f"the zygote died: {error}") from error
+    try:
+        found = process.outcome(READING)
+        return Prepared(**found) if isinstance(found, dict) else Prepared(refused="could not be read")
+    except RuntimeError as error:
+        if not tools.alive():
+            raise BrokenToolError("the zygote died") from error
+        last = str(error).splitlines()[0] if str(error) else "no reason"
+        return Prepared(refused=f"could not be read within the limits ({last[:200]})")
+    finally:
+        process.close()
+
+
+def _setting(prepared: Prepared, job: Job, name: str) -> Setting:
+    given = {path: base64.b64encode(data).decode() for path, data in job.given.items()}
+    files = {path: base64.b64encode(data).decode() for path, data in job.extras.items()} | given
+    return Setting(
+        limits=job.limits,
+        files=files,
+        given=given,
+        skip=frozenset(prepared.skip),
+        imports=job.plans[name].imports,
+        warm=job.rules.warm,
+        own_work=job.rules.own_work,
+        hidden=job.hidden,
+    )
+
+
+def _score(cell: NotebookNode) -> float | None:
+    """nbgrader's; a number that is more than the check's points is no points."""
+    try:
+        return determine_grade(cell)[0]
+    except (KeyError, ValueError):
+        return 0.0
+
+
+def _is_untouched(cell: NotebookNode) -> bool:
+    same = (is_solution(cell) or is_task(cell)) and cell.metadata.nbgrader.get("checksum") == compute_checksum(cell)
+    return same and not is_task(cell)
+
+
+def _unprotected(notebook: NotebookNode, skipped: tuple[int, ...], job: Job) -> NotebookNode:
     """With nbgrader's own Execute, on this machine: where no sandbox can be made and somebody insists."""
-    notebook = nbformat.reads(text, as_version=4)
     execute = Execute(allow_errors=True, timeout=600, shutdown_kernel="immediate")
     for index in skipped:
         notebook.cells[index].metadata.tags = [execute.skip_cells_with_tag]
     with tempfile.TemporaryDirectory() as folder:
-        for name, data in extras.items():
+        for name, data in {**job.extras, **job.given}.items():
             path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
@@ -95,13 +181,10 @@ def _unprotected(text: str, skipped: frozenset[int], extras: dict[str, bytes]) -
             execute.preprocess(notebook, {"metadata": {"path": folder}})
         except DeadKernelError:
             for cell in notebook.cells:
-                if is_grade(cell) and cell.get("execution_count") is None:
+                if cell.cell_type == "code" and is_grade(cell) and cell.get("execution_count") is None:
                     fail(cell, "RuntimeError", "It was not run: the kernel died before.")
     for index in skipped:
         del notebook.cells[index].metadata["tags"]
-    for cell in notebook.cells:
-        if is_grade(cell):
-            cell.outputs = [output for output in cell.get("outputs", []) if output.output_type != "execute_result"]
     return notebook
 
 

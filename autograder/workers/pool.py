@@ -11,14 +11,25 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from ..course import CourseError
+from ..text import plain
 from .job import Job, Outcome, run, start
 
 CRASHES = 5  # of its workers, that one submission may see before it is given up
 Task = TypeVar("Task")
+
+
+@dataclass
+class _Attempt(Generic[Task]):
+    """A task under way. ``again``: the grader had trouble with it, and it is tried a second time."""
+
+    task: Task
+    job: Job
+    crashes: int = 0
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,54 +42,76 @@ class Workers:
     open: Callable[[], Executor]
     count: int
     local: bool = True
+    close: Callable[[], object] = lambda: None
 
     def run_all(self, tasks: Iterable[Task], job: Callable[[Task], Job]) -> Iterator[tuple[Task, Outcome | str]]:
         """Every task with what came out of its job, or why nothing did, as they get done.
 
-        Only twice as many as there are workers are under way at a time, so that memory stays flat.
+        Only twice as many as there are workers are under way at a time, so that memory stays flat. Some run alone:
+        after a crash all that were under way, since nobody knows which one did it; at the end those with which the
+        grader had trouble, once more.
         """
-        source, alone, crashes = iter(tasks), deque(), {}
-        running: dict[Future, Task] = {}
+        fresh = (_Attempt(task, job(task)) for task in tasks)
+        suspects: deque[_Attempt[Task]] = deque()
+        later: deque[_Attempt[Task]] = deque()
+        running: dict[Future, _Attempt[Task]] = {}
         executor = self.open()
         try:
             while True:
-                # After a crash, which submission did it is not known: those under way then go on one by one.
-                room = 1 if alone else 2 * self.count
-                while len(running) < room:
-                    task = alone[0] if alone else next(source, None)
-                    if task is None:
-                        break
-                    running[executor.submit(run, job(task))] = task
+                while not suspects and len(running) < 2 * self.count and (attempt := next(fresh, None)):
+                    running[_submitted(executor, attempt.job)] = attempt
                 if not running:
-                    return
+                    attempt = suspects.popleft() if suspects else later.popleft() if later else None
+                    if attempt is None:
+                        return
+                    running[_submitted(executor, attempt.job)] = attempt
+                alone = len(running) == 1
                 broken = []
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    task = running.pop(future)
+                    attempt = running.pop(future)
                     try:
                         outcome = future.result()
                     except BrokenProcessPool:
-                        broken.append(task)
+                        broken.append(attempt)
                         continue
                     except Exception as error:  # one submission's trouble is nobody else's
-                        outcome = f"the grader failed on it ({type(error).__name__}: {error}); please report this"
-                    if alone:
-                        alone.popleft()
-                    yield task, outcome
+                        outcome = (
+                            f"the grader failed on it ({plain(f'{type(error).__name__}: {error}')}); please report this"
+                        )
+                    if isinstance(outcome, Outcome) and outcome.trouble and not attempt.again:
+                        later.append(_once_more(attempt, outcome))
+                    else:
+                        yield attempt.task, outcome
                 if broken:
-                    broken += [task for task in running.values() if task not in broken]
+                    broken += running.values()
                     running.clear()
                     executor.shutdown()
                     executor = self.open()
-                    if alone:
-                        crashes[id(alone[0])] = crashes.get(id(alone[0]), 0) + 1
-                        if crashes[id(alone[0])] >= CRASHES:
-                            yield alone.popleft(), "the processes that graded it died again and again"
-                    else:
-                        alone += broken
+                    for attempt in broken:
+                        attempt.crashes += alone
+                        if attempt.crashes >= CRASHES:
+                            yield attempt.task, "the processes that graded it died again and again"
+                        else:
+                            suspects.append(attempt)
         finally:
             for future in running:
                 future.cancel()
             executor.shutdown()
+            self.close()
+
+
+def _submitted(executor: Executor, job: Job) -> Future:
+    try:
+        return executor.submit(run, job)
+    except BrokenProcessPool as error:
+        future: Future = Future()
+        future.set_exception(error)
+        return future
+
+
+def _once_more(attempt: _Attempt[Task], outcome: Outcome) -> _Attempt[Task]:
+    left = max(attempt.job.limits.total - outcome.clock, 1.0)
+    return replace(attempt, job=replace(attempt.job, limits=replace(attempt.job.limits, total=left)), again=True)
 
 
 def processes(count: int | None = None) -> Workers:
@@ -99,7 +132,8 @@ def cluster(scheduler: str) -> Workers:
     except (OSError, ValueError) as error:
         raise CourseError(f"there is no Dask scheduler at {scheduler}: {error}") from error
     count = len(client.nthreads())  # pyright: ignore[reportArgumentType]  # no coroutine: it is synchronous
-    return Workers(lambda: client.get_executor(pure=False, retries=CRASHES), count, local=False)
+    open_executor = lambda: client.get_executor(pure=False, retries=CRASHES)  # noqa: E731
+    return Workers(open_executor, count, local=False, close=client.close)
 
 
 def here() -> Workers:

@@ -18,7 +18,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from autograder.notebooks import to_text
 from autograder.sandbox.bubblewrap import Limits
-from autograder.workers import execute
+from autograder.workers import execute, learner
 from autograder.workers import job as work
 
 PHASE, NOTEBOOK = "quiz", "quiz"
@@ -195,7 +195,7 @@ with time_limit():
 ### END HIDDEN TESTS
 '''
 POINTS = {"scale_value": 2.0, "scale_care": 1.0, "largest_places": 2.0, "zero_counts": 2.0, "zero_weights": 1.0}
-POINTS["total_value"] = 2.0  # what it passes on, a generator, can't travel: this one runs beside the learner's code
+POINTS["total_value"] = 2.0
 ALL = frozenset(POINTS)
 SCALE = frozenset({"scale_value", "scale_care"})
 ZERO = frozenset({"zero_counts", "zero_weights"})
@@ -732,7 +732,7 @@ FORGED = {
         kernel.shell_handlers["look_request"] = look
         torch = isinstance = progress = time_limit = all = sorted = random = lambda *a, **k: True
     """,
-    "its functions said to be no functions, to have the checks beside them": ALWAYS
+    "its functions said to be no functions": ALWAYS
     + """
 kernel = get_ipython().kernel
 def look(stream, ident, parent):
@@ -960,6 +960,19 @@ CALLED = {
         signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
         while True: pass
     """,
+    "an endless loop under a name that is no text": """
+        import ctypes
+        ctypes.CDLL(None).prctl(15, b"\\xff\\xfe", 0, 0, 0)  # PR_SET_NAME
+        while True: pass
+    """,
+    "an endless loop after messages without a header": """
+        kernel, parts = get_ipython().kernel, [b"{}"] * 4
+        for n in range(3):
+            parts[3] = b'{"n": %d}' % n
+            signed = [b"x", b"<IDS|MSG>", kernel.session.sign(parts), *parts]
+            kernel.iopub_socket.send_multipart(signed)
+        while True: pass
+    """,
     "endless waiting": "import time; time.sleep(1e6)",
     "a process that stops itself": "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
     "sys.exit()": "import sys; sys.exit(0)",
@@ -1081,7 +1094,8 @@ USED_UP = {
     """,
 }
 QUIET = {  # accidents: they stop like any error, and nobody needs to look at them
-    *("an endless loop", "an endless loop that swallows every interruption", "endless waiting", "sys.exit()", "exit()"),
+    *("an endless loop", "an endless loop that swallows every interruption", "sys.exit()", "exit()"),
+    *("an endless loop under a name that is no text", "an endless loop after messages without a header"),
     *("killing process 1", "killing everything it may", "more memory than it may have"),
     *("more shared memory than it may have", "memory files without a name"),
 }
@@ -1101,6 +1115,18 @@ FATAL = {  # they use up what the whole submission has
             if os.fork() == 0:
                 kept = b"x" * 300_000_000
                 time.sleep(1e6)
+        time.sleep(1e6)
+    """,
+    "sockets filled with what nobody reads": """
+        import socket, time
+        pairs = []
+        for _ in range(400):
+            pairs += socket.socketpair()
+            pairs[-1].setblocking(False)
+            try:
+                while True: pairs[-1].send(bytes(1 << 16))
+            except BlockingIOError:
+                pass
         time.sleep(1e6)
     """,
     "100 MB printed in one line": "print('x' * 100_000_000)",
@@ -1436,6 +1462,9 @@ HONEST: dict[str, Callable[[Classroom, str, Host], None]] = {
     "the library's functions, to compare": written(
         RIGHT, last="from gpt2_lib.selection import layer_masks\nlayer_masks({'a': torch.ones(4)}, 0.5)"
     ),
+    "a pool of twelve processes": written(
+        RIGHT, "import multiprocessing\nwith multiprocessing.get_context('fork').Pool(12) as p: print(p.map(abs, [-1]))"
+    ),
     "a clock and a timer": written(RIGHT, "import time, signal\ntime.sleep(0.1)\nsignal.alarm(0)"),
 }
 
@@ -1443,22 +1472,22 @@ HONEST: dict[str, Callable[[Classroom, str, Host], None]] = {
 def impatient() -> None:
     """In a worker of the tests: what hangs is given up sooner."""
     work.start()
-    execute.CALL_SECONDS, execute.STUBBORN = 3.0, 2.0
+    execute.CALL_SECONDS, learner.STUBBORN = 3.0, 2.0
 
 
-LIMITS = Limits(cell_seconds=8.0, seconds=60.0, idle=5.0)
+LIMITS = Limits(cell_seconds=8.0, seconds=60.0, idle=5.0, total=300.0)
 
 
 # The catalogue
 
 ATTEMPTS = {"reading": READS, "writing": WRITES, "the network": NETWORK, "getting out of the sandbox": SANDBOX}
 WORKING = "honest work"
-# What these change matters to no check: wrong answers stay wrong, and nobody needs to look at them.
-UNFLAGGED = {
-    "builtins hidden by the notebook's own names",
-    "torch replaced in the notebook",
-    "its functions said to be no functions, to have the checks beside them",
-}
+# What most of them change matters to no check: wrong answers stay wrong, and nobody needs to look at them.
+NOTICED = {"forged replies before the true one", "messages without a signature", "the answer of a call forged"}
+NOTICED |= {"all, any, len, isinstance and abs replaced"}  # the kernel itself can't go on
+# What can't be carried to a check is told.
+NOTICED |= {"objects that are equal to everything", "a list nested 10 000 deep", "a few bytes that look like terabytes"}
+NOTICED |= {"hundreds of megabytes of tensor, of text and of lists"}
 SPIED = "print('[spy] failed' if calls > 2 and not spied else f'[spy] CAME OFF: {spied}')"
 
 
@@ -1470,11 +1499,10 @@ def catalogue() -> dict[str, Entry]:
     spy = written(RIGHT | {"scale": READING}, last=SPIED)
     entries.append(Entry("reading", "the hidden tests, from inside of a call", spy, ALL, evidence=True))
     entries += [
-        Entry("forged checks", what, written(forgery(code)), flagged=what not in UNFLAGGED)
-        for what, code in FORGED.items()
+        Entry("forged checks", what, written(forgery(code)), flagged=what in NOTICED) for what, code in FORGED.items()
     ]
     entries += [
-        Entry("forged results", what, written(forgery(code)), flagged=what == "messages without a signature")
+        Entry("forged results", what, written(forgery(code)), flagged=what in NOTICED)
         for what, code in RETURNED.items()
     ]
     entries += [

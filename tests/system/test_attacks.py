@@ -44,8 +44,8 @@ from attacks import (
 )
 from classroom import REPOSITORY, Classroom
 
-import autograder.grading.grade
 from autograder.course import Course
+from autograder.grading import grade as grading
 from autograder.grading.grade import Submission, grade
 from autograder.grading.results import results
 from autograder.notebooks import read_notebook
@@ -91,7 +91,7 @@ def run(root: Path) -> list[Submission]:
     context = multiprocessing.get_context("spawn")
     workers = Workers(lambda: ProcessPoolExecutor(2, mp_context=context, initializer=impatient), 2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(autograder.grading.grade, "Job", functools.partial(Job, limits=LIMITS))
+        patch.setattr(grading, "Job", functools.partial(Job, limits=LIMITS))
         return grade(root, PHASE, workers=workers)
 
 
@@ -261,10 +261,6 @@ of it; the code is in [tests/system/attacks.py](../tests/system/attacks.py).
 
 The small course has {len(POINTS)} checks with {sum(POINTS.values()):g} points. "Blocked": what was tried failed. Points
 are lost only for what the code itself breaks. "Flagged": a person is told to look.
-
-**What is not on this page.** A check that passes on what can't travel to another process (a generator, a list of
-models) runs beside the learner's code. There a witness notices that tools were replaced; code that was written for
-this grader, and puts everything back in time, could deceive it. No check of the course's is of this kind.
 
 """
     for group in dict.fromkeys(row[0] for row in found):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from classroom import REPOSITORY
 
 from autograder.sandbox import bubblewrap as sandbox
-from autograder.sandbox.bubblewrap import HOME, Limits, Sandbox, check, command
+from autograder.sandbox.bubblewrap import HOME, Limits, Sandbox, check, command, names_of
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def made() -> Iterator[Sandbox]:
 
 
 def test_a_sandbox_can_be_made_here() -> None:
-    check()
+    check(REPOSITORY)
 
 
 def test_it_ends_with_all_that_runs_in_it(made: Sandbox) -> None:
@@ -63,3 +65,36 @@ def test_only_the_system_python_and_the_library_are_there() -> None:
     allowed = (*sandbox.SYSTEM, "/etc/", "/proc/sys", sys.prefix, sys.base_prefix)
     assert [path for path in bound if not path.startswith(allowed) and not path.endswith("/gpt2_lib")] == []
     assert not {"--bind", "--dev-bind"} & set(words)
+
+
+def test_a_course_under_usr_is_covered_but_for_the_library() -> None:
+    """All of /usr is shown; the course in it is not."""
+    with tempfile.TemporaryDirectory(dir="/usr/local/src" if os.access("/usr/local/src", os.W_OK) else None) as place:
+        root = Path(place)
+        (root / "source").mkdir()
+        (root / "gradebook.db").touch()
+        check(root)
+        made = Sandbox(Limits(), names_of(root))
+        try:
+            assert os.listdir(made.path(place)) == []
+        finally:
+            made.close()
+
+
+def test_where_the_course_can_be_seen_nothing_is_graded(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "gradebook.db").touch()
+        monkeypatch.setattr(sandbox, "SYSTEM", (*sandbox.SYSTEM, place))
+        monkeypatch.setattr(sandbox, "command", lambda limits, info, hidden=(): command(limits, info, ()))
+        with pytest.raises(sandbox.SandboxError, match=r"gradebook\.db: nothing was graded\. Move the course"):
+            check(Path(place))
+
+
+def test_every_sandbox_has_a_user_of_its_own() -> None:
+    made = [Sandbox(Limits()) for _ in range(3)]
+    try:
+        users = [one.uid for one in made]
+        assert users == [None] * 3 if os.geteuid() else len(set(users)) == 3
+    finally:
+        for one in made:
+            one.close()

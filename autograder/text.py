@@ -1,0 +1,24 @@
+"""Text from a submission is text: one function for all that goes to a terminal, a page, a table or a log."""
+
+from __future__ import annotations
+
+import re
+
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+BREAK = re.compile("[\t-\r\x85\u2028\u2029]+")
+# Control characters, those that turn text around, and those that have no width.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]+")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def plain(text: object, limit: int = 2_000) -> str:
+    """One line of what can be printed: no commands to a terminal, no line breaks, no half of a surrogate pair."""
+    shown = ANSI.sub("", str(text)[: 4 * limit]).encode("utf-8", "replace").decode()
+    shown = CONTROL.sub("?", BREAK.sub(" ", shown)).strip()
+    return shown if len(shown) <= limit else shown[:limit] + " ..."
+
+
+def for_table(text: object) -> str:
+    """The same for a cell of a CSV file, in which no spreadsheet reads a formula."""
+    shown = plain(text)
+    return f"'{shown}" if shown.startswith(FORMULA) else shown

@@ -1,0 +1,78 @@
+"""Who runs what, and again: crashes, the grader's own trouble, and one submission's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+
+import pytest
+
+from autograder.sandbox.bubblewrap import Limits
+from autograder.workers.job import Job, Outcome
+from autograder.workers.pool import CRASHES, Workers
+
+FINE = Outcome({"n": "{}"}, clock=10.0)
+TROUBLE = replace(FINE, trouble=(("n", "check", "no verdict"),))
+
+
+class Scripted(Executor):
+    """Gives each job the next of its results, and notes how many were under way."""
+
+    def __init__(self, results: dict[str, list[object]]) -> None:
+        self.results = results
+        self.given: list[tuple[str, float]] = []
+
+    def submit(self, fn: Callable, /, *args: object, **kwargs: object) -> Future:
+        (job,) = args
+        assert isinstance(job, Job)
+        (name,) = job.notebooks
+        self.given.append((name, job.limits.total))
+        future: Future = Future()
+        result = self.results[name].pop(0)
+        if isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+        return future
+
+
+def graded(results: dict[str, list[object]]) -> tuple[dict[str, Outcome | str], list[tuple[str, float]]]:
+    executor = Scripted(results)
+    workers = Workers(lambda: executor, 2)
+    limits = Limits(total=900.0)
+    return dict(workers.run_all([*results], lambda name: Job({name: b""}, {}, limits=limits))), executor.given
+
+
+def test_trouble_of_the_graders_is_tried_once_more_at_the_end_with_the_time_that_is_left() -> None:
+    outcomes, given = graded({"a": [TROUBLE, FINE], "b": [FINE], "c": [TROUBLE, TROUBLE], "d": [FINE]})
+    assert outcomes == {"a": FINE, "b": FINE, "c": TROUBLE, "d": FINE}
+    assert [name for name, _ in given[:4]] == ["a", "b", "c", "d"]
+    assert given[4:] == [("a", 890.0), ("c", 890.0)]
+
+
+def test_an_error_is_one_submissions_own() -> None:
+    outcomes, _ = graded({"a": [RuntimeError("\x1b[2Kodd\n")], "b": [FINE]})
+    assert outcomes == {"a": "the grader failed on it (RuntimeError: odd); please report this", "b": FINE}
+
+
+def test_after_a_crash_all_that_were_under_way_run_alone() -> None:
+    outcomes, given = graded({"a": [BrokenProcessPool(), FINE], "b": [BrokenProcessPool(), FINE], "c": [FINE]})
+    assert outcomes == {"a": FINE, "b": FINE, "c": FINE}
+    assert sorted(name for name, _ in given) == ["a", "a", "b", "b", "c"]
+
+
+def test_who_crashes_the_workers_again_and_again_is_given_up() -> None:
+    crashes: list[object] = [BrokenProcessPool() for _ in range(CRASHES + 1)]
+    outcomes, _ = graded({"a": crashes, "b": [FINE, FINE]})
+    assert outcomes["a"] == "the processes that graded it died again and again"
+    assert outcomes["b"] == FINE
+
+
+@pytest.mark.parametrize("failing", ["a", "b"])
+def test_the_order_of_hand_ins_does_not_matter(failing: str) -> None:
+    results: dict[str, list[object]] = {name: [FINE] for name in "abc"}
+    results[failing] = [ValueError()]
+    outcomes, _ = graded(results)
+    assert {name for name, outcome in outcomes.items() if isinstance(outcome, str)} == {failing}

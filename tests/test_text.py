@@ -1,0 +1,50 @@
+"""Text of a learner's on its way to a terminal, a page or a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autograder.text import FORMULA, for_table, plain
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Ada Lovelace", "Ada Lovelace"),
+        ("李 华, Ада, o'brien", "李 华, Ада, o'brien"),
+        ("\x1b[2K\rada  phase2  39 of 39", "ada  phase2  39 of 39"),
+        ("\x1b]0;owned\x07title", "title"),
+        ("two\nlines\r\nand\u2028more", "two lines and more"),
+        ("nul\0 bell\a", "nul? bell?"),
+        ("\u202eevil", "?evil"),
+        ("half \ud800 a pair", "half ? a pair"),
+        (ValueError("an error"), "an error"),
+    ],
+)
+def test_what_is_shown_is_one_line_without_commands(text: object, shown: str) -> None:
+    assert plain(text) == shown
+
+
+def test_long_text_is_cut() -> None:
+    assert plain("x" * 10_000, 100) == "x" * 100 + " ..."
+
+
+@given(st.text())
+def test_any_text_is_one_printable_line(text: str) -> None:
+    shown = plain(text)
+    assert "\n" not in shown
+    assert "\x1b" not in shown
+    shown.encode()
+    assert plain(shown) == shown
+
+
+@given(st.text())
+def test_no_spreadsheet_reads_a_formula(text: str) -> None:
+    out = io.StringIO()
+    csv.writer(out).writerow([for_table(text)])
+    assert not next(csv.reader([out.getvalue()]))[0].startswith(FORMULA)
