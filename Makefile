@@ -68,6 +68,7 @@ bench: .venv/dev     ## measure speed, memory and quality here, beside other lib
 	-$(python) benchmarks/serving.py
 	-$(python) benchmarks/challenges.py
 	-$(python) benchmarks/busy.py
+	-$(python) benchmarks/busy_class.py
 	-$(python) benchmarks/grading.py
 
 train: .venv/lab     ## train gpt2-mini again
