@@ -51,17 +51,31 @@ def names_used(source: str) -> set[str]:
     source = unicodedata.normalize("NFKC", source)  # as Python does with names
     if HIDDEN.search(source):
         return set(WORD.findall(source))
+    used: set[str] = set()
+    made: set[str] = set()
     try:
-        tables = [symtable.symtable(source, "<cell>", "exec")]
+        for step in ast.parse(source).body:
+            new = names_made(ast.unparse(step))
+            # What a loop or a `with` binds it reads afterwards; the right side of `x = x + 1` comes first.
+            first = isinstance(step, ast.Assign | ast.AugAssign | ast.AnnAssign)
+            used |= _read(ast.unparse(step)) - made - (set() if first else new)
+            made |= new
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set(WORD.findall(source))
-    used = set()
+    return used
+
+
+def _read(source: str) -> set[str]:
+    tables, used = [symtable.symtable(source, "<cell>", "exec")], set()
     while tables:
         table = tables.pop()
         tables += table.get_children()
         top = table.get_type() == "module"
         used |= {s.get_name() for s in table.get_symbols() if s.is_referenced() and (top or s.is_global())}
         used |= {s.get_name() for s in table.get_symbols() if s.is_declared_global()}  # `x += 1` reads, too
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            used.add(node.target.id)
     return used
 
 
