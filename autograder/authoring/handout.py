@@ -9,13 +9,10 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
 from pathlib import Path
 
 from ..notebooks import read_notebook
-from .release import hand_out, release
-from .sources import masters
+from .release import fresh_release, hand_out
 
 MARKER = ".handout.json"  # file -> SHA-256 of what was written: what differs was changed by somebody
 COPIED = ("environment.yml", "requirements.lock", "LICENSE")
@@ -69,13 +66,7 @@ def handout(root: Path, target: Path) -> list[str]:
     version of a notebook goes beside it, as ``x.new.ipynb``. Raises HandoutError and what ``release`` raises.
     """
     before = _made_before(target)
-    with tempfile.TemporaryDirectory() as folder:
-        fresh = Path(folder)
-        for master in masters(root):
-            copy = fresh / master.relative_to(root)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(master, copy)
-        release(fresh)
+    with fresh_release(root) as fresh:
         made = sorted((fresh / "notebooks").glob("*/*.ipynb"))
         notebooks = {path.relative_to(fresh): read_notebook(path) for path in made}
     files = _files(root, [path.as_posix() for path in notebooks])

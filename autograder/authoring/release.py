@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -50,8 +51,9 @@ def release(root: Path) -> list[str]:
     return messages
 
 
-def stale(root: Path) -> list[str]:
-    """Make a release in an empty folder and compare; returns the files that differ, with the reason."""
+@contextmanager
+def fresh_release(root: Path) -> Iterator[Path]:
+    """The masters of the course at ``root``, released in a folder of their own for as long as this is open."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
         for master in masters(root):
@@ -59,6 +61,12 @@ def stale(root: Path) -> list[str]:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(master, copy)
         release(fresh)
+        yield fresh
+
+
+def stale(root: Path) -> list[str]:
+    """Make a release in an empty folder and compare; returns the files that differ, with the reason."""
+    with fresh_release(root) as fresh:
         wanted = {path.relative_to(fresh): path.read_bytes() for path in _generated(fresh)}
     have = {path.relative_to(root): path.read_bytes() for path in _generated(root)}
     reasons = {path: "differs from what its source gives" for path in wanted if have.get(path) != wanted[path]}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
-from ..authoring.release import release
+from ..authoring.release import fresh_release
 from ..authoring.sources import masters
 from ..course import Course
 from ..sandbox.bubblewrap import names_of
@@ -20,13 +18,7 @@ def rehearse(root: Path) -> list[str]:
     Points are not looked at: a solution may want files that only a learner makes. Raises CourseError, BrokenToolError.
     """
     faults = []
-    with tempfile.TemporaryDirectory() as folder:
-        fresh = Path(folder)
-        for master in masters(root):
-            copy = fresh / master.relative_to(root)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(master, copy)
-        release(fresh)
+    with fresh_release(root) as fresh:
         course = Course(fresh)
         for phase in sorted({master.parent.name for master in masters(root)}):
             plans = read_assignment(course, phase)

@@ -19,7 +19,7 @@ WORD = re.compile(r"[^\W\d]\w*")
 # Ways to names that Python does not see; `model.eval()` and `re.compile()` are none.
 HIDDEN = re.compile(
     r"(?<!\.)\b(?:exec|eval|compile|globals|locals|vars)\b"
-    r"|\b(?:get_ipython|__import__|__builtins__|builtins|gc|importlib|inspect|IPython|__main__|modules|user_ns|_getframe)\b"
+    r"|\b(?:get_ipython|__import__|__builtins__|builtins|gc|importlib|inspect|IPython(?!\.display\b)|__main__|modules|user_ns|_getframe)\b"
     r"|\b(?:f_globals|f_locals|__globals__)\b"
 )
 
