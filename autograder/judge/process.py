@@ -95,6 +95,7 @@ class Proxy:
                 if "error" not in told:
                     if "returned" in told:
                         return values[told["returned"]]
+                    decoder.opaque = ""  # of the arguments: a function of the check's stays what it is
                     result = decoder.decode(told["result"])
                     self._calls.opaque = self._calls.opaque or decoder.opaque
                     return result

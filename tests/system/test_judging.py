@@ -46,6 +46,15 @@ def test_what_cant_travel_is_a_failed_check_and_a_flag() -> None:
         assert "'double'" not in outcome.review[0][2]
 
 
+def test_a_result_that_cant_travel_is_told_and_a_wrong_one_is_not() -> None:
+    """A function that a check hands over can't come back, and need not."""
+    check = "assert double(lambda: 3) == 6"
+    assert graded_by(check, "def double(f):\n    return 2 * f()").scores == {"n": {"check": 2.0}}
+    assert graded_by(check, "def double(f):\n    return f()").review == ()
+    [(_, _, reason)] = graded_by(check, "def double(f):\n    return lambda: 6").review
+    assert "function can't be carried" in reason
+
+
 @pytest.mark.parametrize(
     "check", ["import os; os._exit(1)", "exec('x = 1')", "raise KeyError('of the check itself')", "raise SystemExit"]
 )
