@@ -185,7 +185,7 @@ def main() -> None:
 
 A class of Phase 2 (whole notebooks): of ten submissions four are right in ways of their own, three wrong, one slow (10
 seconds of computing), one broken, one hostile (tools replaced, the kernel ended, 50 MB printed). {arguments.workers}
-workers, each submission in its sandbox, checks judged outside of it where they can be. Wall-clock, starting the workers
+workers, each submission in its sandbox, its checks in another. Wall-clock, starting the workers
 included. CPU seconds are those of the whole machine meanwhile; the peak is the resident memory of the process that
 hands out and records. "To review" are flagged for a person, "failed" could not be run. All right ones got all points,
 the slow too.

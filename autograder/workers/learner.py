@@ -30,6 +30,7 @@ from ..sandbox.messages import BoundedSession
 from ..sandbox.provisioner import SandboxKernelManager, SandboxProvisioner, zygote
 from ..sandbox.zygote import Zygote
 
+LOOK = 0.5  # seconds between two looks at what it uses up, where nothing runs for longer
 STUBBORN = 5.0  # seconds in which code may go on after it was interrupted
 HELD = re.compile(rb"^(?:RssAnon|RssShmem):\s+(\d+) kB$", re.MULTILINE)  # of /proc/<pid>/status; the rest is files
 SHARE = re.compile(rb"^(?:Pss_Anon|Pss_Shmem):\s+(\d+) kB$", re.MULTILINE)  # the same, of what several share a part
@@ -92,7 +93,7 @@ class LearnerKernel(NotebookClient):
         self.interrupted, self.dropped = "", 0
         self._manager, self._over, self._requesting, self._kept = manager, "", False, 0
         self._roots: list[psutil.Process] = []
-        self._seconds, self._processes, self._asked_for = 0.0, 0, 0
+        self._seconds, self._processes, self._asked_for, self._looked = 0.0, 0, 0, 0.0
 
     def start(self) -> None:
         """Raises BrokenToolError: nothing of the learner's has run yet."""
@@ -208,12 +209,15 @@ class LearnerKernel(NotebookClient):
     # What it uses up
 
     def _raise_if_over(self) -> None:
-        self._over = self._over or self._too_much()
+        printed = self.account.received + self._received() > self.limits.output
+        if printed or time.monotonic() > self._looked + LOOK:  # to look at all its processes takes time
+            self._over = self._over or self._too_much()
         if self._over:
             raise StoppedError(self._over)
 
     def _too_much(self) -> str:
         """Which limit on the whole submission is passed, "" where none is."""
+        self._looked = time.monotonic()
         used, memory = self._usage()
         limits = self.limits
         if self._processes > limits.processes // 2:  # threads don't count here
