@@ -119,6 +119,7 @@ class Phase:
                     self.locked.append(Cell(cell.id, cell.source))
                 with contextlib.redirect_stdout(io.StringIO()):
                     exec(compile(cell.source, cell.id, "exec"), self._names)
+                plt.close("all")  # as a notebook does after each cell
         plt.switch_backend(backend)
         self._clean = dict(self._names)
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from nbgrader.api import MissingEntry
 
 from ..course import Course, CourseError
-from ..intake.folder import Intake, IntakeError, intake
+from ..intake.folder import IntakeError, intake
 from ..judge.client import names_of
 from ..notebooks import KERNELSPEC, NotebookError, read_notebook
 from .skip import names_made
@@ -101,7 +101,7 @@ def files_of(course: Course, assignment: str) -> dict[str, bytes]:
     try:
         return intake(course.folder("release", assignment), []).extras
     except IntakeError:
-        return Intake().extras
+        return {}
 
 
 def _demonstrations(course: Course, assignment: str, name: str) -> list[str]:

@@ -28,7 +28,7 @@ from ..sandbox.bubblewrap import Limits
 from ..sandbox.provisioner import zygote
 from ..text import plain
 from .execute import Report, Run, fail
-from .learner import Account, BrokenToolError, Setting
+from .learner import Account, BrokenToolError, Setting, as_text
 
 ATTEMPTS = 3
 GRACE = 60.0  # seconds after the end of a submission's time, then the worker itself ends: whatever holds it
@@ -140,11 +140,10 @@ def _prepared(data: bytes, plan: Plan, job: Job) -> Prepared:
 
 
 def _setting(prepared: Prepared, job: Job, name: str) -> Setting:
-    given = {path: base64.b64encode(data).decode() for path, data in job.given.items()}
-    files = {path: base64.b64encode(data).decode() for path, data in job.extras.items()} | given
+    given = as_text(job.given)
     return Setting(
         limits=job.limits,
-        files=files,
+        files=as_text(job.extras) | given,
         given=given,
         skip=frozenset(prepared.skip),
         imports=job.plans[name].imports,

@@ -8,6 +8,7 @@ held against the learner but told to the instructor.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import re
 import time
@@ -68,6 +69,11 @@ class Setting:
     warm: tuple[str, ...] = ()  # what the course's notebooks import
     own_work: str = ""  # "module:function": the course's rule on whose work an answer is
     hidden: tuple[str, ...] = ()  # folders that the sandbox covers
+
+
+def as_text(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Files as a `Setting` has them."""
+    return {path: base64.b64encode(data).decode() for path, data in files.items()}
 
 
 @dataclass

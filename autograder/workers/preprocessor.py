@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from ..intake.folder import intake
 from ..sandbox.bubblewrap import Limits, names_of
 from ..text import plain
 from .execute import Run
-from .learner import Account, BrokenToolError, Setting
+from .learner import Account, BrokenToolError, Setting, as_text
 
 ATTEMPTS = 3
 
@@ -26,10 +25,10 @@ class SandboxedExecute(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         course, names = Course(Path.cwd()), resources["nbgrader"]
         plan = read_assignment(course, names["assignment"])[names["notebook"]]
-        given = _coded(files_of(course, names["assignment"]))
+        given = as_text(files_of(course, names["assignment"]))
         folder = course.folder("submitted", names["assignment"], names["student"])
         setting = Setting(
-            files=_coded(intake(folder, [plan.name]).extras) | given,
+            files=as_text(intake(folder, [plan.name]).extras) | given,
             given=given,
             imports=plan.imports,
             warm=course.rules.warm,
@@ -46,7 +45,3 @@ class SandboxedExecute(NbGraderPreprocessor):
         for cell, reason in report.review + report.trouble:
             self.log.warning("%s %s %s: to be reviewed: %s", names["student"], plan.name, cell, plain(reason))
         return nb, resources
-
-
-def _coded(files: dict[str, bytes]) -> dict[str, str]:
-    return {path: base64.b64encode(data).decode() for path, data in files.items()}
