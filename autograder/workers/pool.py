@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -30,6 +31,7 @@ class _Attempt(Generic[Task]):
     job: Job
     crashes: int = 0
     again: bool = False
+    begun: float = 0.0  # when it was last given to a worker
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,12 @@ class Workers:
         try:
             while True:
                 while not suspects and len(running) < 2 * self.count and (attempt := next(fresh, None)):
-                    running[_submitted(executor, attempt.job)] = attempt
+                    running[_submitted(executor, attempt)] = attempt
                 if not running:
                     attempt = suspects.popleft() if suspects else later.popleft() if later else None
                     if attempt is None:
                         return
-                    running[_submitted(executor, attempt.job)] = attempt
+                    running[_submitted(executor, attempt)] = attempt
                 alone = len(running) == 1
                 broken = []
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -89,7 +91,9 @@ class Workers:
                     executor = self.open()
                     for attempt in broken:
                         attempt.crashes += alone
-                        if attempt.crashes >= CRASHES:
+                        if alone and time.monotonic() - attempt.begun > attempt.job.limits.total:
+                            yield attempt.task, "it held a worker for longer than a submission may"
+                        elif attempt.crashes >= CRASHES:
                             yield attempt.task, "the processes that graded it died again and again"
                         else:
                             suspects.append(attempt)
@@ -100,9 +104,10 @@ class Workers:
             self.close()
 
 
-def _submitted(executor: Executor, job: Job) -> Future:
+def _submitted(executor: Executor, attempt: _Attempt) -> Future:
+    attempt.begun = time.monotonic()
     try:
-        return executor.submit(run, job)
+        return executor.submit(run, attempt.job)
     except BrokenProcessPool as error:
         future: Future = Future()
         future.set_exception(error)
