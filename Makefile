@@ -42,8 +42,8 @@ release: .venv/dev   ## source/ to the learners' notebooks/
 handout: .venv/dev   ## make the learners' own repository: make handout TO=../learners
 	$(python) -m autograder handout "$(TO)"
 
-collect: .venv/lab   ## bring a Moodle or Canvas export, or a folder, into submitted/: make collect FROM=export.zip
-	$(python) -m autograder collect "$(FROM)"
+collect: .venv/lab   ## bring a learning platform's export, or a folder, into submitted/: make collect FROM=export.zip
+	$(python) -m autograder collect "$(FROM)" $(ARGS)
 
 grade: .venv/lab     ## grade all that is new in submitted/, sandboxed and in parallel: make grade ARGS="--workers 4"
 	$(python) -m autograder grade $(ARGS)

@@ -18,6 +18,7 @@ from .grading.grade import folders, grade, table
 from .grading.rehearse import rehearse
 from .intake import collect as collecting
 from .intake.collect import CollectError, collect
+from .intake.platforms import NAMES
 from .intake.folder import IntakeError
 from .notebooks import NotebookError
 from .reports.feedback import feedback
@@ -67,8 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub = command("check", _check, "grade your own notebooks/ and see your points")
     sub.add_argument("phase", nargs="?", help="a folder of notebooks/; all of them if left out")
-    sub = command("collect", _collect, "bring an export of Moodle or Canvas, or a folder, into submitted/")
+    sub = command("collect", _collect, "bring a learning platform's export, or a folder, into submitted/")
     sub.add_argument("source", type=Path, help="the zip or the folder")
+    sub.add_argument("--from", dest="platform", choices=NAMES, help="whose export it is; seen by its names if left out")
     assignment(sub)
     sub = command("grade", _grade, "grade everything in submitted/ that is new or has changed")
     assignment(sub)
@@ -130,9 +132,9 @@ def _check(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _collect(arguments: argparse.Namespace, root: Path) -> int:
-    report = collect(root, arguments.source, arguments.assignment)
+    report = collect(root, arguments.source, arguments.assignment, arguments.platform)
     print(collecting.table(report))
-    return int(not any(entry.taken for entry in report))
+    return int(not any(entry.taken for entry in report.files))
 
 
 def _grade(arguments: argparse.Namespace, root: Path) -> int:

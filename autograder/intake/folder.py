@@ -24,7 +24,7 @@ from pathlib import Path
 
 from .times import read_time
 
-MAX_NOTEBOOK = 20_000_000  # bytes
+MAX_NOTEBOOK = 60_000_000  # bytes, with its outputs, which are thrown away
 MAX_STAMP = 100  # bytes of timestamp.txt
 MAX_EXTRA = 12_000_000  # bytes, each: the challenges hand in models of up to 9 MB
 MAX_EXTRAS = 40_000_000  # bytes, together

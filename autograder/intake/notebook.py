@@ -13,6 +13,7 @@ from ..notebooks import METADATA_KEY, as_node, to_text
 from .folder import Refused
 
 MAX_CELLS = 2_000
+MAX_INPUTS = 20_000_000  # bytes: all but the outputs
 CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -46,7 +47,10 @@ def clean_notebook(data: bytes) -> bytes:
         nbformat.validate(notebook)
     except nbformat.ValidationError as error:
         raise Refused(f"is not a valid notebook ({str(error).splitlines()[0][:100]})") from error
-    return to_text(notebook).encode("utf-8", "replace")  # half a surrogate pair can't be written
+    text = to_text(notebook).encode("utf-8", "replace")  # half a surrogate pair can't be written
+    if len(text) > MAX_INPUTS:
+        raise Refused(f"holds more than {MAX_INPUTS // 1_000_000} MB of text and pictures, its outputs apart")
+    return text
 
 
 def _look_at_levels(content: dict) -> None:

@@ -1,0 +1,125 @@
+"""Which files of a submission count, of several attempts: of each notebook the newest, and what was handed in with it.
+
+An attempt is newer by the platform's own order where it has one, else by its time. What has no time, or one that is
+still to come, counts as older than all that have. The lines of students.csv keep the attempt of each file that is
+there, so it makes no difference in which order exports are collected.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from .platforms.place import Place
+from .roster import Row
+from .source import Entry
+from .times import TIME_FORMAT
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class HandIn:
+    """A file of an export: ``file`` is its name beside the others of the same submission, ``time`` what is believed."""
+
+    entry: Entry
+    place: Place
+    file: str
+    time: datetime | None
+
+    @property
+    def exact(self) -> bool:
+        return self.place.file[-1] == self.file
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Files that were handed in together: name -> the file, or None for one that lies in the course already."""
+
+    order: int
+    time: datetime
+    files: dict[str, HandIn | None]
+
+    @property
+    def key(self) -> str:
+        """As it stands in students.csv."""
+        return f"{self.order or ''}@{'' if self.time == NEVER else self.time.strftime(TIME_FORMAT)}"
+
+    @property
+    def notebooks(self) -> set[str]:
+        return {file for file in self.files if file.endswith(".ipynb")}
+
+
+def attempts_of(files: Iterable[HandIn]) -> tuple[list[Attempt], dict[HandIn, HandIn]]:
+    """A person's files of one assignment by attempt; and those for which another of the same name was taken."""
+    together: dict[str, list[HandIn]] = defaultdict(list)
+    for file in files:
+        together[file.place.attempt].append(file)
+    attempts, lost = [], {}
+    for members in together.values():
+        best: dict[str, HandIn] = {}
+        for file in sorted(members, key=lambda f: not f.file.endswith(".ipynb")):  # notebooks first
+            beside = [b for name, b in best.items() if name.endswith(".ipynb")]
+            rivals = [file, *([best[file.file]] if file.file in best else [])]
+            best[file.file] = max(rivals, key=lambda f: _rank(f, beside))
+        lost |= {file: best[file.file] for file in members if best[file.file] is not file}
+        order = max(file.place.order for file in members)
+        time = max(file.time or NEVER for file in members)
+        attempts.append(Attempt(order, time, dict(best)))
+    return attempts, lost
+
+
+def _rank(file: HandIn, notebooks: list[HandIn]) -> tuple:
+    """Of two files of one name in an attempt the higher is taken."""
+    folder = file.entry.parts[:-1] in [n.entry.parts[:-1] for n in notebooks]
+    marked = _mark(file) in [_mark(n) for n in notebooks]
+    return file.place.order, file.time or NEVER, folder, marked, file.exact, file.entry.name
+
+
+def _mark(file: HandIn) -> str:
+    return file.place.file[-1].rpartition(".")[0].removeprefix(file.file.rpartition(".")[0])
+
+
+def attempts_there(rows: Iterable[Row]) -> list[Attempt]:
+    """The attempts of which files lie in the course, by their lines."""
+    files: dict[str, dict[str, HandIn | None]] = defaultdict(dict)
+    for row in rows:
+        files[row["attempt"]][row["file"]] = None
+    found = []
+    for key, names in files.items():
+        order, _, time = key.partition("@")
+        found.append(Attempt(int(order) if order.isdecimal() else 0, _time(time), names))
+    return found
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return NEVER
+
+
+def chosen(there: list[Attempt], new: list[Attempt]) -> dict[str, tuple[Attempt, HandIn | None]]:
+    """Name -> the attempt whose file counts, and the file.
+
+    A newer attempt without some notebook leaves the older one of it, with the artifacts of its attempt. Artifacts that
+    come alone belong to the attempt before them. Of equals the one that is collected later counts.
+    """
+    by_order = all(attempt.order for attempt in (*there, *new))
+    ordered = sorted([*there, *new], key=lambda a: (a.order if by_order else 0, a.time))  # stable: new ones later
+    layers: list[list[Attempt]] = []
+    for attempt in ordered:
+        if layers and not attempt.notebooks:
+            layers[-1].append(attempt)
+        else:
+            layers.append([attempt])
+    counts: dict[str, tuple[Attempt, HandIn | None]] = {}
+    for layer in reversed(layers):
+        if not layer[0].notebooks - counts.keys() and any(name.endswith(".ipynb") for name in counts):
+            continue
+        for attempt in reversed(layer):
+            for name, file in attempt.files.items():
+                counts.setdefault(name, (attempt, file))
+    return counts

@@ -1,0 +1,118 @@
+"""What a file is: one of the course's notebooks, by its cells' grade ids or else by its name, or an artifact."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .folder import MAX_NOTEBOOK, Refused
+from .names import BROWSERS, NOTEBOOKS, base_name, copy_mark, notebook_of
+from .platforms.place import Aside, Place
+from .source import OTHER_ARCHIVES, CollectError, Entry
+
+ARTIFACTS = (".gpt2pack", ".onnx", ".csv", ".json")  # models and logs that a notebook asks for
+# In JSON a quotation mark inside a text is escaped: this finds nbgrader's key alone. No parser sees a stranger's file.
+GRADE_ID = re.compile(rb'(?<!\\)"grade_id"\s{0,9}:\s{0,9}"([^"\\]{1,200})"')
+LIKE_A_NOTEBOOK = (b'"nbformat"', b'"cells"')
+
+
+@dataclass
+class Released:
+    """The notebooks that a course has given out."""
+
+    assignments: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # notebook -> these
+    ids: dict[str, set[bytes]] = field(default_factory=lambda: defaultdict(set))  # notebook -> its grade ids
+    texts: dict[str, str] = field(default_factory=lambda: defaultdict(str))  # assignment -> all that it says
+
+    @classmethod
+    def of(cls, root: Path) -> Released:
+        """Raises CollectError if there is none."""
+        found = cls()
+        for path in [*(root / "release").glob("*/*.ipynb"), *(root / "notebooks").glob("*/*.ipynb")]:
+            if ".new" not in "".join(path.suffixes):
+                data = path.read_bytes()
+                found.assignments[path.stem].add(path.parent.name)
+                found.ids[path.stem] |= set(GRADE_ID.findall(data))
+                found.texts[path.parent.name] += data.decode("utf-8", "replace")
+        if not found.assignments:
+            raise CollectError(
+                "No assignment has been released, so no notebook can be recognised: run make release first."
+            )
+        return found
+
+    @property
+    def all(self) -> set[str]:
+        return {assignment for found in self.assignments.values() for assignment in found}
+
+    def ask_for(self, file: str) -> set[str]:
+        """The assignments that name a file."""
+        return {assignment for assignment, text in self.texts.items() if file in text}
+
+
+@dataclass(frozen=True)
+class What:
+    """A notebook (its name), or an artifact (notebook "") with its file's name."""
+
+    file: str
+    notebook: str = ""
+
+
+def recognise(entry: Entry, place: Place, released: Released) -> What | Aside:
+    """What a file is. Raises Refused where a person has to do something."""
+    file = place.file[-1]
+    lower = file.lower()
+    if lower.endswith(OTHER_ARCHIVES):
+        raise Refused("is packed in a way that is not read here: unpack it, and collect the folder")
+    if not lower.endswith((*NOTEBOOKS, *ARTIFACTS)):
+        return Aside("no notebook, and nothing that one asks for")
+    if lower.endswith(NOTEBOOKS):
+        data = entry.read(MAX_NOTEBOOK)
+        if lower.endswith(".ipynb") or all(mark in data for mark in LIKE_A_NOTEBOOK):
+            notebook = _notebook(file, data, released)
+            return What(f"{notebook}.ipynb", notebook)
+    if lower.endswith(ARTIFACTS):
+        return What(file)
+    return Aside("no notebook")
+
+
+def _notebook(file: str, data: bytes, released: Released) -> str:
+    ids = set(GRADE_ID.findall(data))
+    found = {name: len(ids & known) for name, known in released.ids.items()}
+    most = max(found.values())
+    alike = [name for name, number in found.items() if number == most]
+    named = notebook_of(file if file.lower().endswith(".ipynb") else f"{file}.ipynb", alike if most else found)
+    if most and len(alike) == 1:
+        return alike[0]
+    if ids and not most and any(released.ids.values()):
+        shown = json.dumps(min(ids).decode("utf-8", "replace"))
+        raise Refused(f"is of another course or assignment: it has a cell {shown}, and no released notebook has")
+    if named is None:
+        names = ", ".join(f"{name}.ipynb" for name in sorted(alike if most else found))
+        raise Refused(f"could be none of {names}, by its name or by its cells: rename it to the one it is")
+    return named[0]
+
+
+def assignment_of(notebook: str, place: Place, entry: Entry, released: Released, only: str | None) -> str | Aside:
+    """The assignment that a notebook belongs to. Raises Refused if it may be of several."""
+    candidates = released.assignments[notebook]
+    if only is not None:
+        return only if only in candidates else Aside(f"of {' or '.join(sorted(candidates))}; {only} was asked for")
+    named = {part for part in (*entry.parts[:-1], *place.file[:-1]) if part in candidates} or candidates
+    if len(named) > 1:
+        raise Refused(f"may be of {' or '.join(sorted(candidates))}: collect it with --assignment")
+    return next(iter(named))
+
+
+def artifact(file: str, platform: str, marks: Collection[str], released: Released) -> str:
+    """The name under which an artifact is looked for: without a copy's mark, if it is one.
+
+    ``marks`` are those of the notebooks beside it. Elsewhere than on Canvas "-1" may be part of a name.
+    """
+    if released.ask_for(file):
+        return file
+    counted = platform == "Canvas" or copy_mark(file) in marks
+    return base_name(file) if counted else base_name(file, BROWSERS)

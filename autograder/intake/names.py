@@ -1,0 +1,62 @@
+"""What people and programs do to file names: copies, versions, translations, and another suffix."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Collection
+
+from .folder import COPY_SUFFIX
+
+BROWSERS = re.compile(r"(?:[ _]?\(\d+\)|[-_ ]copy ?\d*)$", re.IGNORECASE)  # and JupyterLab's
+NOTEBOOKS = (".ipynb", ".ipynb.txt", ".ipynb.json", ".json", ".txt")  # what a browser makes of a notebook
+A_COPY = r"cop(?:y|ie|ia|io)|cópia|kop(?:i[aeo]|ija)|копия|副本|コピー|사본"
+COPY_OF = re.compile(rf"^\W*(?:{A_COPY})[\W\d_]+(?:of|von|de|di|van|av|af|от)\b", re.IGNORECASE)
+VERSION = re.compile(
+    rf"(?:{A_COPY}|of|von|final(?:e|ly)?|last|latest|new|neu|version|ver|v|solutions?|lösung|loesung|answers?|done|"
+    r"fixed|submission|submit|abgabe|my|mein|draft|corrected|kopie)?\d{0,2}",
+    re.IGNORECASE,
+)
+
+
+def base_name(file: str, marks: re.Pattern[str] = COPY_SUFFIX) -> str:
+    """The name without what marks a copy: edge (1).gpt2pack and edge-1.gpt2pack are edge.gpt2pack."""
+    stem, suffix = os.path.splitext(file)
+    while (shorter := marks.sub("", stem)) != stem and shorter:
+        stem = shorter
+    return stem + suffix
+
+
+def copy_mark(file: str) -> str:
+    """What `base_name` leaves out."""
+    stem = os.path.splitext(file)[0]
+    return stem[len(os.path.splitext(base_name(file))[0]) :]
+
+
+def notebook_of(file: str, known: Collection[str]) -> tuple[str, str] | None:
+    """The notebook of ``known`` that a file's name holds, the longest, and whose the rest says that it is ("").
+
+    A rest that tells a version or a copy is nobody's.
+    """
+    lower = file.lower()
+    suffix = next((suffix for suffix in NOTEBOOKS if lower.endswith(suffix)), None)
+    if suffix is None:
+        return None
+    stem = unicodedata.normalize("NFKC", file[: -len(suffix)])
+    for name in sorted(known, key=len, reverse=True):
+        words = map(re.escape, re.split(r"[-_ .]+", unicodedata.normalize("NFKC", name)))
+        pattern = r"(?<![^\W_])" + r"[-_ .]+".join(words) + r"(?![^\W_])"
+        if found := re.search(pattern, stem, re.IGNORECASE):
+            return name, _whose(stem[: found.start()], stem[found.end() :])
+    return None
+
+
+def _whose(before: str, after: str) -> str:
+    while (shorter := BROWSERS.sub("", after)) != after:
+        after = shorter
+    for part in (COPY_OF.sub("", before), after):
+        words = [word for word in re.split(r"[\W_]+", part) if word]
+        if not all(VERSION.fullmatch(word) for word in words):
+            return part.strip(" -_.")
+    return ""

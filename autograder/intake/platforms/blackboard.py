@@ -1,0 +1,65 @@
+"""Blackboard, "Assignment file download":
+
+    lab_alovelace_attempt_2026-11-20-10-00-00.txt
+    lab_alovelace_attempt_2026-11-20-10-00-00_lab.ipynb
+
+The text beside the files says "Name: Ada Lovelace (alovelace)". Each attempt is there. User names may hold "_": the
+assignment's title is what all names begin with.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from ..folder import Refused
+from ..source import Entry
+from .place import Aside, Course, Person, Place, Places, common_start, local
+
+NAME = re.compile(
+    r"(?P<who>.+?)_(?:attempt|versuch|tentative|intento|tentativo|poging)_(?P<time>\d{4}(?:-\d\d){5})(?P<rest>.*)",
+    re.DOTALL | re.IGNORECASE,
+)
+REAL_NAME = re.compile(r"^[^:\n]{1,30}: (?P<name>.+) \((?P<login>[^()\n]+)\)\s*$", re.MULTILINE)
+
+
+def read(entries: list[Entry], _: Course) -> Places:
+    names = {n: name for n, entry in enumerate(entries) if (name := NAME.fullmatch(entry.parts[-1]))}
+    title = _title({name["who"] for name in names.values()})
+    real = {}
+    for number, name in names.items():
+        if name["rest"] == ".txt" and (said := _said(entries[number])):
+            real[name["who"]] = said
+    found: dict[int, Place | Aside] = {}
+    for number, name in names.items():
+        if not name["rest"].startswith("_"):
+            found[number] = Aside("Blackboard's own: what was typed there")
+            continue
+        login, shown = name["who"], ""
+        if name["who"] in real:
+            shown, login = real[name["who"]]
+        else:
+            login = name["who"].removeprefix(title)
+        try:
+            time = local(datetime.strptime(name["time"], "%Y-%m-%d-%H-%M-%S"))  # local
+        except ValueError:
+            time = None
+        person = Person(shown or login, login, "Blackboard", login)
+        order = int(name["time"].replace("-", ""))
+        found[number] = Place(person, (name["rest"][1:],), name["who"], name["time"], order, time)
+    return found
+
+
+def _title(who: set[str]) -> str:
+    """What all begin with, up to a "_"; of one alone all but the last word."""
+    common = common_start(who) if len(who) > 1 else "".join(who)
+    return common[: common.rfind("_") + 1]
+
+
+def _said(entry: Entry) -> tuple[str, str] | None:
+    try:
+        text = entry.read(100_000).decode("utf-8", "replace")
+    except (Refused, FileNotFoundError):
+        return None
+    name = REAL_NAME.search(text)
+    return (name["name"].strip()[:200], name["login"].strip()[:200]) if name else None

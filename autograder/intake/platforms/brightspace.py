@@ -1,0 +1,52 @@
+"""Brightspace (D2L), "Download all files", in folders or flat:
+
+    12345-67890 - Ada Lovelace - Nov 20, 2026 1000 AM/lab.ipynb
+    12345-67890 - Ada Lovelace - Nov 20, 2026 1000 AM - lab.ipynb
+    index.html
+
+The first number is the person's. Each attempt has a folder of its own, with its date.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from ..source import Entry
+from .place import Aside, Course, Person, Place, Places, local
+
+NAME = re.compile(
+    r"(?P<number>\d+)-\d+ ?- (?P<name>.+?) ?- "
+    r"(?P<time>[^\W\d]{3,12}\.? \d{1,2}, \d{4} \d{1,2}:?\d\d ?(?:AM|PM)?)(?: ?- (?P<file>.+))?",
+    re.DOTALL | re.IGNORECASE,
+)
+FORMATS = ("%b %d, %Y %I%M %p", "%B %d, %Y %I%M %p", "%b %d, %Y %H%M", "%B %d, %Y %H%M")
+
+
+def read(entries: list[Entry], _: Course) -> Places:
+    found: dict[int, Place | Aside] = {}
+    for number, entry in enumerate(entries):
+        if entry.parts[-1] == "index.html":
+            found[number] = Aside("Brightspace's own list")
+            continue
+        for depth, part in enumerate(entry.parts):
+            if name := NAME.fullmatch(part):
+                file = entry.parts[depth + 1 :] or (name["file"] or part,)
+                time = _time(name["time"])
+                person = Person(name["name"], name["number"], "Brightspace")
+                order = int(time.timestamp()) if time else 0
+                found[number] = Place(person, file, name["number"], name["time"], order, time)
+                break
+    return found if any(isinstance(place, Place) for place in found.values()) else {}
+
+
+def _time(text: str) -> datetime | None:
+    clock = re.sub(r"(\d):(\d\d)", r"\1\2", text.replace(".", ""))
+    clock = re.sub(r" (\d{3}) ?(?=[AP]M|$)", r" 0\1 ", clock, flags=re.IGNORECASE).strip()
+    clock = re.sub(r"(\d)([AP]M)", r"\1 \2", clock, flags=re.IGNORECASE)
+    for form in FORMATS:
+        try:
+            return local(datetime.strptime(clock, form))  # local
+        except ValueError:
+            continue
+    return None

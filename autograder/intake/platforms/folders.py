@@ -1,0 +1,122 @@
+"""A plain folder, or a zip of one: a folder a student, nbgrader's own layout, or loose notebooks.
+
+    ada/lab.ipynb
+    ada/lab/lab.ipynb                  and submitted/ada/lab/lab.ipynb with its timestamp.txt
+    Monday/ada/lab.ipynb
+    ada.zip
+    lab_ada.ipynb, ada_lab.ipynb
+
+At which depth the students' folders are is decided once for the whole export. Where there are several, the folder alone
+says whose a file is, and nothing that a learner put into it; else the file's name does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+
+from ..folder import Refused
+from ..source import ARCHIVES, Entry, is_archive
+from ..times import read_time
+from .place import Aside, Course, Person, Place, Places
+
+AROUND = ("notebooks", "submitted", "release")  # folders that are nobody's name
+STAMP = "timestamp.txt"
+
+
+class Folders:
+    """The folders of an export that may be somebody's: all but those of assignments and of nbgrader's own."""
+
+    def __init__(self, entries: list[Entry], course: Course) -> None:
+        self._course = course
+        places = {*course.assignments, *AROUND}
+        # position in the path of each folder that may be somebody's
+        self.at = [[n for n, part in enumerate(e.parts[:-1]) if part not in places] for e in entries]
+        self.entries = entries
+        self.notebooks = [course.notebook_of(entry.parts[-1]) for entry in entries]
+        self._work = [n for n, e in enumerate(entries) if self.notebooks[n] or is_archive(e.parts[-1])]
+        self.level = self._level()
+        folders = {self.name(n) for n in self._work}
+        self.loose = len(folders) < 2
+
+    def name(self, number: int) -> str:
+        """The folder that says whose an entry is, "" where there is none."""
+        at = self.at[number]
+        return self.entries[number].parts[at[self.level]] if len(at) > self.level else ""
+
+    def home(self, number: int) -> str:
+        at, parts = self.at[number], self.entries[number].parts
+        return "/".join(parts[n] for n in at[: self.level + 1])
+
+    def below(self, number: int) -> tuple[str, ...]:
+        return self.entries[number].parts[self.at[number][self.level] + 1 :]
+
+    def _level(self) -> int:
+        level = 0
+        while True:
+            here = [(n, self.entries[n].parts[self.at[n][level]]) for n in self._work if len(self.at[n]) > level]
+            deeper = [n for n in self._work if len(self.at[n]) > level + 1]
+            names = {name for _, name in here}
+            if len(here) < len(self._work) or len(deeper) < len(here) or any(map(self._course.is_known, names)):
+                return level
+            if len(names) > 1 and 2 * len(self.divided(level)) <= len(names):
+                return level
+            level += 1
+
+    def divided(self, level: int) -> dict[str, list[str]]:
+        """Folders at this depth, two of whose own folders hold the same notebook -> these."""
+        holders: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for n in self._work:
+            at, notebook = self.at[n], self.notebooks[n]
+            if len(at) > level and notebook:
+                parts = self.entries[n].parts
+                holders[parts[at[level]], notebook[0]].add(parts[at[level + 1]] if len(at) > level + 1 else "")
+        return {name: sorted(folders) for (name, _), folders in holders.items() if len(folders - {""}) > 1}
+
+
+def read(entries: list[Entry], course: Course) -> Places:
+    folders = Folders(entries, course)
+    times = _stamps(entries, course)
+    divided = folders.divided(folders.level)
+    found: dict[int, Place | Aside | Refused] = {}
+    for number, entry in enumerate(entries):
+        if entry.parts in times:
+            found[number] = Aside("the time of the submission: it was read")
+            continue
+        time = times.get((*entry.parts[:-1], STAMP), entry.time)
+        folder, notebook = folders.name(number), folders.notebooks[number]
+        whose = notebook[1] if notebook else ""
+        if folder in divided and len(folders.at[number]) > folders.level + 1:
+            shown = " and ".join(divided[folder])
+            found[number] = Refused(f"{shown}, all in {folder}, hold the same notebook: whose are they? Keep one")
+        elif folder and not (folders.loose and whose and not course.is_known(folder)):
+            found[number] = Place(Person(folder), folders.below(number), folders.home(number), time=time)
+        elif whose:
+            found[number] = Place(Person(whose), entry.parts[-1:], f"{folder}/{whose}", time=time)
+        elif is_archive(entry.parts[-1]):
+            stem = PurePosixPath(entry.parts[-1])
+            while stem.suffix.lower() in (".tar", *ARCHIVES, ".gz"):
+                stem = stem.with_suffix("")
+            named = course.notebook_of(f"{stem}.ipynb")
+            name = named[1] if named else stem.name
+            found[number] = Place(Person(name), entry.parts[-1:], name, time=time) if name else _nobodys()
+        else:
+            found[number] = _nobodys()
+    return found
+
+
+def _nobodys() -> Refused:
+    return Refused("whose is it? Put it into a folder with the student's name")
+
+
+def _stamps(entries: list[Entry], course: Course) -> dict[tuple[str, ...], datetime]:
+    """Path of each timestamp.txt in nbgrader's own layout -> the time in it."""
+    found = {}
+    for entry in entries:
+        if entry.parts[-1] == STAMP and len(entry.parts) > 2 and entry.parts[-2] in course.assignments:
+            try:
+                found[entry.parts] = read_time(entry.read(100).decode()).replace(tzinfo=UTC)
+            except (Refused, ValueError, OverflowError, FileNotFoundError):
+                continue
+    return found

@@ -1,0 +1,88 @@
+"""Gradescope, "Export submissions":
+
+    assignment_9_export/submission_metadata.yml
+    assignment_9_export/submission_123/lab.ipynb
+
+Whose a folder is stands in the metadata alone:
+
+    submission_123:
+      :submitters:
+      - :name: Ada Lovelace
+        :sid: '2026001'
+        :email: ada@example.edu
+      :created_at: 2026-11-20 10:00:00.000000000 Z
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import yaml
+
+from ..folder import Refused
+from ..source import Entry
+from ..times import read_time
+from .place import Aside, Course, Person, Place, Places
+
+FOLDER = re.compile(r"submission_\d+")
+METADATA = re.compile(r"submission_metadata\.ya?ml")
+MAX_METADATA = 20_000_000  # bytes
+
+
+def read(entries: list[Entry], _: Course) -> Places:
+    found: dict[int, Place | Aside] = {}
+    people: dict[str, tuple[Person, datetime | None]] = {}
+    for number, entry in enumerate(entries):
+        if METADATA.fullmatch(entry.parts[-1]):
+            found[number] = Aside("Gradescope's own: who handed in")
+            people |= _people(entry)
+    for number, entry in enumerate(entries):
+        for depth, part in enumerate(entry.parts[:-1]):
+            if part in people:
+                person, time = people[part]
+                found[number] = Place(person, entry.parts[depth + 1 :], part, time=time)
+                break
+            if FOLDER.fullmatch(part):
+                found[number] = Aside("submission_metadata.yml does not say whose it is: export it again, with it")
+                break
+    return found
+
+
+def _people(entry: Entry) -> dict[str, tuple[Person, datetime | None]]:
+    """Folder -> who handed it in, of several the first. An unreadable file tells nothing."""
+    try:
+        content = yaml.load(entry.read(MAX_METADATA), Loader=_Loader)  # a loader without aliases or tags
+    except (Refused, FileNotFoundError, yaml.YAMLError, RecursionError, ValueError):
+        return {}
+    found = {}
+    for folder, about in content.items() if isinstance(content, dict) else ():
+        if not (isinstance(folder, str) and isinstance(about, dict)):
+            continue
+        submitters = about.get(":submitters") or about.get("submitters")
+        first = submitters[0] if isinstance(submitters, list) and submitters else None
+        if not isinstance(first, dict):
+            continue
+        said = {str(key).lstrip(":"): str(value) for key, value in first.items() if value not in (None, "")}
+        number = said.get("sid") or said.get("email") or ""
+        if name := said.get("name") or number:
+            time = str(about.get(":created_at") or about.get("created_at") or "")
+            login = number.partition("@")[0]
+            found[folder] = (Person(name[:200], number[:200], "Gradescope", login[:200]), _time(time))
+    return found
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return read_time(re.sub(r"(\.\d{6})\d+", r"\1", text).replace(" Z", " UTC")).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+class _Loader(yaml.BaseLoader):
+    """All values are text; no aliases, so that a small file stays small."""
+
+    def compose_node(self, parent: object, index: object) -> yaml.Node | None:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        return super().compose_node(parent, index)  # pyright: ignore[reportArgumentType]

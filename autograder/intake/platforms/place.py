@@ -1,0 +1,83 @@
+"""What a platform's names tell of a file: whose it is, and of which attempt."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ..folder import Refused
+from ..source import Entry
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody as a platform names them; ``number`` is what it tells them from others by, "" if nothing."""
+
+    name: str
+    number: str = ""
+    system: str = ""
+    login: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("name", "number", "login"):  # one name, however its accents are written
+            object.__setattr__(self, field, unicodedata.normalize("NFKC", getattr(self, field)))
+
+    @property
+    def shown(self) -> str:
+        return self.login or self.name
+
+
+@dataclass(frozen=True)
+class Place:
+    """Whose a file is. ``file`` is its path as the learner made it.
+
+    ``home`` is the folder, or what stands for one: two homes are two people. Files with the same ``attempt`` were
+    handed in together; of two attempts and of two files the one with the higher ``order`` is the newer.
+    """
+
+    person: Person
+    file: tuple[str, ...]
+    home: str
+    attempt: str = ""
+    order: int = 0
+    time: datetime | None = None
+    late: bool = False
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A file that needs nobody's care, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Course:
+    """What reading a plain folder's names takes to know of the course."""
+
+    assignments: Collection[str]
+    notebook_of: Callable[[str], tuple[str, str] | None]  # file name -> notebook, what else is in the name
+    is_known: Callable[[str], bool]  # whether a name is a learner's
+
+
+Places = Mapping[int, Place | Aside | Refused]  # the entries that a platform's grammar reads, by their position
+Reader = Callable[[list[Entry], Course], Places]
+
+
+def local(time: datetime) -> datetime | None:
+    """A platform writes the local time of whoever downloads."""
+    try:
+        return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def common_start(names: Collection[str]) -> str:
+    """The letters with which all names begin."""
+    first, last = min(names), max(names)
+    length = 0
+    while first[length : length + 1] == last[length : length + 1] != "":
+        length += 1
+    return first[:length]

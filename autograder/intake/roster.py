@@ -1,0 +1,162 @@
+"""Who is who: ``submitted/students.csv`` has a line for each file that was taken, with its person's name and number."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from ..text import FORMULA
+from .platforms.moodle import without_group
+from .platforms.place import Person
+from .source import CollectError
+
+MAX_ID = 60  # characters
+COLUMNS: tuple[str, ...] = ("student", "name", "system", "number", "assignment", "file", "attempt", "entry", "time")
+BEFORE = ("student", "name", "system", "number", "assignment", "notebook", "entry", "time")  # what older versions wrote
+Row = dict[str, str]
+
+
+class Roster:
+    """The lines of students.csv, and the folders that are there without one."""
+
+    def __init__(self, submitted: Path) -> None:
+        self._path = submitted / "students.csv"
+        rows: list[Row] = []
+        if self._path.exists():
+            with self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+                reader = csv.DictReader(file)
+                rows = list(reader)
+                columns = tuple(reader.fieldnames or ())
+            if columns not in (COLUMNS, BEFORE) or any(None in (*row, *row.values()) for row in rows):
+                raise CollectError(f"{self._path} has not the columns {', '.join(COLUMNS)}: repair it or move it away.")
+        self._of: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)  # student, assignment -> file -> its line
+        self._called: dict[tuple[str, str], list[Row]] = defaultdict(list)  # name, system -> their lines
+        for row in map(_today, rows):
+            self._of[row["student"], row["assignment"]][row["file"]] = row
+            self._called[row["name"], row["system"]].append(row)
+        folders = {path.name for path in submitted.glob("*/") if not path.name.startswith(".")}
+        ids = folders | {student for student, _ in self._of}
+        self._before = {_same(name): name for name in ids}
+        self._taken = {name.casefold() for name in ids}  # some file systems don't tell A from a
+
+    def is_known(self, name: str) -> bool:
+        """Whether a folder of this name is a learner's of whom there is something already."""
+        return _same(name) in self._before
+
+    def identify(self, people: Collection[Person], assignment: str) -> dict[Person, str]:
+        """The student id of each who hands in for an assignment; new people get one."""
+        bases = Counter(student_id(person.shown) for person in people)
+        names = Counter(person.name for person in people)
+        ids: dict[Person, str] = {}
+        for person in sorted(people, key=lambda p: (p.name, p.number)):
+            alone = bases[student_id(person.shown)] == 1
+            ids[person] = self.known(person, assignment, names) or self._new(person, assignment, alone)
+        return ids
+
+    def known(self, person: Person, assignment: str, names: Mapping[str, int]) -> str:
+        """The id that somebody has already, or "". ``names``: how many of each name hand in."""
+        mine = self._called.get((person.name, person.system), [])
+        for row in mine:
+            if row["number"] == person.number:
+                return row["student"]
+        if not person.system and self.is_known(person.name):
+            return self._before[_same(person.name)]  # the folder is named by the id
+        if person.system != "Moodle" or person.name == "Participant":  # everybody's name in blind marking
+            return ""
+        # A name that is met once in each assignment is the same person's, with a new number.
+        elsewhere = {row["student"] for row in mine} - {r["student"] for r in mine if r["assignment"] == assignment}
+        if names.get(person.name, 0) <= 1 == len(elsewhere):
+            return elsewhere.pop()
+        member = without_group(person.name)
+        return self.known(Person(member, "", "Moodle"), assignment, names) if member and member not in names else ""
+
+    def of(self, student: str, assignment: str) -> dict[str, Row]:
+        """File -> its line."""
+        return self._of.get((student, assignment), {})
+
+    def enter(self, student: str, person: Person, assignment: str, file: str) -> Row:
+        """The line of a file; a new one if there is none."""
+        rows = self._of[student, assignment]
+        if file not in rows:
+            rows[file] = dict.fromkeys(COLUMNS, "") | {"student": student, "assignment": assignment, "file": file}
+        rows[file] |= {"name": person.name, "system": person.system, "number": person.number}
+        return rows[file]
+
+    def remove(self, student: str, assignment: str, file: str) -> None:
+        self._of[student, assignment].pop(file, None)
+
+    def save(self) -> None:
+        rows = [row for files in self._of.values() for row in files.values()]
+        write_table(self._path, COLUMNS, sorted(rows, key=lambda row: [row[column] for column in COLUMNS]))
+
+    def _new(self, person: Person, assignment: str, alone: bool) -> str:
+        keep_case = not person.system and person.shown == student_id(person.shown, keep_case=True)
+        base = student_id(person.shown, keep_case)
+        text = "\n".join((person.name, person.number, person.system, assignment))
+        mark = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+        names = [base] if alone else []
+        names += [f"{base}-{student_id(person.number)}"] if person.number else []
+        new = next(name for name in [*names, f"{base}-{mark[:8]}", mark] if name.casefold() not in self._taken)
+        self._taken.add(new.casefold())
+        return new
+
+
+def student_id(name: str, keep_case: bool = False) -> str:
+    """A folder name that nbgrader reads back as it is: letters and digits of any script, and ``. _ @ -``.
+
+    nbgrader finds folders by glob and reads ids by regular expression: a dot in front, spaces around, ``* ? [ ]``,
+    a line break or a slash would hide a submission or mix it up with another; "," and "+" separate ids elsewhere.
+    """
+    name = unicodedata.normalize("NFKC", name)
+    kept = ""
+    for char in name if keep_case else name.lower():
+        kind = unicodedata.category(char)[0]
+        after_letter = kept and unicodedata.category(kept[-1])[0] in "LM"
+        kept += char if kind in "LN" or char in "._@-" or (kind == "M" and after_letter) else "-"
+    return re.sub("-+", "-", kept)[:MAX_ID].strip("-.") or "student"
+
+
+def write_table(path: Path, columns: Collection[str], rows: Collection[Row]) -> None:
+    """A CSV file that a spreadsheet reads as text, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows({column: _written(row[column]) for column in columns} for row in rows)
+    write(path, text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _today(row: Row) -> Row:
+    row = {column: _read(text) for column, text in row.items()}
+    if "notebook" in row:
+        row["file"], row["attempt"] = f"{row.pop('notebook')}.ipynb", f"@{row['time']}"
+    return row | {"name": unicodedata.normalize("NFKC", row["name"])}
+
+
+def _same(name: str) -> str:
+    return unicodedata.normalize("NFKC", name)
+
+
+def _written(text: str) -> str:
+    """For a table: no spreadsheet may read a formula in it."""
+    return f"'{text}" if text.lstrip("'").startswith(FORMULA) else text
+
+
+def _read(text: str) -> str:
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA) else text

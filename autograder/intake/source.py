@@ -1,0 +1,273 @@
+"""The files of an export: of a zip, a tar or a folder. Names and bytes are strangers'; nothing is written here.
+
+An archive that a learner has handed in is opened as well, one level deep and within the same limits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import os
+import re
+import stat
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .folder import Refused, read_regular
+
+MAX_ENTRIES = 50_000
+MAX_TOTAL = 4_000_000_000  # bytes, unpacked
+MAX_ARCHIVE = 200_000_000  # bytes of an archive that a learner has handed in
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
+OTHER_ARCHIVES = (".7z", ".rar", ".gz", ".bz2", ".xz", ".zst", ".tbz2", ".txz")
+
+
+class CollectError(Exception):
+    """The export as a whole can't be collected; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of the export. ``read(limit)`` gives its bytes or raises Refused."""
+
+    name: str
+    parts: tuple[str, ...]
+    time: datetime | None
+    read: Callable[[int], bytes]
+
+
+class _Budget:
+    """What may still be unpacked."""
+
+    def __init__(self) -> None:
+        self.bytes, self.entries = MAX_TOTAL, MAX_ENTRIES
+
+    def spend(self, bytes: int = 0, entries: int = 0) -> None:
+        self.bytes -= bytes
+        self.entries -= entries
+        if self.bytes < 0:
+            raise CollectError(f"The export holds more than {MAX_TOTAL // 1_000_000_000} GB: collect it in parts.")
+        if self.entries < 0:
+            raise CollectError(f"The export holds more than {MAX_ENTRIES} files: collect it in parts.")
+
+
+class Source:
+    """An opened export: its ``entries``, and the way into archives among them."""
+
+    def __init__(self, entries: list[Entry], budget: _Budget) -> None:
+        self.entries, self._budget = entries, budget
+        self._last: tuple[Entry | None, bytes] = (None, b"")  # one archive at a time is in memory
+
+    def inside(self, archive: Entry) -> list[Entry]:
+        """The files in a learner's archive, with their paths in it. Raises Refused."""
+        with _damage_told():
+            data = self._bytes(archive)
+            if not zipfile.is_zipfile(io.BytesIO(data)):
+                return self._in_tar(archive, data)
+            files = _files(zipfile.ZipFile(io.BytesIO(data)))
+            if any(info.flag_bits & 1 for info in files):
+                raise Refused("is encrypted: ask for it without a password")
+            found = [_zip_entry(info, self._from_zip(archive, n), self._budget) for n, info in enumerate(files)]
+            return [replace(entry, name=f"{archive.name}/{entry.name}") for entry in found]
+
+    def _bytes(self, archive: Entry) -> bytes:
+        if self._last[0] is not archive:
+            self._last = (archive, archive.read(MAX_ARCHIVE))
+        return self._last[1]
+
+    def _from_zip(self, archive: Entry, number: int) -> Callable[[int], bytes]:
+        def read(limit: int) -> bytes:
+            with zipfile.ZipFile(io.BytesIO(self._bytes(archive))) as opened:
+                return _unpacked(opened, _files(opened)[number], limit, self._budget)
+
+        return read
+
+    def _in_tar(self, archive: Entry, data: bytes) -> list[Entry]:
+        found = []
+        for number, member in enumerate(_stream(data)):
+            self._budget.spend(entries=1)
+            if member.isdir():
+                continue
+            try:
+                time = datetime.fromtimestamp(member.mtime, UTC) if member.mtime else None
+            except (ValueError, OverflowError, OSError):
+                time = None
+            parts = tuple(part for part in member.name.split("/") if part != ".") or ("",)
+            found.append(Entry(f"{archive.name}/{member.name}", parts, time, self._from_tar(archive, number)))
+        return found
+
+    def _from_tar(self, archive: Entry, wanted: int) -> Callable[[int], bytes]:
+        def read(limit: int) -> bytes:
+            with _damage_told():
+                tar = _stream(self._bytes(archive))
+                member = next(itertools.islice(tar, wanted, None))
+                if not member.isreg():
+                    raise Refused("is a link or a device in the tar")
+                file = tar.extractfile(member)
+                assert file is not None
+                data = file.read(limit + 1)
+                self._budget.spend(bytes=len(data))
+                if len(data) > limit:
+                    raise Refused(f"is larger than {limit // 1_000_000} MB")
+                return data
+
+        return read
+
+
+@contextlib.contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
+    except (Refused, CollectError):
+        raise
+    except Exception as error:  # of a damaged archive, the libraries let through what they stumble on
+        raise Refused(f"is no whole archive ({type(error).__name__}): ask for it again") from error
+
+
+def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    return [info for info in archive.infolist() if not info.is_dir()]
+
+
+@contextlib.contextmanager
+def opened(root: Path, source: Path) -> Iterator[Source]:
+    """The export at ``source``, to be collected into the course at ``root``. Raises CollectError."""
+    budget = _Budget()
+    if source.is_dir():
+        ours, theirs = (root / "submitted").resolve(), source.resolve()
+        if ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
+            raise CollectError(f"{source} is where submissions go to, or holds it: name a zip or a folder elsewhere.")
+        yield Source(list(_folder_entries(source, budget)), budget)
+        return
+    try:
+        archive = zipfile.ZipFile(source)
+    except FileNotFoundError as error:
+        raise CollectError(f"There is no {source}: name a zip as the platform exports it, or a folder.") from error
+    except OSError as error:
+        raise CollectError(f"{source} can't be read: {error.strerror}.") from error
+    except Exception as error:  # of a damaged directory of files, zipfile lets through what it stumbles on
+        raise CollectError(
+            f"{source.name} is no whole zip file. Was the download cut short? Download it again."
+        ) from error
+    with archive:
+        files = _files(archive)
+        if any(info.flag_bits & 1 for info in files):
+            raise CollectError(f"{source.name} is encrypted: unpack it with its password, and name the folder instead.")
+        yield Source([_zip_entry(info, _reader(archive, info, budget), budget) for info in files], budget)
+
+
+def is_archive(name: str) -> bool:
+    return name.lower().endswith(ARCHIVES)
+
+
+def _folder_entries(source: Path, budget: _Budget) -> Iterator[Entry]:
+    def unreadable(error: OSError) -> None:
+        raise CollectError(f"{error.filename} can't be read: {error.strerror}.") from error
+
+    for folder, folders, files in os.walk(source, onerror=unreadable):
+        not_entered = [f for f in folders if f == ".git" or Path(folder, f).is_symlink()]
+        folders[:] = sorted(f for f in folders if f != ".git")
+        for name in sorted([*files, *not_entered]):
+            budget.spend(entries=1)
+            path = Path(folder, name)
+            relative = path.relative_to(source)
+            try:
+                time = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+            except (OSError, ValueError, OverflowError):
+                time = None
+            yield Entry(
+                relative.as_posix(), relative.parts, time, lambda limit, path=path: _from_disk(path, limit, budget)
+            )
+
+
+def _from_disk(path: Path, limit: int, budget: _Budget) -> bytes:
+    data = read_regular(path, limit)
+    budget.spend(bytes=len(data))
+    return data
+
+
+def _reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) -> Callable[[int], bytes]:
+    return lambda limit: _unpacked(archive, info, limit, budget)
+
+
+def _zip_entry(info: zipfile.ZipInfo, read: Callable[[int], bytes], budget: _Budget) -> Entry:
+    budget.spend(entries=1)
+    name = _zip_name(info)
+    parts = tuple(re.split(r"[/\\]", name))  # some programs on Windows write \
+    return Entry(name, parts, _zip_time(info), read)
+
+
+def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, budget: _Budget) -> bytes:
+    """The bytes of an entry; what its header says about its size is not believed."""
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+        raise Refused("is a link or a device in the zip")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Refused("is packed in an unusual way")  # and could not be unpacked in small steps
+    try:
+        with archive.open(info) as file:
+            data = file.read(limit + 1)
+    except Exception as error:  # of damaged data, zipfile lets through what it stumbles on
+        raise Refused(f"is damaged in the zip ({error})") from error
+    budget.spend(bytes=len(data))
+    if len(data) > limit:
+        raise Refused(f"is larger than {limit // 1_000_000} MB")
+    return data
+
+
+def _zip_time(info: zipfile.ZipInfo) -> datetime | None:
+    if info.date_time <= (1980, 1, 1, 0, 0, 0):
+        return None  # what is written when the time is not known
+    try:
+        return datetime(*info.date_time).astimezone(UTC)  # a zip holds local time
+    except (ValueError, OverflowError):
+        return None
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """The name in a zip. Without the flag for UTF-8 it is whatever the program that wrote it thought right."""
+    if info.flag_bits & 0x800:
+        return info.filename
+    try:
+        raw = info.filename.encode("cp437")  # as zipfile has read it
+    except UnicodeEncodeError:
+        return info.filename
+    for charset in ("utf-8", "cp437", "cp1252"):
+        with contextlib.suppress(UnicodeDecodeError):
+            name = raw.decode(charset)
+            if charset == "utf-8" or all(c.isascii() or unicodedata.name(c, "").startswith("LATIN") for c in name):
+                return name
+    return info.filename
+
+
+def _stream(data: bytes) -> tarfile.TarFile:
+    """A tar that is read from its start to its end: nothing in it can make the reader seek or follow a link."""
+    return tarfile.open(fileobj=_Bounded(data), mode="r|")  # pyright: ignore  # read() is enough
+
+
+class _Bounded:
+    """The bytes of a tar that may be packed by gzip, a piece at a time, MAX_ARCHIVE at most."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._left = io.BytesIO(data), MAX_ARCHIVE
+        self._gzip = zlib.decompressobj(wbits=31) if data.startswith(b"\x1f\x8b") else None
+
+    def read(self, size: int) -> bytes:
+        piece = self._data.read(size) if self._gzip is None else self._unzipped(self._gzip, size)
+        self._left -= len(piece)
+        if self._left < 0:
+            raise Refused(f"holds more than {MAX_ARCHIVE // 1_000_000} MB")
+        return piece
+
+    def _unzipped(self, gzip: zlib._Decompress, size: int) -> bytes:
+        while not gzip.eof:
+            packed = gzip.unconsumed_tail or self._data.read(65_536)
+            piece = gzip.decompress(packed, size)
+            if piece or not packed:
+                return piece
+        return b""
