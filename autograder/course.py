@@ -29,6 +29,11 @@ class Rules:
 
     warm: tuple[str, ...] = ()
     """Modules that its notebooks import, so that each submission starts with them loaded."""
+    skip: bool = False
+    """Whether its own cells that learners may change, and have not, need not run where no answer uses a name of theirs.
+
+    Only for a course whose cells of that kind do nothing but make names and show something.
+    """
     own_work: str = ""
     """"module:function" that tells what an answer is built on, where that is not the learner's own work."""
 
@@ -45,7 +50,7 @@ class Course:
         config = PyFileConfigLoader(CONFIG, path=str(place)).load_config()
         config.CourseDirectory.root = str(self.root)
         config.Autograde.pop("autograde_preprocessors", None)  # only learners run notebooks by `autograde`: their own
-        self.rules = Rules(tuple(config.Rules.get("warm", ())), config.Rules.get("own_work", ""))
+        self.rules = Rules(**{"warm": (), **config.Rules})
         _put_scripts_on_path()
         warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")  # its own, harmless
         self.api = NbGraderAPI(config=config)

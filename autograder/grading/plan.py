@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from nbgrader.api import MissingEntry
+from nbgrader.utils import is_solution
 
 from ..course import Course, CourseError
 from ..intake.folder import IntakeError, intake
-from ..judge.client import names_of
+from ..judge.client import Names, names_of
 from ..notebooks import KERNELSPEC, NotebookError, read_notebook
-from .skip import names_made
+from .skip import can_be_told, names_made
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,31 @@ class Plan:
 
     name: str
     cells: tuple[Cell, ...]
-    demonstrations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # source -> the names that it makes
+    demonstrations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # may be skipped -> names that it makes
+    shown: tuple[str, ...] = ()  # the names that cells make which nbgrader does not know
+    answers: tuple[str, ...] = ()  # the names that answers are asked to make
     imports: str = ""  # the modules that the instructor's other cells import, for the checks
     kernelspec: str = json.dumps(KERNELSPEC)
 
     @property
     def taken(self) -> set[str]:
         """The names that checks take from the notebook."""
+        return set().union(*(names.wanted for names in self.asked.values()))
+
+    @property
+    def asked(self) -> dict[str, Names]:
+        """Check -> what it takes from the learner."""
         code = [cell for cell in self.cells if cell.cell_type == "code" and not cell.solution]
         locked = (self.imports, *(cell.source for cell in code if cell.points is None and cell.locked))
-        return set().union(*(names_of(cell.source, locked).wanted for cell in code if cell.points is not None))
+        answers = frozenset(self.answers)
+        theirs = answers.union(self.shown)
+        tools: frozenset[str] = frozenset()
+        found = {}
+        for cell in code:
+            if cell.points is not None:
+                found[cell.name] = names_of(cell.source, locked, tools, answers)
+                tools |= names_made(cell.source) - theirs
+        return found
 
     @property
     def digest(self) -> str:
@@ -89,8 +105,13 @@ def read_assignment(course: Course, assignment: str) -> dict[str, Plan]:
             )
             shown = _demonstrations(course, assignment, notebook.name)
             made = {source: tuple(sorted(names_made(source))) for source in shown}
+            known = tuple(sorted(set().union(*made.values())))
+            made = {source: names for source, names in made.items() if course.rules.skip and can_be_told(source)}
             spec = notebook.kernelspec or json.dumps(KERNELSPEC)
-            plans[notebook.name] = Plan(notebook.name, cells, made, _imports([*shown, *_written(cells)]), spec)
+            written = [*_written(cells), *_solutions(course, assignment, notebook.name)]
+            answers = tuple(sorted(set().union(*map(names_made, written))))
+            imports = _imports([*shown, *_written(cells)])
+            plans[notebook.name] = Plan(notebook.name, cells, made, known, answers, imports, spec)
     if not plans:
         raise CourseError(f"the assignment {assignment!r} has no notebooks: run make release first")
     return plans
@@ -111,6 +132,15 @@ def _demonstrations(course: Course, assignment: str, name: str) -> list[str]:
     except NotebookError:
         return []
     return [c.source for c in released.cells if c.cell_type == "code" and "nbgrader" not in c.metadata]
+
+
+def _solutions(course: Course, assignment: str, name: str) -> list[str]:
+    """The instructor's own answers: a released cell without a line of code does not tell what it is to make."""
+    try:
+        master = read_notebook(course.folder("source", assignment) / f"{name}.ipynb")
+    except NotebookError:
+        return []
+    return [cell.source for cell in master.cells if cell.cell_type == "code" and is_solution(cell)]
 
 
 def _written(cells: tuple[Cell, ...]) -> list[str]:

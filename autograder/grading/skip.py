@@ -79,6 +79,16 @@ def _read(source: str) -> set[str]:
     return used
 
 
+def can_be_told(source: str) -> bool:
+    """Whether `names_made` sees all that a cell makes."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    stars = (alias for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names)
+    return not HIDDEN.search(source) and all(alias.name != "*" for alias in stars)
+
+
 def names_made(source: str) -> set[str]:
     """The notebook's names that an instructor's cell binds or whose parts it sets; none where it is no Python."""
     try:

@@ -136,7 +136,7 @@ def _verdict(content: dict) -> Verdict:
 class Names:
     """What a check takes from the learner: ``wanted`` with its value, ``touched`` if it is a function.
 
-    The check itself binds or deletes what is ``touched``.
+    ``touched`` are answers that the check itself binds or deletes: it does so for the learner's code as well.
     """
 
     wanted: frozenset[str]
@@ -144,12 +144,16 @@ class Names:
 
 
 @lru_cache(maxsize=500)
-def names_of(check: str, cells: tuple[str, ...]) -> Names:
-    """The names that ``check`` and the instructor's ``cells`` use, and that no such cell makes."""
+def names_of(check: str, cells: tuple[str, ...], tools: frozenset[str], answers: frozenset[str]) -> Names:
+    """The names that ``check`` and the instructor's ``cells`` use, and that no such cell makes.
+
+    ``tools`` are what earlier checks have made and the learner is not asked for. ``answers`` are the names that
+    answers are asked to make: no other name of a check's own is ever told to the learner's code.
+    """
     used, bound = _used_and_bound([check])
     more, made = _used_and_bound(cells)
     theirs = {name for name in (used | more) - made - set(dir(builtins)) if not name.startswith("__")}
-    return Names(frozenset(theirs - bound), frozenset(theirs & bound))
+    return Names(frozenset(theirs - bound - tools), frozenset(theirs & bound & answers))
 
 
 def _used_and_bound(sources: Sequence[str]) -> tuple[set[str], set[str]]:

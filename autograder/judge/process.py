@@ -118,12 +118,16 @@ class Proxy:
             with contextlib.suppress(NotPlainError, TheirsError):
                 pack({name: value})
                 everything[f"={name}"] = value
-        encoder = Encoder(strict=True)
         try:
-            call["values"] = encoder.encode(everything)
-            return call, encoder.buffers
+            encoder = Encoder(strict=True, exact=True)
+            return {**call, "values": encoder.encode(everything)}, encoder.buffers
         except NotPlainError:
+            pass
+        try:
             return {**call, "packed": True}, [pack(everything)]
+        except NotPlainError:  # a type that is known here alone goes as what it is at heart
+            encoder = Encoder(strict=True)
+            return {**call, "values": encoder.encode(everything)}, encoder.buffers
 
     def __reduce__(self) -> tuple:
         return theirs, (self.__name__,)
@@ -148,7 +152,7 @@ def judge(cells: Sequence[str], sources: Mapping[str, str], line: Line) -> Judge
             with contextlib.suppress(Exception):  # some need a notebook around them; a check that misses it will say so
                 exec(compile(MAGIC.sub(r"\1pass", cell), "<locked cell>", "exec"), notebook)
     checks = {int(number): _compiled(source) for number, source in sources.items()}
-    _refuse_new_code({code for codes in checks.values() for code in codes if code is not None})
+    _refuse_new_code([code for codes in checks.values() for code in codes if code is not None])
     return Judge(line, checks, notebook)
 
 
@@ -163,8 +167,11 @@ def _compiled(source: str) -> tuple[CodeType, CodeType | None]:
     return compile(tree, "<check>", "exec"), value
 
 
-def _refuse_new_code(own: set[CodeType]) -> None:
-    """From here on Python makes code of nothing but what is installed: no byte of a message can become any."""
+def _refuse_new_code(own: list[CodeType]) -> None:
+    """From here on Python makes code of nothing but what is installed: no byte of a message can become any.
+
+    ``own`` is told by its identity and has to live on: codes that say the same are equal.
+    """
     known = {id(code) for code in own}
 
     def look(event: str, arguments: tuple) -> None:
@@ -208,9 +215,7 @@ class Judge:
             with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
                 exec(code, self._notebook)
                 value = eval(last, self._notebook) if last is not None else None
-            verdict = {"status": "passed"}
-            if type(value) in (int, float, bool):
-                verdict["value"] = repr(value)
+            verdict = {"status": "passed", **_credit(value)}
         except BaseException as error:
             verdict = _failed(error, calls)
         if calls.untravelled and verdict["status"] != "trouble":
@@ -245,6 +250,21 @@ class Judge:
                 calls.functions[name] = proxy
             return proxy
         return decoder.decode(what["value"]) if "value" in what else type(what["type"], (Opaque,), {})()
+
+
+def _credit(value: object) -> dict[str, str]:
+    """nbgrader's partial credit: a number that a check ends with. All else counts as full, as with nbgrader."""
+    if value is None:
+        return {}
+    try:
+        number = float(value)  # pyright: ignore[reportArgumentType]  # of NumPy and PyTorch as well
+    except Exception:
+        return {"review": f"the check ended with a {type(value).__name__}, where nbgrader takes numbers: full points"}
+    if isinstance(value, bool | str) or type(value).__name__ == "bool_":
+        return {"review": f"the check ended with {value!r}, where nbgrader takes numbers: full points"}
+    if 0 <= number < float("inf"):
+        return {"value": repr(number)}
+    return {"value": "0.0", "review": f"the check ended with {number}, which is no number of points: none were given"}
 
 
 def _failed(error: BaseException, calls: Calls) -> dict[str, str]:

@@ -12,6 +12,7 @@ import io
 import marshal
 import pickle
 import types
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -181,3 +182,8 @@ def take_over(ours: object, theirs: object) -> None:
                     take_over(mine, new)
             elif isinstance(ours, list):
                 ours[:] = theirs
+        elif isinstance(ours, deque) and isinstance(theirs, list):
+            ours.clear()
+            ours.extend(theirs)
+        elif isinstance(ours, bytearray) and isinstance(theirs, bytes):
+            ours[:] = theirs

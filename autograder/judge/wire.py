@@ -73,15 +73,20 @@ class Encoder:
     Sets, generators and other iterators are read to their end. The same iterator can't be read twice.
     """
 
-    def __init__(self, strict: bool) -> None:
-        """``strict``: raise NotPlainError for what is no plain data, instead of sending its type's name."""
+    def __init__(self, strict: bool, exact: bool = False) -> None:
+        """``strict``: raise NotPlainError for what is no plain data, instead of sending its type's name.
+
+        ``exact``: and for what would come back as another type, such as a Counter.
+        """
         self.buffers: list[bytes] = []
-        self._strict = strict
+        self._strict, self._exact = strict, exact
         self._storages: dict[tuple[int, int], int] = {}  # address and size -> its buffer
         self._kept: list[object] = []  # alive until all is encoded, so that no address comes twice
         self._count = _Count()
 
     def encode(self, value: object, depth: int = 0) -> list:
+        if self._exact and _loses_its_type(value):
+            raise NotPlainError(f"a {type(value).__name__} would lose its type")
         value = _base(value)
         if isinstance(value, Opaque) and self._strict:  # else its sender could choose to be judged otherwise
             raise TheirsError(f"Your code returned a {type(value).__name__} where plain data was expected.")
@@ -168,6 +173,13 @@ def _base(value: object) -> object:
     if isinstance(value, deque | KeysView | ValuesView | ItemsView):
         return list(value)
     return value
+
+
+def _loses_its_type(value: object) -> bool:
+    """Whether it becomes another type on the way. Of views and iterators nobody minds."""
+    if isinstance(value, str | int | tuple | dict | bytearray | deque):
+        return type(value) not in (str, int, bool, tuple, dict)
+    return False
 
 
 def _container(value: object) -> str:

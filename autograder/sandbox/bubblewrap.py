@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..course import PROJECT
-from . import cgroup
+from . import cgroup, seccomp
 
 HOME = "/home/learner"  # where the notebook runs; empty but for the submission's own small files
 SOCKETS = "/run/kernel"
@@ -63,19 +63,22 @@ class Sandbox:
     def __init__(self, limits: Limits, hidden: Sequence[str] = ()) -> None:
         """``hidden``: folders that are covered. Raises SandboxError."""
         read, write = os.pipe()
+        rules = _rules()
         try:
             self._holder = subprocess.Popen(
-                command(limits, write, hidden),
+                command(limits, write, hidden, rules),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=[write],
+                pass_fds=[write] if rules is None else [write, rules],
                 env={},
             )
         except OSError as error:
             raise SandboxError(f"{_WAY_OUT.format(reason=error)}") from error
         finally:
             os.close(write)
+            if rules is not None:
+                os.close(rules)
         with os.fdopen(read) as info:
             told = info.read()
         assert self._holder.stdout is not None
@@ -101,6 +104,17 @@ class Sandbox:
         for pipe in (self._holder.stdin, self._holder.stdout, self._holder.stderr):
             if pipe is not None:
                 pipe.close()
+
+
+def _rules() -> int | None:
+    """A descriptor from which bubblewrap reads the filter of system calls, for the processes of its own inside."""
+    program = seccomp.program()
+    if not program:
+        return None
+    read, write = os.pipe()
+    os.write(write, program)
+    os.close(write)
+    return read
 
 
 def _own_uid() -> tuple[socket.socket, int]:
@@ -159,14 +173,18 @@ _WAY_OUT = (
 )
 
 
-def command(limits: Limits, info: int, hidden: Sequence[str] = ()) -> list[str]:
-    """bubblewrap's command line; it writes its first process's pid to the descriptor ``info``. Raises SandboxError."""
+def command(limits: Limits, info: int, hidden: Sequence[str] = (), rules: int | None = None) -> list[str]:
+    """bubblewrap's command line. Raises SandboxError.
+
+    It writes its first process's pid to the descriptor ``info``, and reads a seccomp filter from ``rules``.
+    """
     program = shutil.which("bwrap")
     if program is None:
         raise SandboxError(_WAY_OUT.format(reason="the command bwrap is not installed"))
     made = [program, "--die-with-parent", "--new-session", "--hostname", "sandbox", "--info-fd", str(info)]
     made += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     made += [] if os.geteuid() == 0 else ["--unshare-user"]
+    made += [] if rules is None else ["--seccomp", str(rules)]
     # Settings of the kernel belong to root, who may be the one that grades (in a container's user namespace, say).
     made += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
     shown = [folder for folder in SYSTEM if os.path.isdir(folder)]

@@ -41,6 +41,10 @@ class Kernel(IPythonKernel):
         self.shell_handlers["call_request"] = self._call
         self.shell_handlers["look_request"] = self._look
 
+    def start(self) -> None:
+        super().start()
+        sys.path.insert(0, "")  # only now: what Jupyter looks for at its start would be found beside the notebook
+
     async def do_execute(self, code: str, silent: bool, *options, **named) -> dict:
         """As ipykernel does; where it falls over the code itself (a sum of thousands), an error instead of silence."""
         try:
@@ -139,7 +143,7 @@ def main(request: dict, ready: int, _: int) -> None:
     for descriptor in (1, 2):  # what ipykernel does not take goes nowhere
         os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
     sys.argv = ["ipykernel"]
-    sys.path[:] = ["", *(p for p in sys.path if p not in ("", str(PROJECT)))]
+    sys.path[:] = [p for p in sys.path if p not in ("", str(PROJECT))]
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     if request["own_work"]:
         module, _, rule = request["own_work"].partition(":")
@@ -147,6 +151,7 @@ def main(request: dict, ready: int, _: int) -> None:
     connection = request["connection"]
     key = connection.pop("key")
     app = IPKernelApp.instance(kernel_class=Kernel, **connection, connection_file="/tmp/kernel.json", log_level=50)
+    app.ignore_cwd = True  # until `Kernel.start`
     app.session.key = key.encode()
     app.initialize([])
     assert app.shell is not None

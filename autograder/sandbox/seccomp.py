@@ -59,14 +59,20 @@ def refuse() -> None:
 
     On a machine whose numbers are not known here nothing happens: the rest of the sandbox has to do.
     """
-    machine = os.uname().machine
-    if machine not in REFUSED:
+    data = program()
+    if not data:
         return
-    steps = _steps(machine)
-    program = _Program(len(steps), (_Step * len(steps))(*(_Step(*step) for step in steps)))
+    length = len(data) // ctypes.sizeof(_Step)
+    filter = _Program(length, (_Step * length).from_buffer_copy(data))
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_SECCOMP, FILTER, ctypes.byref(program), 0, 0) != 0:
+    if libc.prctl(PR_SET_SECCOMP, FILTER, ctypes.byref(filter), 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "the filter of system calls was not accepted")
+
+
+def program() -> bytes:
+    """The filter as the kernel reads it; empty on a machine whose numbers are not known here."""
+    machine = os.uname().machine
+    return b"".join(bytes(_Step(*step)) for step in _steps(machine)) if machine in REFUSED else b""
 
 
 def _steps(machine: str) -> list[tuple[int, int, int, int]]:

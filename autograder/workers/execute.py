@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.utils import is_grade, is_locked, is_solution
 
-from ..judge.client import Judge, JudgeError, Verdict, names_of
+from ..judge.client import Judge, JudgeError, Verdict
 from ..sandbox.bubblewrap import SandboxError
 from ..sandbox.provisioner import zygote
 from .learner import Account, BrokenToolError, LearnerKernel, Setting, StoppedError
@@ -109,7 +109,7 @@ class Run:
     # One check
 
     def _check(self, cell: NotebookNode, index: int) -> None:
-        names = names_of(cell.source, self._cells)
+        names = self._setting.asked[cell.metadata.nbgrader.grade_id]
         asked = sorted(names.wanted | names.touched)
         reply, values = self._kernel.request("look_request", {"names": asked, "values": sorted(names.wanted)})
         # Of what the sandbox says, only what was asked for: else it could replace the check's own tools.

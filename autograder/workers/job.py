@@ -147,6 +147,7 @@ def _setting(prepared: Prepared, job: Job, name: str) -> Setting:
         given=given,
         skip=frozenset(prepared.skip),
         imports=job.plans[name].imports,
+        asked=job.plans[name].asked,
         warm=job.rules.warm,
         own_work=job.rules.own_work,
         hidden=job.hidden,

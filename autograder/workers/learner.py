@@ -26,6 +26,7 @@ from nbclient.exceptions import DeadKernelError
 from nbclient.util import ensure_async
 from nbformat import NotebookNode
 
+from ..judge.client import Names
 from ..sandbox.bubblewrap import Limits
 from ..sandbox.messages import BoundedSession
 from ..sandbox.provisioner import SandboxKernelManager, SandboxProvisioner, zygote
@@ -66,6 +67,7 @@ class Setting:
     given: Mapping[str, str] = field(default_factory=dict)  # those of them that are the instructor's
     skip: frozenset[int] = frozenset()  # cells that need not run
     imports: str = ""  # that the instructor's other cells make
+    asked: Mapping[str, Names] = field(default_factory=dict)  # check -> what it takes from the learner
     warm: tuple[str, ...] = ()  # what the course's notebooks import
     own_work: str = ""  # "module:function": the course's rule on whose work an answer is
     hidden: tuple[str, ...] = ()  # folders that the sandbox covers
@@ -102,7 +104,7 @@ class LearnerKernel(NotebookClient):
         self._seconds, self._processes, self._asked_for, self._looked = 0.0, 0, 0, 0.0
 
     def start(self) -> None:
-        """Raises BrokenToolError: nothing of the learner's has run yet."""
+        """Raises BrokenToolError, since nothing of the learner's has run yet, and StoppedError should it have."""
         self.kc = None
         try:
             run_sync(self._manager.start_kernel)()
@@ -117,6 +119,9 @@ class LearnerKernel(NotebookClient):
             self._roots = []
             self.stop()
             raise BrokenToolError(f"no kernel could be started: {error}") from error
+        except StoppedError:
+            self.stop()
+            raise
 
     async def async_start_new_kernel_client(self) -> KernelClient:
         """nbclient's, without the channels for input and heartbeats: nobody reads them."""
@@ -124,7 +129,12 @@ class LearnerKernel(NotebookClient):
         kc = self.km.client()
         kc.start_channels(stdin=False, hb=False)
         self.kc = kc
-        await ensure_async(kc.wait_for_ready(timeout=self.startup_timeout))
+        watch = asyncio.ensure_future(self._watch(self.limits.cell_seconds))
+        try:
+            await ensure_async(kc.wait_for_ready(timeout=self.startup_timeout))
+        finally:
+            watch.cancel()
+            self._raise_if_over()
         return kc
 
     start_new_kernel_client = run_sync(async_start_new_kernel_client)

@@ -1,47 +1,50 @@
-"""Plain ``nbgrader autograde`` in the sandbox: a preprocessor in the place of nbgrader's `Execute`."""
+"""Plain ``nbgrader autograde`` in the sandbox: a preprocessor in the place of nbgrader's `Execute`.
+
+It goes the way of `make grade`: what nbgrader has made of the submission is not used, the file as it was handed in is.
+"""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
+import nbformat
 from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 from ..course import Course, CourseError
 from ..grading.plan import files_of, read_assignment
 from ..intake.folder import intake
-from ..sandbox.bubblewrap import Limits, names_of
-from ..text import plain
-from .execute import Run
-from .learner import Account, BrokenToolError, Setting, as_text
-
-ATTEMPTS = 3
+from ..sandbox.bubblewrap import names_of
+from .job import Job, run
+from .learner import BrokenToolError
 
 
 class SandboxedExecute(NbGraderPreprocessor):
-    """Runs the notebook, which nbgrader has sanitised; what a person should look at goes to nbgrader's log."""
+    """Runs the notebook; what a person should look at goes to nbgrader's log."""
 
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         course, names = Course(Path.cwd()), resources["nbgrader"]
-        plan = read_assignment(course, names["assignment"])[names["notebook"]]
-        given = as_text(files_of(course, names["assignment"]))
-        folder = course.folder("submitted", names["assignment"], names["student"])
-        setting = Setting(
-            files=as_text(intake(folder, [plan.name]).extras) | given,
-            given=given,
-            imports=plan.imports,
-            warm=course.rules.warm,
-            own_work=course.rules.own_work,
-            hidden=tuple(names_of(course.root)),
+        assignment, student, name = names["assignment"], names["student"], names["notebook"]
+        plans = read_assignment(course, assignment)
+        taken = intake(course.folder("submitted", assignment, student), [name])
+        if name not in taken.notebooks:
+            raise CourseError(f"{name}.ipynb {taken.refused.get(f'{name}.ipynb', 'went away')}")
+        job = Job(
+            {name: taken.notebooks[name]},
+            plans,
+            taken.extras,
+            files_of(course, assignment),
+            course.rules,
+            tuple(names_of(course.root)),
         )
-        for attempt in range(ATTEMPTS):
-            try:
-                report = Run(nb, setting, Account(until=time.monotonic() + Limits().total)).go()
-                break
-            except BrokenToolError as error:
-                if attempt == ATTEMPTS - 1:
-                    raise CourseError(str(error)) from error
-        for cell, reason in report.review + report.trouble:
-            self.log.warning("%s %s %s: to be reviewed: %s", names["student"], plan.name, cell, plain(reason))
-        return nb, resources
+        try:
+            outcome = run(job)
+        except BrokenToolError as error:
+            raise CourseError(str(error)) from error
+        if name in outcome.refused:
+            raise CourseError(f"{name}.ipynb {outcome.refused[name]}")
+        for _, cell, reason in (*outcome.review, *outcome.trouble):
+            self.log.warning("%s %s %s: to be reviewed: %s", student, name, cell, reason)
+        for note in outcome.notes:
+            self.log.warning("%s: %s", student, note)
+        return nbformat.reads(outcome.notebooks[name], as_version=4), resources
