@@ -50,7 +50,7 @@ class Course:
         config = PyFileConfigLoader(CONFIG, path=str(place)).load_config()
         config.CourseDirectory.root = str(self.root)
         config.Autograde.pop("autograde_preprocessors", None)  # only learners run notebooks by `autograde`: their own
-        self.rules = Rules(**{"warm": (), **config.Rules})
+        self.rules = Rules(**{**config.Rules, "warm": tuple(config.Rules.get("warm", ()))})
         _put_scripts_on_path()
         warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")  # its own, harmless
         self.api = NbGraderAPI(config=config)

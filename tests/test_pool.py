@@ -85,3 +85,9 @@ def test_one_that_holds_a_worker_until_that_ends_runs_alone_once() -> None:
     outcomes, given = graded({"a": [crash, crash, FINE], "b": [crash, FINE]}, total=-1.0)
     assert outcomes == {"a": "it held a worker for longer than a submission may", "b": FINE}
     assert len(given) == 4
+
+
+def test_a_second_try_takes_no_flag_of_the_first_away() -> None:
+    flagged = replace(TROUBLE, review=(("n", "check", "forged"),))
+    outcomes, _ = graded({"a": [flagged, FINE]})
+    assert outcomes == {"a": replace(FINE, review=flagged.review)}

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ..authoring.release import fresh_release
 from ..authoring.sources import masters
 from ..course import Course
 from ..sandbox.bubblewrap import names_of
-from ..workers.job import Job, run
+from ..workers.job import Job, Outcome, run
 from .plan import files_of, read_assignment
 
 
 def rehearse(root: Path) -> list[str]:
-    """What an instructor has to mend: checks that hand over what can't travel, or that come to no verdict.
+    """What an instructor has to mend: checks that hand over what can't travel, that come to no verdict, or that give
+    the solution fewer points than nbgrader alone does.
 
-    Points are not looked at: a solution may want files that only a learner makes. Raises CourseError, BrokenToolError.
+    A solution may lose points with both: it may want files that only a learner makes. Raises CourseError,
+    BrokenToolError.
     """
     faults = []
     with fresh_release(root) as fresh:
@@ -24,7 +28,24 @@ def rehearse(root: Path) -> list[str]:
             plans = read_assignment(course, phase)
             solved = {name: (course.folder("source", phase) / f"{name}.ipynb").read_bytes() for name in plans}
             hidden = tuple(names_of(root))
-            outcome = run(Job(solved, plans, {}, files_of(course, phase), course.rules, hidden))
+            job = Job(solved, plans, {}, files_of(course, phase), course.rules, hidden)
+            outcome = run(job)
             for name, cell, reason in (*outcome.review, *outcome.trouble):
                 faults.append(f"source/{phase}/{name}.py, check {cell}: {reason}")
+            faults += [f"source/{phase}/{name}.py, check {cell}: {what}" for name, cell, what in _fewer(job, outcome)]
     return faults
+
+
+def _fewer(job: Job, outcome: Outcome) -> Iterator[tuple[str, str, str]]:
+    """Notebook, check and points, where nbgrader without the sandbox gives more."""
+    lost = [
+        (name, cell.name, points)
+        for name, scores in outcome.scores.items()
+        for cell in job.plans[name].cells
+        if (points := scores.get(cell.name)) is not None and points < (cell.points or 0)
+    ]
+    if lost:
+        stock = run(replace(job, safe=False))
+        for name, cell, points in lost:
+            if (alone := stock.scores[name][cell] or 0) > points:
+                yield name, cell, f"the solution gets {points:g} points here, and {alone:g} with nbgrader alone"

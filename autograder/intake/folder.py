@@ -97,7 +97,7 @@ def intake(folder: Path, wanted: Collection[str]) -> Intake:
     """
     taken = Intake()
     try:
-        if folder.is_symlink():
+        if folder.is_symlink() or folder.parent.is_symlink():
             _refuse(taken, folder.name, Refused("the folder is a link; links are never followed", suspicious=True))
             return taken
         descriptor = _open_folder(folder)

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType
 
 from .protocol import Line, Message, ProtocolError
-from .transfer import pack, restore, theirs
+from .transfer import draw, get_random, pack, restore, theirs
 from .wire import Decoder, Encoder, NotPlainError, Opaque, TheirsError
 
 if sys.platform != "win32":  # judges are forked on Linux only
@@ -51,11 +51,16 @@ class Calls:
         self.untravelled = ""  # what could not be carried
         self.opaque = ""  # the type of a result, or of a part of one, of which only the type's name was carried
         self.dropped = 0  # messages that nobody asked for
-        self._line, self._notebook, self._number = line, notebook, 0
+        self.answered = False  # whether a call has come back with something
+        self._line, self._notebook, self._number, self._random = line, notebook, 0, get_random()
 
     def ask(self, content: dict, buffers: list[bytes]) -> Message:
         """The answer to one call. Raises NotPlainError for a call that is too large."""
         self._number += 1
+        if (state := get_random()) != self._random:  # the check has set a seed, say
+            content, buffers = {**content, "random": True}, [*buffers, state]
+            draw()  # as the function may: should the check set the same seed again, that is seen
+            self._random = get_random()
         with _undisturbed():
             try:
                 self._line.send(Message("call", self.check, self._number, content, buffers))
@@ -90,15 +95,19 @@ class Proxy:
             try:
                 answer = self._calls.ask(*self._call(values))
                 told, decoder = answer.content, Decoder(answer.buffers)
+                print(str(told.get("printed", ""))[:PRINTED], end="")
                 for name, what in told.get("after", {}).items():
                     restore(values[name], what, decoder)
                 if "error" not in told:
                     if "returned" in told:
                         return values[told["returned"]]
+                    self._calls.answered = True
                     decoder.opaque = ""  # of the arguments: a function of the check's stays what it is
                     result = decoder.decode(told["result"])
                     self._calls.opaque = self._calls.opaque or decoder.opaque
                     return result
+                if told["error"].get("name") == "NotPlainError":
+                    raise NotPlainError(str(told["error"]["text"])[:TEXT])
                 error = _error(told["error"])
             except (NotPlainError, TheirsError, EOFError, OSError):
                 raise
@@ -273,7 +282,9 @@ def _failed(error: BaseException, calls: Calls) -> dict[str, str]:
     theirs = isinstance(error, AssertionError | NotPlainError) or any(error is one for one in calls.errors)
     missing = isinstance(error, NameError) and error.name in calls.missing
     no_function = isinstance(error, TypeError) and text.endswith("object is not callable")
-    if theirs or missing or no_function:
+    # What a check does with an answer of another type than it expects: None, most often.
+    other_type = calls.answered and isinstance(error, TypeError | AttributeError)
+    if theirs or missing or no_function or other_type:
         return {"status": "failed", "name": name, "text": text}
     return {"status": "trouble", "name": name, "text": text}
 

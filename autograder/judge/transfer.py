@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import importlib
 import io
+import itertools
 import marshal
 import pickle
+import random
 import types
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -45,12 +47,36 @@ def unpack(data: bytes) -> dict[str, object]:
     return pickle.loads(data)
 
 
+def get_random() -> bytes:
+    """Where the generators of random numbers stand that everybody shares."""
+    return pickle.dumps((random.getstate(), np.random.get_state(), torch.get_rng_state().numpy()))
+
+
+def draw() -> None:
+    """One number from each."""
+    random.random()
+    np.random.random()
+    torch.rand(1)
+
+
+def set_random(state: bytes) -> None:
+    """In the sandbox: the same."""
+    python, numpy, pytorch = pickle.loads(state)
+    random.setstate(python)
+    np.random.set_state(numpy)
+    torch.set_rng_state(torch.from_numpy(pytorch.copy()))
+
+
 class _Pickler(pickle.Pickler):
     def reducer_override(self, thing: object) -> object:
         if isinstance(thing, Opaque):
             raise TheirsError(f"a {type(thing).__name__} came from your code; nothing can be done with it here")
         if isinstance(thing, nn.Parameter):  # PyTorch's own way forgets its gradient
             return _parameter, (thing.detach(), thing.requires_grad, thing.grad)
+        if type(thing) is Tensor and thing.is_leaf and thing.grad is not None:
+            return _leaf, (thing.detach(), thing.grad)
+        if isinstance(thing, type) and thing.__module__ == "__main__":  # a locked cell's: the learner has it, too
+            return theirs, (thing.__name__,)
         if isinstance(thing, types.ModuleType):
             return importlib.import_module, (thing.__name__,)
         if isinstance(thing, types.FunctionType) and thing.__module__ == "__main__":  # written in a check
@@ -70,6 +96,11 @@ def _parameter(value: Tensor, trained: bool, slope: Tensor | None) -> nn.Paramet
     made = nn.Parameter(value, trained)
     made.grad = slope
     return made
+
+
+def _leaf(value: Tensor, slope: Tensor) -> Tensor:
+    value.requires_grad_().grad = slope
+    return value
 
 
 def _function(code: bytes, known: dict, name: str, defaults: tuple | None, cells: list) -> Callable:
@@ -109,7 +140,7 @@ class Watched:
         if isinstance(value, Optimizer):
             weights = [(p.detach(), p.grad) for group in value.param_groups for p in group["params"]]
             return ["optimizer", encoder.encode((value.state_dict(), weights))]
-        return ["value", encoder.encode(value)]
+        return ["value", encoder.encode((value, [tensor.grad for tensor in _leaves(value)]))]
 
 
 def restore(ours: object, told: list, decoder: Decoder) -> None:
@@ -121,7 +152,23 @@ def restore(ours: object, told: list, decoder: Decoder) -> None:
     elif isinstance(ours, Optimizer) and kind == "optimizer":
         _restore_optimizer(ours, *cast(tuple, theirs))
     elif kind == "value":
-        take_over(ours, theirs)
+        value, slopes = cast(tuple, theirs)
+        take_over(ours, value)
+        mine = list(_leaves(ours))
+        for tensor, slope in zip(mine, slopes if len(slopes) == len(mine) else [], strict=False):
+            tensor.grad = slope
+
+
+def _leaves(value: object) -> Iterator[Tensor]:
+    """The tensors in plain data that may have a gradient."""
+    if isinstance(value, Tensor) and value.requires_grad and value.is_leaf:
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _leaves(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _leaves(inner)
 
 
 def _restore_module(ours: nn.Module, parameters: dict[str, tuple], buffers: dict[str, Tensor], training: bool) -> None:
@@ -177,13 +224,21 @@ def take_over(ours: object, theirs: object) -> None:
             ours.clear()
             ours.update(theirs)
         elif isinstance(ours, list | tuple) and isinstance(theirs, list | tuple):
-            if len(ours) == len(theirs) and all(type(a) is type(b) for a, b in zip(ours, theirs, strict=True)):
-                for mine, new in zip(ours, theirs, strict=True):
-                    take_over(mine, new)
-            elif isinstance(ours, list):
-                ours[:] = theirs
+            same = [type(mine) is type(new) for mine, new in zip(ours, theirs, strict=False)]
+            for mine, new in itertools.compress(zip(ours, theirs, strict=False), same):
+                take_over(mine, new)
+            if isinstance(ours, list):  # what stays is the check's own object; what can't be changed in place is new
+                kept = [
+                    mine if stays and _can_change(mine) else new
+                    for mine, new, stays in zip(ours, theirs, same, strict=False)
+                ]
+                ours[:] = [*kept, *theirs[len(kept) :]]
         elif isinstance(ours, deque) and isinstance(theirs, list):
             ours.clear()
             ours.extend(theirs)
         elif isinstance(ours, bytearray) and isinstance(theirs, bytes):
             ours[:] = theirs
+
+
+def _can_change(value: object) -> bool:
+    return isinstance(value, Tensor | np.ndarray | dict | set | list | deque | bytearray | tuple)

@@ -76,17 +76,18 @@ class Encoder:
     def __init__(self, strict: bool, exact: bool = False) -> None:
         """``strict``: raise NotPlainError for what is no plain data, instead of sending its type's name.
 
-        ``exact``: and for what would come back as another type, such as a Counter.
+        ``exact``: and for what would arrive as something else, such as a Counter.
         """
         self.buffers: list[bytes] = []
         self._strict, self._exact = strict, exact
+        self._met: set[int] = set()
         self._storages: dict[tuple[int, int], int] = {}  # address and size -> its buffer
         self._kept: list[object] = []  # alive until all is encoded, so that no address comes twice
         self._count = _Count()
 
     def encode(self, value: object, depth: int = 0) -> list:
-        if self._exact and _loses_its_type(value):
-            raise NotPlainError(f"a {type(value).__name__} would lose its type")
+        if self._exact:
+            self._refuse_what_would_change(value)
         value = _base(value)
         if isinstance(value, Opaque) and self._strict:  # else its sender could choose to be judged otherwise
             raise TheirsError(f"Your code returned a {type(value).__name__} where plain data was expected.")
@@ -111,6 +112,16 @@ class Encoder:
         if numbers and self._count.has_room(sum(map(len, numbers))):
             return numbers
         return self._opaque(value, "is no plain data")
+
+    def _refuse_what_would_change(self, value: object) -> None:
+        if _loses_its_type(value):
+            raise NotPlainError(f"a {type(value).__name__} would lose its type")
+        if isinstance(value, Tensor) and value.is_leaf and value.grad is not None:
+            raise NotPlainError("a tensor would lose its gradient")
+        if isinstance(value, list | dict | set | np.ndarray):
+            if id(value) in self._met:
+                raise NotPlainError(f"a {type(value).__name__} that is there twice would become two")
+            self._met.add(id(value))
 
     def _raw(self, value: bytes) -> list:
         if not self._count.has_room(data=len(value)):

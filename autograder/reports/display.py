@@ -16,9 +16,11 @@ from nbformat import NotebookNode
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
+from pygments.lexers.special import TextLexer
 
 from ..text import ANSI
 
+HIGHLIGHTED = 4_000  # characters of a cell: no lexer is quick with all texts
 TEXT_LIMIT = 10_000  # characters of one output, message or cell's code
 TEXT_TOTAL = 300_000  # of a page
 PICTURE_LIMIT = 1_000_000  # bytes
@@ -78,7 +80,9 @@ class Viewer:
 
     def view(self, cell: NotebookNode) -> CellView:
         code = self._cut(CONTROL.sub("", cell.source))
-        shown = highlight(code, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True))
+        code = "\n".join(line.rstrip() for line in code.split("\n"))  # for a run of blank lines a lexer takes seconds
+        lexer = PythonLexer(stripnl=False) if len(code) <= HIGHLIGHTED else TextLexer(stripnl=False)
+        shown = highlight(code, lexer, HtmlFormatter(nowrap=True))
         return CellView(markupsafe.Markup(shown), tuple(self._outputs(cell.get("outputs", []))))
 
     def text(self, text: str) -> str:

@@ -137,10 +137,11 @@ def check(root: Path) -> None:
             "the commands. To run learners' code without a sandbox, on this machine and as you, but not on Windows: "
             "--unsafe-no-sandbox."
         )
-    sandbox = Sandbox(Limits(), names_of(root))
+    hidden = names_of(root)
+    sandbox = Sandbox(Limits(), hidden)
     try:
-        secret = [Path(name, entry) for name in names_of(root) for entry in SECRET]
-        seen = [str(path) for path in secret if os.path.lexists(sandbox.path(str(path)))]
+        secret = [name for name in hidden if Path(name) != PROJECT] + [str(PROJECT / entry) for entry in SECRET]
+        seen = [path for path in secret if _shows(sandbox.path(path))]
     finally:
         sandbox.close()
     if seen:
@@ -150,11 +151,26 @@ def check(root: Path) -> None:
         )
 
 
+def _shows(path: str) -> bool:
+    """Whether there is something: a covered folder is empty, a covered file a device."""
+    if os.path.isdir(path):
+        return any(os.scandir(path))
+    return os.path.isfile(path)
+
+
 def names_of(root: Path) -> list[str]:
-    """Every name that a folder has on this machine: where it, or a folder that it is in, is mounted twice."""
+    """Every name that a course, and what in it is for nobody's eyes, has on this machine."""
+    secret = [root, *(root / name for name in SECRET if (root / name).exists())]
+    return list(dict.fromkeys(name for path in secret for name in _names_of(path)))
+
+
+def _names_of(root: Path) -> list[str]:
+    """Every name of a folder or file: where it, or a folder that it is in, is mounted twice."""
     mounts = []
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
-        _, _, device, inside, point, *_ = [re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), w) for w in line.split()]
+    table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    for line in table.rstrip("\n").split("\n"):
+        words = [re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), word) for word in line.split(" ")]
+        _, _, device, inside, point, *_ = words
         mounts.append((device, Path(inside), Path(point)))
     root = root.resolve()
     device, inside, point = max((m for m in mounts if root.is_relative_to(m[2])), key=lambda m: len(m[2].parts))
@@ -190,14 +206,23 @@ def command(limits: Limits, info: int, hidden: Sequence[str] = (), rules: int | 
     shown = [folder for folder in SYSTEM if os.path.isdir(folder)]
     shown += [f"/etc/{name}" for name in SETTINGS if os.path.exists(f"/etc/{name}")]
     shown += [sys.base_prefix, sys.prefix, str(PROJECT / "gpt2_lib")]
-    covered = [p for p in (str(PROJECT), *hidden) if any(Path(p).is_relative_to(s) for s in shown) and os.path.isdir(p)]
-    steps = dict.fromkeys(covered, "cover") | dict.fromkeys(MEMORY, "memory") | dict.fromkeys(shown, "show")
+    covered = [p for p in (str(PROJECT), *hidden) if any(Path(p).is_relative_to(s) for s in shown)]
+    files = [path for path in covered if os.path.isfile(path)]
+    covered = [path for path in covered if os.path.isdir(path)]
+    steps = (
+        dict.fromkeys(files, "hide")
+        | dict.fromkeys(covered, "cover")
+        | dict.fromkeys(MEMORY, "memory")
+        | dict.fromkeys(shown, "show")
+    )
     # The folder before what is in it: the library lies in the course, and the course may lie under /usr or /tmp.
     for path, step in sorted(steps.items(), key=lambda entry: len(Path(entry[0]).parts)):
         for parent in reversed(Path(path).parents):
             made += ["--perms", "0755", "--dir", str(parent)]  # else nobody but root could go through it
         if step == "memory":
             made += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", path]
+        elif step == "hide":
+            made += ["--ro-bind", os.devnull, path]
         elif step == "cover":
             made += ["--perms", "0755", "--tmpfs", path]
         elif os.path.islink(path) and path in SYSTEM:

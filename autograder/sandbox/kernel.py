@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import io
 import os
 import sys
 import types
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from typing import TYPE_CHECKING
 
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 
 from ..course import PROJECT
-from ..judge.transfer import Watched, unpack
+from ..judge.transfer import Watched, set_random, unpack
 from ..judge.wire import Decoder, Encoder, NotPlainError
 
 if TYPE_CHECKING:
     from ipykernel.zmqshell import ZMQInteractiveShell
     from jupyter_client.session import Session
 
+PRINTED = 1 << 20  # characters that a call may print
 BUILTIN_ERRORS = {n for n, e in vars(builtins).items() if isinstance(e, type) and issubclass(e, BaseException)}
 
 
@@ -82,6 +84,7 @@ class Kernel(IPythonKernel):
         reply: dict[str, object]
         try:
             values = unpack(buffers[0]) if "packed" in content else Decoder(buffers).decode(content["values"])
+            printed = io.StringIO()
             assert isinstance(values, dict)
             changes = {name.removeprefix("="): values.pop(name) for name in [*values] if name.startswith("=")}
             watched = Watched(values)
@@ -89,24 +92,28 @@ class Kernel(IPythonKernel):
             named = {name: value for name, value in values.items() if not name.isdecimal()}
             function = self.shell.user_ns[content["name"]]
             before = dict(self.shell.user_ns)
+            if "random" in content:
+                set_random(buffers[-1])
             try:
                 for name in content["deleted"]:
                     self.shell.user_ns.pop(name, None)
                 self.shell.user_ns.update(changes)
-                result = function(*arguments, **named)
+                with redirect_stdout(printed):
+                    result = function(*arguments, **named)
                 returned = watched.place_of(result)
                 reply = {"returned": returned} if returned is not None else {"result": encoder.encode(result)}
             except KeyboardInterrupt:
                 reply = {"interrupted": True}
-            except NotPlainError:
-                raise
+            except NotPlainError as reason:  # of the result: the grader is to tell that, not the learner's code
+                reply = {"error": {"types": [], "name": "NotPlainError", "text": _text(reason)}}
+                encoder = Encoder(strict=False)
             except (Exception, SystemExit) as error:
                 reply = {"error": _told(error)}
             finally:
                 for name in (*content["deleted"], *changes):
                     if name in before:
                         self.shell.user_ns[name] = before[name]
-            reply["after"] = watched.after(encoder)
+            reply |= {"after": watched.after(encoder), "printed": _clean(printed.getvalue()[:PRINTED])}
         except (Exception, KeyboardInterrupt) as error:
             encoder = Encoder(strict=False)
             text = f"no call, or no result, that can be carried: {_text(error)}"
@@ -122,6 +129,11 @@ def _is_plain(value: object) -> bool:
         return False
 
 
+def _clean(text: str) -> str:
+    """Without halves of surrogate pairs, which no message can carry."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _told(error: BaseException) -> dict:
     """An error as plain data: its built-in types, its name and its text."""
     types = [t.__name__ for t in type(error).__mro__ if t.__name__ in BUILTIN_ERRORS]
@@ -130,7 +142,7 @@ def _told(error: BaseException) -> dict:
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)[:20_000]
+        return _clean(str(error)[:20_000])
     except Exception:  # a class of the learner's may have a text that can't be made
         return type(error).__name__
 

@@ -22,7 +22,7 @@ CALL_SECONDS = 15.0  # computing time of one call from a check
 RESTARTS = 12
 TOO_LONG = "This took more than {:g} seconds of computing time and was stopped. Is there a loop that never ends?"
 WAITED = "This waited for so long, without computing, that it was stopped."
-ANSWER = ("returned", "result", "error", "after")  # what a call may come back with
+ANSWER = ("returned", "result", "error", "after", "printed")  # what a call may come back with
 
 
 @dataclass

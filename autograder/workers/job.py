@@ -95,6 +95,7 @@ def _run_all(job: Job, begun: float) -> Outcome:
         done[name] = nbformat.writes(notebook).encode("utf-8", "replace").decode()  # no half of a surrogate pair
         scores[name] = {cell.metadata.nbgrader.grade_id: _score(cell) for cell in notebook.cells if is_grade(cell)}
         untouched[name] = frozenset(cell.metadata.nbgrader.grade_id for cell in notebook.cells if _is_untouched(cell))
+    notes += [f"{path} was left out: the instructor's files are there" for path in job.extras if _in_the_way(path, job)]
     clock = time.monotonic() - begun
     return Outcome(
         done, scores, untouched, refused, tuple(notes), tuple(review), tuple(trouble), account.seconds, clock
@@ -143,7 +144,7 @@ def _setting(prepared: Prepared, job: Job, name: str) -> Setting:
     given = as_text(job.given)
     return Setting(
         limits=job.limits,
-        files=as_text(job.extras) | given,
+        files=as_text({path: data for path, data in job.extras.items() if not _in_the_way(path, job)}) | given,
         given=given,
         skip=frozenset(prepared.skip),
         imports=job.plans[name].imports,
@@ -152,6 +153,11 @@ def _setting(prepared: Prepared, job: Job, name: str) -> Setting:
         own_work=job.rules.own_work,
         hidden=job.hidden,
     )
+
+
+def _in_the_way(path: str, job: Job) -> bool:
+    """Whether a learner's file has the name of a folder of the instructor's, or the reverse."""
+    return any(ours.startswith(f"{path}/") or path.startswith(f"{ours}/") for ours in job.given)
 
 
 def _score(cell: NotebookNode) -> float | None:

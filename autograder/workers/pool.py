@@ -31,6 +31,7 @@ class _Attempt(Generic[Task]):
     job: Job
     crashes: int = 0
     again: bool = False
+    review: tuple[tuple[str, str, str], ...] = ()  # what a person is to look at from the first time
     begun: float = 0.0  # when it was last given to a worker
 
 
@@ -82,6 +83,9 @@ class Workers:
                         )
                     if isinstance(outcome, Outcome) and outcome.trouble and not attempt.again:
                         later.append(_once_more(attempt, outcome))
+                    elif isinstance(outcome, Outcome):  # a second try takes no flag of the first away
+                        review = tuple(dict.fromkeys((*attempt.review, *outcome.review)))
+                        yield attempt.task, replace(outcome, review=review)
                     else:
                         yield attempt.task, outcome
                 if broken:
@@ -116,7 +120,12 @@ def _submitted(executor: Executor, attempt: _Attempt) -> Future:
 
 def _once_more(attempt: _Attempt[Task], outcome: Outcome) -> _Attempt[Task]:
     left = max(attempt.job.limits.total - outcome.clock, 1.0)
-    return replace(attempt, job=replace(attempt.job, limits=replace(attempt.job.limits, total=left)), again=True)
+    return replace(
+        attempt,
+        job=replace(attempt.job, limits=replace(attempt.job.limits, total=left)),
+        again=True,
+        review=outcome.review,
+    )
 
 
 def processes(count: int | None = None) -> Workers:

@@ -86,9 +86,24 @@ def test_nothing_is_compiled_after_a_judge_has_started() -> None:
     assert made == ["type((lambda: 0).__code__)"]  # to look at a type makes nothing
 
 
-def test_a_check_that_gives_part_of_its_points_gives_that_part() -> None:
-    assert graded_by("double(1) / 4").scores == {"n": {"check": 0.5}}
-    assert graded_by("double(1) * 4").scores == {"n": {"check": 0.0}}  # more than there are: nbgrader refuses it
+@pytest.mark.parametrize(
+    ("value", "points"),
+    [("double(1) / 4", 0.5), ("double(1) * 4", 0.0), ("double(-1)", 0.0), ("double(1) * float('nan')", 0.0)],
+)
+@pytest.mark.parametrize("kind", ["", "np.float64", "torch.tensor"])
+def test_a_check_that_gives_part_of_its_points_gives_that_part(value: str, points: float, kind: str) -> None:
+    """More than there are nbgrader refuses; below 0 and no number at all is none."""
+    outcome = graded_by(f"import numpy as np, torch\n{kind}({value})")
+    assert outcome.scores == {"n": {"check": points}}
+    assert bool(outcome.review) == ("-1" in value or "nan" in value), outcome.review
+
+
+def test_what_is_no_number_counts_as_with_nbgrader_and_is_flagged() -> None:
+    for value in ("'many'", "True", "[2]"):
+        outcome = graded_by(f"double(1)\n{value}")
+        assert outcome.scores == {"n": {"check": 2.0}}
+        assert "nbgrader takes numbers" in outcome.review[0][2]
+    assert graded_by("double(1)\nNone").review == ()
 
 
 def test_a_name_that_a_check_deletes_or_replaces_is_so_for_the_learner_too() -> None:
@@ -97,10 +112,143 @@ def test_a_name_that_a_check_deletes_or_replaces_is_so_for_the_learner_too() -> 
         "kept = one\ndel one\ntry:\n    double(1)\nexcept NameError:\n    pass\nelse:\n    raise AssertionError('no')\n"
     )
     other = "one = lambda x: 5\nassert double(1) == 10\n"
-    assert graded_by(f"{gone}one = kept\nassert double(2) == 4\n{other}", answer).scores == {"n": {"check": 2.0}}
-    assert graded_by(gone, "def one(x):\n    return x\n\ndef double(x):\n    return 2 * x").scores == {
-        "n": {"check": 0.0}
+    asked = ("double", "one")
+    outcome = graded_by(f"{gone}one = kept\nassert double(2) == 4\n{other}", answer, answers=asked)
+    assert outcome.scores == {"n": {"check": 2.0}}
+    outcome = graded_by(gone, "def one(x):\n    return x\n\ndef double(x):\n    return 2 * x", answers=asked)
+    assert outcome.scores == {"n": {"check": 0.0}}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "def wanted(): pass\n\ndef double(x):\n    return wanted",
+        "def reference(x): pass\n\ndef double(x):\n    return reference(x)",
+        "def double(x):\n    return globals()['wanted']",
+    ],
+)
+def test_nothing_of_a_check_reaches_the_learner_but_what_the_function_is_given(answer: str) -> None:
+    """Not even where the learner has something of the same name, unless it is an answer that was asked for."""
+    check = "def reference(x):\n    return x + x\n\nwanted = reference(7)\nassert double(7) == wanted"
+    assert graded_by(check, answer, answers=("double",)).scores == {"n": {"check": 0.0}}
+
+
+def several(sources: dict[str, str], answer: str, answers: tuple[str, ...] = ("double",)) -> dict[str, float | None]:
+    """The points for checks that come one after the other, 2 each."""
+    cells = [Cell("double", "code", "", "", False, True, None)]
+    cells += [Cell(name, "code", source, "", True, False, 2.0) for name, source in sources.items()]
+    written = [new_code_cell(answer, id="double"), *(new_code_cell(s, id=name) for name, s in sources.items())]
+    plan = Plan("n", tuple(cells), answers=answers)
+    outcome = run(Job({"n": to_text(new_notebook(cells=written)).encode()}, {"n": plan}))
+    return dict(outcome.scores["n"])
+
+
+def test_what_an_earlier_check_made_is_the_checks_own() -> None:
+    checks = {
+        "first": "from numpy.testing import assert_equal\n\ndef close(a, b):\n    return a == b\nassert_equal(1, 1)",
+        "second": "assert_equal(double(2), 4)\nassert close(double(3), 6)",
     }
+    cheat = "def assert_equal(*a): pass\n\ndef close(a, b): return True\n\ndef double(x): return None"
+    assert several(checks, cheat) == {"first": 2.0, "second": 0.0}
+    assert several(checks, GOOD) == {"first": 2.0, "second": 2.0}
+
+
+def test_an_answer_that_an_earlier_check_has_replaced_is_the_learners_again() -> None:
+    checks = {"first": "kept, double = double, None\nassert kept(1) == 2", "second": "assert double(2) == 4"}
+    assert several(checks, GOOD) == {"first": 2.0, "second": 2.0}
+
+
+def test_two_checks_that_say_the_same_are_two() -> None:
+    checks = {"first": "print('a')\ndouble(1)", "second": "print('a')\ndouble(1)"}
+    assert several(checks, GOOD) == {"first": 2.0, "second": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        ("Counter('aab')", "x.most_common(1)[0][0]"),
+        ("OrderedDict(a=1, b=2)", "x.move_to_end('a') or [*x][1]"),
+        ("defaultdict(lambda: 'a')", "x['new']"),
+        ("deque('abc')", "x.popleft()"),
+        ("bytearray(b'a')", "chr(x.pop())"),
+        ("torch.Size([97])", "chr(x.numel())"),
+        ("[same, same]", "(x[0].append('a'), x[1][0])[1]"),
+        ("Net()", "'a' if x(torch.ones(1)) == 1 else 'b'"),
+    ],
+)
+def test_arguments_arrive_as_what_they_are(given: str, answer: str) -> None:
+    check = (
+        "import torch\nfrom collections import Counter, OrderedDict, defaultdict, deque\n"
+        f"same = []\nassert double({given}) == 'a'"
+    )
+    net = "import torch\n\nclass Net(torch.nn.Module):\n    def forward(self, x):\n        return x\n"
+    cells = (
+        Cell("net", "code", net, "", True, False, None),
+        Cell("double", "code", "", "", False, True, None),
+        Cell("check", "code", check, "", True, False, 2.0),
+    )
+    function = f"import torch\n\ndef double(x):\n    return {answer}"
+    notebook = new_notebook(
+        cells=[new_code_cell(net, id="net"), new_code_cell(function, id="double"), new_code_cell(check, id="check")]
+    )
+    outcome = run(Job({"n": to_text(notebook).encode()}, {"n": Plan("n", cells, answers=("double",))}))
+    assert outcome.scores == {"n": {"check": 2.0}}, outcome
+
+
+@pytest.mark.parametrize(
+    ("check", "answer"),
+    [
+        (  # what it prints
+            "import io\nfrom contextlib import redirect_stdout\nwith redirect_stdout(io.StringIO()) as out:\n    double(1)\n"
+            "assert out.getvalue() == 'hello\\n'",
+            "def double(x):\n    print('hello')",
+        ),
+        (  # the check's seeds
+            "import random, numpy as np, torch\ntorch.manual_seed(1); random.seed(1); np.random.seed(1)\nfirst = double(1)\n"
+            "torch.manual_seed(1); random.seed(1); np.random.seed(1)\nassert double(1) == first",
+            "import random, numpy as np, torch\n\ndef double(x):\n"
+            "    return torch.rand(1).item(), random.random(), np.random.rand()",
+        ),
+        (  # what becomes of arguments
+            "inner = [1]\nouter = [inner]\ndouble(outer)\n"
+            "assert outer == [[1, 2], 3] and outer[0] is inner and inner == [1, 2]",
+            "def double(x):\n    x[0].append(2)\n    x.append(3)",
+        ),
+        (
+            "from collections import deque\nmany = deque([1, 2])\ndouble(many)\nassert many == deque([2])",
+            "def double(x):\n    x.popleft()",
+        ),
+        (  # gradients
+            "import torch\nws = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]\n"
+            "sum(w.sum() for w in ws).backward()\n"
+            "double(ws)\nassert all(w.tolist() == [0, 0] and w.grad.tolist() == [5, 5] for w in ws)",
+            "import torch\n\ndef double(ws):\n    for w in ws:\n        with torch.no_grad():\n"
+            "            w -= w.grad\n        w.grad.fill_(5)",
+        ),
+        (
+            "import torch\nx = torch.ones(2, requires_grad=True)\nx.sum().backward()\nassert double(x) == 2",
+            "def double(x):\n    return x.grad.sum().item()",
+        ),
+    ],
+)
+def test_what_a_call_does_beside_its_result_is_seen(check: str, answer: str) -> None:
+    outcome = graded_by(check, answer, answers=("double",))
+    assert outcome.scores == {"n": {"check": 2.0}}, outcome
+    assert outcome.review == outcome.trouble == ()
+
+
+def test_an_endless_answer_is_flagged() -> None:
+    outcome = graded_by(
+        "assert next(double(1)) == 1", "import itertools\n\ndef double(x):\n    return itertools.count(x)"
+    )
+    assert outcome.scores == {"n": {"check": 0.0}}
+    assert "can't be carried" in str(outcome.review) or "more than" in str(outcome.review)
+
+
+def test_an_answer_of_another_type_is_a_wrong_answer_and_no_trouble() -> None:
+    outcome = graded_by("import torch\nassert torch.equal(double(1), torch.ones(1))", "def double(x):\n    pass")
+    assert outcome.scores == {"n": {"check": 0.0}}
+    assert outcome.review == outcome.trouble == ()
 
 
 def test_a_check_sees_plain_values_and_imported_modules_of_the_notebook() -> None:
