@@ -199,12 +199,14 @@ def test_arguments_arrive_as_what_they_are(given: str, answer: str) -> None:
     ("check", "answer"),
     [
         (  # what it prints
-            "import io\nfrom contextlib import redirect_stdout\nwith redirect_stdout(io.StringIO()) as out:\n    double(1)\n"
+            "import io\nfrom contextlib import redirect_stdout\n"
+            "with redirect_stdout(io.StringIO()) as out:\n    double(1)\n"
             "assert out.getvalue() == 'hello\\n'",
             "def double(x):\n    print('hello')",
         ),
         (  # the check's seeds
-            "import random, numpy as np, torch\ntorch.manual_seed(1); random.seed(1); np.random.seed(1)\nfirst = double(1)\n"
+            "import random, numpy as np, torch\n"
+            "torch.manual_seed(1); random.seed(1); np.random.seed(1)\nfirst = double(1)\n"
             "torch.manual_seed(1); random.seed(1); np.random.seed(1)\nassert double(1) == first",
             "import random, numpy as np, torch\n\ndef double(x):\n"
             "    return torch.rand(1).item(), random.random(), np.random.rand()",
