@@ -31,7 +31,11 @@ BOTH = "4:memory:/m\n3:cpu,cpuacct:/\n1:name=systemd:/x\n0::/\n"
         ("0::/\n", {"cpu.max": "250000 100000\n"}, [2.5]),
         ("0::/\n", {"cpu.max": "max 100000\n"}, []),
         ("0::/\n", {}, []),
-        ("0::/a/b\n", {"cpu.max": "max 100000\n", "a/cpu.max": "100000 100000", "a/b/cpu.max": "400000 100000"}, [4, 1]),
+        (
+            "0::/a/b\n",
+            {"cpu.max": "max 100000\n", "a/cpu.max": "100000 100000", "a/b/cpu.max": "400000 100000"},
+            [4, 1],
+        ),
         ("0::/host/made/this\n", {"cpu.max": "300000 100000\n"}, [3]),
         ("0::/host/made/inner\n", {"cpu.max": "max 1\n", "inner/cpu.max": "50000 100000\n"}, [0.5]),
         ("0::/../../other\n", {"cpu.max": "100000 100000\n"}, [1]),
