@@ -83,7 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("grade", _grade, "grade everything in submitted/ that is new or has changed")
     assignment(sub)
     sub.add_argument("--student", metavar="S", help="only this one")
-    sub.add_argument("--workers", metavar="N", type=_count, help="submissions at a time; one a core if left out")
+    sub.add_argument(
+        "--workers",
+        metavar="N",
+        type=_count,
+        help="submissions at a time; as many as there are cores for this process if left out",
+    )
     sub.add_argument("--scheduler", metavar="tcp://...", help="use the workers of this Dask scheduler")
     sub.add_argument(
         "--unsafe-no-sandbox", action="store_true", help="run the learners' code on this machine, as you, unprotected"

@@ -41,7 +41,7 @@ def record(
     """Write what came out of a submission; a notebook that is missing gives no points.
 
     ``stamp``: when it was handed in (UTC). Grades and comments that a person gave stay. Raises CourseError when it
-    can't be written; then all is as before.
+    can't be written; then its folder is as before, and the next run grades it again.
     """
     folder = course.folder("autograded", assignment, student)
     try:
