@@ -62,7 +62,7 @@ def test_the_csv_has_one_row_a_student(graded: Graded) -> None:
 
 
 def collected(graded: Graded, *lines: str) -> None:
-    head = "student,name,system,number,assignment,notebook,entry,time"
+    head = "student,name,system,number,assignment,file,attempt,entry,time"
     write_text(graded.root / "submitted" / "students.csv", "\n".join([head, *lines]) + "\n")
 
 
@@ -74,10 +74,10 @@ def test_the_csv_says_who_a_student_is_to_the_platform(graded: Graded) -> None:
     graded.add("by-hand")
     collected(
         graded,
-        f'ada,"Lovelace, Ada",Moodle,123,{PHASE},{NOTEBOOK},a.ipynb,',
-        f'ada,"Lovelace, Ada",Moodle,456,another,{NOTEBOOK},b.ipynb,',
-        f"bob,Bob,Moodle,789,another,{NOTEBOOK},c.ipynb,",
-        f"'@eve,'=HYPERLINK(1),Canvas,'-1,{PHASE},{NOTEBOOK},d.ipynb,",
+        f'ada,"Lovelace, Ada",Moodle,123,{PHASE},{NOTEBOOK}.ipynb,,a.ipynb,',
+        f'ada,"Lovelace, Ada",Moodle,456,another,{NOTEBOOK}.ipynb,,b.ipynb,',
+        f"bob,Bob,Moodle,789,another,{NOTEBOOK}.ipynb,,c.ipynb,",
+        f"'@eve,'=HYPERLINK(1),Canvas,'-1,{PHASE},{NOTEBOOK}.ipynb,,d.ipynb,",
     )
     rows = [list(row.values())[:3] for row in rows_of(export(graded.course, PHASE)[0])]
     assert rows == [
