@@ -12,23 +12,28 @@ from tqdm.auto import tqdm
 from .authoring.handout import HandoutError, handout
 from .authoring.release import release, stale
 from .authoring.sources import SourceError
-from .course import PROJECT, Course, CourseError
+from .course import PROJECT, Course, CourseError, GradebookError
+from .errors import FULL, of_disk
 from .grading.check import CheckError, check
 from .grading.grade import folders, grade, table
+from .grading.record import clear
 from .grading.rehearse import rehearse
 from .intake import collect as collecting
 from .intake.collect import CollectError, collect
 from .intake.folder import IntakeError
 from .intake.platforms import NAMES
+from .lock import LockError, locked
 from .notebooks import NotebookError
 from .reports.feedback import feedback
 from .reports.summary import export
 from .sandbox import bubblewrap
 from .sandbox.bubblewrap import SandboxError
 from .text import plain
+from .workers.learner import BrokenToolError
 from .workers.pool import cluster, processes
 
-ERRORS = (CheckError, CollectError, CourseError, HandoutError, IntakeError, NotebookError, SandboxError, SourceError)
+ERRORS = (CheckError, CollectError, CourseError, HandoutError, IntakeError, LockError, NotebookError, SandboxError)
+ERRORS += (SourceError, BrokenToolError)
 
 
 def main(argv: list[str] | None = None, root: Path = PROJECT) -> int:
@@ -38,6 +43,9 @@ def main(argv: list[str] | None = None, root: Path = PROJECT) -> int:
         return arguments.run(arguments, _course(arguments.course or root))
     except ERRORS as error:
         print("\n".join(map(plain, str(error).split("\n"))), file=sys.stderr)
+        return 1
+    except OSError as error:  # a full disk, a folder that can't be written, whichever command meets it
+        print(plain(of_disk(error)), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped. What was done is kept: the same command goes on from here.", file=sys.stderr)
@@ -75,7 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("grade", _grade, "grade everything in submitted/ that is new or has changed")
     assignment(sub)
     sub.add_argument("--student", metavar="S", help="only this one")
-    sub.add_argument("--workers", metavar="N", type=_count, help="submissions at a time; one a core if left out")
+    sub.add_argument(
+        "--workers",
+        metavar="N",
+        type=_count,
+        help="submissions at a time; as many as there are cores for this process if left out",
+    )
     sub.add_argument("--scheduler", metavar="tcp://...", help="use the workers of this Dask scheduler")
     sub.add_argument(
         "--unsafe-no-sandbox", action="store_true", help="run the learners' code on this machine, as you, unprotected"
@@ -99,7 +112,8 @@ def _count(text: str) -> int:
 
 
 def _release(arguments: argparse.Namespace, root: Path) -> int:
-    print("\n".join(release(root)) or "Everything was up to date.")
+    with locked(root, "release"):
+        print("\n".join(release(root)) or "Everything was up to date.")
     return 0
 
 
@@ -132,7 +146,8 @@ def _check(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _collect(arguments: argparse.Namespace, root: Path) -> int:
-    report = collect(root, arguments.source, arguments.assignment, arguments.platform)
+    with locked(root, "collect"):
+        report = collect(root, arguments.source, arguments.assignment, arguments.platform)
     print(collecting.table(report))
     return int(not any(entry.taken for entry in report.files))
 
@@ -140,7 +155,10 @@ def _collect(arguments: argparse.Namespace, root: Path) -> int:
 def _grade(arguments: argparse.Namespace, root: Path) -> int:
     workers = cluster(arguments.scheduler) if arguments.scheduler else processes(arguments.workers)
     safe = not arguments.unsafe_no_sandbox
-    submissions = grade(root, arguments.assignment, arguments.student, workers, safe)
+    with locked(root, "grade") as alone:
+        if alone:
+            clear(root)
+        submissions = grade(root, arguments.assignment, arguments.student, workers, safe)
     if not submissions:
         return _nothing("submitted")
     print(table(submissions))
@@ -156,7 +174,11 @@ def _feedback(arguments: argparse.Namespace, root: Path) -> int:
         try:
             pages += len(feedback(course, assignment, student))
         except Exception as error:  # one submission's trouble is nobody else's
-            reason = error if isinstance(error, ERRORS) else f"{type(error).__name__}: {error}; please report this"
+            if isinstance(error, GradebookError) or (isinstance(error, OSError) and error.errno in FULL):
+                raise  # this is everybody's
+            reason = of_disk(error) if isinstance(error, OSError) else error
+            if not isinstance(error, (*ERRORS, OSError)):
+                reason = f"{type(error).__name__}: {error}; please report this"
             print(f"{plain(student)}  {plain(assignment)}: {plain(reason)}", file=sys.stderr)
             failed += 1
     print(f"{pages} pages in feedback/; {failed} submissions failed")

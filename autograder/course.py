@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import subprocess
 import sysconfig
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbgrader.api import Gradebook
+from nbgrader.api import Gradebook, InvalidEntry
 from nbgrader.apps import NbGraderAPI
-from sqlalchemy.exc import SAWarning
+from sqlalchemy.exc import SAWarning, SQLAlchemyError
 from traitlets.config.loader import PyFileConfigLoader
+
+from .errors import gradebook_sentence, of_gradebook
 
 PROJECT = Path(__file__).resolve().parents[1]
 CONFIG = "nbgrader_config.py"
+WAIT = 2  # seconds for a gradebook that another program holds: whoever writes a grade holds it for milliseconds
 EXCEPTION = re.compile(r"^\s*(?:\w+\.)*(\w*(?:Error|Exception|Entry)): (.+)$", re.MULTILINE)
 
 
 class CourseError(Exception):
     """A step of nbgrader failed; the message says why."""
+
+
+class GradebookError(CourseError):
+    """The gradebook is held, damaged or can't be written; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +60,13 @@ class Course:
         place = self.root if (self.root / CONFIG).is_file() else PROJECT
         config = PyFileConfigLoader(CONFIG, path=str(place)).load_config()
         config.CourseDirectory.root = str(self.root)
+        if "db_url" not in config.CourseDirectory:
+            config.CourseDirectory.db_url = f"sqlite:///{self.root / 'gradebook.db'}?timeout={WAIT}"
         config.Autograde.pop("autograde_preprocessors", None)  # only learners run notebooks by `autograde`: their own
         self.rules = Rules(**{**config.Rules, "warm": tuple(config.Rules.get("warm", ()))})
         _put_scripts_on_path()
         warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")  # its own, harmless
+        logging.getLogger("tornado.application").addHandler(logging.NullHandler())  # nbgrader raises what it logs there
         self.api = NbGraderAPI(config=config)
 
     def generate(self, assignment: str) -> None:
@@ -63,9 +77,14 @@ class Course:
         """submitted/ to autograded/, and the points into the gradebook: without a sandbox, for a learner's own work."""
         self._run(self.api.autograde(assignment, student))
 
-    def gradebook(self) -> Gradebook:
-        """The gradebook, to be used in a ``with`` statement."""
-        return self.api.gradebook
+    @contextmanager
+    def gradebook(self) -> Iterator[Gradebook]:
+        """The gradebook, open in a ``with`` statement. Raises GradebookError, for what is done in there too."""
+        try:
+            with self.api.gradebook as gradebook:
+                yield gradebook
+        except (SQLAlchemyError, InvalidEntry, subprocess.CalledProcessError) as error:  # the last is `alembic`'s
+            raise GradebookError(gradebook_sentence(str(error))) from error
 
     def folder(self, step: str, assignment: str, student: str = ".") -> Path:
         """Where nbgrader keeps an assignment: ``folder("autograded", "phase1_overview", "ada")``."""
@@ -93,6 +112,8 @@ def _reason(log: str, error: str) -> str:
     if not causes:
         return (log or error).strip().splitlines()[-1]
     name, message = causes[-1]
+    if name in ("OperationalError", "DatabaseError", "InvalidEntry") and of_gradebook(message):
+        return gradebook_sentence(message)
     if name == "DeadKernelError":
         return "the kernel died while running the notebook (out of memory, or the code ended its process)"
     return message if name in ("NbGraderException", "RuntimeError") else f"{name}: {message}"

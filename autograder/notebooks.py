@@ -62,9 +62,15 @@ def write_text(path: Path, text: str) -> None:
     if path.is_file() and path.read_bytes() == text.encode():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(part, path)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # two processes may write the same page at once
+    try:
+        part.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(part, path)
+    except OSError as error:
+        error.filename = str(path)  # a full disk names none
+        raise
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def digest(notebook: NotebookNode) -> str:

@@ -21,4 +21,9 @@ def plain(text: object, limit: int = 2_000) -> str:
 def for_table(text: object) -> str:
     """The same for a cell of a CSV file, in which no spreadsheet reads a formula."""
     shown = plain(text)
-    return f"'{shown}" if shown.startswith(FORMULA) else shown
+    return f"'{shown}" if shown.lstrip("'").startswith(FORMULA) else shown
+
+
+def from_table(text: str) -> str:
+    """The text of a cell that was made safe from spreadsheets, as it was before."""
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA) else text

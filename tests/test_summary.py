@@ -18,6 +18,7 @@ from test_feedback import EVIL, Page
 
 from autograder.course import CourseError
 from autograder.grading.verdicts import Grading, Review, write_grading
+from autograder.notebooks import write_text
 from autograder.reports.summary import export, summarise
 
 NONE = dict.fromkeys(CHECKS, 0.0)
@@ -42,7 +43,7 @@ def write_class(graded: Graded) -> None:
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -50,14 +51,55 @@ def test_the_csv_has_one_row_a_student(graded: Graded) -> None:
     write_class(graded)
     table, page = export(graded.course, PHASE)
     assert [table, page] == [graded.root / "grades" / f"{PHASE}.csv", graded.root / "grades" / f"{PHASE}.html"]
-    assert table.read_text(encoding="utf-8").splitlines() == [
-        "student,total,max,double,half,seconds_late,late_penalty,review,refused",
-        "ada,4.5,4.5,3,1.5,0,0,,",
-        "bob,2.5,4.5,1,1.5,0,0,,",
-        "carl,0,4.5,0,0,0,0,half_basics: It patched torch.; sums: It read a file.,",
-        "dora,,4.5,,,,,,It is a link.",
-        "eve,,4.5,,,,,,",
+    assert table.read_text(encoding="utf-8-sig").splitlines() == [
+        "student,name,number,total,max,double,half,seconds_late,late_penalty,review,refused",
+        "ada,,,4.5,4.5,3,1.5,0,0,,",
+        "bob,,,2.5,4.5,1,1.5,0,0,,",
+        "carl,,,0,4.5,0,0,0,0,half_basics: It patched torch.; sums: It read a file.,",
+        "dora,,,,4.5,,,,,,It is a link.",
+        "eve,,,,4.5,,,,,,",
     ]
+
+
+def collected(graded: Graded, *lines: str) -> None:
+    head = "student,name,system,number,assignment,file,attempt,entry,time"
+    write_text(graded.root / "submitted" / "students.csv", "\n".join([head, *lines]) + "\n")
+
+
+def test_the_csv_says_who_a_student_is_to_the_platform(graded: Graded) -> None:
+    """The number of this assignment: a platform may give another one in each."""
+    graded.add("ada")
+    graded.add("bob")
+    graded.add("@eve")
+    graded.add("by-hand")
+    collected(
+        graded,
+        f'ada,"Lovelace, Ada",Moodle,123,{PHASE},{NOTEBOOK}.ipynb,,a.ipynb,',
+        f'ada,"Lovelace, Ada",Moodle,456,another,{NOTEBOOK}.ipynb,,b.ipynb,',
+        f"bob,Bob,Moodle,789,another,{NOTEBOOK}.ipynb,,c.ipynb,",
+        f"'@eve,'=HYPERLINK(1),Canvas,'-1,{PHASE},{NOTEBOOK}.ipynb,,d.ipynb,",
+    )
+    rows = [list(row.values())[:3] for row in rows_of(export(graded.course, PHASE)[0])]
+    assert rows == [
+        ["'@eve", "'=HYPERLINK(1)", "'-1"],
+        ["ada", "Lovelace, Ada", "123"],
+        ["bob", "Bob", ""],
+        ["by-hand", "", ""],
+    ]
+
+
+def test_a_spreadsheet_takes_the_csv_for_utf8(graded: Graded) -> None:
+    graded.add("jürgen")
+    assert export(graded.course, PHASE)[0].read_bytes().startswith(b"\xef\xbb\xbfstudent,")
+
+
+@pytest.mark.parametrize(
+    "text", ["student;name\nada;Ada\n", "student,name,number,assignment\nada\n", '"' + "x" * 200_000]
+)
+def test_a_table_of_students_that_cant_be_read_is_named(graded: Graded, text: str) -> None:
+    write_text(graded.root / "submitted" / "students.csv", text)
+    with pytest.raises(CourseError, match=r"students\.csv can't be read .*repair it or move it away"):
+        export(graded.course, PHASE)
 
 
 def test_two_gradings_of_the_same_class_give_the_same_bytes(tmp_path: Path) -> None:

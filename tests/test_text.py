@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.text import FORMULA, for_table, plain
+from autograder.text import FORMULA, for_table, from_table, plain
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,8 @@ def test_no_spreadsheet_reads_a_formula(text: str) -> None:
     out = io.StringIO()
     csv.writer(out).writerow([for_table(text)])
     assert not next(csv.reader([out.getvalue()]))[0].startswith(FORMULA)
+
+
+@given(st.text())
+def test_a_table_gives_back_what_was_put_into_it(text: str) -> None:
+    assert from_table(for_table(text)) == plain(text)

@@ -19,6 +19,7 @@ from nbgrader.api import MissingEntry
 from tqdm.auto import tqdm
 
 from ..course import Course, CourseError
+from ..errors import of_disk
 from ..intake.folder import IntakeError, intake
 from ..sandbox import bubblewrap, cgroup
 from ..sandbox.bubblewrap import SandboxError
@@ -26,7 +27,7 @@ from ..text import plain
 from ..workers.job import Job, Outcome
 from ..workers.pool import Workers, processes
 from .plan import Plan, files_of, read_assignment
-from .record import record
+from .record import ready, record
 from .results import total
 from .verdicts import Grading, Review, read_grading
 
@@ -65,7 +66,8 @@ def grade(
     """Grade every submission in submitted/ (of one assignment or student, or all); a bad one stops nobody.
 
     ``workers``: who runs them, one process a core if not given. Not ``safe``: the learners' code runs on this machine
-    with your rights. Raises SandboxError where submissions can't be run safely, and on Windows.
+    with your rights. One process at a time may grade a course (autograder/lock.py). Raises SandboxError where
+    submissions can't be run safely, and on Windows; GradebookError and OSError where results can't be written.
     """
     if not safe and sys.platform == "win32":
         raise SandboxError(
@@ -80,6 +82,7 @@ def grade(
     if safe and workers.local:
         bubblewrap.check(course.root)
         cgroup.enter()
+    ready(course)
     done: dict[tuple[str, str], Submission] = {}
     with tqdm(total=len(handed_in), desc="grading", unit="submission") as bar:
         tasks = _prepare(course, handed_in, done, safe)
@@ -98,6 +101,10 @@ def _guarded(student: str, assignment: str, step: Callable[[], T]) -> T | Submis
     """What ``step`` returns or, whatever goes wrong in it, a failed submission: it is nobody else's trouble."""
     try:
         return step()
+    except CourseError as error:
+        return Submission(student, assignment, plain(error))
+    except OSError as error:
+        return Submission(student, assignment, plain(of_disk(error)))
     except Exception as error:
         return Submission(
             student, assignment, plain(f"the grader failed on it ({type(error).__name__}: {error}); please report this")
@@ -158,8 +165,9 @@ def _task(
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     review = tuple(Review("", "", plain(reason)) for reason in taken.review)
     notes = tuple(plain(f"{name} {reason}") for name, reason in sorted(taken.refused.items()))
-    before = read_grading(course.folder("autograded", assignment, student))
-    if before.key == key:
+    recorded = course.folder("autograded", assignment, student)
+    before = read_grading(recorded)
+    if before.key == key and (before.refused or any(recorded.glob("*.ipynb"))):
         return _as_recorded(course, student, assignment, before, again=False)
     grading = Grading(key, review, notes)
     if not taken.notebooks:
@@ -233,7 +241,8 @@ def table(submissions: list[Submission]) -> str:
 
 
 def folders(step: Path, assignment: str | None = None, student: str | None = None) -> Iterator[tuple[str, str]]:
-    """(student, assignment) of every submission in a folder of nbgrader's, in order."""
+    """(student, assignment) of every submission in a folder of nbgrader's, in order; what is hidden is nobody's."""
     for folder in sorted(step.glob(f"*/{assignment or '*'}")):
-        if folder.is_dir() and (student is None or folder.parent.name == student):
+        hidden = folder.name.startswith(".") or folder.parent.name.startswith(".")
+        if folder.is_dir() and not hidden and (student is None or folder.parent.name == student):
             yield folder.parent.name, folder.name

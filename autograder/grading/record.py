@@ -8,19 +8,31 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from nbgrader.api import InvalidEntry
 from nbgrader.plugins import LateSubmissionPlugin
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import text
 
 from ..course import Course, CourseError
+from ..errors import of_disk
 from ..workers.job import Outcome
 from .verdicts import Grading, write_grading
 
 TEMPORARY = ".grading-"
-HINTS = {
-    "database is locked": "another program holds it: close the formgrader and other graders, then grade again",
-    "readonly database": "it can't be written: make gradebook.db and its folder writable",
-}
+PAGE = 4096  # bytes: an empty file finds a place on a full disk
+
+
+def ready(course: Course) -> None:
+    """Try to write where results will go, before any are worked out. Raises GradebookError and OSError."""
+    folder = course.root / "autograded"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file, course.gradebook() as gradebook:
+        file.write(bytes(PAGE))
+        gradebook.db.execute(text("UPDATE course SET id = id"))  # changes nothing, and is not committed
+
+
+def clear(root: Path) -> None:
+    """Remove what graders that were killed have left; only for who knows that no other grader is at work."""
+    for left in (root / "autograded").glob(f"*/{TEMPORARY}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def record(
@@ -29,32 +41,31 @@ def record(
     """Write what came out of a submission; a notebook that is missing gives no points.
 
     ``stamp``: when it was handed in (UTC). Grades and comments that a person gave stay. Raises CourseError when it
-    can't be written; then all is as before.
+    can't be written; then its folder is as before, and the next run grades it again.
     """
     folder = course.folder("autograded", assignment, student)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for left in folder.parent.glob(f"{TEMPORARY}*"):  # by a grader that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as temporary:
-            fresh = Path(temporary) / "fresh"
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent, ignore_cleanup_errors=True) as temporary:
+            fresh, old = Path(temporary, "fresh"), Path(temporary, "old")
             fresh.mkdir()
-            for name, text in outcome.notebooks.items():
-                (fresh / f"{name}.ipynb").write_text(text, encoding="utf-8")
+            write_grading(fresh, grading)
+            for name, content in outcome.notebooks.items():
+                (fresh / f"{name}.ipynb").write_text(content, encoding="utf-8")
             if stamp is not None:
                 (fresh / "timestamp.txt").write_text(f"{stamp} UTC", encoding="utf-8")
             _into_gradebook(course, assignment, student, outcome, stamp)
-            # The key comes last: what was killed before this line is graded again, to the same result.
-            write_grading(fresh, grading)
+            # The folder comes last, as a whole: what was killed before is graded again, to the same result.
             if folder.exists():
-                os.rename(folder, Path(temporary) / "old")
-            os.rename(fresh, folder)
-    except (OperationalError, InvalidEntry) as error:  # nbgrader wraps some of SQLAlchemy's in its own
-        hints = [hint for reason, hint in HINTS.items() if reason in str(error)] or ["is the disk full?"]
-        reason = str(error).splitlines()[0]
-        raise CourseError(f"the gradebook could not be written ({reason}); {hints[0]}") from error
+                os.rename(folder, old)
+            try:
+                os.rename(fresh, folder)
+            except OSError:
+                if old.exists():
+                    os.rename(old, folder)
+                raise
     except OSError as error:
-        raise CourseError(f"autograded/{student}/{assignment} could not be written: {error.strerror}") from error
+        raise CourseError(f"autograded/{student}/{assignment} could not be written: {of_disk(error)}") from error
 
 
 def _into_gradebook(course: Course, assignment: str, student: str, outcome: Outcome, stamp: datetime | None) -> None:

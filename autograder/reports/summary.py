@@ -39,6 +39,7 @@ from ..grading.verdicts import Grading, read_grading
 from ..notebooks import as_node, read_notebook, write_text
 from ..text import for_table
 from .pages import points, write_page
+from .people import Person, people
 
 FOLDER = "grades"
 COMMON = 3  # messages shown for each check
@@ -167,11 +168,12 @@ def _exercises(course: Course, assignment: str, checks: Iterable[Cell]) -> dict[
 
 
 def _write_csv(root: Path, summary: Summary) -> Path:
+    who = people(root, summary.assignment)
     names = [exercise for _, exercise in summary.exercises]
     titles = [e if names.count(e) == 1 else f"{notebook}/{e}" for notebook, e in summary.exercises]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    head = ["student", "total", "max", *titles, "seconds_late", "late_penalty", "review", "refused"]
+    head = ["student", "name", "number", "total", "max", *titles, "seconds_late", "late_penalty", "review", "refused"]
     table.writerow([for_table(title) for title in head])
     for row in summary.rows:
         numbers: list[str] = [""] * (len(titles) + 2)
@@ -181,9 +183,12 @@ def _write_csv(root: Path, summary: Summary) -> Path:
             per_exercise = [sum(row.scores.get(c, 0.0) for c in checks) for checks in summary.exercises.values()]
             numbers = [points(value) for value in (*per_exercise, row.seconds_late, row.penalty)]
         words = ["; ".join(_reasons(row.grading)), row.grading.refused]
-        table.writerow([for_table(row.student), total, points(summary.maximum), *numbers, *map(for_table, words)])
+        person = who.get(row.student, Person())
+        persons = map(for_table, (row.student, person.name, person.number))
+        table.writerow([*persons, total, points(summary.maximum), *numbers, *map(for_table, words)])
     path = root / FOLDER / f"{summary.assignment}.csv"
-    write_text(path, text.getvalue().encode("utf-8", errors="replace").decode("utf-8"))
+    # With the mark without which Excel takes the file for another encoding.
+    write_text(path, "\ufeff" + text.getvalue().encode("utf-8", errors="replace").decode("utf-8"))
     return path
 
 

@@ -6,7 +6,6 @@ All of them are `concurrent.futures` executors; there is no scheduler of our own
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +16,7 @@ from typing import Generic, TypeVar
 
 from ..course import CourseError
 from ..text import plain
+from .cores import cores
 from .job import Job, Outcome, run, start
 
 CRASHES = 5  # of its workers, that one submission may see before it is given up
@@ -130,7 +130,7 @@ def _once_more(attempt: _Attempt[Task], outcome: Outcome) -> _Attempt[Task]:
 
 def processes(count: int | None = None) -> Workers:
     """Processes on this machine, one a core if not said otherwise."""
-    number = count or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else count or os.cpu_count() or 1
+    number = count or cores()
     context = multiprocessing.get_context("spawn")
     return Workers(lambda: ProcessPoolExecutor(number, mp_context=context, initializer=start), number)
 

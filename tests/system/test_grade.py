@@ -17,6 +17,7 @@ import pytest
 from classroom import REPOSITORY, Classroom
 from doubling import GOOD as DOUBLE
 from graded import Graded
+from killing import faults, make_class, start
 from test_feedback import page_of
 
 from autograder.__main__ import main
@@ -202,6 +203,15 @@ def test_a_full_disk_fails_one_submission_with_the_reason(room: Classroom, monke
 # Who does the work
 
 
+def test_two_who_grade_at_once_both_get_all_grades(tmp_path: Path) -> None:
+    due = make_class(tmp_path / "class", 3)
+    both = [start(tmp_path / "class" / "course") for _ in range(2)]
+    tables = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], tables
+    assert all(f"{student}  tiny  {points:g} of" in table for student, points in due.items() for table in tables)
+    assert faults(tmp_path / "class" / "course", due) == []
+
+
 def test_processes_and_a_dask_cluster_give_the_same_bytes(room: Classroom) -> None:
     from distributed import LocalCluster
 
@@ -218,7 +228,7 @@ def test_processes_and_a_dask_cluster_give_the_same_bytes(room: Classroom) -> No
     [second, *_] = [path.read_bytes() for path in sorted(export(room.course)) if path.suffix == ".csv"]
     assert all(s.again for s in graded)
     assert first == second
-    assert b"ada,3,3" in first
+    assert b"ada,,,3,3" in first
 
 
 def test_a_scheduler_that_is_not_there_is_an_error(room: Classroom, capsys: pytest.CaptureFixture[str]) -> None:
