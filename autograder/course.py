@@ -44,7 +44,6 @@ class Course:
         place = self.root if (self.root / CONFIG).is_file() else PROJECT
         config = PyFileConfigLoader(CONFIG, path=str(place)).load_config()
         config.CourseDirectory.root = str(self.root)
-        config.Autograde.pop("autograde_preprocessors", None)  # only learners run notebooks by `autograde`: their own
         self.rules = Rules(tuple(config.Rules.get("warm", ())), config.Rules.get("own_work", ""))
         _put_scripts_on_path()
         warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")  # its own, harmless
@@ -53,10 +52,6 @@ class Course:
     def generate(self, assignment: str) -> None:
         """source/ to release/, and the assignment's points and hidden tests into the gradebook."""
         self._run(self.api.generate_assignment(assignment))
-
-    def autograde(self, assignment: str, student: str) -> None:
-        """submitted/ to autograded/, and the points into the gradebook: without a sandbox, for a learner's own work."""
-        self._run(self.api.autograde(assignment, student))
 
     def gradebook(self) -> Gradebook:
         """The gradebook, to be used in a ``with`` statement."""

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from nbformat import NotebookNode
 from nbgrader.api import MissingEntry
 
 from ..course import Course, CourseError
@@ -30,6 +31,15 @@ class Cell:
     points: float | None
     task: bool = False
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether what stands in it is the learner's."""
+        return self.solution or (self.task and not self.locked)
+
+    @property
+    def is_check(self) -> bool:
+        return self.cell_type == "code" and self.points is not None and not self.solution
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -40,6 +50,7 @@ class Plan:
 
     name: str
     cells: tuple[Cell, ...]
+    released: tuple[tuple[str, str], ...] = ()  # all cells that learners got, (name or "", source); () if not here
     demonstrations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # source -> the names that it makes
     imports: str = ""  # the modules that the instructor's other cells import, for the checks
     kernelspec: str = json.dumps(KERNELSPEC)
@@ -59,7 +70,10 @@ class Plan:
     @staticmethod
     def of(plain: dict) -> Plan:
         """The plan of which ``dataclasses.asdict`` made this."""
-        return Plan(**{**plain, "cells": tuple(Cell(**cell) for cell in plain["cells"])})
+        cells = tuple(Cell(**cell) for cell in plain["cells"])
+        return Plan(
+            **{**plain, "cells": cells, "released": tuple((name, source) for name, source in plain["released"])}
+        )
 
 
 def read_assignment(course: Course, assignment: str) -> dict[str, Plan]:
@@ -87,10 +101,13 @@ def read_assignment(course: Course, assignment: str) -> dict[str, Plan]:
                 )
                 for c in notebook.source_cells
             )
-            shown = _demonstrations(course, assignment, notebook.name)
+            handed_out = _released(course, assignment, notebook.name)
+            released = tuple((c.metadata.get("nbgrader", {}).get("grade_id", ""), c.source) for c in handed_out)
+            shown = [c.source for c in handed_out if c.cell_type == "code" and "nbgrader" not in c.metadata]
             made = {source: tuple(sorted(names_made(source))) for source in shown}
             spec = notebook.kernelspec or json.dumps(KERNELSPEC)
-            plans[notebook.name] = Plan(notebook.name, cells, made, _imports([*shown, *_written(cells)]), spec)
+            imports = _imports([*shown, *_written(cells)])
+            plans[notebook.name] = Plan(notebook.name, cells, released, made, imports, spec)
     if not plans:
         raise CourseError(f"the assignment {assignment!r} has no notebooks: run make release first")
     return plans
@@ -104,13 +121,12 @@ def files_of(course: Course, assignment: str) -> dict[str, bytes]:
         return {}
 
 
-def _demonstrations(course: Course, assignment: str, name: str) -> list[str]:
-    """The sources of the released notebook's cells that nbgrader does not know; none where it is not here."""
+def _released(course: Course, assignment: str, name: str) -> list[NotebookNode]:
+    """The cells of the released notebook; none where it is not here."""
     try:
-        released = read_notebook(course.folder("release", assignment) / f"{name}.ipynb")
+        return read_notebook(course.folder("release", assignment) / f"{name}.ipynb").cells
     except NotebookError:
         return []
-    return [c.source for c in released.cells if c.cell_type == "code" and "nbgrader" not in c.metadata]
 
 
 def _written(cells: tuple[Cell, ...]) -> list[str]:

@@ -19,9 +19,11 @@ import nbformat
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute, IgnorePattern, LimitOutput
+from nbgrader.preprocessors.execute import UnresponsiveKernelError
 from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution, is_task
 
 from ..course import Rules
+from ..grading.explain import explain
 from ..grading.plan import Plan
 from ..grading.prepare import Prepared, prepare
 from ..sandbox.bubblewrap import Limits
@@ -87,7 +89,9 @@ def _run_all(job: Job, begun: float) -> Outcome:
         if prepared.refused:
             refused[name] = plain(prepared.refused)
             continue
-        notes += [f"{name}.ipynb: {plain(note)}" for note in prepared.notes]
+        explain(notebook, prepared.reasons)
+        notes += [f"{name}.ipynb: {plain(note.text)}" for note in prepared.notes]
+        review += [(name, note.cell, plain(note.text)) for note in prepared.notes if note.look]
         review += [(name, cell, plain(reason)) for cell, reason in report.review]
         trouble += [(name, cell, plain(reason)) for cell, reason in report.trouble]
         for tidy in (IgnorePattern(enabled=True, pattern="^"), LimitOutput()):
@@ -129,7 +133,7 @@ def _prepared(data: bytes, plan: Plan, job: Job) -> Prepared:
         raise BrokenToolError(f"the zygote died: {error}") from error
     try:
         found = process.outcome(READING)
-        return Prepared(**found) if isinstance(found, dict) else Prepared(refused="could not be read")
+        return Prepared.of(found) if isinstance(found, dict) else Prepared(refused="could not be read")
     except RuntimeError as error:
         if not tools.alive():
             raise BrokenToolError("the zygote died") from error
@@ -168,7 +172,8 @@ def _is_untouched(cell: NotebookNode) -> bool:
 
 def _unprotected(notebook: NotebookNode, skipped: tuple[int, ...], job: Job) -> NotebookNode:
     """With nbgrader's own Execute, on this machine: where no sandbox can be made and somebody insists."""
-    execute = Execute(allow_errors=True, timeout=600, shutdown_kernel="immediate")
+    quiet = ["--log-level=ERROR"]  # no kernel warnings about TCP between the progress lines
+    execute = Execute(allow_errors=True, timeout=600, shutdown_kernel="immediate", extra_arguments=quiet)
     for index in skipped:
         notebook.cells[index].metadata.tags = [execute.skip_cells_with_tag]
     with tempfile.TemporaryDirectory() as folder:
@@ -178,7 +183,7 @@ def _unprotected(notebook: NotebookNode, skipped: tuple[int, ...], job: Job) -> 
             path.write_bytes(data)
         try:
             execute.preprocess(notebook, {"metadata": {"path": folder}})
-        except DeadKernelError:
+        except (DeadKernelError, UnresponsiveKernelError):
             for cell in notebook.cells:
                 if cell.cell_type == "code" and is_grade(cell) and cell.get("execution_count") is None:
                     fail(cell, "RuntimeError", "It was not run: the kernel died before.")
