@@ -87,24 +87,20 @@ class _Search:
                     self.found.place[name] = index
 
     def by_definition(self) -> None:
-        """Answers whose cell defines what the released one does: best of the same kind, and between its neighbours."""
+        """Answers whose cell defines what the released one does: first between their neighbours, then anywhere."""
         wanted = promised(self._plan)
         made = {
             index: definitions(self._cells[index].source) for index in self._free if self._may_answer(index, "code")
         }
-        for cell in self._lost():
-            names, (low, high) = wanted[cell.name], self._gap(cell.name)
-
-            def fit(index: int, names=names, low=low, high=high) -> tuple[int, bool, int]:
-                own = made[index]
-                alike = sum(own.get(name) == kind for name, kind in names.items())
-                return alike, low < index < high, len(own.keys() & names.keys())
-
-            candidates = [index for index in sorted(self._free & made.keys()) if made[index].keys() & names.keys()]
-            if cell.cell_type == "code" and candidates:
-                index = max(candidates, key=fit)
-                told = " and ".join(f"`{name}`" for name in names if name in made[index])
-                self._take(cell.name, index, f"the cell that defines {told}")
+        for anywhere in (False, True):
+            for cell in self._lost():
+                names, (low, high) = wanted[cell.name], self._gap(cell.name)
+                free = (index for index in sorted(self._free & made.keys()) if anywhere or low < index < high)
+                candidates = [index for index in free if made[index].keys() & names.keys()]
+                if cell.cell_type == "code" and candidates:
+                    index = max(candidates, key=lambda index, names=names: _likeness(made[index], names))
+                    told = " and ".join(f"`{name}`" for name in names if name in made[index])
+                    self._take(cell.name, index, f"the cell that defines {told}")
 
     def by_neighbours(self) -> None:
         """Answers that stand between the same two cells as in the release; in their order, where there are several."""
@@ -214,6 +210,11 @@ def promised(plan: Plan) -> dict[str, dict[str, str]]:
             names = names_of(cell.source, locked).wanted - taken
             found[answer] |= dict.fromkeys(sorted(names - found[answer].keys()), "name")
     return {cell.name: found.get(cell.name, {}) for cell in plan.cells if cell.is_answer}
+
+
+def _likeness(made: dict[str, str], wanted: dict[str, str]) -> tuple[int, int]:
+    """How many names of the same kind a cell defines, and how many of any: functions before numbers."""
+    return len(made.items() & wanted.items()), len(made.keys() & wanted.keys())
 
 
 def _union(names: Iterable[Iterable[str]]) -> set[str]:
