@@ -12,7 +12,7 @@ from ..intake.folder import shadows, which
 from ..notebooks import KERNELSPEC, NotebookError, read_notebook
 from ..sandbox.bubblewrap import Limits
 from ..workers.job import Job, run
-from .plan import files_of, read_assignment
+from .plan import read_assignment
 from .record import record
 from .results import results, table
 from .verdicts import Grading
@@ -47,8 +47,8 @@ def _notebooks(folder: Path) -> list[Path]:
 def _check_phase(root: Path, phase: str) -> bool:
     print(f"{phase}: running what the checks need, in a copy of your notebook", flush=True)
     folder = root / "notebooks" / phase
-    notebooks = {path.stem: path.read_bytes() for path in _notebooks(folder) if _is_readable(path, phase)}
-    if not notebooks:
+    readable = [path for path in _notebooks(folder) if _is_readable(path, phase)]
+    if not readable:
         return False
     beside = {  # what the notebooks have written beside them
         path.name: path.read_bytes()
@@ -57,24 +57,31 @@ def _check_phase(root: Path, phase: str) -> bool:
     }
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         course = Course(Path(temporary))
-        instructors = _copy_source(root, phase, course)
+        masters = _notebooks(root / "source" / phase)
+        if not masters:
+            print("The instructor's tests are not here (no source/): only the checks that you see can run.")
+        source = course.folder("source", phase)
+        source.mkdir(parents=True)
+        for path in masters or readable:
+            shutil.copy(path, source)
         try:
             course.generate(phase)
             plans = read_assignment(course, phase)
-            if not instructors:  # nothing tells the course's cells from the learner's
+            if not masters:  # nothing tells the course's cells from the learner's
                 plans = {name: replace(plan, released=(), demonstrations={}) for name, plan in plans.items()}
-            mine = {name: data for name, data in notebooks.items() if name in plans}
-            outcome = run(Job(mine, plans, beside, files_of(course, phase), safe=False, limits=Limits(total=DAY)))
+            mine = {path.stem: path.read_bytes() for path in readable if path.stem in plans}
+            outcome = run(Job(mine, plans, beside, safe=False, limits=Limits(total=DAY)))
             record(course, phase, ME, outcome, Grading(), None)
         except CourseError as error:
             print(f"{phase} could not be graded: {error}")
             return False
-        for name, reason in outcome.refused.items():
-            print(f"notebooks/{phase}/{name}.ipynb {reason}")
-        print(table(results(course, phase, ME)))
-    further = [f"{name}.ipynb" for name in notebooks if name not in mine]
-    print(*outcome.notes, *which(mine, further), sep="\n", end="\n\n")
-    return not outcome.refused and len(notebooks) == len(_notebooks(folder))
+        told = table(results(course, phase, ME))
+    marks = "has lost the marks that say which cells are checks: put your answers into a new copy of it"
+    faults = {**outcome.refused} | {name: marks for name, plan in plans.items() if not plan.cells}
+    refused = [f"notebooks/{phase}/{name}.ipynb {reason}" for name, reason in faults.items()]
+    further = [path.name for path in readable if path.stem not in mine]
+    print("\n".join([told, *refused, *outcome.notes, *which(mine, further)]), end="\n\n")
+    return not refused and len(readable) == len(_notebooks(folder))
 
 
 def _is_readable(path: Path, phase: str) -> bool:
@@ -93,16 +100,3 @@ def _tell_wrong_kernel(path: Path) -> None:
             f"{path.name} was saved with the kernel {spec.get('name', 'none')!r}. It is graded with Python 3; "
             "in JupyterLab choose Kernel > Change Kernel > Python 3."
         )
-
-
-def _copy_source(root: Path, phase: str, course: Course) -> bool:
-    """Give the copy the instructor's notebooks (True) or, in a handout without them, the learner's own (False)."""
-    masters = theirs = _notebooks(root / "source" / phase)
-    if not masters:
-        print("The instructor's tests are not here (no source/): only the checks that you see can run.")
-        masters = _notebooks(root / "notebooks" / phase)
-    source = course.folder("source", phase)
-    source.mkdir(parents=True)
-    for master in masters:
-        shutil.copy(master, source)
-    return bool(theirs)

@@ -34,6 +34,8 @@ from .learner import Account, BrokenToolError, Setting, as_text
 
 ATTEMPTS = 3
 GRACE = 60.0  # seconds after the end of a submission's time, then the worker itself ends: whatever holds it
+# IPython's own exit() ends the kernel a moment later, when other code is running; it also rewrites `exit = ...`.
+EXIT = "globals().update(dict.fromkeys(('exit', 'quit'), __import__('sys').exit))"
 READING = 300.0  # seconds on the clock in which a notebook must be read; computing time is limited as well
 
 
@@ -172,8 +174,11 @@ def _is_untouched(cell: NotebookNode) -> bool:
 
 def _unprotected(notebook: NotebookNode, skipped: tuple[int, ...], job: Job) -> NotebookNode:
     """With nbgrader's own Execute, on this machine: where no sandbox can be made and somebody insists."""
-    quiet = ["--log-level=ERROR"]  # no kernel warnings about TCP between the progress lines
-    execute = Execute(allow_errors=True, timeout=600, shutdown_kernel="immediate", extra_arguments=quiet)
+    kernel = [
+        "--log-level=ERROR",  # no warnings about TCP between the progress lines
+        f"--IPKernelApp.exec_lines={EXIT}",
+    ]
+    execute = Execute(allow_errors=True, timeout=600, shutdown_kernel="immediate", extra_arguments=kernel)
     for index in skipped:
         notebook.cells[index].metadata.tags = [execute.skip_cells_with_tag]
     with tempfile.TemporaryDirectory() as folder:
