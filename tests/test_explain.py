@@ -157,6 +157,14 @@ def test_names_of_a_changed_cell_that_was_put_back_are_told() -> None:
     assert "`tau` was made by the cell `setup`, which is the course's: changes in it were put back." in message
 
 
+def test_an_answer_in_a_cell_of_the_courses_is_told_to_go_where_it_belongs() -> None:
+    notebook = handed_in(setup=f"import math\n\n{GOOD}")
+    assert told(notebook, double_test=NOTHING)["double_test"] == (
+        "You defined `double` in the cell `setup`, which is the course's: changes in it were put back. "
+        "Write it into the answer's cell."
+    )
+
+
 def test_values_of_the_wrong_type_in_an_error_do_no_harm() -> None:
     """A hostile kernel can send any JSON as an output."""
     made = sanitise(handed_in(before=GOOD), PLAN).notebook

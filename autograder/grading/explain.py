@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 
 from ..judge.client import names_of
 from ..text import plain
-from .match import NOT_PARSED, definitions, promised
+from .match import NOT_PARSED, definitions, form, promised
 from .plan import Cell, Plan
 from .sanitise import MISSING, Sanitised
 from .skip import names_made
@@ -54,7 +54,7 @@ def reasons(sanitised: Sanitised, plan: Plan) -> Reasons:
     for name, source in sanitised.put_back.items():
         if lost := _names(source) - _names(known[name].source) - there:
             put_back[name] = (f"the cell `{name}`, which is the course's: changes in it were put back", sorted(lost))
-    return Reasons(dict(_instead(cells, plan, theirs)), made, put_back)
+    return Reasons(dict(_instead(sanitised, plan, theirs)), made, put_back)
 
 
 def explain(notebook: NotebookNode, reasons: Reasons) -> None:
@@ -90,13 +90,14 @@ def explain(notebook: NotebookNode, reasons: Reasons) -> None:
             break
 
 
-def _instead(cells: list[NotebookNode], plan: Plan, theirs: set[str]) -> Iterator[tuple[str, tuple[str, str, str]]]:
+def _instead(sanitised: Sanitised, plan: Plan, theirs: set[str]) -> Iterator[tuple[str, tuple[str, str, str]]]:
     """For each check whose answer is not where it should be: an entry of `Reasons.instead`."""
     known = {cell.name: cell for cell in plan.cells}
-    code = [cell for cell in cells if cell.cell_type == "code"]
+    code = [cell for cell in sanitised.notebook.cells if cell.cell_type == "code"]
+    put_back = {name: definitions(source) for name, source in sanitised.put_back.items()}
     makes = {cell.id: definitions(cell.source) for cell in code if not _is_check(cell, known)}
     untouched = {name for name, cell in known.items() if cell.is_answer}
-    untouched &= {cell.id for cell in code if cell.id in known and cell.source == known[cell.id].source}
+    untouched &= {cell.id for cell in code if cell.id in known and form(cell.source) == form(known[cell.id].source)}
     missing = {cell.id for cell in code if cell.id in known and cell.source == f"# {MISSING}"}
     wanted, answer, before = promised(plan), "", []
     for cell in code:
@@ -118,6 +119,9 @@ def _instead(cells: list[NotebookNode], plan: Plan, theirs: set[str]) -> Iterato
             if others:
                 sentence = f"Another cell of yours defines `{name}`: move it into the answer's cell."
                 yield cell.id, ("" if maker else name, "", sentence)
+            elif place := next((one for one in put_back if name in put_back[one]), ""):
+                sentence = f"You defined `{name}` in the cell `{place}`, which is the course's: changes in it "
+                yield cell.id, ("" if maker else name, "", f"{sentence}were put back. Write it into the answer's cell.")
             elif answer in missing:
                 yield cell.id, (name, "", _is_missing(answer))
             elif not maker:
