@@ -37,11 +37,6 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 
-# For a learner's `make check`, which runs the learner's own notebook where it is:
-c.Execute.timeout = 600  # seconds for one cell
-c.Execute.extra_arguments = ["--log-level=ERROR"]  # no kernel warnings about TCP between the progress lines
-c.Execute.shutdown_kernel = "immediate"  # a polite shutdown takes 1.6 s longer
-
 # Feedback pages without the hidden tests, from plain nbgrader and the formgrader's button as well.
 c.GenerateFeedback.exporter_class = "autograder.reports.feedback.FeedbackExporter"
 

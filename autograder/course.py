@@ -62,7 +62,6 @@ class Course:
         config.CourseDirectory.root = str(self.root)
         if "db_url" not in config.CourseDirectory:
             config.CourseDirectory.db_url = f"sqlite:///{self.root / 'gradebook.db'}?timeout={WAIT}"
-        config.Autograde.pop("autograde_preprocessors", None)  # only learners run notebooks by `autograde`: their own
         self.rules = Rules(**{**config.Rules, "warm": tuple(config.Rules.get("warm", ()))})
         _put_scripts_on_path()
         warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")  # its own, harmless
@@ -72,10 +71,6 @@ class Course:
     def generate(self, assignment: str) -> None:
         """source/ to release/, and the assignment's points and hidden tests into the gradebook."""
         self._run(self.api.generate_assignment(assignment))
-
-    def autograde(self, assignment: str, student: str) -> None:
-        """submitted/ to autograded/, and the points into the gradebook: without a sandbox, for a learner's own work."""
-        self._run(self.api.autograde(assignment, student))
 
     @contextmanager
     def gradebook(self) -> Iterator[Gradebook]:

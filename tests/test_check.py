@@ -100,6 +100,64 @@ def test_the_learners_command_runs_no_demonstration_that_nothing_needs(
     assert trace.read_text().split() == ran.split()
 
 
+def test_lost_marks_cost_no_points_and_are_told(small: Classroom, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_answer(small, GOOD)
+    notebook = read_notebook(path)
+    for number, cell in enumerate(notebook.cells):
+        cell.metadata, cell.id = nbformat.from_dict({}), f"x{number}"
+    path.write_text(to_text(notebook), encoding="utf-8")
+    assert main(["check", "tiny"], root=small.root) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^total +3 +3$", out, re.MULTILINE), out
+    assert "had lost its mark: the cell that defines `double` was taken for it" in out
+
+
+def test_a_learner_reads_what_grading_says_of_their_notebook(
+    small: Classroom, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_answer(small, "def double(x):\n    return triple(x) - x")
+    notebook = read_notebook(path)
+    setup = next(cell for cell in notebook.cells if cell.id == "setup")
+    setup.source += "\n\ndef triple(x):\n    return 3 * x"
+    notebook.cells.insert(1, nbformat.v4.new_code_cell("exit()"))
+    path.write_text(to_text(notebook), encoding="utf-8")
+    path.with_name("doubling (1).ipynb").write_text(to_text(notebook), encoding="utf-8")
+    assert main(["check", "tiny"], root=small.root) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "doubling.ipynb: the cell `setup` is the course's; changes in it were put back" in out
+    assert "`triple` was made by the cell `setup`, which is the course's: changes in it were put back." in out
+    assert "doubling.ipynb was graded, not what lies beside it: 'doubling (1).ipynb'" in out
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("def double(x):\n    exit()", "it ends the program (exit(), quit() or sys.exit())"),
+        ("def double(x):\n    return 2 * int(input())", "input() can't be used: nobody is there to answer"),
+        ("def double(x):\n\u00a0   return 2 * x", "invalid non-printable character U+00A0 (line 2)"),
+    ],
+)
+def test_a_message_that_only_programmers_understand_is_told_in_words(
+    small: Classroom, capsys: pytest.CaptureFixture[str], code: str, told: str
+) -> None:
+    write_answer(small, code)
+    assert main(["check", "tiny"], root=small.root) == 0
+    assert told in " ".join(capsys.readouterr().out.split())
+
+
+def test_marks_that_are_lost_where_nothing_tells_them_are_told(
+    small: Classroom, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(small.root / "source")
+    path = write_answer(small, GOOD)
+    notebook = read_notebook(path)
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({})
+    path.write_text(to_text(notebook), encoding="utf-8")
+    assert main(["check", "tiny"], root=small.root) == 1
+    assert "has lost the marks" in capsys.readouterr().out
+
+
 def test_an_unknown_phase_is_an_error_that_lists_the_phases(
     small: Classroom, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -208,6 +208,8 @@ def test_a_learners_further_cells_are_folded_and_the_courses_own_are_not_shown(g
     details = page.html[page.html.index("<details>") :]
     assert "12345" in details
     assert "my output" in details
+    assert "1 further cell of your own" in details
+    assert "points" not in details, "an answer may need it"
     assert "a demonstration of the course" not in page.text
     assert "import math" not in page.text
 
@@ -218,6 +220,23 @@ def test_a_check_under_review_says_that_a_person_will_look_but_not_why(graded: G
     page = page_of(graded, "reviewed")
     assert page.text.count("Your instructor will look at this check.") == 1
     assert "patched" not in page.text
+
+
+def test_a_check_whose_answer_is_under_review_says_so_too(graded: Graded) -> None:
+    folder = graded.add("guessed")
+    write_grading(folder, Grading("k", (Review(NOTEBOOK, "double", "It had lost its mark."),)))
+    assert page_of(graded, "guessed").text.count("Your instructor will look at this check.") == 2
+
+
+def test_notes_stand_on_the_page_as_text(graded: Graded) -> None:
+    note = f"sums.ipynb: the cell `setup` is the course's; changes in it were put back {EVIL}"
+    write_grading(graded.add("noted"), Grading("k", notes=(note,)))
+    page = page_of(graded, "noted")
+    page.assert_harmless()
+    assert "What you handed in" in page.text
+    assert note in page.text
+    graded.add("not-noted")
+    assert "What you handed in" not in page_of(graded, "not-noted").text
 
 
 def test_a_missing_notebook_gets_a_page_that_says_so(graded: Graded) -> None:
@@ -283,6 +302,21 @@ def test_an_error_message_made_of_a_test_shows_none_of_its_hidden_lines(graded: 
     test = cell_of(source, "double_basics").source
     graded.add("thrower", {"double_basics": 0}, {"double_basics": ("ValueError", test), "double": ("ValueError", test)})
     assert [hidden for hidden in HIDDEN if hidden in page_of(graded, "thrower").text] == []
+
+
+def test_a_syntax_errors_place_is_a_line_and_no_file(graded: Graded) -> None:
+    def change(notebook: NotebookNode) -> None:
+        cell = further_cell(notebook, "x =")
+        frame = f"Cell In[{cell.execution_count}], line 1\n    x =\nSyntaxError: invalid syntax (3406330568.py, line 1)"
+        error = new_output(
+            "error", ename="SyntaxError", evalue="invalid syntax (3406330568.py, line 1)", traceback=[frame]
+        )
+        cell.outputs = [error]
+
+    graded.add("syntax", change=change)
+    text = page_of(graded, "syntax").text
+    assert text.count("SyntaxError: invalid syntax (line 1)") == 1
+    assert "3406330568" not in text
 
 
 def test_a_traceback_shows_frames_of_the_learners_cells_and_no_others(graded: Graded) -> None:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from autograder.grading.plan import Cell, Plan
 from autograder.grading.prepare import Prepared, prepare
 from autograder.intake import folder as module
-from autograder.intake.folder import IntakeError, Refused, intake, looks_like, shadows
+from autograder.intake.folder import IntakeError, Refused, intake, looks_like, shadows, which
 from autograder.intake.notebook import MAX_CELLS, clean_notebook
 
 LAB = "phase2_techniques"
@@ -554,6 +554,16 @@ def test_a_notebook_of_nearly_the_right_name_is_refused_with_a_hint(folder: Path
 
 def test_a_missing_notebook_without_a_like_is_no_refusal(folder: Path) -> None:
     assert intake(folder, {LAB, "challenges"}).refused == {}
+
+
+def test_further_notebooks_are_named_with_what_was_graded_in_their_place(folder: Path) -> None:
+    assert which([LAB], intake(folder, {LAB}).further) == []
+    for name in (f"{LAB} (1).ipynb", "scratch.ipynb", ".hidden.ipynb"):
+        (folder / name).write_text(text())
+    further = intake(folder, {LAB, "challenges"}).further
+    told = f"{LAB}.ipynb was graded, not what lies beside it: '{LAB} (1).ipynb', 'scratch.ipynb'"
+    assert which([LAB], further) == [told]
+    assert which([], ["a.ipynb"] * 7)[0].endswith(f"{', '.join(5 * [repr('a.ipynb')])} and 2 more")
 
 
 def test_a_name_ends_in_a_number_of_its_own() -> None:

@@ -12,10 +12,11 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
+from nbgrader.utils import compute_checksum
 
 from autograder.grading.plan import Cell, Plan
-from autograder.grading.prepare import main, prepare
-from autograder.grading.sanitise import sanitise
+from autograder.grading.prepare import Prepared, main, prepare
+from autograder.grading.sanitise import MISSING, Note, sanitise
 
 PLAN = Plan(
     "sums",
@@ -25,6 +26,13 @@ PLAN = Plan(
         Cell("double_test", "code", "assert double(2) == 4  # hidden", "c3", locked=False, solution=False, points=2.0),
         Cell("essay", "markdown", "Your answer", "c4", locked=False, solution=True, points=3.0),
         Cell("last", "code", "print('end')", "c5", locked=True, solution=False, points=None),
+    ),
+    released=(
+        ("setup", "import math"),
+        ("double", "raise NotImplementedError"),
+        ("double_test", "assert double(2) == 4"),
+        ("essay", "Your answer"),
+        ("last", "print('end')"),
     ),
 )
 ANSWERS = {"double": "def double(x):\n    return 2 * x", "essay": "Because."}
@@ -41,6 +49,12 @@ def handed_in() -> NotebookNode:
         cells.append(make(source, id=cell.name, metadata={"nbgrader": role}))
     cells.insert(2, new_code_cell("double(3)", id="mine"))
     return nbformat.v4.new_notebook(cells=cells)
+
+
+def sanitised(notebook: NotebookNode) -> tuple[NotebookNode, list[str]]:
+    """The notebook to run, and what is told."""
+    made = sanitise(notebook, PLAN)
+    return made.notebook, [note.text for note in made.notes]
 
 
 def by_name(notebook: NotebookNode) -> dict[str, NotebookNode]:
@@ -68,7 +82,7 @@ def own(notebook: NotebookNode) -> list[str]:
 
 
 def test_an_honest_notebook_keeps_its_answers_and_nothing_is_noted() -> None:
-    clean, notes = sanitise(handed_in(), PLAN)
+    clean, notes = sanitised(handed_in())
     assert_is_the_instructors(clean)
     assert notes == []
     assert [cell.source for cell in clean.cells][2] == "double(3)"
@@ -115,11 +129,11 @@ def kernel(made: NotebookNode) -> None:
     made.metadata.kernelspec = {"name": "bash", "display_name": "Bash"}
 
 
-@pytest.mark.parametrize("change", [tags, roles, sources, outputs, marks_lost, ids_lost, marks_that_are_none, kernel])
+@pytest.mark.parametrize("change", [tags, roles, outputs, marks_lost, ids_lost, marks_that_are_none, kernel])
 def test_what_a_cell_is_comes_from_the_plan(change: Callable[[NotebookNode], None]) -> None:
     made = handed_in()
     change(made)
-    clean, notes = sanitise(made, PLAN)
+    clean, notes = sanitised(made)
     assert_is_the_instructors(clean)
     assert notes == []
     assert own(clean) == ["double(3)"]
@@ -127,21 +141,50 @@ def test_what_a_cell_is_comes_from_the_plan(change: Callable[[NotebookNode], Non
     assert not any("tags" in cell.metadata for cell in clean.cells)
 
 
-@pytest.mark.parametrize("name", [cell.name for cell in PLAN.cells])
+def test_changes_in_the_instructors_cells_are_put_back_and_that_is_noted() -> None:
+    made = handed_in()
+    sources(made)
+    clean, notes = sanitised(made)
+    assert_is_the_instructors(clean)
+    told = "the cell `{}` is the course's; changes in it were put back"
+    assert notes == [told.format(name) for name in ("setup", "double_test", "last")]
+
+
+def test_what_an_older_release_handed_out_was_not_changed() -> None:
+    """The instructor corrects a cell while people work; nbgrader's checksum tells what they got."""
+    made = handed_in()
+    cell = by_name(made)["setup"]
+    cell.source = "import maths"
+    cell.metadata.nbgrader.checksum = compute_checksum(cell)
+    clean, notes = sanitised(made)
+    assert_is_the_instructors(clean)
+    assert notes == []
+
+
+@pytest.mark.parametrize("name", ["setup", "double_test", "last"])
 def test_a_missing_cell_is_back_and_that_is_noted(name: str) -> None:
     made = handed_in()
     made.cells.remove(by_name(made)[name])
-    clean, notes = sanitise(made, PLAN)
-    answers = {other: code for other, code in ANSWERS.items() if other != name}
-    plan = {cell.name: cell.source for cell in PLAN.cells}
-    assert_is_the_instructors(clean, answers | ({name: plan[name]} if name in ANSWERS else {}))
-    assert notes == [f"{name} was missing and is back"]
+    clean, notes = sanitised(made)
+    assert_is_the_instructors(clean)
+    assert notes == [f"the course's cell `{name}` was missing and is back"]
 
 
-def test_an_empty_notebook_becomes_the_instructors() -> None:
-    clean, notes = sanitise(nbformat.v4.new_notebook(), PLAN)
-    assert_is_the_instructors(clean, {cell.name: cell.source for cell in PLAN.cells})
-    assert len(notes) == len(PLAN.cells)
+@pytest.mark.parametrize(("name", "empty"), [("double", f"# {MISSING}"), ("essay", MISSING)])
+def test_an_answers_missing_cell_says_so_and_a_person_shall_look(name: str, empty: str) -> None:
+    made = handed_in()
+    made.cells = [cell for cell in made.cells if cell.id not in (name, "mine")]
+    clean = sanitise(made, PLAN)
+    assert_is_the_instructors(clean.notebook, ANSWERS | {name: empty})
+    told = f"the cell of the answer `{name}` is missing in what was handed in"
+    assert clean.notes == (Note(name, told, look=True),)
+
+
+def test_a_notebook_with_nothing_of_the_courses_is_told_as_a_whole() -> None:
+    made = nbformat.v4.new_notebook(cells=[new_code_cell("print('another course')")])
+    clean = sanitise(made, PLAN)
+    assert_is_the_instructors(clean.notebook, {"double": f"# {MISSING}", "essay": MISSING})
+    assert clean.notes == (Note("", "none of the course's cells is in this notebook: is it another one?", look=True),)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -149,9 +192,9 @@ def test_moved_cells_are_back_in_order_and_that_is_noted(seed: int) -> None:
     made = handed_in()
     while [c.id for c in made.cells if c.id != "mine"] == [cell.name for cell in PLAN.cells]:
         random.Random(seed).shuffle(made.cells)
-    clean, notes = sanitise(made, PLAN)
+    clean, notes = sanitised(made)
     assert_is_the_instructors(clean)
-    assert notes == ["the instructor's cells had been moved; they are back in their order"]
+    assert notes == ["the course's cells had been moved; they are back in their order"]
     assert own(clean) == ["double(3)"]
 
 
@@ -159,17 +202,17 @@ def test_of_a_cell_that_is_there_twice_the_first_counts_and_the_other_is_the_lea
     made = handed_in()
     twin = by_name(made)["double"].copy() | {"id": "twin", "source": "double = None"}
     made.cells.insert(2, nbformat.from_dict(twin))
-    clean, notes = sanitise(made, PLAN)
+    clean, notes = sanitised(made)
     assert_is_the_instructors(clean)
     assert own(clean) == ["double = None", "double(3)"]
     assert len(notes) == 1
-    assert "double is there more than once" in notes[0]
+    assert "`double` is there more than once" in notes[0]
 
 
 def test_a_check_put_first_as_a_copy_is_still_the_instructors() -> None:
     made = handed_in()
     made.cells.insert(0, nbformat.from_dict(by_name(made)["double_test"].copy() | {"id": "fake", "source": "pass"}))
-    clean, _ = sanitise(made, PLAN)
+    clean, _ = sanitised(made)
     assert_is_the_instructors(clean)
 
 
@@ -178,16 +221,16 @@ def test_a_changed_type_is_put_right_and_noted() -> None:
     cells = by_name(made)
     fake = new_raw_cell(cells["double_test"].source, id="double_test", metadata=cells["double_test"].metadata)
     made.cells[made.cells.index(cells["double_test"])] = fake
-    clean, notes = sanitise(made, PLAN)
+    clean, notes = sanitised(made)
     assert_is_the_instructors(clean)
-    assert notes == ["double_test was a code cell and had become a raw cell"]
+    assert notes == ["the cell `double_test` was a code cell and had become a raw cell"]
 
 
 def test_cells_with_points_that_the_plan_does_not_know_are_the_learners_own() -> None:
     made = handed_in()
     role = {"grade": True, "grade_id": "bonus", "points": 100, "locked": True, "solution": False, "schema_version": 3}
     made.cells.append(new_code_cell("pass", id="bonus", metadata={"nbgrader": role}))
-    clean, _ = sanitise(made, PLAN)
+    clean, _ = sanitised(made)
     assert_is_the_instructors(clean)
     assert own(clean)[-1] == "pass"
 
@@ -195,7 +238,7 @@ def test_cells_with_points_that_the_plan_does_not_know_are_the_learners_own() ->
 def test_the_result_does_not_share_anything_with_what_was_handed_in() -> None:
     made = handed_in()
     before = nbformat.writes(made)
-    clean, _ = sanitise(made, PLAN)
+    clean, _ = sanitised(made)
     for cell in clean.cells:
         cell.source, cell.metadata.extra = "changed", True
     assert nbformat.writes(made) == before
@@ -213,7 +256,7 @@ def with_demonstration() -> NotebookNode:
     return made
 
 
-@pytest.mark.parametrize("change", [tags, sources, outputs, marks_lost, ids_lost])
+@pytest.mark.parametrize("change", [tags, outputs, marks_lost, ids_lost])
 def test_a_file_becomes_the_notebook_to_run_and_the_cells_to_skip(change: Callable[[NotebookNode], None]) -> None:
     made = with_demonstration()
     change(made)
@@ -230,7 +273,7 @@ def test_what_was_put_right_in_a_file_is_noted() -> None:
     made.cells.remove(by_name(made)["setup"])
     prepared = prepare(nbformat.writes(made).encode(), SHOWING)
     assert_is_the_instructors(nbformat.reads(prepared.text, as_version=4))
-    assert prepared.notes == ("setup was missing and is back",)
+    assert prepared.notes == (Note("setup", "the course's cell `setup` was missing and is back"),)
 
 
 def test_a_demonstration_that_the_learner_builds_on_is_not_skipped() -> None:
@@ -257,7 +300,9 @@ def test_a_process_of_its_own_is_told_all_of_it_as_json_and_tells_the_same() -> 
     data = nbformat.writes(with_demonstration()).encode()
     request = {"data": base64.b64encode(data).decode(), "plan": asdict(SHOWING)}
     told = main(json.loads(json.dumps(request)))
-    assert json.dumps(told) == json.dumps(asdict(prepare(data, SHOWING)))
+    again = Prepared.of(json.loads(json.dumps(told)))
+    assert json.dumps(asdict(again)) == json.dumps(asdict(prepare(data, SHOWING)))
+    assert again.notes == prepare(data, SHOWING).notes
     refused = main(json.loads(json.dumps(request | {"data": ""})))
     assert "is not a valid notebook" in refused["refused"]
     assert Plan.of(json.loads(json.dumps(asdict(SHOWING)))).digest == SHOWING.digest

@@ -1,19 +1,24 @@
-"""A learner grades their own notebooks: in a copy, with nbgrader, and with the points on the screen."""
+"""A learner grades their own notebooks: prepared and told as a submission, run in a copy without a sandbox."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from ..course import Course, CourseError
-from ..intake.folder import shadows
-from ..notebooks import KERNELSPEC, NotebookError, read_notebook, to_text
+from ..intake.folder import shadows, which
+from ..notebooks import KERNELSPEC, NotebookError, read_notebook
+from ..sandbox.bubblewrap import Limits
+from ..workers.job import Job, run
 from .plan import read_assignment
+from .record import record
 from .results import results, table
-from .skip import skip
+from .verdicts import Grading
 
 ME = "me"
+DAY = 86_400.0  # seconds: nobody waits for a worker here
 
 
 class CheckError(Exception):
@@ -41,35 +46,51 @@ def _notebooks(folder: Path) -> list[Path]:
 
 def _check_phase(root: Path, phase: str) -> bool:
     print(f"{phase}: running what the checks need, in a copy of your notebook", flush=True)
+    folder = root / "notebooks" / phase
+    readable = [path for path in _notebooks(folder) if _is_readable(path, phase)]
+    if not readable:
+        return False
+    beside = {  # what the notebooks have written beside them
+        path.name: path.read_bytes()
+        for path in folder.iterdir()
+        if path.is_file() and path.suffix != ".ipynb" and not shadows(path.name)
+    }
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         course = Course(Path(temporary))
-        submitted = course.folder("submitted", phase, ME)
-        submitted.mkdir(parents=True)
-        readable = True
-        for path in _notebooks(root / "notebooks" / phase):
-            try:
-                _tell_wrong_kernel(path)
-            except NotebookError as error:
-                print(f"notebooks/{phase}/{error}")
-                readable = False
-            else:
-                shutil.copy(path, submitted)
-        if not list(submitted.iterdir()):
-            return False
-        for path in (root / "notebooks" / phase).iterdir():  # what the notebooks have written beside them
-            if path.is_file() and path.suffix != ".ipynb" and not shadows(path.name):
-                shutil.copy(path, submitted)
-        instructors = _copy_source(root, phase, course)
+        masters = _notebooks(root / "source" / phase)
+        if not masters:
+            print("The instructor's tests are not here (no source/): only the checks that you see can run.")
+        source = course.folder("source", phase)
+        source.mkdir(parents=True)
+        for path in masters or readable:
+            shutil.copy(path, source)
         try:
             course.generate(phase)
-            if instructors:  # else nothing tells a demonstration from a cell of the learner's own
-                _skip_demonstrations(course, phase)
-            course.autograde(phase, ME)
+            plans = read_assignment(course, phase)
+            if not masters:  # nothing tells the course's cells from the learner's
+                plans = {name: replace(plan, released=(), demonstrations={}) for name, plan in plans.items()}
+            mine = {path.stem: path.read_bytes() for path in readable if path.stem in plans}
+            outcome = run(Job(mine, plans, beside, safe=False, limits=Limits(total=DAY)))
+            record(course, phase, ME, outcome, Grading(), None)
         except CourseError as error:
             print(f"{phase} could not be graded: {error}")
             return False
-        print(table(results(course, phase, ME)), end="\n\n")
-    return readable
+        told = table(results(course, phase, ME))
+    marks = "has lost the marks that say which cells are checks: put your answers into a new copy of it"
+    faults = {**outcome.refused} | {name: marks for name, plan in plans.items() if not plan.cells}
+    refused = [f"notebooks/{phase}/{name}.ipynb {reason}" for name, reason in faults.items()]
+    further = [path.name for path in readable if path.stem not in mine]
+    print("\n".join([told, *refused, *outcome.notes, *which(mine, further)]), end="\n\n")
+    return not refused and len(readable) == len(_notebooks(folder))
+
+
+def _is_readable(path: Path, phase: str) -> bool:
+    try:
+        _tell_wrong_kernel(path)
+    except NotebookError as error:
+        print(f"notebooks/{phase}/{error}")
+        return False
+    return True
 
 
 def _tell_wrong_kernel(path: Path) -> None:
@@ -79,27 +100,3 @@ def _tell_wrong_kernel(path: Path) -> None:
             f"{path.name} was saved with the kernel {spec.get('name', 'none')!r}. It is graded with Python 3; "
             "in JupyterLab choose Kernel > Change Kernel > Python 3."
         )
-
-
-def _skip_demonstrations(course: Course, phase: str) -> None:
-    """Tag the cells that no check needs; nbgrader does not run them then."""
-    for name, plan in read_assignment(course, phase).items():
-        path = course.folder("submitted", phase, ME) / f"{name}.ipynb"
-        if path.exists():
-            notebook = read_notebook(path)
-            for index in skip(notebook, plan.demonstrations, plan.taken):
-                notebook.cells[index].metadata["tags"] = ["skip-execution"]
-            path.write_text(to_text(notebook), encoding="utf-8")
-
-
-def _copy_source(root: Path, phase: str, course: Course) -> bool:
-    """Give the copy the instructor's notebooks (True) or, in a handout without them, the learner's own (False)."""
-    masters = theirs = _notebooks(root / "source" / phase)
-    if not masters:
-        print("The instructor's tests are not here (no source/): only the checks that you see can run.")
-        masters = _notebooks(course.folder("submitted", phase, ME))
-    source = course.folder("source", phase)
-    source.mkdir(parents=True)
-    for master in masters:
-        shutil.copy(master, source)
-    return bool(theirs)

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from ..course import Course, CourseError
 from ..errors import of_disk
-from ..intake.folder import IntakeError, intake
+from ..intake.folder import IntakeError, intake, which
 from ..sandbox import bubblewrap, cgroup
 from ..sandbox.bubblewrap import SandboxError
 from ..text import plain
@@ -31,7 +31,7 @@ from .record import ready, record
 from .results import total
 from .verdicts import Grading, Review, read_grading
 
-VERSION = 2  # of the grader: a higher one grades everything again
+VERSION = 3  # of the grader: a higher one grades everything again
 
 
 @dataclass(frozen=True)
@@ -161,10 +161,11 @@ def _task(
         taken = intake(course.folder("submitted", assignment, student), plans)
     except IntakeError as error:
         return _refused(course, student, assignment, str(error), Grading())
-    parts = [str(VERSION), taken.digest, str(taken.stamp or ""), digest]
+    parts = [str(VERSION), taken.digest, str(taken.stamp or ""), digest, *taken.further]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     review = tuple(Review("", "", plain(reason)) for reason in taken.review)
-    notes = tuple(plain(f"{name} {reason}") for name, reason in sorted(taken.refused.items()))
+    refused = tuple(plain(f"{name} {reason}") for name, reason in sorted(taken.refused.items()))
+    notes = (*refused, *map(plain, which(taken.notebooks, taken.further)))
     recorded = course.folder("autograded", assignment, student)
     before = read_grading(recorded)
     if before.key == key and (before.refused or any(recorded.glob("*.ipynb"))):
@@ -172,7 +173,7 @@ def _task(
     grading = Grading(key, review, notes)
     if not taken.notebooks:
         wanted = " and ".join(f"{name}.ipynb" for name in plans)
-        reason = "; ".join(notes) or f"{wanted} is not there"
+        reason = "; ".join(refused) or f"{wanted} is not there"
         return _refused(course, student, assignment, reason, grading, taken.stamp)
     job = Job(taken.notebooks, plans, taken.extras, given, course.rules, hidden, safe)
     return _Task(student, assignment, job, grading, taken.stamp)

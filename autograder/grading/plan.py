@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from nbformat import NotebookNode
 from nbgrader.api import MissingEntry
 from nbgrader.utils import is_solution
 
@@ -31,6 +32,15 @@ class Cell:
     points: float | None
     task: bool = False
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether what stands in it is the learner's."""
+        return self.solution or (self.task and not self.locked)
+
+    @property
+    def is_check(self) -> bool:
+        return self.cell_type == "code" and self.points is not None and not self.solution
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -41,6 +51,7 @@ class Plan:
 
     name: str
     cells: tuple[Cell, ...]
+    released: tuple[tuple[str, str], ...] = ()  # all cells that learners got, (name or "", source); () if not here
     demonstrations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # may be skipped -> names that it makes
     shown: tuple[str, ...] = ()  # the names that cells make which nbgrader does not know
     answers: tuple[str, ...] = ()  # the names that answers are asked to make
@@ -75,7 +86,10 @@ class Plan:
     @staticmethod
     def of(plain: dict) -> Plan:
         """The plan of which ``dataclasses.asdict`` made this."""
-        return Plan(**{**plain, "cells": tuple(Cell(**cell) for cell in plain["cells"])})
+        cells = tuple(Cell(**cell) for cell in plain["cells"])
+        return Plan(
+            **{**plain, "cells": cells, "released": tuple((name, source) for name, source in plain["released"])}
+        )
 
 
 def read_assignment(course: Course, assignment: str) -> dict[str, Plan]:
@@ -103,7 +117,9 @@ def read_assignment(course: Course, assignment: str) -> dict[str, Plan]:
                 )
                 for c in notebook.source_cells
             )
-            shown = _demonstrations(course, assignment, notebook.name)
+            handed_out = _released(course, assignment, notebook.name)
+            released = tuple((c.metadata.get("nbgrader", {}).get("grade_id", ""), c.source) for c in handed_out)
+            shown = [c.source for c in handed_out if c.cell_type == "code" and "nbgrader" not in c.metadata]
             made = {source: tuple(sorted(names_made(source))) for source in shown}
             known = tuple(sorted(set().union(*made.values())))
             made = {source: names for source, names in made.items() if course.rules.skip and can_be_told(source)}
@@ -111,7 +127,7 @@ def read_assignment(course: Course, assignment: str) -> dict[str, Plan]:
             written = [*_written(cells), *_solutions(course, assignment, notebook.name)]
             answers = tuple(sorted(set().union(*map(names_made, written))))
             imports = _imports([*shown, *_written(cells)])
-            plans[notebook.name] = Plan(notebook.name, cells, made, known, answers, imports, spec)
+            plans[notebook.name] = Plan(notebook.name, cells, released, made, known, answers, imports, spec)
     if not plans:
         raise CourseError(f"the assignment {assignment!r} has no notebooks: run make release first")
     return plans
@@ -125,13 +141,12 @@ def files_of(course: Course, assignment: str) -> dict[str, bytes]:
         return {}
 
 
-def _demonstrations(course: Course, assignment: str, name: str) -> list[str]:
-    """The sources of the released notebook's cells that nbgrader does not know; none where it is not here."""
+def _released(course: Course, assignment: str, name: str) -> list[NotebookNode]:
+    """The cells of the released notebook; none where it is not here."""
     try:
-        released = read_notebook(course.folder("release", assignment) / f"{name}.ipynb")
+        return read_notebook(course.folder("release", assignment) / f"{name}.ipynb").cells
     except NotebookError:
         return []
-    return [c.source for c in released.cells if c.cell_type == "code" and "nbgrader" not in c.metadata]
 
 
 def _solutions(course: Course, assignment: str, name: str) -> list[str]:

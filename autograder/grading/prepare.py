@@ -6,24 +6,36 @@ This reads what strangers wrote, so it happens in a worker, in a process with li
 from __future__ import annotations
 
 import base64
-from dataclasses import asdict, dataclass
+import warnings
+from dataclasses import asdict, dataclass, field
 
 import nbformat
 
 from ..intake.notebook import Refused, clean_notebook
+from .explain import Reasons, reasons
 from .plan import Plan
-from .sanitise import sanitise
+from .sanitise import Note, sanitise
 from .skip import skip
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """``text`` is the notebook to run, ``skip`` the cells that need not; ``refused`` says why there is none."""
+    """``text`` is the notebook to run, ``skip`` the cells that need not; ``refused`` says why there is none.
+
+    ``reasons`` may explain why checks fail.
+    """
 
     text: str = ""
     skip: tuple[int, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     refused: str = ""
+    reasons: Reasons = field(default_factory=Reasons)
+
+    @staticmethod
+    def of(plain: dict) -> Prepared:
+        """What ``dataclasses.asdict`` and JSON made this of."""
+        notes = tuple(Note(*note) for note in plain["notes"])
+        return Prepared(**{**plain, "notes": notes, "reasons": Reasons(**plain["reasons"])})
 
 
 def prepare(data: bytes, plan: Plan) -> Prepared:
@@ -32,9 +44,12 @@ def prepare(data: bytes, plan: Plan) -> Prepared:
         clean = nbformat.reads(clean_notebook(data).decode(), as_version=4)
     except Refused as refused:
         return Prepared(refused=str(refused))
-    notebook, notes = sanitise(clean, plan)
-    skipped = skip(notebook, plan.demonstrations, plan.taken)
-    return Prepared(nbformat.writes(notebook), tuple(sorted(skipped)), tuple(notes))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Python thinks of a learner's code, once it is read, is for the learner
+        made = sanitise(clean, plan)
+        skipped = skip(made.notebook, plan.demonstrations, plan.taken)
+        told = reasons(made, plan)
+    return Prepared(nbformat.writes(made.notebook), tuple(sorted(skipped)), made.notes, reasons=told)
 
 
 def main(request: dict) -> dict:

@@ -15,6 +15,7 @@ from nbgrader.utils import is_grade, is_solution
 
 from ..course import Course
 from ..notebooks import read_notebook
+from .words import in_words
 
 
 @dataclass(frozen=True)
@@ -100,5 +101,5 @@ def _message(name: str, text: str) -> str:
     if name == "CellTimeoutError":
         return "This took too long and was stopped. Is there a loop that never ends?"
     if name in ("AssertionError", "NotImplementedError"):
-        return text or "A check failed without saying why: please tell your instructor."
-    return f"{name}: {text}" if text else name
+        return in_words(text) or "A check failed without saying why: please tell your instructor."
+    return in_words(f"{name}: {text}" if text else name)

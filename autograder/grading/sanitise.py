@@ -2,60 +2,135 @@
 
 More than nbgrader's own steps do (clear outputs, remove duplicates, overwrite locked cells, add missing ones): what a
 cell is comes from the gradebook alone, its metadata and tags are made anew, and the instructor's cells stand in their
-order.
+order. What was changed is told in notes, each one sentence for the instructor and the learner.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from nbformat import NotebookNode
+from nbgrader.utils import compute_checksum
 
 from ..notebooks import as_node
+from .match import Match, definitions, form, match, promised
 from .plan import Cell, Plan
 
+MISSING = "This cell is missing in what was handed in."
 
-def sanitise(notebook: NotebookNode, plan: Plan) -> tuple[NotebookNode, list[str]]:
-    """The notebook to run, and what was put right, in sentences for the instructor."""
-    known = {cell.name: cell for cell in plan.cells}
-    theirs: dict[str, NotebookNode] = {}
+
+class Note(NamedTuple):
+    """What was done to a notebook: in the cell ``cell`` or, where that is "", in all of it.
+
+    ``look``: a person should look whether it was right.
+    """
+
+    cell: str
+    text: str
+    look: bool = False
+
+
+@dataclass(frozen=True)
+class Sanitised:
+    """``put_back``: the instructor's cell -> its source as it was handed in, where that was another one."""
+
+    notebook: NotebookNode
+    notes: tuple[Note, ...]
+    put_back: dict[str, str]
+
+
+def sanitise(notebook: NotebookNode, plan: Plan) -> Sanitised:
+    """The notebook to run, and what was put right."""
+    handed_in: list[NotebookNode] = notebook.cells
+    found = match(handed_in, plan)
+    names = {index: name for name, index in found.place.items()}
     after: dict[str, list[NotebookNode]] = {"": []}  # known cell -> the learner's own cells that follow it
-    order, notes, place = [], [], ""
-    for cell in notebook.cells:
-        name = _name(cell, known)
-        if name in theirs:
-            notes.append(f"{name} is there more than once; the further ones count as cells of the learner's own")
-            name = ""
-        if name and cell.cell_type != known[name].cell_type:
-            notes.append(f"{name} was a {known[name].cell_type} cell and had become a {cell.cell_type} cell")
-        if name:
-            theirs[name], place = cell, name
-            order.append(name)
-        elif cell.cell_type in ("code", "markdown"):
+    place = ""
+    for index, cell in enumerate(handed_in):
+        place = names.get(index, place)
+        if index not in names and index not in found.stubs and cell.cell_type in ("code", "markdown"):
             after.setdefault(place, []).append(cell)
-    wanted = [cell.name for cell in plan.cells if cell.name in theirs]
-    if order != wanted:
-        notes.append("the instructor's cells had been moved; they are back in their order")
-    notes += [f"{cell.name} was missing and is back" for cell in plan.cells if cell.name not in theirs]
     cells = [_own(cell) for cell in after[""]]
     for cell in plan.cells:
-        own = cell.name in theirs and (cell.solution or (cell.task and not cell.locked))
-        source = theirs[cell.name].source if own else cell.source
-        cells.append(_known(cell, source))
+        cells.append(_known(cell, _source(cell, handed_in, found)))
         cells += [_own(own) for own in after.get(cell.name, [])]
     for number, cell in enumerate(cells):
         if "nbgrader" not in cell.metadata:
             cell["id"] = f"own-{number}"
     metadata = {"kernelspec": json.loads(plan.kernelspec), "language_info": {"name": "python"}}
-    return as_node({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}), notes
+    clean = as_node({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+    put_back = _put_back(handed_in, found, plan)
+    return Sanitised(clean, tuple(_notes(handed_in, found, plan, put_back)), put_back)
 
 
-def _name(cell: NotebookNode, known: dict[str, Cell]) -> str:
-    """Which of the instructor's cells this is: by nbgrader's mark or, where that was lost, by the cell's id."""
-    mark = cell.get("metadata", {}).get("nbgrader", {})
-    name = mark.get("grade_id") if isinstance(mark, dict) else None
-    name = name if isinstance(name, str) and name in known else cell.get("id")
-    return name if isinstance(name, str) and name in known else ""
+def _source(cell: Cell, handed_in: Sequence[NotebookNode], found: Match) -> str:
+    if not cell.is_answer:
+        return cell.source
+    if cell.name in found.place:
+        return handed_in[found.place[cell.name]].source
+    if not cell.solution:
+        return cell.source  # a task's question
+    # Not the released one: it would define again, empty, what may be answered in a cell that was not recognised.
+    return f"# {MISSING}" if cell.cell_type == "code" else MISSING
+
+
+def _put_back(handed_in: Sequence[NotebookNode], found: Match, plan: Plan) -> dict[str, str]:
+    """The instructor's cells that were changed. What an older release handed out was not."""
+    released = dict(plan.released) | {c.name: c.source for c in plan.cells if c.points is None}
+    changed = {}
+    for cell in plan.cells:
+        if not cell.is_answer and cell.name in found.place and cell.name in released:
+            theirs = handed_in[found.place[cell.name]]
+            same = theirs.source == released[cell.name] or form(theirs.source) == form(released[cell.name])
+            if not same and not _has_its_checksum(theirs):
+                changed[cell.name] = theirs.source
+    return changed
+
+
+def _has_its_checksum(cell: NotebookNode) -> bool:
+    """Whether a cell is as its mark says that it was released; whoever forges that is spared a sentence."""
+    try:
+        return compute_checksum(cell) == cell.metadata.nbgrader.get("checksum")
+    except Exception:  # a mark may hold anything
+        return False
+
+
+def _notes(handed_in: Sequence[NotebookNode], found: Match, plan: Plan, put_back: dict[str, str]) -> Iterator[Note]:
+    for name in found.again:
+        yield Note(name, f"the cell `{name}` is there more than once: one counts, the others ran as further cells")
+    for name in dict.fromkeys(found.stubs.values()):
+        yield Note(name, f"a further, untouched copy of the cell `{name}` was left out")
+    for cell in plan.cells:
+        if cell.name in found.place:
+            was = handed_in[found.place[cell.name]].cell_type
+            if was != cell.cell_type:
+                yield Note(cell.name, f"the cell `{cell.name}` was a {cell.cell_type} cell and had become a {was} cell")
+    order = sorted(found.place, key=found.place.__getitem__)
+    if order != [cell.name for cell in plan.cells if cell.name in found.place]:
+        yield Note("", "the course's cells had been moved; they are back in their order")
+    for name in put_back:
+        yield Note(name, f"the cell `{name}` is the course's; changes in it were put back")
+    for name, told_by in found.guessed.items():
+        yield Note(name, f"the cell of the answer `{name}` had lost its mark: {told_by} was taken for it", look=True)
+    yield from _missing(handed_in, found, plan)
+
+
+def _missing(handed_in: Sequence[NotebookNode], found: Match, plan: Plan) -> Iterator[Note]:
+    if plan.cells and not found.place:
+        yield Note("", "none of the course's cells is in this notebook: is it another one?", look=True)
+        return
+    missing = [cell for cell in plan.cells if cell.name not in found.place]
+    wanted = promised(plan) if missing else {}
+    for cell in missing:
+        if not cell.is_answer:
+            yield Note(cell.name, f"the course's cell `{cell.name}` was missing and is back")
+            continue
+        elsewhere = [n for n in wanted[cell.name] if any(n in definitions(c.source) for c in handed_in)]
+        more = f"; another cell defines `{elsewhere[0]}`" if elsewhere else ""
+        yield Note(cell.name, f"the cell of the answer `{cell.name}` is missing in what was handed in{more}", look=True)
 
 
 def _known(cell: Cell, source: str) -> NotebookNode:

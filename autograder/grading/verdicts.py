@@ -16,7 +16,10 @@ FILE = "grading.json"
 
 @dataclass(frozen=True)
 class Review:
-    """Something that a person should look at: in the cell ``cell`` or, where that is "", in the whole notebook."""
+    """Something that the instructor should look at, and the learner does not read.
+
+    It is in the cell ``cell`` or, where that is "", in the whole notebook.
+    """
 
     notebook: str
     cell: str
@@ -25,8 +28,9 @@ class Review:
 
 @dataclass(frozen=True)
 class Grading:
-    """``key`` is the SHA-256 of all that the grading depended on, ``notes`` are sentences for the instructor.
+    """``key`` is the SHA-256 of all that the grading depended on.
 
+    ``notes`` say what became of the files and cells that were handed in, to the instructor and to the learner.
     ``refused`` says why nothing could be graded, "" where it could.
     """
 

@@ -17,7 +17,7 @@ import re
 import stat
 import sys
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ MAX_EXTRAS = 40_000_000  # bytes, together
 MAX_EXTRA_FILES = 200
 MAX_ENTRIES = 2_000  # files and folders that are looked at
 MAX_DEPTH = 8  # folders within folders
+NAMED = 5  # files in a sentence, at most
 
 # Windows has only the last one, and Unix all others.
 OPEN_FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
@@ -64,14 +65,16 @@ class TooLarge(Refused):
 class Intake:
     """What was taken in from a submission's folder, and what was not.
 
-    Names are paths relative to the folder, with "/". What is ignored without a word: notebooks that are not
-    wanted, files whose name starts with a dot, ``__pycache__`` and nbgrader's ``timestamp.txt``.
+    Names are paths relative to the folder, with "/". What is ignored without a word: files whose name starts with a
+    dot, ``__pycache__`` and nbgrader's ``timestamp.txt``.
     """
 
     notebooks: dict[str, bytes] = field(default_factory=dict)
     """Name without .ipynb -> the file's content, whatever it is."""
     extras: dict[str, bytes] = field(default_factory=dict)
     """Other files, to be put beside the notebook while it runs."""
+    further: list[str] = field(default_factory=list)
+    """Notebooks that are not wanted."""
     refused: dict[str, str] = field(default_factory=dict)
     """What was not taken -> why, in plain words."""
     review: list[str] = field(default_factory=list)
@@ -113,12 +116,22 @@ def intake(folder: Path, wanted: Collection[str]) -> Intake:
         _walk(taken, descriptor, "", seen, skip={"timestamp.txt", *(f"{name}.ipynb" for name in wanted)})
     finally:
         os.close(descriptor)
+    taken.further = seen.notebooks
     for name in sorted(set(wanted) - set(taken.notebooks)):
         alike = [other for other in seen.notebooks if looks_like(Path(other).stem, name)]
         if alike and f"{name}.ipynb" not in taken.refused:
             reason = f"is missing. Is it {' or '.join(map(repr, sorted(alike)))}? Then rename it, and grade again."
             taken.refused[f"{name}.ipynb"] = reason
     return taken
+
+
+def which(taken: Collection[str], further: Sequence[str]) -> list[str]:
+    """A sentence on which notebooks (names without .ipynb) are graded, where ``further`` ones lie beside them."""
+    if not further:
+        return []
+    more = f" and {len(further) - NAMED} more" if len(further) > NAMED else ""
+    graded = " and ".join(f"{name}.ipynb" for name in sorted(taken)) or "nothing"
+    return [f"{graded} was graded, not what lies beside it: {', '.join(map(repr, further[:NAMED]))}{more}"]
 
 
 def looks_like(stem: str, name: str) -> bool:

@@ -18,6 +18,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 from pygments.lexers.special import TextLexer
 
+from ..grading.words import in_words
 from ..text import ANSI
 
 HIGHLIGHTED = 4_000  # characters of a cell: no lexer is quick with all texts
@@ -128,8 +129,8 @@ class Viewer:
         return None
 
     def _error(self, output: NotebookNode) -> str:
-        message = f"{output.get('ename')}: {output.get('evalue')}"
-        frames = [ANSI.sub("", str(frame)) for frame in output.get("traceback", [])]
+        message = in_words(f"{output.get('ename')}: {output.get('evalue')}")
+        frames = [in_words(ANSI.sub("", str(frame))) for frame in output.get("traceback", [])]
         mine = [f.rstrip() for f in frames if FRAME.search(f) and set(FRAME.findall(f)) <= self._own]
         if mine and mine[-1].endswith(message):  # a syntax error's frame does
             return "\n\n".join(mine)

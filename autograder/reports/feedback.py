@@ -145,12 +145,14 @@ def _page(
         elif role not in book.known_cells and cell.cell_type == "code" and cell.source not in [*released, ""]:
             own.append(cell)
     viewer = Viewer(secrets(book.tests, released), [*answers.values(), *own])
-    exercises = list(_exercises(viewer, answers, book, checks, {r.cell for r in grading.review if r.notebook == name}))
+    review = {entry.cell for entry in grading.review if entry.notebook == name}
+    exercises = list(_exercises(viewer, answers, book, checks, review))
     return {
         "refused": "",
         "points": max(0.0, sum(check.points for check in checks) - book.penalty),
         "max_points": sum(check.max_points for check in checks),
         "penalty": book.penalty,
+        "notes": [viewer.text(note) for note in grading.notes],
         "exercises": exercises,
         "own_cells": [viewer.view(cell) for cell in own],
     }
@@ -174,7 +176,7 @@ def _exercises(
                     check.max_points,
                     viewer.text(check.message),
                     book.by_hand.get(check.check, "")
-                    or ("Your instructor will look at this check." if check.check in review else ""),
+                    or ("Your instructor will look at this check." if review & {check.check, name} else ""),
                 )
                 for check in mine
             ],

@@ -19,9 +19,11 @@ import nbformat
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute, IgnorePattern, LimitOutput
+from nbgrader.preprocessors.execute import UnresponsiveKernelError
 from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution, is_task
 
 from ..course import Rules
+from ..grading.explain import explain
 from ..grading.plan import Plan
 from ..grading.prepare import Prepared, prepare
 from ..sandbox.bubblewrap import Limits
@@ -32,6 +34,8 @@ from .learner import Account, BrokenToolError, Setting, as_text
 
 ATTEMPTS = 3
 GRACE = 60.0  # seconds after the end of a submission's time, then the worker itself ends: whatever holds it
+# IPython's own exit() ends the kernel a moment later, when other code is running; it also rewrites `exit = ...`.
+EXIT = "globals().update(dict.fromkeys(('exit', 'quit'), __import__('sys').exit))"
 READING = 300.0  # seconds on the clock in which a notebook must be read; computing time is limited as well
 
 
@@ -87,7 +91,9 @@ def _run_all(job: Job, begun: float) -> Outcome:
         if prepared.refused:
             refused[name] = plain(prepared.refused)
             continue
-        notes += [f"{name}.ipynb: {plain(note)}" for note in prepared.notes]
+        explain(notebook, prepared.reasons)
+        notes += [f"{name}.ipynb: {plain(note.text)}" for note in prepared.notes]
+        review += [(name, note.cell, plain(note.text)) for note in prepared.notes if note.look]
         review += [(name, cell, plain(reason)) for cell, reason in report.review]
         trouble += [(name, cell, plain(reason)) for cell, reason in report.trouble]
         for tidy in (IgnorePattern(enabled=True, pattern="^"), LimitOutput()):
@@ -130,7 +136,7 @@ def _prepared(data: bytes, plan: Plan, job: Job) -> Prepared:
         raise BrokenToolError(f"the zygote died: {error}") from error
     try:
         found = process.outcome(READING)
-        return Prepared(**found) if isinstance(found, dict) else Prepared(refused="could not be read")
+        return Prepared.of(found) if isinstance(found, dict) else Prepared(refused="could not be read")
     except RuntimeError as error:
         if not tools.alive():
             raise BrokenToolError("the zygote died") from error
@@ -175,7 +181,11 @@ def _is_untouched(cell: NotebookNode) -> bool:
 
 def _unprotected(notebook: NotebookNode, skipped: tuple[int, ...], job: Job) -> NotebookNode:
     """With nbgrader's own Execute, on this machine: where no sandbox can be made and somebody insists."""
-    execute = Execute(allow_errors=True, timeout=600, shutdown_kernel="immediate")
+    kernel = [
+        "--log-level=ERROR",  # no warnings about TCP between the progress lines
+        f"--IPKernelApp.exec_lines={EXIT}",
+    ]
+    execute = Execute(allow_errors=True, timeout=600, shutdown_kernel="immediate", extra_arguments=kernel)
     for index in skipped:
         notebook.cells[index].metadata.tags = [execute.skip_cells_with_tag]
     with tempfile.TemporaryDirectory() as folder:
@@ -185,7 +195,7 @@ def _unprotected(notebook: NotebookNode, skipped: tuple[int, ...], job: Job) -> 
             path.write_bytes(data)
         try:
             execute.preprocess(notebook, {"metadata": {"path": folder}})
-        except DeadKernelError:
+        except (DeadKernelError, UnresponsiveKernelError):
             for cell in notebook.cells:
                 if cell.cell_type == "code" and is_grade(cell) and cell.get("execution_count") is None:
                     fail(cell, "RuntimeError", "It was not run: the kernel died before.")

@@ -1268,7 +1268,7 @@ def a_link_as_folder(room: Classroom, student: str, host: Host) -> None:
 
 
 def old_format(room: Classroom, student: str, host: Host) -> None:
-    """nbformat 3 keeps no marks of nbgrader's; cells are known by nothing, so every answer is missing."""
+    """nbformat 3 keeps no marks of nbgrader's; answers are known by what they define, and that is a guess."""
     made = nbformat.v3.new_notebook(
         worksheets=[
             nbformat.v3.new_worksheet(
@@ -1525,6 +1525,6 @@ def catalogue() -> dict[str, Entry]:
         Entry("strange files", what, hand_in, flagged=flagged, fails=fails)
         for what, (hand_in, fails, flagged) in UNREADABLE.items()
     ]
-    entries.append(Entry("strange files", "the notebook format of 2013", old_format))
+    entries.append(Entry("strange files", "the notebook format of 2013", old_format, ALL, flagged=True))
     entries += [Entry(WORKING, what, hand_in, ALL) for what, hand_in in HONEST.items()]
     return {f"s{number:03}": entry for number, entry in enumerate(entries)}

@@ -1,0 +1,22 @@
+"""What Python's own messages mean to a learner whose notebook ran where nobody sits."""
+
+from __future__ import annotations
+
+import re
+
+ENDS = "it ends the program (exit(), quit() or sys.exit()), which no code may do here: `return` ends a function"
+ASKS = "input() can't be used: nobody is there to answer"
+# As `in_words` finds them, alone or within a check's own sentence.
+ENDED = re.compile(r"\b(?:RuntimeError: )?SystemExit\b(?::[ \t]*(?:None\b|-?\d+\b)?)?")
+ASKED = re.compile(
+    r"\b(?:\w+Error: )?StdinNotImplementedError: (?:raw_input|getpass) was called[^.\n]*\.?"
+    r"|\bEOFError: EOF when reading a line\b"
+)
+# A cell's file is made up by the kernel: nobody has it.
+NO_FILE = re.compile(r"\((?:\d+\.py|<[^<>\n]*>), line (\d+)\)")
+
+
+def in_words(text: str) -> str:
+    """An error's name and message: in words where Python's own don't help, and without files that nobody has."""
+    text = NO_FILE.sub(r"(line \1)", text)
+    return ASKED.sub(ASKS, ENDED.sub(ENDS, text))
