@@ -125,7 +125,8 @@ def _run(name: str, data: bytes, job: Job, account: Account) -> tuple[Prepared, 
     raise AssertionError
 
 
-def _prepared(data: bytes, plan: Plan, job: Job) -> Prepared:
+def _prepared(data: bytes, plan: Plan, job: Job, again: bool = True) -> Prepared:
+    """The notebook as it will run; read twice where the process that reads it ends, since somebody may have killed it."""
     if not job.safe:
         return prepare(data, plan)
     tools = zygote(job.rules.warm)
@@ -140,6 +141,8 @@ def _prepared(data: bytes, plan: Plan, job: Job) -> Prepared:
     except RuntimeError as error:
         if not tools.alive():
             raise BrokenToolError("the zygote died") from error
+        if again:
+            return _prepared(data, plan, job, again=False)
         last = str(error).splitlines()[0] if str(error) else "no reason"
         return Prepared(refused=f"could not be read within the limits ({last[:200]})")
     finally:
