@@ -126,7 +126,7 @@ def _run(name: str, data: bytes, job: Job, account: Account) -> tuple[Prepared, 
 
 
 def _prepared(data: bytes, plan: Plan, job: Job, again: bool = True) -> Prepared:
-    """The notebook as it will run; read twice where the process that reads it ends, since somebody may have killed it."""
+    """The notebook as it will run; read twice where what reads it ends before: somebody may have killed it."""
     if not job.safe:
         return prepare(data, plan)
     tools = zygote(job.rules.warm)
