@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from nbformat import NotebookNode
 
-from ..judge.client import names_of
 from ..text import plain
 from .match import NOT_PARSED, definitions, form, promised
 from .plan import Cell, Plan
@@ -99,13 +98,13 @@ def _instead(sanitised: Sanitised, plan: Plan, theirs: set[str]) -> Iterator[tup
     untouched = {name for name, cell in known.items() if cell.is_answer}
     untouched &= {cell.id for cell in code if cell.id in known and form(cell.source) == form(known[cell.id].source)}
     missing = {cell.id for cell in code if cell.id in known and cell.source == f"# {MISSING}"}
-    wanted, answer, before = promised(plan), "", []
+    wanted, asked, answer, before = promised(plan), plan.asked, "", []
     for cell in code:
         if not _is_check(cell, known):
             before.append(cell.id)
             answer = cell.id if cell.id in wanted else answer
             continue
-        taken = names_of(cell.source, ())
+        taken = asked[cell.id]
         names = {n: kind for n, kind in wanted.get(answer, {}).items() if n in taken.wanted | taken.touched}
         if answer in missing and not names:
             yield cell.id, ("", "", _is_missing(answer))

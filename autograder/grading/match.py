@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from nbformat import NotebookNode
 
-from ..judge.client import names_of
 from .plan import Cell, Plan
 from .skip import names_made
 
@@ -200,14 +199,13 @@ def promised(plan: Plan) -> dict[str, dict[str, str]]:
     """Answer -> what its cell has to define, with the kinds: what the released one does, and what its checks take."""
     code = [cell for cell in plan.cells if cell.cell_type == "code"]
     found = {cell.name: definitions(cell.source) for cell in code if cell.is_answer}
-    locked = (plan.imports, *(cell.source for cell in code if cell.locked and cell.points is None))
-    taken = _union(plan.demonstrations.values()) | _union(found.values())
+    asked, taken = plan.asked, _union(found.values()).union(plan.shown)
     answer = ""
     for cell in plan.cells:
         if cell.is_answer:
             answer = cell.name
         elif cell.is_check and answer in found:
-            names = names_of(cell.source, locked).wanted - taken
+            names = asked[cell.name].wanted - taken
             found[answer] |= dict.fromkeys(sorted(names - found[answer].keys()), "name")
     return {cell.name: found.get(cell.name, {}) for cell in plan.cells if cell.is_answer}
 
