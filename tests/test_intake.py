@@ -222,7 +222,7 @@ def test_an_old_notebook_that_holds_no_cells_is_refused_or_empty(worksheets: obj
 
 def test_a_60_mb_cell_is_refused_with_what_to_do(folder: Path) -> None:
     (folder / f"{LAB}.ipynb").write_text(text(cell("#" * 60_000_000)))
-    assert "larger than 20 MB: clear its outputs" in intake(folder, {LAB}).refused[f"{LAB}.ipynb"]
+    assert "larger than 60 MB: clear its outputs" in intake(folder, {LAB}).refused[f"{LAB}.ipynb"]
 
 
 json_values = st.recursive(
