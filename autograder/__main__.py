@@ -18,8 +18,8 @@ from .grading.grade import folders, grade, table
 from .grading.rehearse import rehearse
 from .intake import collect as collecting
 from .intake.collect import CollectError, collect
-from .intake.platforms import NAMES
 from .intake.folder import IntakeError
+from .intake.platforms import NAMES
 from .notebooks import NotebookError
 from .reports.feedback import feedback
 from .reports.summary import export

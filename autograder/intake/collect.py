@@ -17,7 +17,7 @@ from ..text import plain
 from .attempts import HandIn, attempts_of, attempts_there, chosen
 from .contents import Released, What, artifact, assignment_of, recognise
 from .folder import MAX_EXTRA, MAX_NOTEBOOK, Refused, read_regular
-from .names import copy_mark, notebook_of
+from .names import copy_mark, is_junk, notebook_of
 from .platforms import understood
 from .platforms.moodle import without_group
 from .platforms.place import Aside, Course, Person, Place
@@ -329,11 +329,6 @@ def said(collected: Collected) -> str:
 
 def leads_out(parts: tuple[str, ...]) -> bool:
     return ".." in parts or parts[0] == "" or ":" in parts[0][:2] or any("\0" in part for part in parts)
-
-
-def is_junk(parts: tuple[str, ...]) -> bool:
-    """What programs leave behind."""
-    return any(part.startswith(".") or part in ("__MACOSX", "__pycache__") for part in parts)
 
 
 def _why_not(hand_in: HandIn, winner: tuple | None) -> str:

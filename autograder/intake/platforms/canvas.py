@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from ..names import base_name
 from ..source import Entry
-from .place import Aside, Course, Person, Place, Places
+from .place import Aside, Course, Person, Place, Places, names_at
 
 NAME = re.compile(
     r"(?:(?P<name>.+?)_)??(?P<late>LATE_)?(?P<number>\d+|anon_[^_]+)_(?P<attachment>\d{1,18})_(?P<file>.+)", re.DOTALL
@@ -25,17 +25,18 @@ NAME = re.compile(
 TEXT = re.compile(r".+_(?:\d+|anon_[^_]+)_(?:text|link)\.html", re.DOTALL)
 
 
-def read(entries: list[Entry], _: Course) -> Places:
+def read(entries: list[Entry], depth: int, _: Course) -> Places:
     found: dict[int, Place | Aside] = {}
     of: dict[Person, list[tuple[int, int, str]]] = defaultdict(list)  # attachment, entry, base name
-    for number, entry in enumerate(entries):
-        file = entry.parts[-1]
-        if TEXT.fullmatch(file):
+    for number, part, below in names_at(depth, entries):
+        if TEXT.fullmatch(part) and not below:
             found[number] = Aside("no file, but what was typed into Canvas: read it there")
-        elif name := NAME.fullmatch(file):
+        elif name := NAME.fullmatch(part):
             person = Person(name["name"] or name["number"], name["number"], "Canvas")
             order = int(name["attachment"])
-            found[number] = Place(person, (name["file"],), name["number"], order=order, late=bool(name["late"]))
+            found[number] = Place(
+                person, below or (name["file"],), name["number"], order=order, late=bool(name["late"])
+            )
             of[person].append((order, number, base_name(name["file"])))
     for files in of.values():
         for attempt in _attempts(sorted(files)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -63,7 +63,15 @@ class Course:
 
 
 Places = Mapping[int, Place | Aside | Refused]  # the entries that a platform's grammar reads, by their position
-Reader = Callable[[list[Entry], Course], Places]
+# The names of files or folders at one depth, as a platform gives them: how many folders are around them.
+Reader = Callable[[list[Entry], int, Course], Places]
+
+
+def names_at(depth: int, entries: list[Entry]) -> Iterator[tuple[int, str, tuple[str, ...]]]:
+    """(position, name, path below it) for each file that has a name at this depth."""
+    for number, entry in enumerate(entries):
+        if len(entry.parts) > depth:
+            yield number, entry.parts[depth], entry.parts[depth + 1 :]
 
 
 def local(time: datetime) -> datetime | None:
