@@ -61,7 +61,7 @@ def attempts_of(files: Iterable[HandIn]) -> tuple[list[Attempt], dict[HandIn, Ha
     for members in together.values():
         best: dict[str, HandIn] = {}
         for file in sorted(members, key=lambda f: not f.file.endswith(".ipynb")):  # notebooks first
-            beside = [b for name, b in best.items() if name.endswith(".ipynb")]
+            beside = [b for name, b in best.items() if name.endswith(".ipynb") and name != file.file]
             rivals = [file, *([best[file.file]] if file.file in best else [])]
             best[file.file] = max(rivals, key=lambda f: _rank(f, beside))
         lost |= {file: best[file.file] for file in members if best[file.file] is not file}

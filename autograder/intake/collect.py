@@ -287,9 +287,10 @@ class _Collecting:
             self._tell(hand_in.entry, Refused(str(reason)), student, assignment)
             return
         row = self._roster.of(student, assignment)[hand_in.file]
-        if before != data or not row["entry"]:
-            row["entry"] = hand_in.entry.name
-        row |= {"attempt": step.attempt, "time": hand_in.time.strftime(TIME_FORMAT) if hand_in.time else ""}
+        row["attempt"] = step.attempt
+        if before != data or not row["entry"]:  # some platforms stamp what is unchanged with the time of the download
+            time = hand_in.time.strftime(TIME_FORMAT) if hand_in.time else ""
+            row |= {"entry": hand_in.entry.name, "time": time}
         if not hand_in.exact:
             told.append(f"as {hand_in.file}")
         if without_group(hand_in.place.person.name):

@@ -99,8 +99,8 @@ class Source:
                 time = datetime.fromtimestamp(member.mtime, UTC) if member.mtime else None
             except (ValueError, OverflowError, OSError):
                 time = None
-            parts = tuple(part for part in member.name.split("/") if part != ".") or ("",)
-            found.append(Entry(f"{archive.name}/{member.name}", parts, time, self._from_tar(archive, number)))
+            name, read = f"{archive.name}/{member.name}", self._from_tar(archive, number)
+            found.append(Entry(name, _parts(member.name.split("/")), time, read))
         return found
 
     def _from_tar(self, archive: Entry, wanted: int) -> Callable[[int], bytes]:
@@ -132,7 +132,7 @@ def _damage_told() -> Iterator[None]:
 
 
 def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    return [info for info in archive.infolist() if not info.is_dir()]
+    return [info for info in archive.infolist() if not info.filename.endswith("/")]
 
 
 @contextlib.contextmanager
@@ -199,8 +199,12 @@ def _reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) ->
 def _zip_entry(info: zipfile.ZipInfo, read: Callable[[int], bytes], budget: _Budget) -> Entry:
     budget.spend(entries=1)
     name = _zip_name(info)
-    parts = tuple(re.split(r"[/\\]", name))  # some programs on Windows write \
-    return Entry(name, parts, _zip_time(info), read)
+    return Entry(name, _parts(re.split(r"[/\\]", name)), _zip_time(info), read)  # some programs on Windows write \
+
+
+def _parts(names: list[str]) -> tuple[str, ...]:
+    """A path without the parts that say nothing. An absolute one keeps its first, which is empty."""
+    return tuple(name for n, name in enumerate(names) if name != "." and (name or n == 0)) or ("",)
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, budget: _Budget) -> bytes:
