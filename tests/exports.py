@@ -32,11 +32,9 @@ def made_course(folder: Path) -> Path:
 
 
 def notebook(*ids: str, text: str = "") -> str:
-    """A notebook with a graded cell of each id."""
-    cells = [
-        {"cell_type": "code", "metadata": {"nbgrader": {"grade_id": name, "grade": True}}, "source": text}
-        for name in ids
-    ]
+    """A notebook with a graded cell of each id, and one of the learner's own."""
+    graded = [{"nbgrader": {"grade_id": name, "grade": True}} for name in ids]
+    cells = [{"cell_type": "code", "metadata": about, "source": text} for about in (*graded, {})]
     return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 
 

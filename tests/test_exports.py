@@ -391,3 +391,13 @@ def test_a_decomposed_name_is_the_same_person(root: Path, name: str) -> None:
     for form, time in (("NFC", FIRST), ("NFD", SECOND)):
         collected(root, {f"{unicodedata.normalize(form, name)}/{PHASE}.ipynb": form}, time)
     assert list(there(root).values()) == ["NFD"]
+
+
+@pytest.mark.parametrize("file", [f"homework/ada/{PHASE}.ipynb", f"eve/ada_{PHASE}.ipynb"])
+def test_a_name_within_a_name_may_be_either_and_is_nobodys_until_one_is_known(root: Path, file: str) -> None:
+    [found] = collected(root, {file: "?"}).files
+    folder = file.partition("/")[0]
+    assert found.outcome == f"whose is it, {folder} or ada? Collect the folder in which the student's lies"
+    collected(root, {f"{folder}/{PHASE}.ipynb": "known"})
+    [found] = collected(root, {file: "?"}, SECOND).files
+    assert (found.kind, found.student) == ("taken", folder)

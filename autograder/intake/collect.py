@@ -150,7 +150,7 @@ class _Collecting:
                 self._tell(inner, Refused("is an archive within an archive: unpack it, and collect the folder"))
             else:
                 parts = (*entry.parts[:-1], *inner.parts)
-                yield replace(inner, parts=parts), replace(place, file=inner.parts, time=place.time or inner.time)
+                yield replace(inner, parts=parts), replace(place, file=inner.parts, time=place.time or entry.time)
 
     def _recognised(self, found: list[tuple[Entry, Place]], platform: str) -> Iterator[_File]:
         for entry, place in found:

@@ -41,6 +41,7 @@ class Folders:
         work = set(self._work)
         self.level = self._level()
         self.loose = len({self.name(n) for n in self._all if self.name(n) or n in work}) < 2
+        self.unsure = self._unsure()
 
     def name(self, number: int) -> str:
         """The folder that says whose an entry is, "" where there is none."""
@@ -53,6 +54,16 @@ class Folders:
 
     def below(self, number: int) -> tuple[str, ...]:
         return self.entries[number].parts[self.at[number][self.level] + 1 :]
+
+    def _unsure(self) -> str:
+        """Where a folder lies alone in another, or holds one loose file, both names: either may be the student's."""
+        alone = next((n for n in self._work if self.at[n]), None)
+        if alone is None or not self.loose or self._course.is_known(self.name(alone)):
+            return ""
+        named = {notebook[1] for n in self._work if (notebook := self.notebooks[n])} - {""}
+        if len(named) == 1:
+            return f"{self.name(alone)} or {named.pop()}"
+        return self.home(alone).replace("/", " or ") if self.level and not named else ""
 
     def _level(self) -> int:
         level = 0
@@ -90,7 +101,9 @@ def read(entries: list[Entry], course: Course) -> Places:
         time = times.get((*entry.parts[:-1], STAMP), entry.time)
         folder, notebook = folders.name(number), folders.notebooks[number]
         whose = notebook[1] if notebook else ""
-        if folder in divided and len(folders.at[number]) > folders.level + 1:
+        if folder and folders.unsure:
+            found[number] = Refused(f"whose is it, {folders.unsure}? Collect the folder in which the student's lies")
+        elif folder in divided and len(folders.at[number]) > folders.level + 1:
             shown = " and ".join(divided[folder])
             found[number] = Refused(f"{shown}, all in {folder}, hold the same notebook: whose are they? Keep one")
         elif folder and not (folders.loose and whose and not course.is_known(folder)):

@@ -34,13 +34,14 @@ class Place:
     """Whose a file is. ``file`` is its path as the learner made it.
 
     ``home`` is the folder, or what stands for one: two homes are two people. Files with the same ``attempt`` were
-    handed in together; of two attempts and of two files the one with the higher ``order`` is the newer.
+    handed in together; None is an attempt that the order alone tells. Of two attempts and of two files the one with
+    the higher ``order`` is the newer.
     """
 
     person: Person
     file: tuple[str, ...]
     home: str
-    attempt: str = ""
+    attempt: str | None = ""
     order: int = 0
     time: datetime | None = None
     late: bool = False
