@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
-from exports import PHASE, collected, laid_out, made_course, notebooks, outcomes, packed, said
+from exports import (
+    FIRST,
+    PHASE,
+    SECOND,
+    collected,
+    laid_out,
+    made_course,
+    notebooks,
+    outcomes,
+    packed,
+    said,
+    tarred,
+    there,
+    zipped,
+)
 
 from autograder.intake import source as sources
 from autograder.intake.collect import CollectError, collect
@@ -124,3 +140,118 @@ def test_a_source_that_is_none_is_a_clear_error(root: Path, tmp_path: Path) -> N
         collect(root, tmp_path, "phase9")
     with pytest.raises(CollectError, match="run make release first"):
         collect(tmp_path / "empty", tmp_path)
+
+
+def test_an_empty_export_and_one_of_another_course(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for report in (collected(root, {}), collected(root, {"ada/": ""}), collect(root, tmp_path / "empty")):
+        assert (report.people, report.files) == (0, [])
+    report = collected(root, {"ada/essay.docx": "x", "bob/thesis.pdf": "x"})
+    assert {said(c) for c in report.files} == {"set aside: no notebook, and nothing that one asks for"}
+
+
+def test_more_files_than_may_be_are_one_sentence(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_ENTRIES", 50)
+    files = {f"s{n}/{PHASE}.ipynb": "x" for n in range(51)}
+    with pytest.raises(CollectError, match="more than 50 files: collect it in parts"):
+        collected(root, files)
+    with pytest.raises(CollectError, match="more than 50 files"):
+        collect(root, laid_out(tmp_path / "loose", files))
+    with pytest.raises(CollectError, match="more than 50 files"):
+        collected(root, {"ada/work.zip": zipped(files), f"bob/{PHASE}.ipynb": "x"})
+    assert there(root) == {}
+
+
+def _encrypted(data: bytes) -> bytes:
+    at = data.find(b"PK\x01\x02")
+    return data[: at + 8] + b"\x01" + data[at + 9 :]
+
+
+def _odd_tar(kind: bytes, target: str = "") -> bytes:
+    memory = io.BytesIO()
+    with tarfile.open(fileobj=memory, mode="w") as archive:
+        member = tarfile.TarInfo(f"{PHASE}.ipynb")
+        member.type, member.linkname = kind, target
+        archive.addfile(member)
+    return memory.getvalue()
+
+
+WHOLE = zipped({f"{PHASE}.ipynb": "x" * 500})
+GOOD = tarred({f"{PHASE}.ipynb": "x" * 500})
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "told"),
+    [
+        ("work.zip", b"PK", "no whole archive"),
+        ("work.zip", WHOLE[:-30], "no whole archive"),
+        ("work.zip", _encrypted(WHOLE), "is encrypted: ask for it without a password"),
+        ("work.tar.gz", GOOD[: len(GOOD) // 2], "no whole archive"),
+        ("work.tar", b"no tar", "no whole archive"),
+        ("work.tar", _odd_tar(tarfile.SYMTYPE, "/etc/passwd"), "is a link or a device in the tar"),
+        ("work.tar", _odd_tar(tarfile.LNKTYPE, "../../etc/passwd"), "is a link or a device in the tar"),
+        ("work.tar", _odd_tar(tarfile.CHRTYPE), "is a link or a device in the tar"),
+        ("work.tar", _odd_tar(tarfile.FIFOTYPE), "is a link or a device in the tar"),
+        ("work.7z", b"7z", "unpack it, and collect the folder"),
+        ("work.rar", b"Rar!", "unpack it, and collect the folder"),
+        ("work.zip", zipped({"more.zip": WHOLE}), "is an archive within an archive"),
+        ("work.zip", zipped({f"../bob/{PHASE}.ipynb": "x"}), "its name leads out of the archive"),
+        ("work.tar", tarred({f"../bob/{PHASE}.ipynb": "x"}, "w"), "its name leads out of the archive"),
+        ("work.tar", tarred({f"/bob/{PHASE}.ipynb": "x"}, "w"), "its name leads out of the archive"),
+    ],
+)
+def test_an_archive_of_a_learner_that_is_not_as_it_should_be_is_told_in_a_sentence_and_stops_nobody(
+    root: Path, name: str, data: bytes, told: str
+) -> None:
+    report = collected(root, {f"ada/{name}": data, f"bob/{PHASE}.ipynb": "fine"})
+    [refused] = [c.outcome for c in report.files if c.kind == "refused"]
+    assert told in refused
+    assert there(root) == {f"bob/{PHASE}/{PHASE}.ipynb": "fine"}
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
+def test_a_bomb_in_an_archive_is_not_unpacked(root: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    monkeypatch.setattr(sources, "MAX_ARCHIVE", 1_000_000)
+    files = {f"{PHASE}.ipynb": bytes(5_000_000)}
+    data = zipped(files) if form == "zip" else tarred(files, "w" if form == "tar" else "w:gz")
+    monkeypatch.setattr("autograder.intake.contents.MAX_NOTEBOOK", 1_000_000)
+    report = collected(root, {f"ada/work.{form}": data, f"bob/{PHASE}.ipynb": "fine"})
+    assert [c.kind for c in report.files if c.entry.startswith("ada")].count("refused") == 1
+    assert there(root) == {f"bob/{PHASE}/{PHASE}.ipynb": "fine"}
+
+
+def test_a_sparse_file_in_a_tar_takes_no_more_than_its_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autograder.intake.contents.MAX_NOTEBOOK", 1_000_000)
+    memory = io.BytesIO()
+    with tarfile.open(fileobj=memory, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo(f"{PHASE}.ipynb")
+        member.pax_headers = {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(10**15), "GNU.sparse.numblocks": "1"}
+        member.size = 1
+        archive.addfile(member, io.BytesIO(b"x"))
+    report = collected(root, {"ada/work.tar": memory.getvalue(), f"bob/{PHASE}.ipynb": "fine"})
+    assert [c.outcome for c in report.files if c.kind == "refused"] == ["is larger than 1 MB"]
+    assert there(root) == {f"bob/{PHASE}/{PHASE}.ipynb": "fine"}
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "é" * 97, "李" * 60, "a\0b", "CON", "a:b", "é" * 200, "\udcff", "a\nb"])
+def test_odd_and_long_names_stop_nobody(root: Path, name: str) -> None:
+    files = {f"ada/{name}.gpt2pack": "model", f"ada/{PHASE}.ipynb": "ada", f"{name}/{PHASE}.ipynb": "odd"}
+    files = {key.encode("utf-8", "replace").decode(): text for key, text in files.items()}
+    report = collected(root, files)
+    assert notebooks(root)[f"ada/{PHASE}/{PHASE}"] == "ada"
+    assert len(report.files) == len(files)
+    collected(root, dict.fromkeys(files, "new"), SECOND)
+    assert notebooks(root)[f"ada/{PHASE}/{PHASE}"] == "new"
+
+
+def test_a_file_and_a_folder_of_one_name(root: Path) -> None:
+    collected(root, {"ada": "x", f"ada/{PHASE}.ipynb": "ada", f"bob/{PHASE}.ipynb": "b", f"bob/{PHASE}.ipynb/x": "y"})
+    assert notebooks(root) == {f"ada/{PHASE}/{PHASE}": "ada", f"bob/{PHASE}/{PHASE}": "b"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a name is text")
+def test_names_that_are_no_text_are_kept_as_they_are(root: Path, tmp_path: Path) -> None:
+    for time, text in ((FIRST, "first"), (SECOND, "second")):
+        source = laid_out(tmp_path / text, {f"ada/{PHASE}.ipynb": text, "ada/\udcff.gpt2pack": text}, time)
+        assert [c.kind for c in collect(root, source).files] == ["taken", "taken"]
+    assert there(root) == {f"ada/{PHASE}/{PHASE}.ipynb": "second", f"ada/{PHASE}/\udcff.gpt2pack": "second"}

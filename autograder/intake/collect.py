@@ -7,15 +7,17 @@ to ``submitted/.replaced/``, where neither nbgrader nor grading looks.
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 from ..text import plain
 from .attempts import HandIn, attempts_of, attempts_there, chosen
-from .contents import Released, What, artifact, assignment_of, recognise
+from .contents import MAX_NAME, Released, What, artifact, assignment_of, recognise
 from .folder import MAX_EXTRA, MAX_NOTEBOOK, Refused, read_regular
 from .names import copy_mark, is_junk, notebook_of
 from .platforms import understood
@@ -355,10 +357,12 @@ def _write_if_new(path: Path, data: bytes) -> None:
 
 def _set_aside(submitted: Path, path: Path) -> str:
     """Keep what will be replaced; returns where, relative to submitted/."""
-    student, assignment = path.parts[-3:-1]
+    name = "--".join((*path.parts[-3:-1], path.stem))
+    if len(raw := os.fsencode(name)) > MAX_NAME:
+        name = f"{raw[: MAX_NAME - 20].decode(errors='ignore')}-{sha256(raw).hexdigest()[:16]}"
     data, number = path.read_bytes(), 1
     while True:
-        kept = submitted / ".replaced" / f"{student}--{assignment}--{path.stem}.{number}{path.suffix}"
+        kept = submitted / ".replaced" / f"{name}.{number}{path.suffix}"
         if not kept.exists():
             write(kept, data)
         if kept.read_bytes() == data:
