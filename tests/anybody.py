@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import unicodedata
 import zipfile
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from exports import LAST, PHASE, laid_out, notebook, tarred, zipped
 from hypothesis import strategies as st
@@ -48,10 +48,10 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Export_:
+class Exported:
     assignment: str
     until: int
-    form: str
+    form: Literal["NFC", "NFD"]
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Term:
     layout: str
     with_cells: bool
     work: list[Work]
-    exports: list[Export_]
+    exports: list[Exported]
     times: dict[bytes, datetime] = field(default_factory=dict)
 
     def made_course(self, folder: Path) -> Path:
@@ -71,10 +71,10 @@ class Term:
                 laid_out(folder, {f"release/{assignment}/{name}.ipynb": cells})
         return folder
 
-    def handed_in(self, export: Export_) -> list[Work]:
+    def handed_in(self, export: Exported) -> list[Work]:
         return [w for w in self.work if w.assignment == export.assignment and w.hand_in.attempt <= export.until]
 
-    def packed(self, export: Export_, path: Path) -> list[str]:
+    def packed(self, export: Exported, path: Path) -> list[str]:
         """Write the zip; returns its entries."""
         everything = LAYOUTS[self.layout]([w.hand_in for w in self.work if w.assignment == export.assignment])
         works = self.handed_in(export)
@@ -122,7 +122,7 @@ def terms(draw: st.DrawFn) -> Term:
             who = Learner(who.first, who.last, who.number + 1000 * assignments.index(assignment), who.login)
         term.work.append(_work(draw, term, person, who, assignment, chosen[person, assignment], attempt))
     for _ in range(draw(st.integers(1, 4))):
-        export = Export_(
+        export = Exported(
             draw(st.sampled_from(assignments)), draw(st.integers(0, 6)), draw(st.sampled_from(["NFC", "NFD"]))
         )
         if term.handed_in(export):
@@ -157,11 +157,3 @@ def _work(draw: st.DrawFn, term: Term, person: int, who: Learner, assignment: st
         files = {f"work.{packing}": data}
     term.times |= dict.fromkeys(files.values(), time)
     return Work(person, assignment, HandIn(who, attempt, files), wanted)
-
-
-def inside(name: str, data: bytes) -> list[str]:
-    """The names of what is in an archive, as they are told."""
-    if name.endswith(".zip"):
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return [f"{name}/{inner}" for inner in archive.namelist()]
-    return []

@@ -61,10 +61,13 @@ def attempts_of(files: Iterable[HandIn]) -> tuple[list[Attempt], dict[HandIn, Ha
     attempts, lost = [], {}
     for members in (*together.values(), *by_order):
         best: dict[str, HandIn] = {}
+        taken: dict[str, HandIn] = {}  # the notebooks of these
         for file in sorted(members, key=lambda f: not f.file.endswith(".ipynb")):  # notebooks first
-            beside = [b for name, b in best.items() if name.endswith(".ipynb") and name != file.file]
+            beside = [taken[name] for name in taken.keys() - {file.file}]
             rivals = [file, *([best[file.file]] if file.file in best else [])]
             best[file.file] = max(rivals, key=lambda f: _rank(f, beside))
+            if file.file.endswith(".ipynb"):
+                taken[file.file] = best[file.file]
         lost |= {file: best[file.file] for file in members if best[file.file] is not file}
         order = max(file.place.order for file in members)
         time = max(file.time or NEVER for file in members)

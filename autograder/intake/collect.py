@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from ..text import plain
 from .attempts import HandIn, attempts_of, attempts_there, chosen
@@ -64,6 +65,14 @@ class _File:
     place: Place
     what: What
     assignment: str = ""
+
+
+class _Near(NamedTuple):
+    """Where somebody has a notebook of an assignment."""
+
+    attempt: str | None
+    folder: tuple[str, ...]
+    assignment: str
 
 
 def collect(root: Path, source: Path, assignment: str | None = None, platform: str | None = None) -> Report:
@@ -175,11 +184,11 @@ class _Collecting:
     def _settled(self, files: list[_File]) -> Iterator[tuple[str, str, list[_File]]]:
         """(student, assignment, files): whose folder each file goes to."""
         of: dict[str, set[Person]] = defaultdict(set)  # assignment -> who hands in
-        theirs: dict[Person, list[_File]] = defaultdict(list)
+        theirs: dict[Person, set[_Near]] = {file.place.person: set() for file in files}
         for file in files:
-            theirs[file.place.person].append(file)
             if file.assignment:
                 of[file.assignment].add(file.place.person)
+                theirs[file.place.person].add(_Near(file.place.attempt, file.entry.parts[:-1], file.assignment))
         ids = {assignment: self._roster.identify(people, assignment) for assignment, people in of.items()}
         names = Counter(person.name for person in theirs)
         groups: dict[tuple[str, str], list[_File]] = defaultdict(list)
@@ -204,13 +213,12 @@ class _Collecting:
             else:
                 yield student, assignment, members
 
-    def _assignment_of_artifact(self, file: _File, theirs: list[_File], names: Counter[str]) -> str:
+    def _assignment_of_artifact(self, file: _File, theirs: set[_Near], names: Counter[str]) -> str:
         """That of the notebook beside it, or else of one that the same person has handed in before."""
         place, folder = file.place, file.entry.parts[:-1]
-        with_it = [f for f in theirs if f.assignment]
-        with_it = [f for f in with_it if f.place.attempt == place.attempt] or with_it
-        beside = [f for f in with_it if f.entry.parts[:-1] == folder]
-        near = {f.assignment for f in beside or with_it}
+        with_it = [n for n in theirs if n.attempt == place.attempt] or theirs
+        beside = [n for n in with_it if n.folder == folder]
+        near = {n.assignment for n in beside or with_it}
         if not near:
             near = {a for a in self._released.all if self._has(self._roster.known(place.person, a, names), a)}
         asking = near & self._released.ask_for(artifact(file.what.file, place.person.system, ("-1",), self._released))
@@ -231,7 +239,11 @@ class _Collecting:
 
     def _plan(self, student: str, assignment: str, files: list[_File]) -> list[_Step]:
         """What is to be taken; the rest is told. Everybody gets their lines in students.csv."""
-        attempts, lost = attempts_of([self._hand_in(file, files) for file in files])
+        marks: dict[str | None, set[str]] = defaultdict(set)  # attempt -> the marks of its notebooks
+        for file in files:
+            if file.what.notebook:
+                marks[file.place.attempt].add(copy_mark(file.place.file[-1]))
+        attempts, lost = attempts_of([self._hand_in(file, marks[file.place.attempt] - {""}) for file in files])
         for hand_in, winner in lost.items():
             self._tell(hand_in.entry, Aside(f"{winner.entry.name!r} was taken in its place"), student, assignment)
         counts = chosen(attempts_there(self._rows(student, assignment).values()), attempts)
@@ -266,12 +278,11 @@ class _Collecting:
         if latest := max(times, default=""):
             _write_if_new(folder / "timestamp.txt", latest.encode())
 
-    def _hand_in(self, file: _File, files: list[_File]) -> HandIn:
+    def _hand_in(self, file: _File, marks: set[str]) -> HandIn:
         place, time = file.place, file.place.time or file.entry.time
         name = file.what.file
         if not file.what.notebook:
-            marks = {copy_mark(f.place.file[-1]) for f in files if f.what.notebook and f.place.attempt == place.attempt}
-            name = artifact(name, place.person.system, marks - {""}, self._released)
+            name = artifact(name, place.person.system, marks, self._released)
         return HandIn(file.entry, place, name, None if time and time > self._now + TO_COME else time)
 
     def _take(self, step: _Step) -> None:
