@@ -54,16 +54,20 @@ class Attempt:
 
 def attempts_of(files: Iterable[HandIn]) -> tuple[list[Attempt], dict[HandIn, HandIn]]:
     """A person's files of one assignment by attempt; and those for which another of the same name was taken."""
-    together: dict[str, list[HandIn]] = defaultdict(list)
+    together: dict[str | None, list[HandIn]] = defaultdict(list)
     for file in files:
         together[file.place.attempt].append(file)
+    by_order = _divided(together.pop(None, []))
     attempts, lost = [], {}
-    for members in together.values():
+    for members in (*together.values(), *by_order):
         best: dict[str, HandIn] = {}
+        taken: dict[str, HandIn] = {}  # the notebooks of these
         for file in sorted(members, key=lambda f: not f.file.endswith(".ipynb")):  # notebooks first
-            beside = [b for name, b in best.items() if name.endswith(".ipynb")]
+            beside = [taken[name] for name in taken.keys() - {file.file}]
             rivals = [file, *([best[file.file]] if file.file in best else [])]
             best[file.file] = max(rivals, key=lambda f: _rank(f, beside))
+            if file.file.endswith(".ipynb"):
+                taken[file.file] = best[file.file]
         lost |= {file: best[file.file] for file in members if best[file.file] is not file}
         order = max(file.place.order for file in members)
         time = max(file.time or NEVER for file in members)
@@ -71,11 +75,30 @@ def attempts_of(files: Iterable[HandIn]) -> tuple[list[Attempt], dict[HandIn, Ha
     return attempts, lost
 
 
+def _divided(files: list[HandIn]) -> list[list[HandIn]]:
+    """Attempts by the order of the files: none has a name twice, and its numbers lie close together."""
+    uploads: dict[int, list[HandIn]] = defaultdict(list)  # an archive has many files
+    for file in files:
+        uploads[file.place.order].append(file)
+    orders = sorted(uploads)
+    attempts, begun = [], 0
+    last: dict[str, int] = {}  # name -> where it was met last
+    for at, order in enumerate(orders):
+        same = max((last.get(file.file, -1) for file in uploads[order]), default=-1)
+        if same >= begun:
+            cut = max(range(same + 1, at + 1), key=lambda n: orders[n] - orders[n - 1])
+            attempts.append([file for order in orders[begun:cut] for file in uploads[order]])
+            begun = cut
+        last |= dict.fromkeys((file.file for file in uploads[order]), at)
+    return [*attempts, [file for order in orders[begun:] for file in uploads[order]]] if files else []
+
+
 def _rank(file: HandIn, notebooks: list[HandIn]) -> tuple:
     """Of two files of one name in an attempt the higher is taken."""
     folder = file.entry.parts[:-1] in [n.entry.parts[:-1] for n in notebooks]
     marked = _mark(file) in [_mark(n) for n in notebooks]
-    return file.place.order, file.time or NEVER, folder, marked, file.exact, file.entry.name
+    times = file.time or NEVER, file.entry.time or NEVER  # that of the archive around it comes first
+    return file.place.order, times, folder, marked, file.exact, file.entry.name
 
 
 def _mark(file: HandIn) -> str:

@@ -7,17 +7,20 @@ to ``submitted/.replaced/``, where neither nbgrader nor grading looks.
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from ..text import plain
 from .attempts import HandIn, attempts_of, attempts_there, chosen
-from .contents import Released, What, artifact, assignment_of, recognise
+from .contents import MAX_NAME, Released, What, artifact, assignment_of, recognise
 from .folder import MAX_EXTRA, MAX_NOTEBOOK, Refused, read_regular
-from .names import copy_mark, notebook_of
+from .names import copy_mark, is_junk, notebook_of
 from .platforms import understood
 from .platforms.moodle import without_group
 from .platforms.place import Aside, Course, Person, Place
@@ -62,6 +65,14 @@ class _File:
     place: Place
     what: What
     assignment: str = ""
+
+
+class _Near(NamedTuple):
+    """Where somebody has a notebook of an assignment."""
+
+    attempt: str | None
+    folder: tuple[str, ...]
+    assignment: str
 
 
 def collect(root: Path, source: Path, assignment: str | None = None, platform: str | None = None) -> Report:
@@ -150,7 +161,7 @@ class _Collecting:
                 self._tell(inner, Refused("is an archive within an archive: unpack it, and collect the folder"))
             else:
                 parts = (*entry.parts[:-1], *inner.parts)
-                yield replace(inner, parts=parts), replace(place, file=inner.parts, time=place.time or inner.time)
+                yield replace(inner, parts=parts), replace(place, file=inner.parts, time=place.time or entry.time)
 
     def _recognised(self, found: list[tuple[Entry, Place]], platform: str) -> Iterator[_File]:
         for entry, place in found:
@@ -173,11 +184,11 @@ class _Collecting:
     def _settled(self, files: list[_File]) -> Iterator[tuple[str, str, list[_File]]]:
         """(student, assignment, files): whose folder each file goes to."""
         of: dict[str, set[Person]] = defaultdict(set)  # assignment -> who hands in
-        theirs: dict[Person, list[_File]] = defaultdict(list)
+        theirs: dict[Person, set[_Near]] = {file.place.person: set() for file in files}
         for file in files:
-            theirs[file.place.person].append(file)
             if file.assignment:
                 of[file.assignment].add(file.place.person)
+                theirs[file.place.person].add(_Near(file.place.attempt, file.entry.parts[:-1], file.assignment))
         ids = {assignment: self._roster.identify(people, assignment) for assignment, people in of.items()}
         names = Counter(person.name for person in theirs)
         groups: dict[tuple[str, str], list[_File]] = defaultdict(list)
@@ -202,13 +213,12 @@ class _Collecting:
             else:
                 yield student, assignment, members
 
-    def _assignment_of_artifact(self, file: _File, theirs: list[_File], names: Counter[str]) -> str:
+    def _assignment_of_artifact(self, file: _File, theirs: set[_Near], names: Counter[str]) -> str:
         """That of the notebook beside it, or else of one that the same person has handed in before."""
         place, folder = file.place, file.entry.parts[:-1]
-        with_it = [f for f in theirs if f.assignment]
-        with_it = [f for f in with_it if f.place.attempt == place.attempt] or with_it
-        beside = [f for f in with_it if f.entry.parts[:-1] == folder]
-        near = {f.assignment for f in beside or with_it}
+        with_it = [n for n in theirs if n.attempt == place.attempt] or theirs
+        beside = [n for n in with_it if n.folder == folder]
+        near = {n.assignment for n in beside or with_it}
         if not near:
             near = {a for a in self._released.all if self._has(self._roster.known(place.person, a, names), a)}
         asking = near & self._released.ask_for(artifact(file.what.file, place.person.system, ("-1",), self._released))
@@ -229,7 +239,11 @@ class _Collecting:
 
     def _plan(self, student: str, assignment: str, files: list[_File]) -> list[_Step]:
         """What is to be taken; the rest is told. Everybody gets their lines in students.csv."""
-        attempts, lost = attempts_of([self._hand_in(file, files) for file in files])
+        marks: dict[str | None, set[str]] = defaultdict(set)  # attempt -> the marks of its notebooks
+        for file in files:
+            if file.what.notebook:
+                marks[file.place.attempt].add(copy_mark(file.place.file[-1]))
+        attempts, lost = attempts_of([self._hand_in(file, marks[file.place.attempt] - {""}) for file in files])
         for hand_in, winner in lost.items():
             self._tell(hand_in.entry, Aside(f"{winner.entry.name!r} was taken in its place"), student, assignment)
         counts = chosen(attempts_there(self._rows(student, assignment).values()), attempts)
@@ -264,12 +278,11 @@ class _Collecting:
         if latest := max(times, default=""):
             _write_if_new(folder / "timestamp.txt", latest.encode())
 
-    def _hand_in(self, file: _File, files: list[_File]) -> HandIn:
+    def _hand_in(self, file: _File, marks: set[str]) -> HandIn:
         place, time = file.place, file.place.time or file.entry.time
         name = file.what.file
         if not file.what.notebook:
-            marks = {copy_mark(f.place.file[-1]) for f in files if f.what.notebook and f.place.attempt == place.attempt}
-            name = artifact(name, place.person.system, marks - {""}, self._released)
+            name = artifact(name, place.person.system, marks, self._released)
         return HandIn(file.entry, place, name, None if time and time > self._now + TO_COME else time)
 
     def _take(self, step: _Step) -> None:
@@ -287,9 +300,10 @@ class _Collecting:
             self._tell(hand_in.entry, Refused(str(reason)), student, assignment)
             return
         row = self._roster.of(student, assignment)[hand_in.file]
-        if before != data or not row["entry"]:
-            row["entry"] = hand_in.entry.name
-        row |= {"attempt": step.attempt, "time": hand_in.time.strftime(TIME_FORMAT) if hand_in.time else ""}
+        row["attempt"] = step.attempt
+        if before != data or not row["entry"]:  # some platforms stamp what is unchanged with the time of the download
+            time = hand_in.time.strftime(TIME_FORMAT) if hand_in.time else ""
+            row |= {"entry": hand_in.entry.name, "time": time}
         if not hand_in.exact:
             told.append(f"as {hand_in.file}")
         if without_group(hand_in.place.person.name):
@@ -331,11 +345,6 @@ def leads_out(parts: tuple[str, ...]) -> bool:
     return ".." in parts or parts[0] == "" or ":" in parts[0][:2] or any("\0" in part for part in parts)
 
 
-def is_junk(parts: tuple[str, ...]) -> bool:
-    """What programs leave behind."""
-    return any(part.startswith(".") or part in ("__MACOSX", "__pycache__") for part in parts)
-
-
 def _why_not(hand_in: HandIn, winner: tuple | None) -> str:
     if hand_in.time is None:
         return (
@@ -359,10 +368,12 @@ def _write_if_new(path: Path, data: bytes) -> None:
 
 def _set_aside(submitted: Path, path: Path) -> str:
     """Keep what will be replaced; returns where, relative to submitted/."""
-    student, assignment = path.parts[-3:-1]
+    name = "--".join((*path.parts[-3:-1], path.stem))
+    if len(raw := os.fsencode(name)) > MAX_NAME:
+        name = f"{raw[: MAX_NAME - 20].decode(errors='ignore')}-{sha256(raw).hexdigest()[:16]}"
     data, number = path.read_bytes(), 1
     while True:
-        kept = submitted / ".replaced" / f"{student}--{assignment}--{path.stem}.{number}{path.suffix}"
+        kept = submitted / ".replaced" / f"{name}.{number}{path.suffix}"
         if not kept.exists():
             write(kept, data)
         if kept.read_bytes() == data:

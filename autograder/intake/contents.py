@@ -15,6 +15,7 @@ from .platforms.place import Aside, Place
 from .source import OTHER_ARCHIVES, CollectError, Entry
 
 ARTIFACTS = (".gpt2pack", ".onnx", ".csv", ".json")  # models and logs that a notebook asks for
+MAX_NAME = 200  # bytes; file systems take 255, and some of these names get a suffix
 # In JSON a quotation mark inside a text is escaped: this finds nbgrader's key alone. No parser sees a stranger's file.
 GRADE_ID = re.compile(rb'(?<!\\)"grade_id"\s{0,9}:\s{0,9}"([^"\\]{1,200})"')
 LIKE_A_NOTEBOOK = (b'"nbformat"', b'"cells"')
@@ -75,6 +76,8 @@ def recognise(entry: Entry, place: Place, released: Released) -> What | Aside:
             notebook = _notebook(file, data, released)
             return What(f"{notebook}.ipynb", notebook)
     if lower.endswith(ARTIFACTS):
+        if len(file.encode("utf-8", "replace")) > MAX_NAME:
+            raise Refused(f"its name is longer than {MAX_NAME} bytes: shorten it")
         return What(file)
     return Aside("no notebook")
 

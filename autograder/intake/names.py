@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Collection
 
 from .folder import COPY_SUFFIX
+from .source import ARCHIVES
 
 BROWSERS = re.compile(r"(?:[ _]?\(\d+\)|[-_ ]copy ?\d*)$", re.IGNORECASE)  # and JupyterLab's
 NOTEBOOKS = (".ipynb", ".ipynb.txt", ".ipynb.json", ".json", ".txt")  # what a browser makes of a notebook
@@ -18,6 +19,16 @@ VERSION = re.compile(
     r"fixed|submission|submit|abgabe|my|mein|draft|corrected|kopie)?\d{0,2}",
     re.IGNORECASE,
 )
+
+
+def is_junk(parts: tuple[str, ...]) -> bool:
+    """Whether programs leave such a path behind."""
+    return any(part.startswith(".") or part in ("__MACOSX", "__pycache__") for part in parts)
+
+
+def is_work(file: str) -> bool:
+    """Whether a file of this name may be, or hold, a notebook."""
+    return file.lower().endswith((*NOTEBOOKS[:3], *ARCHIVES))
 
 
 def base_name(file: str, marks: re.Pattern[str] = COPY_SUFFIX) -> str:

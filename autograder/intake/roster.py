@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ..text import FORMULA
-from .platforms.moodle import without_group
+from .platforms.moodle import EVERYBODY, without_group
 from .platforms.place import Person
 from .source import CollectError
 
@@ -38,9 +38,12 @@ class Roster:
                 raise CollectError(f"{self._path} has not the columns {', '.join(COLUMNS)}: repair it or move it away.")
         self._of: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)  # student, assignment -> file -> its line
         self._called: dict[tuple[str, str], list[Row]] = defaultdict(list)  # name, system -> their lines
+        self._numbered: dict[tuple[str, str], str] = {}  # number, system -> student, where numbers stay
         for row in map(_today, rows):
             self._of[row["student"], row["assignment"]][row["file"]] = row
             self._called[row["name"], row["system"]].append(row)
+            if row["number"] and row["system"] != "Moodle":
+                self._numbered[row["number"], row["system"]] = row["student"]
         folders = {path.name for path in submitted.glob("*/") if not path.name.startswith(".")}
         ids = folders | {student for student, _ in self._of}
         self._before = {_same(name): name for name in ids}
@@ -62,13 +65,15 @@ class Roster:
 
     def known(self, person: Person, assignment: str, names: Mapping[str, int]) -> str:
         """The id that somebody has already, or "". ``names``: how many of each name hand in."""
+        if student := self._numbered.get((person.number, person.system)):
+            return student
         mine = self._called.get((person.name, person.system), [])
         for row in mine:
             if row["number"] == person.number:
                 return row["student"]
         if not person.system and self.is_known(person.name):
             return self._before[_same(person.name)]  # the folder is named by the id
-        if person.system != "Moodle" or person.name == "Participant":  # everybody's name in blind marking
+        if person.system != "Moodle" or person.name in EVERYBODY:
             return ""
         # A name that is met once in each assignment is the same person's, with a new number.
         elsewhere = {row["student"] for row in mine} - {r["student"] for r in mine if r["assignment"] == assignment}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import os
 import re
 import stat
@@ -64,6 +63,8 @@ class Source:
     def __init__(self, entries: list[Entry], budget: _Budget) -> None:
         self.entries, self._budget = entries, budget
         self._last: tuple[Entry | None, bytes] = (None, b"")  # one archive at a time is in memory
+        self._zip: zipfile.ZipFile | None = None  # the same, opened
+        self._tar: Iterator[tuple[int, tarfile.TarFile, tarfile.TarInfo]] = iter(())  # the same, read up to a member
 
     def inside(self, archive: Entry) -> list[Entry]:
         """The files in a learner's archive, with their paths in it. Raises Refused."""
@@ -74,18 +75,20 @@ class Source:
             files = _files(zipfile.ZipFile(io.BytesIO(data)))
             if any(info.flag_bits & 1 for info in files):
                 raise Refused("is encrypted: ask for it without a password")
-            found = [_zip_entry(info, self._from_zip(archive, n), self._budget) for n, info in enumerate(files)]
+            found = [_zip_entry(info, self._from_zip(archive, info), self._budget) for info in files]
             return [replace(entry, name=f"{archive.name}/{entry.name}") for entry in found]
 
     def _bytes(self, archive: Entry) -> bytes:
         if self._last[0] is not archive:
             self._last = (archive, archive.read(MAX_ARCHIVE))
+            self._zip, self._tar = None, iter(())
         return self._last[1]
 
-    def _from_zip(self, archive: Entry, number: int) -> Callable[[int], bytes]:
+    def _from_zip(self, archive: Entry, info: zipfile.ZipInfo) -> Callable[[int], bytes]:
         def read(limit: int) -> bytes:
-            with zipfile.ZipFile(io.BytesIO(self._bytes(archive))) as opened:
-                return _unpacked(opened, _files(opened)[number], limit, self._budget)
+            data = self._bytes(archive)
+            self._zip = self._zip or zipfile.ZipFile(io.BytesIO(data))
+            return _unpacked(self._zip, info, limit, self._budget)
 
         return read
 
@@ -99,15 +102,14 @@ class Source:
                 time = datetime.fromtimestamp(member.mtime, UTC) if member.mtime else None
             except (ValueError, OverflowError, OSError):
                 time = None
-            parts = tuple(part for part in member.name.split("/") if part != ".") or ("",)
-            found.append(Entry(f"{archive.name}/{member.name}", parts, time, self._from_tar(archive, number)))
+            name, read = f"{archive.name}/{member.name}", self._from_tar(archive, number)
+            found.append(Entry(name, _parts(member.name.split("/")), time, read))
         return found
 
     def _from_tar(self, archive: Entry, wanted: int) -> Callable[[int], bytes]:
         def read(limit: int) -> bytes:
             with _damage_told():
-                tar = _stream(self._bytes(archive))
-                member = next(itertools.islice(tar, wanted, None))
+                tar, member = self._member(archive, wanted)
                 if not member.isreg():
                     raise Refused("is a link or a device in the tar")
                 file = tar.extractfile(member)
@@ -119,6 +121,17 @@ class Source:
                 return data
 
         return read
+
+    def _member(self, archive: Entry, wanted: int) -> tuple[tarfile.TarFile, tarfile.TarInfo]:
+        """A tar is read on from the last member; only for one before it from its start again."""
+        data = self._bytes(archive)
+        for number, tar, member in self._tar:
+            if number == wanted:
+                return tar, member
+            if number > wanted:
+                break
+        self._tar = ((n, tar, member) for tar in [_stream(data)] for n, member in enumerate(tar))
+        return next((tar, member) for number, tar, member in self._tar if number == wanted)
 
 
 @contextlib.contextmanager
@@ -132,7 +145,7 @@ def _damage_told() -> Iterator[None]:
 
 
 def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    return [info for info in archive.infolist() if not info.is_dir()]
+    return [info for info in archive.infolist() if not info.filename.endswith("/")]
 
 
 @contextlib.contextmanager
@@ -199,8 +212,12 @@ def _reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) ->
 def _zip_entry(info: zipfile.ZipInfo, read: Callable[[int], bytes], budget: _Budget) -> Entry:
     budget.spend(entries=1)
     name = _zip_name(info)
-    parts = tuple(re.split(r"[/\\]", name))  # some programs on Windows write \
-    return Entry(name, parts, _zip_time(info), read)
+    return Entry(name, _parts(re.split(r"[/\\]", name)), _zip_time(info), read)  # some programs on Windows write \
+
+
+def _parts(names: list[str]) -> tuple[str, ...]:
+    """A path without the parts that say nothing. An absolute one keeps its first, which is empty."""
+    return tuple(name for n, name in enumerate(names) if name != "." and (name or n == 0)) or ("",)
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, budget: _Budget) -> bytes:

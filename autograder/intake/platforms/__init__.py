@@ -1,13 +1,20 @@
 """One grammar a platform: what the names in its export tell of each file. Which platform it is is decided once.
 
 These read names, and the few files that a platform itself adds; they write nothing and know nothing of grading.
+
+A learner chooses every name below the folder that is theirs. So a platform's names are looked for at one depth of the
+whole export, and each folder or file at which the export branches has one vote, whatever is in it.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
+
+from ..names import is_junk, is_work
 from ..source import CollectError, Entry
 from . import blackboard, brightspace, canvas, folders, github, gradescope, ilias, moodle, sakai
-from .place import Course, Place, Places, Reader
+from .place import Course, Places, Reader
 
 PLATFORMS: dict[str, Reader] = {
     "Moodle": moodle.read,
@@ -21,23 +28,62 @@ PLATFORMS: dict[str, Reader] = {
 }
 FOLDERS = "plain folders"
 NAMES = (*(name.split()[0].lower() for name in PLATFORMS), "folders")  # for the command line
+MAX_DEPTH = 5  # folders around a platform's own names
 
 
 def understood(entries: list[Entry], course: Course, platform: str | None = None) -> tuple[str, Places]:
-    """The platform whose names most of these files have, and what they tell. Raises CollectError.
+    """The platform that named most branches of the export, and what its names tell. Raises CollectError.
 
     ``platform``, one of NAMES, decides it.
     """
     if platform == "folders":
         return FOLDERS, folders.read(entries, course)
-    readings = {
-        name: read(entries, course) for name, read in PLATFORMS.items() if platform in (None, name.split()[0].lower())
-    }
-    name, places = max(readings.items(), key=lambda reading: len(reading[1]))  # of equals the first
+    asked = {name: read for name, read in PLATFORMS.items() if platform in (None, name.split()[0].lower())}
+    branches = _Branches(entries, course)
+    for depth in range(MAX_DEPTH):
+        best: tuple[int, str, Places] = (0, "", {})
+        for name, read in asked.items():
+            places = read(entries, depth, course)
+            votes, others = branches.votes(places, depth)
+            if votes > (others if platform is None else 0) and votes > best[0]:  # of equals the first
+                best = votes, name, places
+        if best[0]:
+            return best[1:]
     if platform is not None:
-        if not places:
-            raise CollectError(f"No file in it is named as {name} names them.")
-        return name, places
-    if any(isinstance(place, Place) for place in places.values()) and 2 * len(places) > len(entries):
-        return name, places
+        raise CollectError(f"No file in it is named as {next(iter(asked))} names them.")
     return FOLDERS, folders.read(entries, course)
+
+
+class _Branches:
+    """The folders and files into which an export divides first, below the folders that hold all of it."""
+
+    def __init__(self, entries: list[Entry], course: Course) -> None:
+        numbers = [n for n, entry in enumerate(entries) if not is_junk(entry.parts)]
+        paths = [entries[n].parts for n in numbers]
+        self._level = _level([path[:-1] for path in paths], course)
+        self._members: dict[str, list[int]] = defaultdict(list)
+        for n, path in zip(numbers, paths, strict=True):
+            self._members[path[self._level]].append(n)
+        folders = {path[self._level] for path in paths if len(path) > self._level + 1}
+        self._learners = {name for name in folders if course.is_known(name)}
+        self._counted = folders | {name for name in self._members if is_work(name)}  # not a list or a picture beside
+
+    def votes(self, places: Places, depth: int) -> tuple[int, int]:
+        """How many branches have the names that were read at ``depth``, and how many others there are."""
+        theirs = self._learners if depth > self._level else ()  # what is in a learner's own folder tells nothing
+        read = {
+            name
+            for name, members in self._members.items()
+            if name not in theirs and 2 * sum(n in places for n in members) > len(members)
+        }
+        return len(read), len(self._counted - read)
+
+
+def _level(folders: Iterable[tuple[str, ...]], course: Course) -> int:
+    """How many folders hold all of the export, up to one that is a learner's."""
+    level = 0
+    for names in zip(*folders, strict=False):
+        if len(set(names)) > 1 or course.is_known(names[0]):
+            break
+        level += 1
+    return level

@@ -14,39 +14,37 @@ from datetime import datetime
 
 from ..folder import Refused
 from ..source import Entry
-from .place import Aside, Course, Person, Place, Places, common_start, local
+from .place import Aside, Course, Person, Place, Places, common_start, local, names_at
 
 NAME = re.compile(
     r"(?P<who>.+?)_(?:attempt|versuch|tentative|intento|tentativo|poging)_(?P<time>\d{4}(?:-\d\d){5})(?P<rest>.*)",
     re.DOTALL | re.IGNORECASE,
 )
-REAL_NAME = re.compile(r"^[^:\n]{1,30}: (?P<name>.+) \((?P<login>[^()\n]+)\)\s*$", re.MULTILINE)
+REAL_NAME = re.compile(r"[^:\n]{1,30}: (?P<name>.+) \((?P<login>[^()\n]+)\)\s*")
 
 
-def read(entries: list[Entry], _: Course) -> Places:
-    names = {n: name for n, entry in enumerate(entries) if (name := NAME.fullmatch(entry.parts[-1]))}
-    title = _title({name["who"] for name in names.values()})
+def read(entries: list[Entry], depth: int, _: Course) -> Places:
+    names = {n: (name, below) for n, part, below in names_at(depth, entries) if (name := NAME.fullmatch(part))}
     real = {}
-    for number, name in names.items():
-        if name["rest"] == ".txt" and (said := _said(entries[number])):
+    for number, (name, below) in names.items():
+        said = _said(entries[number]) if name["rest"] == ".txt" and not below else None
+        if said and name["who"].endswith(f"_{said[1]}"):
             real[name["who"]] = said
+    titles = {who.removesuffix(login) for who, (_, login) in real.items()}
+    title = titles.pop() if len(titles) == 1 else _title({name["who"] for name, _ in names.values()})
     found: dict[int, Place | Aside] = {}
-    for number, name in names.items():
+    for number, (name, below) in names.items():
         if not name["rest"].startswith("_"):
             found[number] = Aside("Blackboard's own: what was typed there")
             continue
-        login, shown = name["who"], ""
-        if name["who"] in real:
-            shown, login = real[name["who"]]
-        else:
-            login = name["who"].removeprefix(title)
+        shown, login = real.get(name["who"], ("", name["who"].removeprefix(title)))
         try:
             time = local(datetime.strptime(name["time"], "%Y-%m-%d-%H-%M-%S"))  # local
         except ValueError:
             time = None
         person = Person(shown or login, login, "Blackboard", login)
         order = int(name["time"].replace("-", ""))
-        found[number] = Place(person, (name["rest"][1:],), name["who"], name["time"], order, time)
+        found[number] = Place(person, below or (name["rest"][1:],), name["who"], name["time"], order, time)
     return found
 
 
@@ -61,5 +59,5 @@ def _said(entry: Entry) -> tuple[str, str] | None:
         text = entry.read(100_000).decode("utf-8", "replace")
     except (Refused, FileNotFoundError):
         return None
-    name = REAL_NAME.search(text)
+    name = REAL_NAME.fullmatch(text.partition("\n")[0])  # what follows is the learner's
     return (name["name"].strip()[:200], name["login"].strip()[:200]) if name else None

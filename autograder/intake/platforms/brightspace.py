@@ -13,7 +13,7 @@ import re
 from datetime import datetime
 
 from ..source import Entry
-from .place import Aside, Course, Person, Place, Places, local
+from .place import Aside, Course, Person, Place, Places, local, names_at
 
 NAME = re.compile(
     r"(?P<number>\d+)-\d+ ?- (?P<name>.+?) ?- "
@@ -23,20 +23,16 @@ NAME = re.compile(
 FORMATS = ("%b %d, %Y %I%M %p", "%B %d, %Y %I%M %p", "%b %d, %Y %H%M", "%B %d, %Y %H%M")
 
 
-def read(entries: list[Entry], _: Course) -> Places:
+def read(entries: list[Entry], depth: int, _: Course) -> Places:
     found: dict[int, Place | Aside] = {}
-    for number, entry in enumerate(entries):
-        if entry.parts[-1] == "index.html":
+    for number, part, below in names_at(depth, entries):
+        if part == "index.html" and not below:
             found[number] = Aside("Brightspace's own list")
-            continue
-        for depth, part in enumerate(entry.parts):
-            if name := NAME.fullmatch(part):
-                file = entry.parts[depth + 1 :] or (name["file"] or part,)
-                time = _time(name["time"])
-                person = Person(name["name"], name["number"], "Brightspace")
-                order = int(time.timestamp()) if time else 0
-                found[number] = Place(person, file, name["number"], name["time"], order, time)
-                break
+        elif name := NAME.fullmatch(part):
+            time = _time(name["time"])
+            person = Person(name["name"], name["number"], "Brightspace")
+            order = int(time.timestamp()) if time else 0
+            found[number] = Place(person, below or (name["file"] or part,), name["number"], name["time"], order, time)
     return found if any(isinstance(place, Place) for place in found.values()) else {}
 
 

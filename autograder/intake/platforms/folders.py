@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from ..folder import Refused
+from ..names import is_junk, is_work
 from ..source import ARCHIVES, Entry, is_archive
 from ..times import read_time
 from .place import Aside, Course, Person, Place, Places
@@ -35,10 +36,12 @@ class Folders:
         self.at = [[n for n, part in enumerate(e.parts[:-1]) if part not in places] for e in entries]
         self.entries = entries
         self.notebooks = [course.notebook_of(entry.parts[-1]) for entry in entries]
-        self._work = [n for n, e in enumerate(entries) if self.notebooks[n] or is_archive(e.parts[-1])]
+        self._all = [n for n, entry in enumerate(entries) if not is_junk(entry.parts)]
+        self._work = [n for n in self._all if self.notebooks[n] or is_work(entries[n].parts[-1])]
+        work = set(self._work)
         self.level = self._level()
-        folders = {self.name(n) for n in self._work}
-        self.loose = len(folders) < 2
+        self.loose = len({self.name(n) for n in self._all if self.name(n) or n in work}) < 2
+        self.unsure = self._unsure()
 
     def name(self, number: int) -> str:
         """The folder that says whose an entry is, "" where there is none."""
@@ -52,13 +55,24 @@ class Folders:
     def below(self, number: int) -> tuple[str, ...]:
         return self.entries[number].parts[self.at[number][self.level] + 1 :]
 
+    def _unsure(self) -> str:
+        """Where a folder lies alone in another, or holds one loose file, both names: either may be the student's."""
+        alone = next((n for n in self._work if self.at[n]), None)
+        if alone is None or not self.loose or self._course.is_known(self.name(alone)):
+            return ""
+        named = {notebook[1] for n in self._work if (notebook := self.notebooks[n])} - {""}
+        if len(named) == 1:
+            return f"{self.name(alone)} or {named.pop()}"
+        return self.home(alone).replace("/", " or ") if self.level and not named else ""
+
     def _level(self) -> int:
         level = 0
         while True:
-            here = [(n, self.entries[n].parts[self.at[n][level]]) for n in self._work if len(self.at[n]) > level]
-            deeper = [n for n in self._work if len(self.at[n]) > level + 1]
-            names = {name for _, name in here}
-            if len(here) < len(self._work) or len(deeper) < len(here) or any(map(self._course.is_known, names)):
+            here = [n for n in self._work if len(self.at[n]) > level]
+            deeper = [n for n in here if len(self.at[n]) > level + 1]
+            names = {self.entries[n].parts[self.at[n][level]] for n in self._all if len(self.at[n]) > level}
+            done = not deeper or len(deeper) < len(self._work)  # some work lies at this level, or above it
+            if done or any(map(self._course.is_known, names)):
                 return level
             if len(names) > 1 and 2 * len(self.divided(level)) <= len(names):
                 return level
@@ -87,7 +101,9 @@ def read(entries: list[Entry], course: Course) -> Places:
         time = times.get((*entry.parts[:-1], STAMP), entry.time)
         folder, notebook = folders.name(number), folders.notebooks[number]
         whose = notebook[1] if notebook else ""
-        if folder in divided and len(folders.at[number]) > folders.level + 1:
+        if folder and folders.unsure:
+            found[number] = Refused(f"whose is it, {folders.unsure}? Collect the folder in which the student's lies")
+        elif folder in divided and len(folders.at[number]) > folders.level + 1:
             shown = " and ".join(divided[folder])
             found[number] = Refused(f"{shown}, all in {folder}, hold the same notebook: whose are they? Keep one")
         elif folder and not (folders.loose and whose and not course.is_known(folder)):

@@ -4,52 +4,43 @@
     lab-submissions/lab-alovelace/.git
     lab-submissions/lab-alovelace/.github/classroom/autograding.json
 
-The folder's name is the assignment's slug and the login, with "-" between.
+The folder's name is the assignment's slug and the login, with "-" between. The folder around them may be missing.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 
 from ..source import Entry
-from .place import Course, Person, Place, Places, common_start
+from .place import Course, Person, Place, Places, common_start, names_at
 
 MARKS = (".git", ".github")
 
 
-def read(entries: list[Entry], course: Course) -> Places:
-    above = Counter(entry.parts[:depth] for entry in entries for depth, part in enumerate(entry.parts) if part in MARKS)
-    repositories = {path for path in above if path}
-    parents = {path[:-1] for path in repositories}
-    submissions = {
-        entry.parts[: depth + 1]
-        for entry in entries
-        for depth, part in enumerate(entry.parts[:-2])
-        if part.endswith("-submissions") and entry.parts[depth + 1].startswith(f"{part.removesuffix('-submissions')}-")
-    }
-    parents |= submissions
-    folders = {entry.parts[: len(p) + 1] for entry in entries for p in parents if _is_below(entry.parts, p)}
-    if not submissions and 2 * len(repositories & folders) <= len(folders):  # one learner's own does not make it one
-        return {}
+def read(entries: list[Entry], depth: int, course: Course) -> Places:
+    beside: dict[tuple[str, ...], set[str]] = defaultdict(set)  # folder around repositories -> their names
+    marked: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for number, part, below in names_at(depth, entries):
+        around = entries[number].parts[:depth]
+        if below and not part.startswith("."):
+            beside[around].add(part)
+        if below and below[0] in MARKS:
+            marked[around].add(part)
+    slugs = {around: _slug(around, names, marked[around], course) for around, names in beside.items()}
     found = {}
-    for number, entry in enumerate(entries):
-        for folder in (entry.parts[:depth] for depth in range(1, len(entry.parts))):
-            if folder in folders:
-                login = folder[-1].removeprefix(_slug(folder, folders))
-                person = Person(login, login, "GitHub", login)
-                found[number] = Place(person, entry.parts[len(folder) :], login)
-                break
+    for number, part, below in names_at(depth, entries):
+        slug = slugs.get(entries[number].parts[:depth], "")
+        if below and slug and part.startswith(slug) and part != slug:
+            login = part.removeprefix(slug)
+            found[number] = Place(Person(login, login, "GitHub", login), below, login)
     return found
 
 
-def _is_below(parts: tuple[str, ...], parent: tuple[str, ...]) -> bool:
-    return len(parts) > len(parent) + 1 and parts[: len(parent)] == parent
-
-
-def _slug(folder: tuple[str, ...], folders: set[tuple[str, ...]]) -> str:
-    """What the names of all repositories beside each other begin with, up to a "-"."""
-    if len(folder) > 1 and folder[-2].endswith("-submissions"):
-        return folder[-2].removesuffix("-submissions") + "-"
-    beside = [other[-1] for other in folders if other[:-1] == folder[:-1]]
-    common = common_start(beside) if len(beside) > 1 else ""
+def _slug(around: tuple[str, ...], names: set[str], marked: set[str], course: Course) -> str:
+    """What the names of repositories begin with, "" if these are none: learners have ".git" in folders as well."""
+    if around and around[-1].endswith("-submissions"):
+        return around[-1].removesuffix("-submissions") + "-"
+    if len(names) < 2 or 2 * len(marked) <= len(names) or any(map(course.is_known, names)):
+        return ""
+    common = common_start(names)
     return common[: common.rfind("-") + 1]

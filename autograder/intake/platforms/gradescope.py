@@ -23,29 +23,28 @@ import yaml
 from ..folder import Refused
 from ..source import Entry
 from ..times import read_time
-from .place import Aside, Course, Person, Place, Places
+from .place import Aside, Course, Person, Place, Places, names_at
 
 FOLDER = re.compile(r"submission_\d+")
 METADATA = re.compile(r"submission_metadata\.ya?ml")
 MAX_METADATA = 20_000_000  # bytes
 
 
-def read(entries: list[Entry], _: Course) -> Places:
-    found: dict[int, Place | Aside] = {}
-    people: dict[str, tuple[Person, datetime | None]] = {}
-    for number, entry in enumerate(entries):
-        if METADATA.fullmatch(entry.parts[-1]):
+def read(entries: list[Entry], depth: int, _: Course) -> Places:
+    found: dict[int, Place | Aside | Refused] = {}
+    people: dict[tuple[str, ...], tuple[Person, datetime | None]] = {}  # path of a folder -> whose it is
+    for number, part, below in names_at(depth, entries):
+        if METADATA.fullmatch(part) and not below:
             found[number] = Aside("Gradescope's own: who handed in")
-            people |= _people(entry)
-    for number, entry in enumerate(entries):
-        for depth, part in enumerate(entry.parts[:-1]):
-            if part in people:
-                person, time = people[part]
-                found[number] = Place(person, entry.parts[depth + 1 :], part, time=time)
-                break
-            if FOLDER.fullmatch(part):
-                found[number] = Aside("submission_metadata.yml does not say whose it is: export it again, with it")
-                break
+            beside = entries[number].parts[:depth]
+            people |= {(*beside, folder): who for folder, who in _people(entries[number]).items()}
+    for number, part, below in names_at(depth, entries):
+        path = entries[number].parts[: depth + 1]
+        if below and path in people:
+            person, time = people[path]
+            found[number] = Place(person, below, part, time=time)
+        elif below and FOLDER.fullmatch(part):
+            found[number] = Refused("submission_metadata.yml does not say whose it is: export it again, with it")
     return found
 
 

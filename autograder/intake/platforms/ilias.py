@@ -12,26 +12,22 @@ import re
 from datetime import datetime
 
 from ..source import Entry
-from .place import Course, Person, Place, Places, local
+from .place import Course, Person, Place, Places, local, names_at
 
 FOLDER = re.compile(r"(?P<last>[^_]+)_(?P<first>[^_]+)_(?P<login>.+)_(?P<number>\d+)", re.DOTALL)
 FILE = re.compile(r"(?P<time>\d{14})_(?P<file>.+)", re.DOTALL)
 
 
-def read(entries: list[Entry], _: Course) -> Places:
+def read(entries: list[Entry], depth: int, _: Course) -> Places:
     found = {}
-    for number, entry in enumerate(entries):
-        for depth, part in enumerate(entry.parts[:-1]):
-            below = entry.parts[depth + 1 :]
-            folder, file = FOLDER.fullmatch(part), FILE.fullmatch(below[0])
-            if folder and file:
-                name = f"{folder['first']} {folder['last']}"
-                person = Person(name, folder["number"], "ILIAS", folder["login"])
-                try:
-                    time = local(datetime.strptime(file["time"], "%Y%m%d%H%M%S"))  # local
-                except ValueError:
-                    time = None
-                place = (file["file"], *below[1:])
-                found[number] = Place(person, place, folder["number"], order=int(file["time"]), time=time)
-                break
+    for number, part, below in names_at(depth, entries):
+        folder, file = FOLDER.fullmatch(part), FILE.fullmatch(below[0]) if below else None
+        if folder and file:
+            person = Person(f"{folder['first']} {folder['last']}", folder["number"], "ILIAS", folder["login"])
+            try:
+                time = local(datetime.strptime(file["time"], "%Y%m%d%H%M%S"))  # local
+            except ValueError:
+                time = None
+            path = (file["file"], *below[1:])
+            found[number] = Place(person, path, folder["number"], order=int(file["time"]), time=time)
     return found

@@ -14,26 +14,30 @@ from __future__ import annotations
 import re
 
 from ..source import Entry
-from .place import Aside, Course, Person, Place, Places
+from .place import Aside, Course, Person, Place, Places, names_at
 
-NAME = re.compile(r"(?P<name>.+?)(?:_(?P<number>\d+))?_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.*))?", re.DOTALL)
+NAME = re.compile(
+    r"(?P<name>[^_]+)(?:_(?P<number>\d+))?_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.*))?", re.DOTALL
+)
+# What everybody is called in blind marking.
+EVERYBODY = {
+    *("Participant", "Participante", "Teilnehmerin", "Teilnehmer", "Teilnehmer in", "Partecipante", "Deelnemer"),
+    *("Deltager", "Deltaker", "Deltagare", "Osallistuja", "Uczestnik", "Účastník", "Участник", "参加者", "参与者"),
+}
 # A group has a number or is called one: the "Anna-" of Anna-Lena is none.
 GROUP = re.compile(r"(?=[^-]*(?:\d|gr[ou]+p|groep|team|equip))[^-]+-", re.IGNORECASE)
 
 
-def read(entries: list[Entry], _: Course) -> Places:
+def read(entries: list[Entry], depth: int, _: Course) -> Places:
     found = {}
-    for number, entry in enumerate(entries):
-        for depth, part in enumerate(entry.parts):
-            if name := NAME.fullmatch(part):
-                if name["kind"] != "file":
-                    found[number] = Aside("no file, but what was typed into Moodle: read it there")
-                else:
-                    below = entry.parts[depth + 1 :]
-                    file = below or (name["file"] or part,)
-                    person = Person(name["name"], name["number"] or "", "Moodle")
-                    found[number] = Place(person, file, home=f"{name['name']}_{name['number'] or ''}")
-                break
+    for number, part, below in names_at(depth, entries):
+        if name := NAME.fullmatch(part):
+            if name["kind"] == "file":
+                person = Person(name["name"], name["number"] or "", "Moodle")
+                home = f"{name['name']}_{name['number'] or ''}"
+                found[number] = Place(person, below or (name["file"] or part,), home)
+            else:
+                found[number] = Aside("no file, but what was typed into Moodle: read it there")
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -34,13 +34,14 @@ class Place:
     """Whose a file is. ``file`` is its path as the learner made it.
 
     ``home`` is the folder, or what stands for one: two homes are two people. Files with the same ``attempt`` were
-    handed in together; of two attempts and of two files the one with the higher ``order`` is the newer.
+    handed in together; None is an attempt that the order alone tells. Of two attempts and of two files the one with
+    the higher ``order`` is the newer.
     """
 
     person: Person
     file: tuple[str, ...]
     home: str
-    attempt: str = ""
+    attempt: str | None = ""
     order: int = 0
     time: datetime | None = None
     late: bool = False
@@ -63,7 +64,15 @@ class Course:
 
 
 Places = Mapping[int, Place | Aside | Refused]  # the entries that a platform's grammar reads, by their position
-Reader = Callable[[list[Entry], Course], Places]
+# The names of files or folders at one depth, as a platform gives them: how many folders are around them.
+Reader = Callable[[list[Entry], int, Course], Places]
+
+
+def names_at(depth: int, entries: list[Entry]) -> Iterator[tuple[int, str, tuple[str, ...]]]:
+    """(position, name, path below it) for each file that has a name at this depth."""
+    for number, entry in enumerate(entries):
+        if len(entry.parts) > depth:
+            yield number, entry.parts[depth], entry.parts[depth + 1 :]
 
 
 def local(time: datetime) -> datetime | None:

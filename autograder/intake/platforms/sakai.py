@@ -14,33 +14,29 @@ from datetime import UTC, datetime
 
 from ..folder import Refused
 from ..source import Entry
-from .place import Aside, Course, Person, Place, Places
+from .place import Aside, Course, Person, Place, Places, names_at
 
 FOLDER = re.compile(r"(?P<last>[^,]+), ?(?P<first>.+?) ?\((?P<login>[^()]+)\)", re.DOTALL)
-ATTACHMENTS = re.compile(r"(?:submission|feedback) attachment\(s\)", re.IGNORECASE)
+SUBMISSION, FEEDBACK = "submission attachment(s)", "feedback attachment(s)"
 
 
-def read(entries: list[Entry], _: Course) -> Places:
+def read(entries: list[Entry], depth: int, _: Course) -> Places:
+    times = {
+        entries[number].parts[: depth + 1]: _time(entries[number])
+        for number, part, below in names_at(depth, entries)
+        if below == ("timestamp.txt",) and FOLDER.fullmatch(part)
+    }
     found: dict[int, Place | Aside] = {}
-    times = {}
-    for entry in entries:
-        if entry.parts[-1] == "timestamp.txt" and len(entry.parts) > 1 and FOLDER.fullmatch(entry.parts[-2]):
-            times[entry.parts[:-1]] = _time(entry)
-    for number, entry in enumerate(entries):
-        for depth, part in enumerate(entry.parts[:-1]):
-            folder, below = FOLDER.fullmatch(part), entry.parts[depth + 1 :]
-            if not folder or (len(below) > 1 and not ATTACHMENTS.fullmatch(below[0])):  # a title may look like a name
-                continue
-            if len(below) > 1 and not below[0].lower().startswith("feedback"):
-                person = Person(f"{folder['first']} {folder['last']}", folder["login"], "Sakai", folder["login"])
-                time = times.get(entry.parts[: depth + 1])
-                found[number] = Place(person, below[1:], part, time=time)
-            else:
-                found[number] = Aside("Sakai's own, or typed into it: read it there")
-            break
-    if found:
-        found |= {n: Aside("Sakai's own list") for n, e in enumerate(entries) if e.parts[-1].startswith("grades.")}
-    return found
+    for number, part, below in names_at(depth, entries):
+        folder = FOLDER.fullmatch(part)
+        if folder and len(below) > 1 and below[0].lower() == SUBMISSION:  # others may have such a name: a title, too
+            person = Person(f"{folder['first']} {folder['last']}", folder["login"], "Sakai", folder["login"])
+            found[number] = Place(person, below[1:], part, time=times.get(entries[number].parts[: depth + 1]))
+        elif folder and below and (below[0].lower() == FEEDBACK or below[0].lower().endswith((".txt", ".html"))):
+            found[number] = Aside("Sakai's own, or typed into it: read it there")
+        elif part.startswith("grades.") and not below:
+            found[number] = Aside("Sakai's own list")
+    return found if any(isinstance(place, Place) for place in found.values()) else {}
 
 
 def _time(entry: Entry) -> datetime | None:

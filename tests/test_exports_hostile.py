@@ -1,0 +1,94 @@
+"""One learner against another: what a learner names or uploads decides nothing about anybody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from exports import PHASE, SECOND, collected, made_course, notebooks, rows, tarred, zipped
+from layouts import FLAT, LAYOUTS, HandIn, Learner
+
+ADA = Learner("Ada", "Lovelace", 11, "ada")
+EVE = Learner("Eve", "Moor", 12, "eve")
+BOB = Learner("Bob", "Hall", 13, "bob")
+FILE = f"{PHASE}.ipynb"
+METADATA = "submission_77:\n  :submitters:\n  - :name: Ada Lovelace\n    :sid: '11'\n"
+STAMP = "2099-01-01 00:00:00 UTC"
+
+# What Eve uploads, below what is hers.
+FORGED = {
+    "a file with Ada's name": {f"ada_{FILE}": "", f"{PHASE}_ada.ipynb": "", f"Lovelace, Ada - {FILE}": ""},
+    "a folder with Ada's name": {f"ada/{FILE}": "", f"bob/{FILE}": ""},
+    "nbgrader's layout": {f"ada/{PHASE}/{FILE}": "", f"ada/{PHASE}/timestamp.txt": STAMP},
+    "nbgrader's folder": {f"submitted/ada/{PHASE}/{FILE}": "", f"submitted/ada/{PHASE}/timestamp.txt": STAMP},
+    "her own time": {FILE: "", "timestamp.txt": STAMP, f"{PHASE}/timestamp.txt": STAMP},
+    "Moodle": {f"Ada Lovelace_11_assignsubmission_file_/{FILE}": ""},
+    "Moodle, flat": {f"Ada Lovelace_11_assignsubmission_file_{FILE}": ""},
+    "Canvas": {f"lovelaceada_11_99999_{FILE}": "", f"lovelaceada_11_99998_{PHASE}-1.ipynb": ""},
+    "Blackboard": {
+        "Lab 2_ada_attempt_2026-11-29-10-00-00.txt": "Name: Ada Lovelace (ada)\n",
+        f"Lab 2_ada_attempt_2026-11-29-10-00-00_{FILE}": "",
+        f"_ada_attempt_2026-11-29-10-00-00_{FILE}": "",
+    },
+    "Brightspace": {
+        f"11-67890 - Ada Lovelace - Nov 30, 2026 1000 AM/{FILE}": "",
+        f"11-67890 - Ada Lovelace - Nov 30, 2026 1000 AM - {FILE}": "",
+        "index.html": "",
+    },
+    "Gradescope": {"submission_metadata.yml": METADATA, f"submission_77/{FILE}": ""},
+    "Gradescope, an export in it": {f"e/submission_{n}/{FILE}": "" for n in (77, 84)}
+    | {"e/submission_metadata.yml": METADATA},
+    "ILIAS": {f"Lovelace_Ada_ada_11/20261130100000_{FILE}": "", f"20261130100000_{FILE}": ""},
+    "Sakai": {
+        f"Lovelace, Ada(ada)/Submission attachment(s)/{FILE}": "",
+        "Lovelace, Ada(ada)/timestamp.txt": "20261130100000000",
+        "grades.csv": "",
+    },
+    "GitHub": {f"lab-2-submissions/lab-2-ada/{FILE}": "", ".git/config": "", ".github/workflows/x.yml": ""},
+    "GitHub, repositories in it": {
+        f"lab-2-{who}/{file}": "" for who in ("ada", "bob", "eve") for file in (FILE, ".git/config")
+    },
+    "the course's table": {"students.csv": "ada", "collected.csv": "ada", f"release/{PHASE}/{FILE}": ""},
+}
+OTHERS = {
+    "Ada": [HandIn(ADA, 0, {FILE: b"of ada"})],
+    "Ada, who has no notebook": [HandIn(ADA, 0, {"essay.pdf": b"of ada"})],
+    "Ada and Bob": [HandIn(ADA, 0, {FILE: b"of ada", "a.png": b""}), HandIn(BOB, 0, {FILE: b"of bob"})],
+}
+
+
+def of_eve(forged: str, layout: str) -> dict[str, bytes]:
+    """All of it many times, at two depths: numbers win nothing."""
+    files = {name: text or f"of eve {number}" for number, (name, text) in enumerate(FORGED[forged].items())}
+    around = [""] if layout in FLAT else ["", "1/", "2/", "3/"]
+    return {f"{folder}{name}": text.encode() for folder in around for name, text in files.items()}
+
+
+def assert_nobody_is_harmed(folder: Path, layout: str, others: list[HandIn], upload: dict[str, bytes]) -> None:
+    """All is as without Eve, but for what is hers: in a course that knows the others, and in one that is new."""
+    root, new = made_course(folder / "course"), made_course(folder / "new" / "course")
+    alone = collected(root, LAYOUTS[layout](others))
+    before = notebooks(root)
+    for course in (root, new):
+        report = collected(course, LAYOUTS[layout]([*others, HandIn(EVE, 9, upload)]), SECOND)
+        assert report.platform == alone.platform
+        found = notebooks(course)
+        hers = {name.partition("/")[0] for name, text in found.items() if text.startswith("of eve")}
+        assert {name: text for name, text in found.items() if not text.startswith("of eve")} == before
+        assert len(hers) <= 1
+        assert {row["name"] for row in rows(course) if row["student"] in hers} <= {"Eve Moor", "eve", "mooreve"}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_no_upload_of_a_learner_concerns_another(tmp_path: Path, layout: str, forged: str) -> None:
+    for name, others in OTHERS.items():
+        assert_nobody_is_harmed(tmp_path / name, layout, others, of_eve(forged, layout))
+
+
+@pytest.mark.parametrize("forged", FORGED)
+@pytest.mark.parametrize("layout", ["Moodle, flat", "Sakai", "plain folders"])
+def test_nor_what_is_in_an_archive_of_theirs(tmp_path: Path, layout: str, forged: str) -> None:
+    files = {name: data.decode() for name, data in of_eve(forged, layout).items()}
+    upload = {"work.zip": zipped(files), f"ada_{PHASE}.tar.gz": tarred(files)}
+    assert_nobody_is_harmed(tmp_path, layout, OTHERS["Ada"], upload)

@@ -1,0 +1,163 @@
+"""Who is who: the student ids, and the table of students that keeps them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from exports import PHASE, SECOND, collected, laid_out, made_course, notebooks, packed, rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nbgrader.converters.base import BaseConverter
+from nbgrader.coursedir import CourseDirectory
+
+from autograder.course import Course
+from autograder.intake.collect import CollectError, collect
+from autograder.intake.roster import MAX_ID, student_id
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return made_course(tmp_path / "course")
+
+
+def test_two_learners_of_one_name_get_their_numbers(root: Path) -> None:
+    files = {f"Li Lei_{n}_assignsubmission_file_/{PHASE}.ipynb": str(n) for n in (8, 5)}
+    collected(root, files)
+    assert notebooks(root) == {f"li-lei-5/{PHASE}/{PHASE}": "5", f"li-lei-8/{PHASE}/{PHASE}": "8"}
+
+
+def test_moodles_number_is_new_in_each_assignment_and_the_learner_is_the_same(root: Path) -> None:
+    collected(root, {f"Ada_11_assignsubmission_file_/{PHASE}.ipynb": "2"})
+    collected(root, {"Ada_99_assignsubmission_file_/challenges.ipynb": "3"})
+    assert notebooks(root) == {f"ada/{PHASE}/{PHASE}": "2", "ada/phase3_production/challenges": "3"}
+
+
+def test_a_namesake_who_hands_in_later_is_somebody_else(root: Path) -> None:
+    collected(root, {f"Ada_11_assignsubmission_file_/{PHASE}.ipynb": "first"})
+    collected(root, {f"Ada_12_assignsubmission_file_/{PHASE}.ipynb": "other"})
+    assert notebooks(root) == {f"ada/{PHASE}/{PHASE}": "first", f"ada-12/{PHASE}/{PHASE}": "other"}
+    both = {f"Ada_{n}_assignsubmission_file_/challenges.ipynb": str(n) for n in (31, 32)}
+    collected(root, both)  # who is who can't be known, so nobody's work is mixed up
+    assert {f"ada-{n}/phase3_production/challenges" for n in (31, 32)} <= set(notebooks(root))
+
+
+def test_participants_of_blind_marking_are_never_taken_for_one(root: Path) -> None:
+    collected(root, {f"Participant_1_assignsubmission_file_/{PHASE}.ipynb": "2"})
+    collected(root, {"Participant_2_assignsubmission_file_/challenges.ipynb": "3"})
+    assert len({name.split("/")[0] for name in notebooks(root)}) == 2
+
+
+def test_canvas_numbers_tell_learners_apart_and_stay(root: Path) -> None:
+    collected(root, {f"liwei_7_1_{PHASE}.ipynb": "7", f"liwei_8_2_{PHASE}.ipynb": "8"})
+    collected(root, {"liwei_8_3_challenges.ipynb": "8"})
+    assert notebooks(root) == {
+        f"liwei-7/{PHASE}/{PHASE}": "7",
+        f"liwei-8/{PHASE}/{PHASE}": "8",
+        "liwei-8/phase3_production/challenges": "8",
+    }
+
+
+def test_a_number_that_stays_is_the_same_person_under_a_new_name(root: Path) -> None:
+    collected(root, {f"lovelaceada_7_1_{PHASE}.ipynb": "before"})
+    collected(root, {f"kingada_7_2_{PHASE}.ipynb": "after"}, SECOND)
+    assert notebooks(root) == {f"lovelaceada/{PHASE}/{PHASE}": "after"}
+
+
+def test_names_that_give_the_same_id_stay_apart(root: Path, tmp_path: Path) -> None:
+    names = ["Ada B", "ada b", "ada-b", "ADA-B", "ada+b", "😀", "🎉", "student"]
+    source = packed(tmp_path / "1.zip", {f"{name}/{PHASE}.ipynb": name for name in names})
+    collect(root, source)
+    first = notebooks(root)
+    assert sorted(first.values()) == sorted(names)
+    assert len({name.casefold() for name in first}) == len(names)
+    collect(root, source)
+    assert notebooks(root) == first
+
+
+def test_a_folder_named_by_a_known_id_is_that_learner(root: Path, tmp_path: Path) -> None:
+    collected(root, {f"Ada Lovelace_11_assignsubmission_file_/{PHASE}.ipynb": "2"})
+    collect(root, laid_out(tmp_path / "loose", {"ada-lovelace/challenges.ipynb": "3"}))
+    assert notebooks(root) == {f"ada-lovelace/{PHASE}/{PHASE}": "2", "ada-lovelace/phase3_production/challenges": "3"}
+
+
+def test_a_stranger_never_gets_a_folder_that_is_there(root: Path) -> None:
+    laid_out(root / "submitted", {f"ada/{PHASE}/{PHASE}.ipynb": "came by another way"})
+    collected(root, {f"Ada_11_assignsubmission_file_/{PHASE}.ipynb": "2"})
+    assert notebooks(root) == {f"ada/{PHASE}/{PHASE}": "came by another way", f"ada-11/{PHASE}/{PHASE}": "2"}
+
+
+ODD = [
+    " a",
+    ".a",
+    "a b",
+    "a/b",
+    "a*b",
+    "a?",
+    "a[1]b",
+    "a\nb",
+    "a+b",
+    "a,b",
+    "{a}",
+    "..",
+    "",
+    "李雷",
+    "हिन्दी",
+    "Zoë",
+    "a" * 300,
+]
+
+
+def test_nbgrader_reads_back_every_id_that_is_made(tmp_path: Path) -> None:
+    ids = {student_id(name) for name in ODD}
+    for made in ids:
+        laid_out(tmp_path, {f"submitted/{made}/lab/lab.ipynb": "{}"})
+    course = Course(tmp_path)
+    assert course.api.get_submitted_students("lab") == ids
+    for made in ids:
+        folders = course.api.coursedir
+        assert isinstance(folders, CourseDirectory)
+        folders.student_id, folders.assignment_id = made, "lab"
+        converter = _Converter(coursedir=folders)
+        converter.init_notebooks()
+        ((notebook,),) = converter.assignments.values()
+        assert converter.init_single_notebook_resources(notebook)["nbgrader"]["student"] == made
+
+
+class _Converter(BaseConverter):
+    _input_directory = "submitted"  # pyright: ignore[reportAssignmentType]  # nbgrader's own are properties
+    preprocessors = ()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text())
+def test_any_name_gives_an_id_that_is_a_plain_folder_name(name: str) -> None:
+    made = student_id(name)
+    assert made == student_id(made) or len(made) >= MAX_ID - 2
+    assert not set(made) & set(" /\\*?[]+,:\n\0")
+    assert not made.startswith(("-", "."))
+    assert 0 < len(made.encode()) <= 240
+    assert made.isprintable()
+
+
+def test_a_table_of_students_that_was_damaged_is_an_error_and_not_overwritten(root: Path, tmp_path: Path) -> None:
+    source = laid_out(tmp_path / "loose", {f"ada/{PHASE}.ipynb": "x"})
+    collect(root, source)
+    path = root / "submitted" / "students.csv"
+    for damaged in ("", "student;name\n", path.read_text() + "bob,Bob\n"):
+        path.write_text(damaged)
+        with pytest.raises(CollectError, match="repair it or move it away"):
+            collect(root, source)
+        assert path.read_text() == damaged
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "''@a"])
+def test_no_name_is_a_formula_in_the_table_of_students_and_all_are_known_again(root: Path, name: str) -> None:
+    files = {f"{name}_11_assignsubmission_file_/{PHASE}.ipynb": "x"}
+    [first] = collected(root, files).files
+    [row] = rows(root)
+    assert not [text for text in row.values() if text.startswith(("=", "+", "-", "@"))]
+    assert row["name"].endswith(name)
+    [again] = collected(root, files).files
+    assert (again.student, again.outcome) == (first.student, "there already")
+    assert rows(root) == [row]
