@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from nbformat import NotebookNode
 
 from ..text import plain
-from .match import NOT_PARSED, definitions, form, promised
+from .match import bindings, definitions, form, promised
 from .plan import Cell, Plan
 from .sanitise import MISSING, Sanitised
-from .skip import names_made
 
 WORD = re.compile(r"[^\W\d]\w*")
 NAMED = 5  # names in a sentence, at most
@@ -46,12 +45,12 @@ def reasons(sanitised: Sanitised, plan: Plan) -> Reasons:
     made = {
         cell.id: (_words(cell, known), sorted(names))
         for cell in cells
-        if cell.id in theirs and (names := _names(cell.source))
+        if cell.id in theirs and (names := bindings(cell.source))
     }
     there = set().union(*(names for _, names in made.values()))
     put_back = {}
     for name, source in sanitised.put_back.items():
-        if lost := _names(source) - _names(known[name].source) - there:
+        if lost := bindings(source).keys() - bindings(known[name].source).keys() - there:
             put_back[name] = (f"the cell `{name}`, which is the course's: changes in it were put back", sorted(lost))
     return Reasons(dict(_instead(sanitised, plan, theirs)), made, put_back)
 
@@ -155,13 +154,6 @@ def _words(cell: NotebookNode, known: Mapping[str, Cell]) -> str:
     if cell.id in known:
         return f"the cell `{cell.id}`"
     return f"your cell that begins with `{plain(cell.source.strip().split(chr(10))[0], 60)}`"
-
-
-def _names(source: str) -> set[str]:
-    try:
-        return names_made(source) or set(definitions(source))
-    except NOT_PARSED:
-        return set(definitions(source))
 
 
 def _error(cell: NotebookNode) -> NotebookNode | None:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from nbformat import NotebookNode
 
 from .plan import Cell, Plan
-from .skip import names_made
+from .skip import names_bound
 
 NOT_PARSED = (SyntaxError, ValueError, RecursionError, MemoryError)
 DEFINITION = re.compile(r"^(?:async[ \t]+)?(def|class)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]*)?=(?!=)", re.MULTILINE)
+LONG = 20_000  # characters: a formatter's work on more is not recognised
 KINDS = {"def": "function", "class": "class"}
+STATEMENTS = {ast.FunctionDef: "function", ast.AsyncFunctionDef: "function", ast.ClassDef: "class"}
+STATEMENTS |= {ast.Import: "module", ast.ImportFrom: "module"}
 
 
 @dataclass
@@ -49,7 +53,6 @@ class _Search:
         self.found = Match()
         self._cells, self._plan = cells, plan
         self._free = set(range(len(cells)))  # not known to be anything yet
-        self._forms: dict[int, str] = {}
         self._released = plan.released or tuple((cell.name, cell.source) for cell in plan.cells)
         self._shown: dict[int, int] = {}  # place in the release -> in the learner's notebook, where unmarked
         self._stubs = {form(cell.source): cell.name for cell in plan.cells if cell.is_answer}
@@ -137,9 +140,7 @@ class _Search:
         return [cell for cell in self._plan.cells if cell.is_answer and cell.name not in self.found.place]
 
     def _form(self, index: int) -> str:
-        if index not in self._forms:
-            self._forms[index] = form(self._cells[index].source)
-        return self._forms[index]
+        return form(self._cells[index].source)
 
     def _may_answer(self, index: int, cell_type: str) -> bool:
         return self._cells[index].cell_type == cell_type and self._form(index) not in {"", *self._stubs}
@@ -158,10 +159,11 @@ class _Search:
         return low, high
 
 
+@lru_cache(maxsize=2_000)
 def form(source: str) -> str:
     """The same text for a cell that only a formatter has changed, "" for an empty one."""
     try:
-        tree = ast.parse(source)
+        tree = ast.parse(source if len(source) <= LONG else "")
         text = ast.dump(tree) if tree.body else source
     except NOT_PARSED:
         text = source
@@ -176,20 +178,18 @@ def _is_python(source: str) -> bool:
 
 
 def definitions(source: str) -> dict[str, str]:
-    """The names that a cell binds at its top level -> "function", "class" or "name"; imports are left out.
+    """The names that a cell binds at its top level -> "function", "class" or "name"; not the modules."""
+    return {name: kind for name, kind in bindings(source).items() if kind != "module"}
 
-    Of a cell that can't be parsed, those at the beginning of a line.
-    """
+
+@lru_cache(maxsize=2_000)
+def bindings(source: str) -> Mapping[str, str]:
+    """The same with what it imports. Of a cell that can't be parsed, those at the beginning of a line."""
+    found: dict[str, str] = {}
     try:
-        nodes: list[ast.stmt] = ast.parse(source).body
-        found: dict[str, str] = {}
-        for node in nodes:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                found[node.name] = "function"
-            elif isinstance(node, ast.ClassDef):
-                found[node.name] = "class"
-            elif not isinstance(node, ast.Import | ast.ImportFrom):
-                found |= dict.fromkeys(sorted(names_made(ast.unparse(node)) - found.keys()), "name")
+        for node in ast.parse(source).body:
+            kind = STATEMENTS.get(type(node), "name")
+            found |= {name: kind for name in sorted(names_bound(node)) if kind != "name" or name not in found}
         return found
     except NOT_PARSED:
         return {name or other: KINDS.get(kind, "name") for kind, name, other in DEFINITION.findall(source)}

@@ -55,7 +55,7 @@ def names_used(source: str) -> set[str]:
     made: set[str] = set()
     try:
         for step in ast.parse(source).body:
-            new = names_made(ast.unparse(step))
+            new = names_bound(step)
             # What a loop or a `with` binds it reads afterwards; the right side of `x = x + 1` comes first.
             first = isinstance(step, ast.Assign | ast.AugAssign | ast.AnnAssign)
             used |= _read(ast.unparse(step)) - made - (set() if first else new)
@@ -92,10 +92,14 @@ def can_be_told(source: str) -> bool:
 def names_made(source: str) -> set[str]:
     """The notebook's names that an instructor's cell binds or whose parts it sets; none where it is no Python."""
     try:
-        nodes: list[ast.AST] = [ast.parse(source)]
+        return names_bound(ast.parse(source))
     except (SyntaxError, ValueError):
         return set()
-    made: set[str] = set()
+
+
+def names_bound(tree: ast.AST) -> set[str]:
+    """The same for what is parsed already."""
+    nodes, made = [tree], set()
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
