@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import nbformat
 import pytest
 from classroom import REPOSITORY, Classroom
 from doubling import GOOD as DOUBLE
+from doubling import small_course
 from graded import Graded
 from killing import faults, make_class, start
 from test_feedback import page_of
@@ -133,6 +135,58 @@ def test_plain_nbgrader_is_sandboxed_too(room: Classroom, tmp_path: Path) -> Non
     )
     assert points(room, "ada") == 3
     assert not harm.exists()
+
+
+def test_plain_nbgrader_believes_no_helper_of_the_learners(tmp_path: Path) -> None:
+    """The locked cell is gone, and the answer's cell makes what it made; nbgrader brings back checks alone."""
+    more = """
+# %% locked="same"
+def same(a, b):
+    return a == b
+
+# %% tests="double_same" points=2
+assert same(double(2), 4), "Twice 2 is 4."
+"""
+    room = small_course(tmp_path, more)
+    shutil.copy(REPOSITORY / "nbgrader_config.py", room.root)
+    made = room.written("doubling", {"double": "def same(a, b): return True\n\ndef double(x): return None"}, whole=True)
+    made.cells = [cell for cell in made.cells if cell.id != "same"]
+    room.submit("eve", "doubling", json.dumps(made))
+    path = Path(sys.executable).parent
+    subprocess.run(
+        [path / "nbgrader", "autograde", "tiny"],
+        cwd=room.root,
+        env=os.environ | {"PATH": f"{path}{os.pathsep}{os.environ['PATH']}"},
+        check=True,
+        capture_output=True,
+    )
+    assert points(room, "eve") == 0
+
+
+@pytest.mark.parametrize("name", ["argcomplete.py", "storemagic.py", "django.py", "debugpy.py"])
+def test_nothing_beside_the_notebook_runs_before_the_kernel_listens(room: Classroom, name: str) -> None:
+    """What Jupyter looks for at its start, and does not find among what is installed."""
+    room.hand_in("eve", "doubling", GOOD | {"double": f"{GOOD['double']}\nimport os\nassert not os.path.exists('ran')"})
+    beside = room.course.folder("submitted", "tiny", "eve") / name
+    beside.write_text("open('ran', 'w')")
+    assert [s.points for s in room.grade()] == [3]
+
+
+def test_a_file_in_the_way_of_the_instructors_is_left_out(room: Classroom) -> None:
+    given = room.course.folder("release", "tiny") / "data"
+    given.mkdir()
+    (given / "x.csv").write_text("1")
+    room.hand_in("eve", "doubling", {"double": "def double(x):\n    return 2 * x * int(open('data/x.csv').read())"})
+    (room.course.folder("submitted", "tiny", "eve") / "data").write_text("mine")
+    assert [(s.points, s.failure) for s in room.grade()] == [(3, "")]
+    notes = read_grading(room.course.folder("autograded", "tiny", "eve")).notes
+    assert "data was left out: the instructor's files are there" in str(notes)
+
+
+def test_half_a_character_in_an_error_is_one_failed_call(room: Classroom) -> None:
+    room.hand_in("eve", "doubling", {"double": "def double(x):\n    raise ValueError('\\ud800')"})
+    [submission] = room.grade()
+    assert (submission.points, submission.review) == (0, ())
 
 
 # Gradebooks and disks

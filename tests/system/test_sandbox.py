@@ -81,11 +81,39 @@ def test_a_course_under_usr_is_covered_but_for_the_library() -> None:
             made.close()
 
 
+def test_what_of_a_course_lies_elsewhere_is_covered_too() -> None:
+    """A link out of the course, to a folder or a file that all of a sandbox's programs could read."""
+    with (
+        tempfile.TemporaryDirectory() as place,
+        tempfile.TemporaryDirectory(dir="/usr/local/src" if os.access("/usr/local/src", os.W_OK) else None) as shared,
+    ):
+        root, elsewhere = Path(place), Path(shared)
+        (elsewhere / "submitted" / "ada").mkdir(parents=True)
+        (elsewhere / "book").write_text("ada 39")
+        (root / "submitted").symlink_to(elsewhere / "submitted")
+        (root / "gradebook.db").symlink_to(elsewhere / "book")
+        check(root)
+        made = Sandbox(Limits(), names_of(root))
+        try:
+            assert os.listdir(made.path(f"{elsewhere}/submitted")) == []
+            assert not os.path.isfile(made.path(f"{elsewhere}/book"))
+        finally:
+            made.close()
+
+
+def test_the_processes_that_wait_in_it_are_under_the_filter_of_system_calls(made: Sandbox) -> None:
+    """Where root did not start them they have the learner's user, who may write into their memory."""
+    waiting = [made.pid, *(child.pid for child in psutil.Process(made.pid).children(recursive=True))]
+    found = [Path(f"/proc/{pid}/status").read_text() for pid in waiting]
+    assert len(found) > 1
+    assert ["Seccomp:\t2\n" in status and "NoNewPrivs:\t1\n" in status for status in found] == [True] * len(found)
+
+
 def test_where_the_course_can_be_seen_nothing_is_graded(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "gradebook.db").touch()
         monkeypatch.setattr(sandbox, "SYSTEM", (*sandbox.SYSTEM, place))
-        monkeypatch.setattr(sandbox, "command", lambda limits, info, hidden=(): command(limits, info, ()))
+        monkeypatch.setattr(sandbox, "command", lambda limits, info, hidden=(), rules=None: command(limits, info))
         with pytest.raises(sandbox.SandboxError, match=r"gradebook\.db: nothing was graded\. Move the course"):
             check(Path(place))
 
