@@ -203,7 +203,9 @@ def test_a_gradescope_export_says_in_its_metadata_whose_a_folder_is(root: Path) 
 
 
 @pytest.mark.parametrize(
-    "metadata", ["", "{", "a: &a [x]\nb: *a", "- 1", "submission_123: 7", "[" * 5_000, "!!python/object:os.x {}"]
+    "metadata",
+    ["", "{", "a: &a [x]\nb: *a", "- 1", "submission_123: 7", "[" * 5_000, "!!python/object:os.x {}"],
+    ids=range(7),
 )
 def test_gradescope_without_metadata_that_can_be_read_is_refused(root: Path, metadata: str) -> None:
     files = {"e/submission_metadata.yml": metadata, f"e/submission_123/{PHASE}.ipynb": "x"}
