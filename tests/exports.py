@@ -79,12 +79,12 @@ def collected(root: Path, files: Files, time: tuple = FIRST, **how: str | None) 
 
 
 def there(root: Path) -> dict[str, str]:
-    """All that lies in submitted/ -> its text, but for what collecting itself writes, and for what was replaced."""
+    """All that lies in submitted/ -> its text, but for what collecting itself writes."""
     own = ("students.csv", "collected.csv", "timestamp.txt")
     return {
         path.relative_to(root / "submitted").as_posix(): path.read_text()
         for path in sorted((root / "submitted").rglob("*"))
-        if path.is_file() and path.name not in own and ".replaced" not in path.parts
+        if path.is_file() and path.name not in own and not any(part.startswith(".") for part in path.parts)
     }
 
 

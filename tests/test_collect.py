@@ -33,6 +33,7 @@ from nbgrader.utils import parse_utc
 from autograder.course import Course
 from autograder.intake import roster
 from autograder.intake.collect import Collected, Report, collect, table
+from autograder.intake.folder import intake
 
 ADA, BOB = "Ada Lovelace_1_assignsubmission_file_", "Bob_2_assignsubmission_file_"
 
@@ -378,3 +379,15 @@ def test_every_file_of_a_zip_is_in_the_report(tmp_path_factory: pytest.TempPathF
     assert [(c.entry, c.student, c.taken) for c in again.files] == [(c.entry, c.student, c.taken) for c in report.files]
     assert all(c.outcome.startswith("there already") for c in again.files if c.taken)
     assert len(table(report).splitlines()) == len(report.files) + 2
+
+
+def test_who_handed_in_no_notebook_has_a_folder_with_the_reasons_until_one_comes(root: Path) -> None:
+    """So that there is a page for them."""
+    other = f"Bob_2_assignsubmission_file_/{PHASE}.ipynb"
+    collected(root, {f"{ADA}/essay.pdf": "x", f"{ADA}/work.zip": "no zip", other: "bob"})
+    found = intake(root / "submitted" / "ada-lovelace" / PHASE, [PHASE])
+    assert found.refused["essay.pdf"] == "no notebook, and nothing that one asks for"
+    assert "is no whole archive" in found.refused["work.zip"]
+    collected(root, {f"{ADA}/{PHASE}.ipynb": "ada", other: "bob"}, SECOND)
+    found = intake(root / "submitted" / "ada-lovelace" / PHASE, [PHASE])
+    assert (found.notebooks, found.refused) == ({PHASE: b"ada"}, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from exports import PHASE, SECOND, collected, laid_out, made_course, notebooks, packed, rows
+from exports import PHASE, SECOND, collected, laid_out, made_course, notebooks, packed, rows, there
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbgrader.converters.base import BaseConverter
@@ -161,3 +161,11 @@ def test_no_name_is_a_formula_in_the_table_of_students_and_all_are_known_again(r
     [again] = collected(root, files).files
     assert (again.student, again.outcome) == (first.student, "there already")
     assert rows(root) == [row]
+
+
+@pytest.mark.parametrize("name", ["students.csv", "collected.csv", "Collected.CSV"])
+def test_nobody_is_called_as_the_tables_are(root: Path, name: str) -> None:
+    report = collected(root, {f"{name}/{PHASE}.ipynb": "one", f"ada/{PHASE}.ipynb": "two"})
+    assert sorted(there(root).values()) == ["one", "two"]
+    assert all(c.taken for c in report.files)
+    assert rows(root, "collected.csv")

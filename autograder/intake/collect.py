@@ -19,7 +19,7 @@ from typing import NamedTuple
 from ..text import plain
 from .attempts import HandIn, attempts_of, attempts_there, chosen
 from .contents import MAX_NAME, Released, What, artifact, assignment_of, recognise
-from .folder import MAX_EXTRA, MAX_NOTEBOOK, Refused, read_regular
+from .folder import MAX_EXTRA, MAX_NOTEBOOK, MAX_REASONS, REASONS, Refused, read_regular
 from .names import copy_mark, is_junk, notebook_of
 from .platforms import understood
 from .platforms.moodle import without_group
@@ -112,10 +112,11 @@ class _Collecting:
         entries = list(self._usable())
         course = Course(self._released.all, lambda f: notebook_of(f, self._released.assignments), self._roster.is_known)
         shown, places = understood(entries, course, platform)
-        found: list[tuple[Entry, Place]] = []
+        placed, found = [], []
         for number, entry in enumerate(entries):
             place = places.get(number, Refused(f"is not named as {shown} names files: collect it apart, with --from"))
             if isinstance(place, Place):
+                placed.append((entry, place))
                 found += self._unpacked(entry, place)
             else:
                 self._tell(entry, place)
@@ -124,6 +125,7 @@ class _Collecting:
         self._roster.save()  # before the files: whoever has one keeps the id, even if this is interrupted
         for plan in plans:
             self._store(*plan)
+        self._tell_learners(dict((*placed, *found)), files)
         self._roster.save()
         self._save_report(name)
         people = len({place.person for _, place in found})
@@ -314,6 +316,24 @@ class _Collecting:
         if said and hand_in.time is None:
             told.append(f"its time is still to come ({said:%Y-%m-%d}) and does not count")
         self.report.append(Collected(hand_in.entry.name, TAKEN, "; ".join(told), student, assignment))
+
+    def _tell_learners(self, found: dict[Entry, Place], files: list[_File]) -> None:
+        """Whoever handed in no notebook in an export of one assignment gets a folder with the reasons, for a page."""
+        assignments = {self._only} if self._only else {file.assignment for file in files if file.assignment}
+        if len(assignments) != 1:
+            return
+        (assignment,) = assignments
+        reasons: dict[Person, list[str]] = {}
+        said = {told.entry: told.outcome for told in self.report if not told.taken}
+        for entry, place in found.items():
+            if entry.name in said and not is_junk(place.file):
+                reasons.setdefault(place.person, []).append(f"{plain(place.file[-1])}: {plain(said[entry.name])}")
+        empty = reasons.keys() - {file.place.person for file in files if file.what.notebook}
+        for person, student in self._roster.identify(empty, assignment).items():
+            folder = self._submitted / student / assignment
+            if not any(folder.glob("*.ipynb")):
+                self._roster.enter(student, person, assignment, REASONS)
+                _write_if_new(folder / REASONS, "\n".join(reasons[person]).encode("utf-8", "replace")[:MAX_REASONS])
 
     def _save_report(self, export: str) -> None:
         rows: list[Row] = [

@@ -26,6 +26,8 @@ from .times import read_time
 
 MAX_NOTEBOOK = 60_000_000  # bytes, with its outputs, which are thrown away
 MAX_STAMP = 100  # bytes of timestamp.txt
+REASONS = ".not-taken.txt"  # what `collect` found in place of a notebook: a file and the reason in each line
+MAX_REASONS = 4_000  # bytes
 MAX_EXTRA = 12_000_000  # bytes, each: the challenges hand in models of up to 9 MB
 MAX_EXTRAS = 40_000_000  # bytes, together
 MAX_EXTRA_FILES = 200
@@ -117,6 +119,8 @@ def intake(folder: Path, wanted: Collection[str]) -> Intake:
     finally:
         os.close(descriptor)
     taken.further = seen.notebooks
+    if not taken.notebooks:
+        _take_reasons(taken, folder / REASONS)
     for name in sorted(set(wanted) - set(taken.notebooks)):
         alike = [other for other in seen.notebooks if looks_like(Path(other).stem, name)]
         if alike and f"{name}.ipynb" not in taken.refused:
@@ -199,6 +203,16 @@ def _take_stamp(taken: Intake, descriptor: int) -> None:
             _refuse(taken, file, error)
     except ValueError:
         _no_time(taken, file)
+
+
+def _take_reasons(taken: Intake, path: Path) -> None:
+    try:
+        text = read_regular(path, MAX_REASONS).decode("utf-8", "replace")
+    except (FileNotFoundError, Refused):
+        return
+    for line in text.splitlines():
+        file, _, reason = line.partition(": ")
+        taken.refused.setdefault(file, reason)
 
 
 def _no_time(taken: Intake, file: str) -> None:

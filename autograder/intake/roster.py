@@ -18,6 +18,7 @@ from .platforms.place import Person
 from .source import CollectError
 
 MAX_ID = 60  # characters
+OURS = {"students.csv", "collected.csv"}  # names in submitted/ that are nobody's
 COLUMNS: tuple[str, ...] = ("student", "name", "system", "number", "assignment", "file", "attempt", "entry", "time")
 BEFORE = ("student", "name", "system", "number", "assignment", "notebook", "entry", "time")  # what older versions wrote
 Row = dict[str, str]
@@ -47,7 +48,7 @@ class Roster:
         folders = {path.name for path in submitted.glob("*/") if not path.name.startswith(".")}
         ids = folders | {student for student, _ in self._of}
         self._before = {_same(name): name for name in ids}
-        self._taken = {name.casefold() for name in ids}  # some file systems don't tell A from a
+        self._taken = {name.casefold() for name in ids} | OURS  # some file systems don't tell A from a
 
     def is_known(self, name: str) -> bool:
         """Whether a folder of this name is a learner's of whom there is something already."""
