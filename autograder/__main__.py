@@ -149,7 +149,7 @@ def _collect(arguments: argparse.Namespace, root: Path) -> int:
     with locked(root, "collect"):
         report = collect(root, arguments.source, arguments.assignment, arguments.platform)
     print(collecting.table(report))
-    return int(not any(entry.taken for entry in report.files))
+    return int(all(entry.kind == collecting.REFUSED for entry in report.files))  # of an empty export, too
 
 
 def _grade(arguments: argparse.Namespace, root: Path) -> int:

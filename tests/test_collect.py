@@ -221,7 +221,8 @@ def test_of_two_copies_in_a_folder_the_newer_is_taken(root: Path, tmp_path: Path
     laid_out(ada, {f"{PHASE} (1).ipynb": "newer"}, SECOND)
     report = collect(root, tmp_path / "unpacked")
     assert list(there(root).values()) == ["newer"]
-    assert outcomes(report)[f"ada/{PHASE}.ipynb"] == f"set aside: 'ada/{PHASE} (1).ipynb' was taken in its place"
+    instead = f"set aside: 'ada/{PHASE} (1).ipynb' was taken in its place; both hold answers: is it the right one?"
+    assert outcomes(report)[f"ada/{PHASE}.ipynb"] == instead
 
 
 def test_a_date_in_the_future_is_told_and_does_not_count(root: Path) -> None:
@@ -354,7 +355,7 @@ def test_the_report_is_written_as_a_table_too(root: Path) -> None:
     report = collected(root, {f"{ADA}/{PHASE}.ipynb": "x", f"{BOB}/=1+1.pdf": "x"})
     assert [(row["export"], row["file"], row["kind"], row["student"]) for row in rows(root, "collected.csv")] == [
         ("export0.zip", f"{ADA}/{PHASE}.ipynb", "taken", "ada-lovelace"),
-        ("export0.zip", f"{BOB}/=1+1.pdf", "set aside", ""),
+        ("export0.zip", f"{BOB}/=1+1.pdf", "set aside", "bob"),
     ]
     assert [row["what"] for row in rows(root, "collected.csv")] == [c.outcome for c in report.files]
 
@@ -378,7 +379,7 @@ def test_every_file_of_a_zip_is_in_the_report(tmp_path_factory: pytest.TempPathF
     again = collect(folder / "course", folder / "any.zip")
     assert [(c.entry, c.student, c.taken) for c in again.files] == [(c.entry, c.student, c.taken) for c in report.files]
     assert all(c.outcome.startswith("there already") for c in again.files if c.taken)
-    assert len(table(report).splitlines()) == len(report.files) + 2
+    assert len(table(report).splitlines()) == len(report.files) + 2 + bool(report.nothing)
 
 
 def test_who_handed_in_no_notebook_has_a_folder_with_the_reasons_until_one_comes(root: Path) -> None:
@@ -391,3 +392,67 @@ def test_who_handed_in_no_notebook_has_a_folder_with_the_reasons_until_one_comes
     collected(root, {f"{ADA}/{PHASE}.ipynb": "ada", other: "bob"}, SECOND)
     found = intake(root / "submitted" / "ada-lovelace" / PHASE, [PHASE])
     assert (found.notebooks, found.refused) == ({PHASE: b"ada"}, {})
+
+
+BLANK = '{"cells": [{"source": "# YOUR CODE HERE", "metadata": {"nbgrader": {"grade_id": "double"}}}], "nbformat": 4}'
+SOLVED = BLANK.replace("# YOUR CODE HERE", "x = 1")
+
+
+@pytest.fixture
+def with_stub(root: Path) -> Path:
+    (root / "release" / PHASE / f"{PHASE}.ipynb").write_text(BLANK)
+    return root
+
+
+@pytest.mark.parametrize("times", [(FIRST, FIRST), (FIRST, SECOND), (SECOND, FIRST)])
+def test_what_was_handed_out_never_counts_before_what_was_written(with_stub: Path, times: tuple) -> None:
+    """Of two files of one attempt; the learner reads of the other."""
+    source = with_stub.parent / "1.zip"
+    packed(source, {f"{ADA}/{PHASE}_FINAL_v2.ipynb": SOLVED}, times[0])
+    with zipfile.ZipFile(source, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(f"{ADA}/{PHASE}.ipynb", times[1]), BLANK)
+    report = collect(with_stub, source)
+    assert there(with_stub) == {f"ada-lovelace/{PHASE}/{PHASE}.ipynb": SOLVED}
+    assert [c.outcome for c in report.files if not c.taken] == [
+        f"'{ADA}/{PHASE}_FINAL_v2.ipynb' was taken in its place"
+    ]
+    found = intake(with_stub / "submitted" / "ada-lovelace" / PHASE, [PHASE])
+    assert found.refused == {f"{PHASE}.ipynb": f"'{PHASE}_FINAL_v2.ipynb' was taken in its place"}
+
+
+@pytest.mark.parametrize("name", [f"{PHASE}.ipynb.download", f"{PHASE}.ipynb.crdownload", f"{PHASE}.IPYNB.bak"])
+def test_a_notebook_under_another_suffix_is_one(with_stub: Path, name: str) -> None:
+    [found] = collected(with_stub, {f"ada/{name}": SOLVED}).files
+    assert found.outcome == f"taken; as {PHASE}.ipynb"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("", "is empty"), (" \n", "is empty"), ("<!DOCTYPE html>", "is a web page")]
+)
+def test_what_holds_no_notebook_is_refused_with_what_to_do(root: Path, text: str, told: str) -> None:
+    report = collected(root, {f"{ADA}/{PHASE}.ipynb": text, f"Bob_2_assignsubmission_file_/{PHASE}.ipynb": "bob"})
+    [refused] = [c for c in report.files if c.kind == "refused"]
+    assert refused.outcome.startswith(told)
+    assert refused.student == "ada-lovelace"
+    assert report.nothing == ("Ada Lovelace",)
+    assert "No notebook of: Ada Lovelace" in table(report)
+
+
+def test_an_artifact_under_a_versions_name_is_the_one_that_is_asked_for(root: Path) -> None:
+    asks = "open('edge.gpt2pack')"
+    (root / "release" / "phase3_production" / "challenges.ipynb").write_text(asks)
+    files = {f"{ADA}/challenges.ipynb": "ada", f"{ADA}/edge-final.gpt2pack": "model", f"{ADA}/other.onnx": "x"}
+    report = outcomes(collected(root, files))
+    assert report[f"{ADA}/edge-final.gpt2pack"] == "taken; as edge.gpt2pack"
+    assert report[f"{ADA}/other.onnx"] == "taken; no notebook names a file called so"
+
+
+def test_the_table_of_what_was_collected_keeps_other_exports(root: Path) -> None:
+    packed(root.parent / "one.zip", {f"{ADA}/{PHASE}.ipynb": "ada"})
+    packed(root.parent / "two.zip", {f"bob/{PHASE}.ipynb": "bob"})
+    for name in ("one.zip", "two.zip", "one.zip"):
+        collect(root, root.parent / name)
+    assert sorted((row["export"], row["what"]) for row in rows(root, "collected.csv")) == [
+        ("one.zip", "there already"),
+        ("two.zip", "taken"),
+    ]

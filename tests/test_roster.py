@@ -169,3 +169,36 @@ def test_nobody_is_called_as_the_tables_are(root: Path, name: str) -> None:
     assert sorted(there(root).values()) == ["one", "two"]
     assert all(c.taken for c in report.files)
     assert rows(root, "collected.csv")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["Ines Lang/phase2_techniques.ipynb", "Ines Lang/challenges.ipynb"],
+        ["ada/phase2_techniques/phase2_techniques.ipynb", "ada/phase3_production/challenges.ipynb"],
+        ["Yuki_5_assignsubmission_file_/phase2_techniques.ipynb", "Yuki_5_assignsubmission_file_/challenges.ipynb"],
+        ["satoyuki_2027_1_phase2_techniques.ipynb", "satoyuki_2027_2_challenges.ipynb"],
+    ],
+)
+def test_who_hands_in_for_several_assignments_at_once_is_one_student(root: Path, files: list[str]) -> None:
+    report = collected(root, {**dict.fromkeys(files, "x"), files[0].replace("phase2_techniques.ipynb", "y.csv"): "z"})
+    assert len({c.student for c in report.files if c.taken}) == 1
+    collected(root, dict.fromkeys(files[:1], "newer"), SECOND)
+    assert len({path.partition("/")[0] for path in there(root)}) == 1
+
+
+def test_a_folder_with_the_name_of_one_known_learner_is_theirs(root: Path) -> None:
+    """So an instructor corrects a single submission; of two of one name it is nobody's."""
+    moodle = "{}_assignsubmission_file_/{}.ipynb"
+    collected(root, {moodle.format("Chen Wei_1", PHASE): "a", moodle.format("Sam_2", PHASE): "b"})
+    collected(root, {moodle.format("Sam_3", PHASE): "c", f"{moodle.format('Sam_2', PHASE)}": "b"})
+    collected(root, {f"Chen Wei/{PHASE}.ipynb": "right", f"Sam/{PHASE}.ipynb": "whose?"}, SECOND)
+    found = there(root)
+    assert found[f"chen-wei/{PHASE}/{PHASE}.ipynb"] == "right"
+    assert "whose?" in found.values()
+    assert {"b", "c"} <= set(found.values())
+
+
+def test_loose_versions_are_one_persons(root: Path) -> None:
+    report = collected(root, {f"{PHASE}_ada.ipynb": "old", f"{PHASE}_ada_v2.ipynb": "new"})
+    assert {c.student for c in report.files} == {"ada"}

@@ -28,6 +28,7 @@ class HandIn:
     place: Place
     file: str
     time: datetime | None
+    blank: bool = False
 
     @property
     def exact(self) -> bool:
@@ -98,7 +99,7 @@ def _rank(file: HandIn, notebooks: list[HandIn]) -> tuple:
     folder = file.entry.parts[:-1] in [n.entry.parts[:-1] for n in notebooks]
     marked = _mark(file) in [_mark(n) for n in notebooks]
     times = file.time or NEVER, file.entry.time or NEVER  # that of the archive around it comes first
-    return file.place.order, times, folder, marked, file.exact, file.entry.name
+    return not file.blank, file.place.order, times, folder, marked, file.exact, file.entry.name
 
 
 def _mark(file: HandIn) -> str:

@@ -24,7 +24,7 @@ from .names import copy_mark, is_junk, notebook_of
 from .platforms import understood
 from .platforms.moodle import without_group
 from .platforms.place import Aside, Course, Person, Place
-from .roster import Roster, Row, write, write_table
+from .roster import Roster, Row, read_table, write, write_table
 from .source import CollectError, Entry, Source, is_archive, opened
 from .times import TIME_FORMAT
 
@@ -55,6 +55,7 @@ class Report:
     platform: str
     people: int
     files: list[Collected]
+    nothing: tuple[str, ...] = ()  # who handed in no notebook that could be taken
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,8 @@ class _Collecting:
         self._submitted, self._export, self._released = root / "submitted", export, released
         self._roster, self._only = roster, only
         self._now = datetime.now(UTC)
+        self._ids: dict[Person, str] = {}  # of who hands in notebooks
+        self._reasons: dict[tuple[str, str], list[str]] = defaultdict(list)  # student, assignment -> for their page
         self.report: list[Collected] = []
 
     def go(self, name: str, platform: str | None) -> Report:
@@ -125,11 +128,18 @@ class _Collecting:
         self._roster.save()  # before the files: whoever has one keeps the id, even if this is interrupted
         for plan in plans:
             self._store(*plan)
-        self._tell_learners(dict((*placed, *found)), files)
+        placed = dict((*placed, *found))
+        self._tell_learners(placed, files)
+        for (student, where), lines in self._reasons.items():
+            text = "\n".join(lines).encode("utf-8", "replace")[:MAX_REASONS]
+            _write_if_new(self._submitted / student / where / REASONS, text)
         self._roster.save()
+        self._name_all(placed)
         self._save_report(name)
-        people = len({place.person for _, place in found})
-        return Report(shown, people, sorted(self.report, key=lambda c: c.entry))
+        people = {place.person for place in placed.values() if not is_junk(place.file)}
+        taken = {file.place.person for file in files if file.what.notebook}
+        nothing = tuple(sorted({person.name for person in people - taken}))
+        return Report(shown, len(people), sorted(self.report, key=lambda c: c.entry), nothing)
 
     def _tell(self, entry: Entry, why: Aside | Refused, student: str = "", assignment: str = "") -> None:
         kind = ASIDE if isinstance(why, Aside) else REFUSED
@@ -185,13 +195,13 @@ class _Collecting:
 
     def _settled(self, files: list[_File]) -> Iterator[tuple[str, str, list[_File]]]:
         """(student, assignment, files): whose folder each file goes to."""
-        of: dict[str, set[Person]] = defaultdict(set)  # assignment -> who hands in
+        of: dict[Person, set[str]] = defaultdict(set)  # the assignments of which somebody hands in notebooks
         theirs: dict[Person, set[_Near]] = {file.place.person: set() for file in files}
         for file in files:
             if file.assignment:
-                of[file.assignment].add(file.place.person)
+                of[file.place.person].add(file.assignment)
                 theirs[file.place.person].add(_Near(file.place.attempt, file.entry.parts[:-1], file.assignment))
-        ids = {assignment: self._roster.identify(people, assignment) for assignment, people in of.items()}
+        self._ids |= self._roster.identify(of)
         names = Counter(person.name for person in theirs)
         groups: dict[tuple[str, str], list[_File]] = defaultdict(list)
         for file in files:
@@ -201,7 +211,7 @@ class _Collecting:
             except Refused as refused:
                 self._tell(file.entry, refused)
                 continue
-            student = ids.get(assignment, {}).get(person) or self._roster.known(person, assignment, names)
+            student = self._ids.get(person) or self._roster.known(person, assignment, names)
             groups[student, assignment].append(file)
         homes: dict[str, set[str]] = defaultdict(set)
         for (student, _), members in groups.items():
@@ -247,7 +257,12 @@ class _Collecting:
                 marks[file.place.attempt].add(copy_mark(file.place.file[-1]))
         attempts, lost = attempts_of([self._hand_in(file, marks[file.place.attempt] - {""}) for file in files])
         for hand_in, winner in lost.items():
-            self._tell(hand_in.entry, Aside(f"{winner.entry.name!r} was taken in its place"), student, assignment)
+            why = f"{winner.entry.name!r} was taken in its place"
+            if hand_in.file.endswith(".ipynb"):
+                why += "" if hand_in.blank or winner.blank else "; both hold answers: is it the right one?"
+                told = f"{plain(hand_in.place.file[-1])}: {plain(winner.place.file[-1])!r} was taken in its place"
+                self._reasons[student, assignment].append(told)
+            self._tell(hand_in.entry, Aside(why), student, assignment)
         counts = chosen(attempts_there(self._rows(student, assignment).values()), attempts)
         steps = []
         for attempt in attempts:
@@ -267,6 +282,8 @@ class _Collecting:
 
     def _store(self, student: str, assignment: str, steps: list[_Step]) -> None:
         folder = self._submitted / student / assignment
+        (folder / REASONS).unlink(missing_ok=True)
+        self._roster.remove(student, assignment, REASONS)
         for step in steps:
             self._take(step)
         rows = self._rows(student, assignment)
@@ -285,7 +302,8 @@ class _Collecting:
         name = file.what.file
         if not file.what.notebook:
             name = artifact(name, place.person.system, marks, self._released)
-        return HandIn(file.entry, place, name, None if time and time > self._now + TO_COME else time)
+        believed = None if time and time > self._now + TO_COME else time
+        return HandIn(file.entry, place, name, believed, file.what.blank)
 
     def _take(self, step: _Step) -> None:
         student, assignment, hand_in = step.student, step.assignment, step.hand_in
@@ -308,6 +326,8 @@ class _Collecting:
             row |= {"entry": hand_in.entry.name, "time": time}
         if not hand_in.exact:
             told.append(f"as {hand_in.file}")
+        if not hand_in.file.endswith(".ipynb") and not self._released.ask_for(hand_in.file):
+            told.append("no notebook names a file called so")
         if without_group(hand_in.place.person.name):
             told.append(f"for a group: {hand_in.place.person.name}")
         if hand_in.place.late:
@@ -329,18 +349,26 @@ class _Collecting:
             if entry.name in said and not is_junk(place.file):
                 reasons.setdefault(place.person, []).append(f"{plain(place.file[-1])}: {plain(said[entry.name])}")
         empty = reasons.keys() - {file.place.person for file in files if file.what.notebook}
-        for person, student in self._roster.identify(empty, assignment).items():
-            folder = self._submitted / student / assignment
-            if not any(folder.glob("*.ipynb")):
+        for person, student in self._roster.identify(dict.fromkeys(empty, (assignment,))).items():
+            self._ids[person] = student
+            if not any((self._submitted / student / assignment).glob("*.ipynb")):
                 self._roster.enter(student, person, assignment, REASONS)
-                _write_if_new(folder / REASONS, "\n".join(reasons[person]).encode("utf-8", "replace")[:MAX_REASONS])
+                self._reasons[student, assignment] = reasons[person]
+
+    def _name_all(self, placed: dict[Entry, Place]) -> None:
+        """Whose a file is stands in the report, whatever became of it."""
+        whose = {entry.name: self._ids[place.person] for entry, place in placed.items() if place.person in self._ids}
+        self.report = [c if c.student else replace(c, student=whose.get(c.entry, "")) for c in self.report]
 
     def _save_report(self, export: str) -> None:
+        """In the place of what was said of this export before."""
+        path = self._submitted / "collected.csv"
+        others = [row for row in read_table(path, COLUMNS) if row["export"] != export]
         rows: list[Row] = [
             dict(zip(COLUMNS, (export, c.entry, c.kind, c.student, c.assignment, c.outcome), strict=True))
             for c in sorted(self.report, key=lambda c: c.entry)
         ]
-        write_table(self._submitted / "collected.csv", COLUMNS, rows)
+        write_table(path, COLUMNS, [*others, *rows])
 
 
 def table(report: Report) -> str:
@@ -354,7 +382,8 @@ def table(report: Report) -> str:
     kinds = Counter(c.kind for c in report.files)
     sums = ", ".join(f"{kinds[kind]} {kind}" for kind in (TAKEN, ASIDE, REFUSED))
     head = f"{report.platform}: {report.people} who handed in"
-    return "\n".join([head, *lines, sums])
+    nothing = [f"No notebook of: {', '.join(map(plain, report.nothing))}"] if report.nothing else []
+    return "\n".join([head, *lines, sums, *nothing])
 
 
 def said(collected: Collected) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .folder import MAX_NOTEBOOK, Refused
-from .names import BROWSERS, NOTEBOOKS, base_name, copy_mark, notebook_of
+from .names import BROWSERS, LATER, NOTEBOOKS, base_name, copy_mark, notebook_of
 from .platforms.place import Aside, Place
 from .source import OTHER_ARCHIVES, CollectError, Entry
 
@@ -18,6 +18,7 @@ ARTIFACTS = (".gpt2pack", ".onnx", ".csv", ".json")  # models and logs that a no
 MAX_NAME = 200  # bytes; file systems take 255, and some of these names get a suffix
 # In JSON a quotation mark inside a text is escaped: this finds nbgrader's key alone. No parser sees a stranger's file.
 GRADE_ID = re.compile(rb'(?<!\\)"grade_id"\s{0,9}:\s{0,9}"([^"\\]{1,200})"')
+STUB = b"YOUR CODE HERE"  # nbgrader's mark of what is to be written
 LIKE_A_NOTEBOOK = (b'"nbformat"', b'"cells"')
 
 
@@ -27,6 +28,7 @@ class Released:
 
     assignments: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # notebook -> these
     ids: dict[str, set[bytes]] = field(default_factory=lambda: defaultdict(set))  # notebook -> its grade ids
+    stubs: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # notebook -> what is to be written in it
     texts: dict[str, str] = field(default_factory=lambda: defaultdict(str))  # assignment -> all that it says
 
     @classmethod
@@ -38,6 +40,7 @@ class Released:
                 data = path.read_bytes()
                 found.assignments[path.stem].add(path.parent.name)
                 found.ids[path.stem] |= set(GRADE_ID.findall(data))
+                found.stubs[path.stem] = found.stubs[path.stem] or data.count(STUB)
                 found.texts[path.parent.name] += data.decode("utf-8", "replace")
         if not found.assignments:
             raise CollectError(
@@ -60,6 +63,7 @@ class What:
 
     file: str
     notebook: str = ""
+    blank: bool = False  # nothing was written in it
 
 
 def recognise(entry: Entry, place: Place, released: Released) -> What | Aside:
@@ -68,13 +72,18 @@ def recognise(entry: Entry, place: Place, released: Released) -> What | Aside:
     lower = file.lower()
     if lower.endswith(OTHER_ARCHIVES):
         raise Refused("is packed in a way that is not read here: unpack it, and collect the folder")
-    if not lower.endswith((*NOTEBOOKS, *ARTIFACTS)):
+    if not (".ipynb" in lower or lower.endswith((*NOTEBOOKS, *ARTIFACTS))):
         return Aside("no notebook, and nothing that one asks for")
-    if lower.endswith(NOTEBOOKS):
+    if ".ipynb" in lower or lower.endswith(NOTEBOOKS):
         data = entry.read(MAX_NOTEBOOK)
-        if lower.endswith(".ipynb") or all(mark in data for mark in LIKE_A_NOTEBOOK):
+        if ".ipynb" in lower or all(mark in data for mark in LIKE_A_NOTEBOOK):
+            if not data.strip():
+                raise Refused("is empty: ask for it again")
+            if data.lstrip().startswith(b"<"):
+                raise Refused("is a web page about a notebook: ask for the file itself (GitHub: Download raw file)")
             notebook = _notebook(file, data, released)
-            return What(f"{notebook}.ipynb", notebook)
+            stubs = released.stubs[notebook]
+            return What(f"{notebook}.ipynb", notebook, blank=0 < stubs <= data.count(STUB))
     if lower.endswith(ARTIFACTS):
         if len(file.encode("utf-8", "replace")) > MAX_NAME:
             raise Refused(f"its name is longer than {MAX_NAME} bytes: shorten it")
@@ -87,7 +96,7 @@ def _notebook(file: str, data: bytes, released: Released) -> str:
     found = {name: len(ids & known) for name, known in released.ids.items()}
     most = max(found.values())
     alike = [name for name, number in found.items() if number == most]
-    named = notebook_of(file if file.lower().endswith(".ipynb") else f"{file}.ipynb", alike if most else found)
+    named = notebook_of(file, alike if most else found)
     if most and len(alike) == 1:
         return alike[0]
     if ids and not most and any(released.ids.values()):
@@ -117,5 +126,8 @@ def artifact(file: str, platform: str, marks: Collection[str], released: Release
     """
     if released.ask_for(file):
         return file
+    for less in (base_name(file), base_name(file, LATER)):  # a name that the course asks for
+        if less != file and released.ask_for(less):
+            return less
     counted = platform == "Canvas" or copy_mark(file) in marks
     return base_name(file) if counted else base_name(file, BROWSERS)

@@ -26,7 +26,7 @@ from .times import read_time
 
 MAX_NOTEBOOK = 60_000_000  # bytes, with its outputs, which are thrown away
 MAX_STAMP = 100  # bytes of timestamp.txt
-REASONS = ".not-taken.txt"  # what `collect` found in place of a notebook: a file and the reason in each line
+REASONS = ".not-taken.txt"  # what `collect` did not take: a file and the reason in each line
 MAX_REASONS = 4_000  # bytes
 MAX_EXTRA = 12_000_000  # bytes, each: the challenges hand in models of up to 9 MB
 MAX_EXTRAS = 40_000_000  # bytes, together
@@ -119,8 +119,7 @@ def intake(folder: Path, wanted: Collection[str]) -> Intake:
     finally:
         os.close(descriptor)
     taken.further = seen.notebooks
-    if not taken.notebooks:
-        _take_reasons(taken, folder / REASONS)
+    _take_reasons(taken, folder / REASONS)
     for name in sorted(set(wanted) - set(taken.notebooks)):
         alike = [other for other in seen.notebooks if looks_like(Path(other).stem, name)]
         if alike and f"{name}.ipynb" not in taken.refused:

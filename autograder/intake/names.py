@@ -20,6 +20,10 @@ VERSION = re.compile(
     re.IGNORECASE,
 )
 
+LATER = re.compile(
+    r"(?:[-_ .]+(?:v\d+|version ?\d*|final|last|latest|new|neu|fixed|corrected|draft)\d*)+$", re.IGNORECASE
+)
+
 
 def is_junk(parts: tuple[str, ...]) -> bool:
     """Whether programs leave such a path behind."""
@@ -28,7 +32,7 @@ def is_junk(parts: tuple[str, ...]) -> bool:
 
 def is_work(file: str) -> bool:
     """Whether a file of this name may be, or hold, a notebook."""
-    return file.lower().endswith((*NOTEBOOKS[:3], *ARCHIVES))
+    return ".ipynb" in file.lower() or file.lower().endswith(ARCHIVES)
 
 
 def base_name(file: str, marks: re.Pattern[str] = COPY_SUFFIX) -> str:
@@ -50,11 +54,10 @@ def notebook_of(file: str, known: Collection[str]) -> tuple[str, str] | None:
 
     A rest that tells a version or a copy is nobody's.
     """
-    lower = file.lower()
-    suffix = next((suffix for suffix in NOTEBOOKS if lower.endswith(suffix)), None)
-    if suffix is None:
+    at = re.search(r"\.ipynb|\.(?:json|txt)$", file, re.IGNORECASE)
+    if at is None:
         return None
-    stem = unicodedata.normalize("NFKC", file[: -len(suffix)])
+    stem = unicodedata.normalize("NFKC", file[: at.start()])
     for name in sorted(known, key=len, reverse=True):
         words = map(re.escape, re.split(r"[-_ .]+", unicodedata.normalize("NFKC", name)))
         pattern = r"(?<![^\W_])" + r"[-_ .]+".join(words) + r"(?![^\W_])"
@@ -69,5 +72,5 @@ def _whose(before: str, after: str) -> str:
     for part in (COPY_OF.sub("", before), after):
         words = [word for word in re.split(r"[\W_]+", part) if word]
         if not all(VERSION.fullmatch(word) for word in words):
-            return part.strip(" -_.")
+            return LATER.sub("", part).strip(" -_.")
     return ""

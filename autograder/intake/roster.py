@@ -9,7 +9,7 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ..text import FORMULA
@@ -39,10 +39,13 @@ class Roster:
                 raise CollectError(f"{self._path} has not the columns {', '.join(COLUMNS)}: repair it or move it away.")
         self._of: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)  # student, assignment -> file -> its line
         self._called: dict[tuple[str, str], list[Row]] = defaultdict(list)  # name, system -> their lines
+        self._named: dict[str, set[str]] = defaultdict(set)  # name on a platform -> students
         self._numbered: dict[tuple[str, str], str] = {}  # number, system -> student, where numbers stay
         for row in map(_today, rows):
             self._of[row["student"], row["assignment"]][row["file"]] = row
             self._called[row["name"], row["system"]].append(row)
+            if row["system"]:
+                self._named[row["name"]].add(row["student"])
             if row["number"] and row["system"] != "Moodle":
                 self._numbered[row["number"], row["system"]] = row["student"]
         folders = {path.name for path in submitted.glob("*/") if not path.name.startswith(".")}
@@ -54,14 +57,16 @@ class Roster:
         """Whether a folder of this name is a learner's of whom there is something already."""
         return _same(name) in self._before
 
-    def identify(self, people: Collection[Person], assignment: str) -> dict[Person, str]:
-        """The student id of each who hands in for an assignment; new people get one."""
+    def identify(self, people: Mapping[Person, Collection[str]]) -> dict[Person, str]:
+        """The student id of each who hands in, for these assignments; new people get one."""
         bases = Counter(student_id(person.shown) for person in people)
         names = Counter(person.name for person in people)
         ids: dict[Person, str] = {}
         for person in sorted(people, key=lambda p: (p.name, p.number)):
+            where = sorted(people[person])
+            found = (self.known(person, assignment, names) for assignment in where)
             alone = bases[student_id(person.shown)] == 1
-            ids[person] = self.known(person, assignment, names) or self._new(person, assignment, alone)
+            ids[person] = next(filter(None, found), "") or self._new(person, "\n".join(where), alone)
         return ids
 
     def known(self, person: Person, assignment: str, names: Mapping[str, int]) -> str:
@@ -74,6 +79,8 @@ class Roster:
                 return row["student"]
         if not person.system and self.is_known(person.name):
             return self._before[_same(person.name)]  # the folder is named by the id
+        if not person.system and len(alike := self._named.get(person.name, set())) == 1:
+            return next(iter(alike))  # or by the one learner of this name
         if person.system != "Moodle" or person.name in EVERYBODY:
             return ""
         # A name that is met once in each assignment is the same person's, with a new number.
@@ -127,6 +134,18 @@ def student_id(name: str, keep_case: bool = False) -> str:
         after_letter = kept and unicodedata.category(kept[-1])[0] in "LM"
         kept += char if kind in "LN" or char in "._@-" or (kind == "M" and after_letter) else "-"
     return re.sub("-+", "-", kept)[:MAX_ID].strip("-.") or "student"
+
+
+def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
+    """The lines of a table that `write_table` has written; none where it is not here, or has other columns."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except FileNotFoundError:
+        return []
+    whole = tuple(reader.fieldnames or ()) == tuple(columns) and all(None not in (*row, *row.values()) for row in rows)
+    return [{column: _read(text) for column, text in row.items()} for row in rows] if whole else []
 
 
 def write_table(path: Path, columns: Collection[str], rows: Collection[Row]) -> None:
