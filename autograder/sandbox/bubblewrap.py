@@ -140,7 +140,9 @@ def check(root: Path) -> None:
     hidden = names_of(root)
     sandbox = Sandbox(Limits(), hidden)
     try:
-        secret = [name for name in hidden if Path(name) != PROJECT] + [str(PROJECT / entry) for entry in SECRET]
+        courses = _names_of(root)
+        secret = [f"{course}/{entry}" for course in courses for entry in SECRET]
+        secret += [name for name in hidden if name not in courses]
         seen = [path for path in secret if _shows(sandbox.path(path))]
     finally:
         sandbox.close()
@@ -154,7 +156,7 @@ def check(root: Path) -> None:
 def _shows(path: str) -> bool:
     """Whether there is something: a covered folder is empty, a covered file a device."""
     if os.path.isdir(path):
-        return any(os.scandir(path))
+        return bool(os.listdir(path))
     return os.path.isfile(path)
 
 
@@ -209,6 +211,8 @@ def command(limits: Limits, info: int, hidden: Sequence[str] = (), rules: int | 
     covered = [p for p in (str(PROJECT), *hidden) if any(Path(p).is_relative_to(s) for s in shown)]
     files = [path for path in covered if os.path.isfile(path)]
     covered = [path for path in covered if os.path.isdir(path)]
+    covered = [path for path in covered if not any(str(parent) in covered for parent in Path(path).parents)]
+    files = [path for path in files if not any(str(parent) in covered for parent in Path(path).parents)]
     steps = (
         dict.fromkeys(files, "hide")
         | dict.fromkeys(covered, "cover")

@@ -176,7 +176,8 @@ def test_a_file_in_the_way_of_the_instructors_is_left_out(room: Classroom) -> No
     given = room.course.folder("release", "tiny") / "data"
     given.mkdir()
     (given / "x.csv").write_text("1")
-    room.hand_in("eve", "doubling", {"double": "def double(x):\n    return 2 * x * int(open('data/x.csv').read())"})
+    reads = "def double(x):\n    return 2 * x * int(open('data/x.csv').read())"
+    room.hand_in("eve", "doubling", GOOD | {"double": reads})
     (room.course.folder("submitted", "tiny", "eve") / "data").write_text("mine")
     assert [(s.points, s.failure) for s in room.grade()] == [(3, "")]
     notes = read_grading(room.course.folder("autograded", "tiny", "eve")).notes
