@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from ..text import FORMULA
+from ..text import FORMULA, from_table
 from .platforms.moodle import EVERYBODY, without_group
 from .platforms.place import Person
 from .source import CollectError
@@ -145,7 +145,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
     except FileNotFoundError:
         return []
     whole = tuple(reader.fieldnames or ()) == tuple(columns) and all(None not in (*row, *row.values()) for row in rows)
-    return [{column: _read(text) for column, text in row.items()} for row in rows] if whole else []
+    return [{column: from_table(text) for column, text in row.items()} for row in rows] if whole else []
 
 
 def write_table(path: Path, columns: Collection[str], rows: Collection[Row]) -> None:
@@ -168,7 +168,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def _today(row: Row) -> Row:
-    row = {column: _read(text) for column, text in row.items()}
+    row = {column: from_table(text) for column, text in row.items()}
     if "notebook" in row:
         row["file"], row["attempt"] = f"{row.pop('notebook')}.ipynb", f"@{row['time']}"
     return row | {"name": unicodedata.normalize("NFKC", row["name"])}
@@ -181,7 +181,3 @@ def _same(name: str) -> str:
 def _written(text: str) -> str:
     """For a table: no spreadsheet may read a formula in it."""
     return f"'{text}" if text.lstrip("'").startswith(FORMULA) else text
-
-
-def _read(text: str) -> str:
-    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA) else text
