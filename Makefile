@@ -24,7 +24,7 @@ lab: .venv/lab       ## open Phase 1 in JupyterLab
 test: .venv/dev      ## run the tests that need Python alone, on all cores: some minutes
 	$(pytest) --ignore=tests/system
 	@echo "Left out: tests/system (JupyterLab in a browser, the sandbox, attacks, whole classes, whole notebooks)."
-	@echo "make test-all runs everything. It needs Linux, and takes about twenty minutes on two cores."
+	@echo "make test-all runs everything. It needs Linux, and takes twenty to thirty minutes on two cores."
 
 test-all: programs .venv/dev  ## run every test, in the sandbox and in a real browser too (Linux)
 	$(pytest) --no-skips --cov --cov-report=term
