@@ -94,8 +94,8 @@ def _instead(sanitised: Sanitised, plan: Plan, theirs: set[str]) -> Iterator[tup
     code = [cell for cell in sanitised.notebook.cells if cell.cell_type == "code"]
     put_back = {name: definitions(source) for name, source in sanitised.put_back.items()}
     makes = {cell.id: definitions(cell.source) for cell in code if not _is_check(cell, known)}
-    untouched = {name for name, cell in known.items() if cell.is_answer}
-    untouched &= {cell.id for cell in code if cell.id in known and form(cell.source) == form(known[cell.id].source)}
+    answers = [cell for cell in code if cell.id in known and known[cell.id].is_answer]
+    untouched = {cell.id for cell in answers if form(cell.source) == form(known[cell.id].source)}
     missing = {cell.id for cell in code if cell.id in known and cell.source == f"# {MISSING}"}
     wanted, asked, answer, before = promised(plan), plan.asked, "", []
     for cell in code:
@@ -104,7 +104,7 @@ def _instead(sanitised: Sanitised, plan: Plan, theirs: set[str]) -> Iterator[tup
             answer = cell.id if cell.id in wanted else answer
             continue
         taken = asked[cell.id]
-        names = {n: kind for n, kind in wanted.get(answer, {}).items() if n in taken.wanted | taken.touched}
+        names = {n: kind for n, kind in wanted.get(answer, {}).items() if n in (*taken.wanted, *taken.touched)}
         if answer in missing and not names:
             yield cell.id, ("", "", _is_missing(answer))
         for name, kind in names.items():

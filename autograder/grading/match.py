@@ -205,7 +205,7 @@ def promised(plan: Plan) -> dict[str, dict[str, str]]:
         if cell.is_answer:
             answer = cell.name
         elif cell.is_check and answer in found:
-            names = asked[cell.name].wanted - taken
+            names = set(asked[cell.name].wanted) - taken
             found[answer] |= dict.fromkeys(sorted(names - found[answer].keys()), "name")
     return {cell.name: found.get(cell.name, {}) for cell in plan.cells if cell.is_answer}
 

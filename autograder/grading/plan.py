@@ -57,15 +57,17 @@ class Plan:
     answers: tuple[str, ...] = ()  # the names that answers are asked to make
     imports: str = ""  # the modules that the instructor's other cells import, for the checks
     kernelspec: str = json.dumps(KERNELSPEC)
+    asked: Mapping[str, Names] = field(default_factory=dict)  # check -> what it takes from the learner; worked out
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "asked", self.asked or self._asked())
 
     @property
     def taken(self) -> set[str]:
         """The names that checks take from the notebook."""
         return set().union(*(names.wanted for names in self.asked.values()))
 
-    @property
-    def asked(self) -> dict[str, Names]:
-        """Check -> what it takes from the learner."""
+    def _asked(self) -> dict[str, Names]:
         code = [cell for cell in self.cells if cell.cell_type == "code" and not cell.solution]
         locked = (self.imports, *(cell.source for cell in code if cell.points is None and cell.locked))
         answers = frozenset(self.answers)
@@ -87,9 +89,9 @@ class Plan:
     def of(plain: dict) -> Plan:
         """The plan of which ``dataclasses.asdict`` made this."""
         cells = tuple(Cell(**cell) for cell in plain["cells"])
-        return Plan(
-            **{**plain, "cells": cells, "released": tuple((name, source) for name, source in plain["released"])}
-        )
+        released = tuple((name, source) for name, source in plain["released"])
+        asked = {check: Names(**names) for check, names in plain["asked"].items()}
+        return Plan(**{**plain, "cells": cells, "released": released, "asked": asked})
 
 
 def read_assignment(course: Course, assignment: str) -> dict[str, Plan]:

@@ -8,7 +8,6 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ..sandbox.bubblewrap import MEGABYTE, Limits, Sandbox
 from ..sandbox.zygote import Forked, Zygote
@@ -139,11 +138,10 @@ class Names:
     ``touched`` are answers that the check itself binds or deletes: it does so for the learner's code as well.
     """
 
-    wanted: frozenset[str]
-    touched: frozenset[str]
+    wanted: Sequence[str]
+    touched: Sequence[str]
 
 
-@lru_cache(maxsize=500)
 def names_of(check: str, cells: tuple[str, ...], tools: frozenset[str], answers: frozenset[str]) -> Names:
     """The names that ``check`` and the instructor's ``cells`` use, and that no such cell makes.
 
@@ -153,7 +151,7 @@ def names_of(check: str, cells: tuple[str, ...], tools: frozenset[str], answers:
     used, bound = _used_and_bound([check])
     more, made = _used_and_bound(cells)
     theirs = {name for name in (used | more) - made - set(dir(builtins)) if not name.startswith("__")}
-    return Names(frozenset(theirs - bound - tools), frozenset(theirs & bound & answers))
+    return Names(sorted(theirs - bound - tools), sorted(theirs & bound & answers))
 
 
 def _used_and_bound(sources: Sequence[str]) -> tuple[set[str], set[str]]:

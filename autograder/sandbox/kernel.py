@@ -40,8 +40,7 @@ class Kernel(IPythonKernel):
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
-        self.shell_handlers["call_request"] = self._call
-        self.shell_handlers["look_request"] = self._look
+        self.shell_handlers |= {"call_request": self._call, "look_request": self._look}
 
     def start(self) -> None:
         super().start()
@@ -55,6 +54,12 @@ class Kernel(IPythonKernel):
             told = {"ename": type(error).__name__, "evalue": _text(error), "traceback": [f"{type(error).__name__}"]}
             self.send_response(self.iopub_socket, "error", told)
             return {"status": "error", **told, "execution_count": self.execution_count, "payload": []}
+
+    def _publish_status(self, status, channel, parent=None) -> None:
+        """Not "busy" and "idle" around each call: its reply says all, and there are hundreds."""
+        asked = (parent or self.get_parent(channel)).get("header", {}).get("msg_type")
+        if asked not in ("call_request", "look_request"):
+            super()._publish_status(status, channel, parent)
 
     def _look(self, stream, ident, parent) -> None:
         """What the names stand for: a function and what it is built on, plain data, or a type's name."""

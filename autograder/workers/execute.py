@@ -110,8 +110,8 @@ class Run:
 
     def _check(self, cell: NotebookNode, index: int) -> None:
         names = self._setting.asked[cell.metadata.nbgrader.grade_id]
-        asked = sorted(names.wanted | names.touched)
-        reply, values = self._kernel.request("look_request", {"names": asked, "values": sorted(names.wanted)})
+        asked = sorted({*names.wanted, *names.touched})
+        reply, values = self._kernel.request("look_request", {"names": asked, "values": [*names.wanted]})
         # Of what the sandbox says, only what was asked for: else it could replace the check's own tools.
         found = {name: reply["found"][name] for name in asked if name in reply["found"]}
         missing = [name for name in asked if name not in found]

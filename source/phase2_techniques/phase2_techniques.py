@@ -58,7 +58,7 @@ from gpt2_lib.progress import PHASE_2, progress
 
 progress.begin("Phase 2", PHASE_2)
 
-# %% locked="gpt2_mini"
+# %%
 model, tokenizer = load_pretrained_gpt2()
 windows = held_out_windows(tokenizer, model.config.n_positions, 12)  # (12, 256): pages of three plays it never saw
 dense = evaluate(model, windows)  # the mark to hold: perplexity, accuracy, bits per character
@@ -98,7 +98,7 @@ print(
 #
 # A weight of 2×4 numbers at sparsity 0.5. Four of eight go: 0.05, 0.1, 0.2, and one of the two 0.4, the earlier.
 
-# %% locked="magnitude_example"
+# %%
 weight = torch.tensor([[0.9, -0.1, 0.4, -1.2], [0.2, -0.5, 0.05, 0.4]])
 keep = torch.tensor([[True, False, False, True], [False, True, False, True]])
 
@@ -726,7 +726,7 @@ with when_written("exercise 2.1"):
 #
 # The bias counts: it is the weight of an input that is always 1. Four neurons in a model of width 2, one neuron a colour:
 
-# %% locked="structured_example"
+# %%
 c_fc_weight = torch.tensor([[3.0, 0.0], [1.0, 2.0], [0.0, 0.0], [2.0, 1.0]])  # (n=4, C=2)
 c_fc_bias = torch.tensor([4.0, 2.0, 1.0, 2.0])  # (n=4,)
 c_proj_weight = torch.tensor([[0.0, 0.0, 3.0, 2.0], [2.0, 0.0, 4.0, 0.0]])  # (C=2, n=4)
@@ -946,13 +946,14 @@ with time_limit():
 # Look at neuron 2 above: its row *is* all zeros, and its score is 5. It goes now, and `keep = tensor([0, 1, 3])` names those that stay.
 
 
-# %% locked="leak_example"
+# %% locked="mlp_output"
 def mlp_output(x, c_fc_weight, c_fc_bias, c_proj_weight):
     """What a feed-forward part makes of x (C,), without the last bias: as in gpt2_lib/gpt2.py."""
     hidden = torch.nn.functional.gelu(c_fc_weight @ x + c_fc_bias, approximate="tanh")  # (n,)
     return c_proj_weight @ hidden  # (C,)
 
 
+# %%
 figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained", width_ratios=(2, 1, 4))
 gone = torch.tensor([False, False, True, False])  # neuron 2
 plots.matrix(axes[0], c_fc_weight, "c_fc weight", keep=~gone[:, None].expand(4, 2))
@@ -1203,7 +1204,7 @@ with time_limit():
 #
 # Here $N = 2$ heads of size $H = 2$ in a model of width $C = 4$, and head 0 goes:
 
-# %% locked="heads_example"
+# %%
 N, H, C = 2, 2, 4
 labels = [f"{part} head {h}" for part in "QKV" for h in range(N) for _ in range(H)]
 rows_of_head_0 = torch.tensor([0, 1, 4, 5, 8, 9])
@@ -1222,7 +1223,7 @@ plots.matrix(axes[1], torch.arange(16.0).view(4, 4) - 8, "c_proj weight (C, N H)
 axes[1].set_xticks(range(4), ["head 0", "head 0", "head 1", "head 1"])
 plt.show()
 
-
+# %% locked="attention_output"
 def attention_output(x, c_attn_weight, c_attn_bias, c_proj_weight, n_head):
     """What causal attention makes of x (T, C), without the last bias: as in gpt2_lib/gpt2.py."""
     T = x.size(0)
@@ -1613,7 +1614,7 @@ with when_written("exercise 2.2"):
 #
 # A weight of 2×4 numbers on its way from sparsity 0 to 0.75, in 4 steps:
 
-# %% locked="cubic_example"
+# %%
 weight = torch.tensor([[0.9, -0.1, 0.4, -0.7], [0.2, -0.8, 0.05, 0.3]])
 worked = {0: (0.0, 0), 1: (0.434, 3), 2: (0.656, 5), 3: (0.738, 6), 4: (0.75, 6)}  # step: sparsity, gone of 8
 
@@ -1793,7 +1794,7 @@ with time_limit():
 #
 # Half of this 2×4 weight is pruned, and today's gradient is zero everywhere. Look at what momentum alone does to it:
 
-# %% locked="step_example"
+# %%
 before = torch.tensor([[0.9, 0.0, -0.6, 0.0], [0.0, 0.5, 0.0, -1.1]])
 weight = torch.nn.Parameter(before.clone())
 weight.grad = torch.zeros_like(weight)
@@ -2175,7 +2176,7 @@ with when_written("exercise 2.3"):
 #
 # A layer of 2×4 large weights and one of 1×4 small ones, at sparsity 0.5. Both ways remove six of twelve:
 
-# %% locked="global_example"
+# %%
 layers = {
     "large": torch.tensor([[0.9, -0.2, 0.5, -0.7], [0.4, -0.8, 0.6, 1.0]]),
     "small": torch.tensor([[0.1, -0.45, 0.3, 0.05]]),

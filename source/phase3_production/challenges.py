@@ -66,7 +66,7 @@ from gpt2_lib.train import Run
 
 progress.begin("Challenges", CHALLENGES)
 
-# %% locked="gpt2_mini"
+# %%
 dense = challenges.dense()  # gpt2-mini as bundled, to compare with: prune a fresh one, not this
 pages = challenges.pages()  # (32, 256): the pages of the held-out plays that you see
 dense_accuracy = challenges.accuracy(dense)  # on these pages

@@ -56,7 +56,7 @@ from gpt2_lib.readiness import assessment, explain
 
 progress.begin("Phase 3", PHASE_3)
 
-# %% locked="gpt2_mini"
+# %%
 model, tokenizer = load_pretrained_gpt2()
 windows = held_out_windows(tokenizer, model.config.n_positions, 12)  # (12, 256): pages of three plays it never saw
 
@@ -96,7 +96,7 @@ print(
 # Eight bits make a byte. Whether the first entry is a byte's highest bit (as `np.packbits` has it) or its lowest is up to you,
 # as long as `unpack` reads what `pack` wrote. The last byte is filled up with zeros.
 
-# %% locked="pack_example"
+# %%
 weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 1.6), layout="constrained")
@@ -442,7 +442,7 @@ with when_written("exercise 3.1"):
 # section 2.2). One scale a row, since a row of small weights would be rounded to nothing by the scale of a large one. A row of
 # zeros has no largest entry to divide by: any finite scale will do.
 
-# %% locked="quantize_example"
+# %%
 weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [0.02, 0.0, -0.0127, 0.001]])
 q = torch.tensor([[127, -50, 0, 0], [127, 0, -81, 6]])
 
