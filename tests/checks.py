@@ -20,6 +20,7 @@ from pathlib import Path
 from unittest import mock
 
 import matplotlib.pyplot as plt
+from clock import no_sleep
 from torch import Tensor
 
 from autograder.authoring.sources import masters, to_notebook
@@ -136,6 +137,7 @@ class Phase:
         }
         output = io.StringIO()
         with (
+            no_sleep(),
             contextlib.redirect_stdout(output),
             contextlib.redirect_stderr(output),
             warnings.catch_warnings(action="ignore"),

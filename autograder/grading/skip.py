@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import symtable
+import sys
 import unicodedata
 from collections.abc import Collection, Mapping
 
@@ -22,6 +23,11 @@ HIDDEN = re.compile(
     r"|\b(?:get_ipython|__import__|__builtins__|builtins|gc|importlib|inspect|IPython(?!\.display\b)|__main__|modules|user_ns|_getframe)\b"
     r"|\b(?:f_globals|f_locals|__globals__)\b"
 )
+
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+SCOPES += (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+if sys.version_info >= (3, 12):
+    SCOPES += (ast.TypeAlias,)
 
 
 def skip(notebook: NotebookNode, demonstrations: Mapping[str, Collection[str]], taken: Collection[str]) -> set[int]:
@@ -58,24 +64,25 @@ def names_used(source: str) -> set[str]:
             new = names_bound(step)
             # What a loop or a `with` binds it reads afterwards; the right side of `x = x + 1` comes first.
             first = isinstance(step, ast.Assign | ast.AugAssign | ast.AnnAssign)
-            used |= _read(ast.unparse(step)) - made - (set() if first else new)
+            used |= _read(step) - made - (set() if first else new)
             made |= new
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set(WORD.findall(source))
     return used
 
 
-def _read(source: str) -> set[str]:
-    tables, used = [symtable.symtable(source, "<cell>", "exec")], set()
+def _read(step: ast.stmt) -> set[str]:
+    nodes = list(ast.walk(step))
+    used = {n.target.id for n in nodes if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)}
+    if not any(isinstance(node, SCOPES) for node in nodes):
+        return used | {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    tables = [symtable.symtable(ast.unparse(step), "<cell>", "exec")]
     while tables:
         table = tables.pop()
         tables += table.get_children()
         top = table.get_type() == "module"
         used |= {s.get_name() for s in table.get_symbols() if s.is_referenced() and (top or s.is_global())}
         used |= {s.get_name() for s in table.get_symbols() if s.is_declared_global()}  # `x += 1` reads, too
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-            used.add(node.target.id)
     return used
 
 

@@ -14,7 +14,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
@@ -57,8 +57,8 @@ class Kernel(IPythonKernel):
 
     def _publish_status(self, status, channel, parent=None) -> None:
         """Not "busy" and "idle" around each call: its reply says all, and there are hundreds."""
-        asked = (parent or self.get_parent(channel)).get("header", {}).get("msg_type")
-        if asked not in ("call_request", "look_request"):
+        header = cast(dict, parent or self.get_parent(channel)).get("header", {})
+        if header.get("msg_type") not in ("call_request", "look_request"):
             super()._publish_status(status, channel, parent)
 
     def _look(self, stream, ident, parent) -> None:

@@ -1223,6 +1223,7 @@ plots.matrix(axes[1], torch.arange(16.0).view(4, 4) - 8, "c_proj weight (C, N H)
 axes[1].set_xticks(range(4), ["head 0", "head 0", "head 1", "head 1"])
 plt.show()
 
+
 # %% locked="attention_output"
 def attention_output(x, c_attn_weight, c_attn_bias, c_proj_weight, n_head):
     """What causal attention makes of x (T, C), without the last bias: as in gpt2_lib/gpt2.py."""

@@ -211,7 +211,10 @@ DATA = bytes_of(model, save_packed)
         ),
         "a few neurons": (
             MOBILE,
-            _mobile("bytes_of(ModelPruner(load_pretrained_gpt2()).remove_structures(0, 0.05, pages), export_onnx)"),
+            _mobile(
+                "bytes_of(ModelPruner(load_pretrained_gpt2()).remove_structures(0, 0.05, challenges.pages()), "
+                "export_onnx)"
+            ),
         ),
         "smaller, and hardly faster": (
             {"mobile_faster", "mobile_bar"},
