@@ -50,8 +50,8 @@ import torch
 from IPython.display import Markdown, display
 
 from gpt2_lib.config import PRESETS
-from gpt2_lib.lesson import when_written
-from gpt2_lib.pruner import attention_weights, feedforward_weights, prunable_weights, quick_magnitude_prune
+from gpt2_lib.course.lesson import when_written
+from gpt2_lib.pruning.pruner import attention_weights, feedforward_weights, prunable_weights, quick_magnitude_prune
 
 # %% [markdown]
 # ## 1 · Meet the model
@@ -443,7 +443,7 @@ print(
 # The next cell prunes a fresh copy of the model for every point of the first three, in one shot.
 
 # %%
-from gpt2_lib.experiments import BEYOND, METHODS, sweep, sweep_gradually, table
+from gpt2_lib.course.experiments import BEYOND, METHODS, sweep, sweep_gradually, table
 
 points = sweep(model, windows)
 display(Markdown(table(points)))
@@ -488,7 +488,7 @@ for s in (0.0, 0.5, 0.7, 0.9):
 # %%
 from gpt2_lib import ModelPruner
 from gpt2_lib.corpus import calibration_windows
-from gpt2_lib.experiments import measure
+from gpt2_lib.course.experiments import measure
 
 pages = calibration_windows(tokenizer, context)
 beyond = sweep(model, windows, (0.5,), METHODS[:1] + BEYOND)
@@ -514,7 +514,7 @@ display(Markdown(table(beyond)))
 # 4. Find the highest sparsity that still writes something like a play.
 
 # %%
-from gpt2_lib.widgets import Explorer
+from gpt2_lib.course.widgets import Explorer
 
 explorer = Explorer(model, windows, points)
 explorer
@@ -549,7 +549,7 @@ display(Markdown(cost_table(costs, baseline="dense")))
 #   every matrix rounded to **int8**.
 
 # %%
-from gpt2_lib.packed import packed_sizes
+from gpt2_lib.storage.packed import packed_sizes
 
 packed = {
     name: (packed_sizes(variant).file, packed_sizes(variant, int8=True).file) for name, variant in variants.items()
@@ -567,7 +567,7 @@ display(Markdown("\n".join(lines)))
 # You will meet these numbers in talks and blog posts. Here is what is behind them, and what this machine just measured.
 
 # %%
-from gpt2_lib.claims import claims_table
+from gpt2_lib.course.claims import claims_table
 
 full, zeros, fewer = costs["dense"], costs["50% zeros"], costs["25% fewer heads and neurons"]
 everywhere = {p.sparsity: p for p in points if p.method == METHODS[1].name}

@@ -52,9 +52,9 @@ import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display
 
-from gpt2_lib.demos import GlobalDemo, NeuronDemo, ScheduleDemo, ThresholdDemo
-from gpt2_lib.lesson import mask_fault, show, tensor_fault, time_limit, when_written
-from gpt2_lib.progress import PHASE_2, progress
+from gpt2_lib.course.demos import GlobalDemo, NeuronDemo, ScheduleDemo, ThresholdDemo
+from gpt2_lib.course.lesson import mask_fault, show, tensor_fault, time_limit, when_written
+from gpt2_lib.course.progress import PHASE_2, progress
 
 progress.begin("Phase 2", PHASE_2)
 
@@ -152,8 +152,8 @@ def removed_by(mask, weight):
 # %% tests="mask_count" points=2
 import random
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("mask_count", "magnitude_mask"):
     weight = torch.tensor([[0.3, -0.8, 0.1, 1.0, -0.6], [0.7, 0.2, -0.9, 0.5, -0.4]])
@@ -199,8 +199,8 @@ with time_limit():
 import math
 import random
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("mask_choice", "magnitude_mask"):
     weight = torch.tensor([[0.3, -0.8, 0.1, 1.0, -0.6], [0.7, 0.2, -0.9, 0.5, -0.4]])
@@ -254,8 +254,8 @@ with time_limit():
 # %% tests="mask_ties" points=1
 import random
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("mask_ties", "magnitude_mask"):
     weight = torch.tensor([[0.5, 2.0, 0.5, 1.0], [0.5, 3.0, 0.5, 4.0]])
@@ -297,8 +297,8 @@ with time_limit():
 ### END HIDDEN TESTS
 
 # %% tests="mask_care" points=1
-from gpt2_lib.lesson import mask_fault, show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import mask_fault, show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("mask_care", "magnitude_mask"):
     weight = torch.tensor([[0.3, -0.8, 0.1], [0.7, 0.2, -0.9]])
@@ -358,8 +358,8 @@ with time_limit():
 # %% tests="mask_errors" points=1
 import math
 
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("mask_errors", "magnitude_mask"):
     weight = torch.tensor([[0.3, -0.8, 0.1], [0.7, 0.2, -0.9]])
@@ -490,8 +490,8 @@ def magnitude_prune(model: GPT2, sparsity: float) -> dict[str, torch.Tensor]:
 
 
 # %% tests="prune_where" points=2
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("prune_where", "magnitude_prune"):
     small = small_model()
@@ -541,8 +541,8 @@ with time_limit():
 # %% tests="prune_each" points=1
 import random
 
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("prune_each", "magnitude_prune"):
     small = small_model()
@@ -587,8 +587,8 @@ with time_limit():
 ### END HIDDEN TESTS
 
 # %% tests="prune_writes" points=1
-from gpt2_lib.lesson import mask_fault, show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import mask_fault, show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("prune_writes", "magnitude_prune"):
     small = small_model()
@@ -786,8 +786,8 @@ def as_numbers(values, count):
 import math
 import random
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("scores_value", "neuron_scores"):
     feeds = torch.tensor([[3.0, 4.0], [0.0, 1.0], [6.0, 8.0]])  # (n=3, C=2)
@@ -830,8 +830,8 @@ with time_limit():
 import math
 import random
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("scores_bias", "neuron_scores"):
     feeds = torch.tensor([[3.0, 0.0], [0.0, 0.0], [0.0, 0.0]])  # (n=3, C=2)
@@ -872,8 +872,8 @@ with time_limit():
 # %% tests="scores_care" points=1
 import math
 
-from gpt2_lib.lesson import show, tensor_fault, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, tensor_fault, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("scores_care", "neuron_scores"):
     given = [
@@ -1002,8 +1002,8 @@ def three_tensors(result, name):
 
 
 # %% tests="neurons_shapes" points=1
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("neurons_shapes", "remove_neurons"):
     keep = torch.tensor([0, 2, 3, 4])
@@ -1053,8 +1053,8 @@ with time_limit():
 import math
 import random
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("neurons_output", "remove_neurons"):
     weights = [
@@ -1124,8 +1124,8 @@ with time_limit():
 ### END HIDDEN TESTS
 
 # %% tests="neurons_care" points=1
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("neurons_care", "remove_neurons"):
     weights = [torch.arange(8.0).view(4, 2), torch.arange(4.0), torch.arange(8.0).view(2, 4)]
@@ -1257,8 +1257,8 @@ def remove_heads(
 
 
 # %% tests="heads_shapes" points=1
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("heads_shapes", "remove_heads"):
     progress.given("c_attn weight (24, 8), bias (24,), c_proj weight (8, 8), n_head = 4, keep = [0, 2, 3]")
@@ -1304,8 +1304,8 @@ with time_limit():
 import math
 import random
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("heads_output", "remove_heads"):
     progress.given("c_attn weight (18, 6), bias (18,), c_proj weight (6, 6), n_head = 3, keep = [0, 2]")
@@ -1389,8 +1389,8 @@ with time_limit():
 ### END HIDDEN TESTS
 
 # %% tests="heads_care" points=1
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("heads_care", "remove_heads"):
     weights = [torch.arange(48.0).view(12, 4), torch.arange(12.0), torch.arange(16.0).view(4, 4)]
@@ -1473,7 +1473,8 @@ with time_limit():
 # %%
 from dataclasses import replace
 
-from gpt2_lib import ModelPruner, scores
+from gpt2_lib import ModelPruner
+from gpt2_lib.pruning import scores
 
 
 def lowest_out(values, share):
@@ -1518,7 +1519,7 @@ with when_written("exercise 2.2"):
 # text, which is its activation (root of the mean square over 1,536 tokens) times the norm of what it feeds.
 
 # %%
-from gpt2_lib.surgery import shrink
+from gpt2_lib.pruning.surgery import shrink
 
 
 @torch.no_grad()
@@ -1658,8 +1659,8 @@ def number_from(value, name):
 
 
 # %% tests="cubic_value" points=2
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("cubic_value", "cubic_sparsity"):
     lines = []
@@ -1705,8 +1706,8 @@ with time_limit():
 ### END HIDDEN TESTS
 
 # %% tests="cubic_clamp" points=1
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("cubic_clamp", "cubic_sparsity"):
     for step, wanted, when in ((0, 0.0, "before"), (3, 0.0, "before"), (15, 0.8, "after"), (60, 0.8, "after")):
@@ -1738,8 +1739,8 @@ with time_limit():
 ### END HIDDEN TESTS
 
 # %% tests="cubic_general" points=1
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("cubic_general", "cubic_sparsity"):
     for step, wanted in ((100, 0.2), (110, 0.5416), (125, 0.8125), (140, 0.8944), (150, 0.9)):
@@ -1843,8 +1844,8 @@ def train_step_with_masks(
 # %% tests="step_zeros" points=2
 import torch
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("step_zeros", "train_step_with_masks"):
     layer = torch.nn.Linear(4, 2, bias=False)
@@ -1909,8 +1910,8 @@ with time_limit():
 # %% tests="step_learns" points=2
 import torch
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("step_learns", "train_step_with_masks"):
     layer = torch.nn.Linear(4, 2, bias=False)
@@ -2005,8 +2006,8 @@ with time_limit():
 # %% tests="step_care" points=1
 import torch
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("step_care", "train_step_with_masks"):
     net = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
@@ -2080,9 +2081,9 @@ with time_limit():
 from tqdm.auto import tqdm
 
 from gpt2_lib.corpus import calibration_windows
-from gpt2_lib.pruner import prunable_weights
-from gpt2_lib.schedules import cubic_sparsity as library_cubic
-from gpt2_lib.selection import layer_masks
+from gpt2_lib.pruning.pruner import prunable_weights
+from gpt2_lib.pruning.schedules import cubic_sparsity as library_cubic
+from gpt2_lib.pruning.selection import layer_masks
 
 STEPS, CUTTING, FINAL = 32, 12, 0.8  # all steps, those in which weights go, and where it ends
 
@@ -2242,8 +2243,8 @@ def removed_from(masks, weights):
 # %% tests="global_count" points=2
 import torch
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("global_count", "global_masks"):
     weights = {
@@ -2309,8 +2310,8 @@ with time_limit():
 # %% tests="global_choice" points=2
 import torch
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("global_choice", "global_masks"):
     weights = {
@@ -2375,8 +2376,8 @@ with time_limit():
 # %% tests="global_ties" points=1
 import torch
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("global_ties", "global_masks"):
     weights = {"b": torch.tensor([0.5, 2.0, 0.5, 1.0]), "a": torch.tensor([[0.5, 0.5], [3.0, 0.5]])}
@@ -2436,8 +2437,8 @@ import math
 
 import torch
 
-from gpt2_lib.lesson import mask_fault, show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import mask_fault, show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("global_care", "global_masks"):
     weights = {"first": torch.tensor([[0.3, 0.8, 0.1], [0.7, 0.2, 0.9]]), "second": torch.tensor([-0.4, 0.6])}
@@ -2533,8 +2534,8 @@ with time_limit():
 
 # %%
 from gpt2_lib import ModelPruner
-from gpt2_lib.pruner import prunable_weights
-from gpt2_lib.selection import layer_masks
+from gpt2_lib.pruning.pruner import prunable_weights
+from gpt2_lib.pruning.selection import layer_masks
 
 prunable = {name: w.detach() for name, w in prunable_weights(model).items()}
 

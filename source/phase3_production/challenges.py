@@ -41,7 +41,8 @@
 
 # %% locked="setup"
 try:
-    from gpt2_lib import ModelPruner, challenges, corpus, evaluate, generate, load_pretrained_gpt2, plots
+    from gpt2_lib import ModelPruner, corpus, evaluate, generate, load_pretrained_gpt2, plots
+    from gpt2_lib.course import challenges
 except ImportError:
     raise ImportError(
         "This notebook runs in a Python without the course's library. Choose Kernel > Change Kernel > Python 3 "
@@ -56,12 +57,12 @@ import matplotlib.pyplot as plt
 from IPython.display import display
 from tqdm.auto import tqdm
 
+from gpt2_lib.course.lesson import when_written
+from gpt2_lib.course.progress import CHALLENGES, progress
 from gpt2_lib.deploy.onnx import export_onnx
-from gpt2_lib.gradual import RECOVERY, GradualRun, sparsegpt_cuts
-from gpt2_lib.lesson import when_written
-from gpt2_lib.packed import load_packed, save_packed
-from gpt2_lib.progress import CHALLENGES, progress
-from gpt2_lib.schedules import Schedule
+from gpt2_lib.pruning.gradual import RECOVERY, GradualRun, sparsegpt_cuts
+from gpt2_lib.pruning.schedules import Schedule
+from gpt2_lib.storage.packed import load_packed, save_packed
 from gpt2_lib.train import Run
 
 progress.begin("Challenges", CHALLENGES)
@@ -81,7 +82,7 @@ print(
 # ## a · Sparse: 60 % of the weights gone
 #
 # In one shot, 60 % is too much for magnitude pruning, as you saw in Phase 1. With training it is not (Zhu & Gupta, 2017).
-# Which way you go is yours: cut once and train with the masks held (`gpt2_lib.gradual.MaskedRun`), or a little at a time (`GradualRun`,
+# Which way you go is yours: cut once and train with the masks held (`gpt2_lib.pruning.gradual.MaskedRun`), or a little at a time (`GradualRun`,
 # your exercise 2.3), or any other.
 #
 # | check | asks for | points |
@@ -136,9 +137,9 @@ if not Path("sparse.gpt2pack").exists():
         make_sparse()
 
 # %% tests="sparse_half" points=4
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course import challenges
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("sparse_half", "sparse_model"):
     found = challenges.packed(sparse_model)
@@ -150,9 +151,9 @@ with time_limit(100):
 ### END HIDDEN TESTS
 
 # %% tests="sparse_most" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course import challenges
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("sparse_most", "sparse_model"):
     found = challenges.packed(sparse_model)
@@ -164,9 +165,9 @@ with time_limit(100):
 ### END HIDDEN TESTS
 
 # %% tests="sparse_bar" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course import challenges
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("sparse_bar", "sparse_model"):
     found = challenges.packed(sparse_model)
@@ -246,9 +247,9 @@ if not Path("mobile.onnx").exists():
         make_mobile()
 
 # %% tests="mobile_smaller" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course import challenges
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("mobile_smaller", "mobile_model"):
     found = challenges.exported(mobile_model)
@@ -260,9 +261,9 @@ with time_limit(100):
 ### END HIDDEN TESTS
 
 # %% tests="mobile_faster" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course import challenges
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("mobile_faster", "mobile_model"):
     found = challenges.exported(mobile_model)
@@ -274,9 +275,9 @@ with time_limit(100):
 ### END HIDDEN TESTS
 
 # %% tests="mobile_bar" points=4
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course import challenges
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("mobile_bar", "mobile_model"):
     found = challenges.exported(mobile_model)
@@ -343,16 +344,16 @@ if not Path("run.csv").exists():
         make_tracked()
 
 # %% tests="tracked_log" points=1
-from gpt2_lib import challenges
-from gpt2_lib.progress import progress
+from gpt2_lib.course import challenges
+from gpt2_lib.course.progress import progress
 
 with progress.check("tracked_log", "tracked_run"):
     challenges.assert_log(challenges.tracked(tracked_run))
 
 # %% tests="tracked_model" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course import challenges
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("tracked_model", "tracked_run"):
     found = challenges.tracked(tracked_run)
@@ -365,8 +366,8 @@ with time_limit(100):
 ### END HIDDEN TESTS
 
 # %% tests="tracked_schedule" points=3
-from gpt2_lib import challenges
-from gpt2_lib.progress import progress
+from gpt2_lib.course import challenges
+from gpt2_lib.course.progress import progress
 
 with progress.check("tracked_schedule", "tracked_run"):
     found = challenges.tracked(tracked_run)
@@ -376,9 +377,9 @@ with progress.check("tracked_schedule", "tracked_run"):
     challenges.assert_agrees(found)
 
 # %% tests="tracked_bar" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course import challenges
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("tracked_bar", "tracked_run"):
     found = challenges.tracked(tracked_run)
@@ -450,9 +451,9 @@ if not Path("edge.gpt2pack").exists():
         make_edge()
 
 # %% tests="edge_int8" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course import challenges
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("edge_int8", "edge_model"):
     found = challenges.packed(edge_model)
@@ -464,9 +465,9 @@ with time_limit(100):
 ### END HIDDEN TESTS
 
 # %% tests="edge_small" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course import challenges
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("edge_small", "edge_model"):
     found = challenges.packed(edge_model)
@@ -480,9 +481,9 @@ with time_limit(100):
 ### END HIDDEN TESTS
 
 # %% tests="edge_bar" points=4
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course import challenges
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("edge_bar", "edge_model"):
     found = challenges.packed(edge_model)

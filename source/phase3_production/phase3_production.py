@@ -50,9 +50,9 @@ import numpy as np
 import torch
 from IPython.display import Markdown, display
 
-from gpt2_lib.lesson import show, tensor_fault, time_limit, when_written
-from gpt2_lib.progress import PHASE_3, progress
-from gpt2_lib.readiness import assessment, explain
+from gpt2_lib.course.lesson import show, tensor_fault, time_limit, when_written
+from gpt2_lib.course.progress import PHASE_3, progress
+from gpt2_lib.course.readiness import assessment, explain
 
 progress.begin("Phase 3", PHASE_3)
 
@@ -159,8 +159,8 @@ import random
 
 import torch
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("pack_bits", "pack"):
     weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
@@ -198,8 +198,8 @@ import random
 
 import torch
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("pack_values", "pack"):
     weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
@@ -236,8 +236,8 @@ with time_limit():
 # %% tests="pack_care" points=1
 import torch
 
-from gpt2_lib.lesson import show, tensor_fault, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, tensor_fault, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("pack_care", "pack"):
     weight = torch.tensor([[0.0, 1.5, 0.0], [-2.0, 0.0, 0.5]])
@@ -295,8 +295,8 @@ import random
 
 import torch
 
-from gpt2_lib.lesson import show, tensor_fault, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, tensor_fault, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("unpack_exact", "unpack"):
     weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
@@ -355,8 +355,8 @@ with time_limit():
 # %% tests="unpack_care" points=1
 import torch
 
-from gpt2_lib.lesson import tensor_fault, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import tensor_fault, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("unpack_care", "unpack"):
     for dtype in (torch.float16, torch.bfloat16):
@@ -503,8 +503,8 @@ def assert_zeros_stay(quantised, weight):
 # %% tests="int8_range" points=1
 import torch
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("int8_range", "quantize_int8"):
     weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [-2.54, 0.0, 1.0, 2.54]])
@@ -537,8 +537,8 @@ with time_limit():
 # %% tests="int8_scale" points=2
 import torch
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("int8_scale", "quantize_int8"):
     weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [0.02, 0.0, -0.0127, 0.001]])
@@ -580,8 +580,8 @@ import random
 
 import torch
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("int8_nearest", "quantize_int8"):
     weight = torch.tensor([[1.27, 0.018, -0.018, 0.012, -0.012]])
@@ -612,8 +612,8 @@ with time_limit():
 # %% tests="int8_zeros" points=1
 import torch
 
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("int8_zeros", "quantize_int8"):
     weight = torch.tensor([[0.9, 0.0, 0.0, 0.3], [0.0, 0.0, 0.0, 0.0]])
@@ -633,8 +633,8 @@ with time_limit():
 # %% tests="int8_care" points=1
 import torch
 
-from gpt2_lib.lesson import show, tensor_fault, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import show, tensor_fault, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("int8_care", "quantize_int8"):
     weight = torch.tensor([[0.9, 0.0, -0.3], [0.2, -0.4, 0.1]])
@@ -776,8 +776,8 @@ def accuracy_of(model, pages):
 # %% tests="metrics_accuracy" points=2
 import torch
 
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("metrics_accuracy", "evaluate_production_metrics"):
     tiny = tiny_gpt2()
@@ -849,8 +849,8 @@ with time_limit():
 # %% tests="metrics_memory" points=1
 import torch
 
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("metrics_memory", "evaluate_production_metrics"):
     tiny = tiny_gpt2()
@@ -877,8 +877,8 @@ with time_limit():
 # %% tests="metrics_latency" points=2
 import torch
 
-from gpt2_lib.lesson import latency_fault, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import latency_fault, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("metrics_latency", "evaluate_production_metrics"):
     progress.given("a model that needs 20 ms a page, and 3 pages of 6 tokens")
@@ -905,8 +905,8 @@ with time_limit():
 # %% tests="metrics_care" points=1
 import torch
 
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("metrics_care", "evaluate_production_metrics"):
     pages = torch.zeros(2, 6, dtype=torch.int64)
@@ -1013,8 +1013,8 @@ def two_models(seed=0):
 # %% tests="analysis_compression" points=2
 import torch
 
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("analysis_compression", "deployment_analysis"):
     original, fewer, pages = two_models()
@@ -1063,8 +1063,8 @@ with time_limit():
 # %% tests="analysis_speedup" points=1
 import torch
 
-from gpt2_lib.lesson import Slow, speedup_fault, time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import Slow, speedup_fault, time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("analysis_speedup", "deployment_analysis"):
     original, fewer, pages = two_models()
@@ -1092,8 +1092,8 @@ with time_limit():
 # %% tests="analysis_quality" points=1
 import torch
 
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
+from gpt2_lib.course.lesson import time_limit
+from gpt2_lib.course.progress import progress
 
 with progress.check("analysis_quality", "deployment_analysis"):
     original, fewer, pages = two_models()
@@ -1149,8 +1149,8 @@ with when_written("exercises 3.1, 3.3 and 3.4"):
     print("yours, 60 % zeros:  " + "   ".join(f"{name} {value:.2f}" for name, value in mine.items()))
 
 # %%
-from gpt2_lib.production import analysis_table
-from gpt2_lib.production import deployment_analysis as library_analysis
+from gpt2_lib.deploy.production import analysis_table
+from gpt2_lib.deploy.production import deployment_analysis as library_analysis
 
 calibration = calibration_windows(tokenizer, model.config.n_positions, 32)
 smaller = ModelPruner(deepcopy(model)).remove_structures(0.25, 0.25, calibration)
@@ -1301,8 +1301,8 @@ except (MissingExtraError, DeployError) as reason:
 
 # %%
 from gpt2_lib.corpus import encode, training_plays
-from gpt2_lib.gradual import RECOVERY, GradualRun
-from gpt2_lib.schedules import Schedule
+from gpt2_lib.pruning.gradual import RECOVERY, GradualRun
+from gpt2_lib.pruning.schedules import Schedule
 
 try:
     from dataclasses import replace
@@ -1380,8 +1380,8 @@ def readiness() -> dict[int, str]:
 
 
 # %% tests="ready_1" points=1
-from gpt2_lib.progress import progress
-from gpt2_lib.readiness import explain
+from gpt2_lib.course.progress import progress
+from gpt2_lib.course.readiness import explain
 
 with progress.check("ready_1", "readiness"):
     print(explain(1, readiness()))
@@ -1392,8 +1392,8 @@ assert readiness()[1].strip().lower() == "c", (
 ### END HIDDEN TESTS
 
 # %% tests="ready_2" points=1
-from gpt2_lib.progress import progress
-from gpt2_lib.readiness import explain
+from gpt2_lib.course.progress import progress
+from gpt2_lib.course.readiness import explain
 
 with progress.check("ready_2", "readiness"):
     print(explain(2, readiness()))
@@ -1404,8 +1404,8 @@ assert readiness()[2].strip().lower() == "a", (
 ### END HIDDEN TESTS
 
 # %% tests="ready_3" points=1
-from gpt2_lib.progress import progress
-from gpt2_lib.readiness import explain
+from gpt2_lib.course.progress import progress
+from gpt2_lib.course.readiness import explain
 
 with progress.check("ready_3", "readiness"):
     print(explain(3, readiness()))
@@ -1416,8 +1416,8 @@ assert readiness()[3].strip().lower() == "d", (
 ### END HIDDEN TESTS
 
 # %% tests="ready_4" points=1
-from gpt2_lib.progress import progress
-from gpt2_lib.readiness import explain
+from gpt2_lib.course.progress import progress
+from gpt2_lib.course.readiness import explain
 
 with progress.check("ready_4", "readiness"):
     print(explain(4, readiness()))
@@ -1428,8 +1428,8 @@ assert readiness()[4].strip().lower() == "b", (
 ### END HIDDEN TESTS
 
 # %% tests="ready_5" points=1
-from gpt2_lib.progress import progress
-from gpt2_lib.readiness import explain
+from gpt2_lib.course.progress import progress
+from gpt2_lib.course.readiness import explain
 
 with progress.check("ready_5", "readiness"):
     print(explain(5, readiness()))
