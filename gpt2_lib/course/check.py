@@ -38,7 +38,7 @@ class Check(Protocol):
     label: str
 
     def __call__(self, *answers: object) -> object:
-        """What hidden tests go on with, if anything. Raises AssertionError, with words for the learner, for an answer that is not right."""
+        """Returns what hidden tests go on with, if anything. Raises AssertionError: for learners, what is wrong."""
         ...
 
 

@@ -57,15 +57,16 @@ import matplotlib.pyplot as plt
 from IPython.display import display
 from tqdm.auto import tqdm
 
+from gpt2_lib.course import checks as check
 from gpt2_lib.course.lesson import when_written
-from gpt2_lib.course.progress import CHALLENGES, progress
+from gpt2_lib.course.progress import progress
 from gpt2_lib.deploy.onnx import export_onnx
 from gpt2_lib.pruning.gradual import RECOVERY, GradualRun, sparsegpt_cuts
 from gpt2_lib.pruning.schedules import Schedule
 from gpt2_lib.storage.packed import load_packed, save_packed
 from gpt2_lib.train import Run
 
-progress.begin("Challenges", CHALLENGES)
+progress.begin("Challenges", "<<checks>>")
 
 # %%
 dense = challenges.dense()  # gpt2-mini as bundled, to compare with: prune a fresh one, not this
@@ -137,44 +138,23 @@ if not Path("sparse.gpt2pack").exists():
         make_sparse()
 
 # %% tests="sparse_half" points=4
-from gpt2_lib.course import challenges
-from gpt2_lib.course.lesson import time_limit
-from gpt2_lib.course.progress import progress
-
-with progress.check("sparse_half", "sparse_model"):
-    found = challenges.packed(sparse_model)
-    challenges.assert_gone(found, challenges.HALF)
-    challenges.assert_quality(found, challenges.HALF_LOST)
+found = check.sparse_half(sparse_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.HALF_LOST, hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="sparse_most" points=3
-from gpt2_lib.course import challenges
-from gpt2_lib.course.lesson import time_limit
-from gpt2_lib.course.progress import progress
-
-with progress.check("sparse_most", "sparse_model"):
-    found = challenges.packed(sparse_model)
-    challenges.assert_gone(found, challenges.SPARSE)
-    challenges.assert_quality(found, challenges.HALF_LOST)
+found = check.sparse_most(sparse_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.HALF_LOST, hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="sparse_bar" points=3
-from gpt2_lib.course import challenges
-from gpt2_lib.course.lesson import time_limit
-from gpt2_lib.course.progress import progress
-
-with progress.check("sparse_bar", "sparse_model"):
-    found = challenges.packed(sparse_model)
-    challenges.assert_gone(found, challenges.SPARSE)
-    challenges.assert_quality(found, challenges.SPARSE_LOST)
+found = check.sparse_bar(sparse_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.SPARSE_LOST, hidden=True)
 ### END HIDDEN TESTS
 
@@ -247,44 +227,23 @@ if not Path("mobile.onnx").exists():
         make_mobile()
 
 # %% tests="mobile_smaller" points=3
-from gpt2_lib.course import challenges
-from gpt2_lib.course.lesson import time_limit
-from gpt2_lib.course.progress import progress
-
-with progress.check("mobile_smaller", "mobile_model"):
-    found = challenges.exported(mobile_model)
-    challenges.assert_removed(found, challenges.REMOVED)
-    challenges.assert_quality(found, challenges.REMOVED_LOST)
+found = check.mobile_smaller(mobile_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.REMOVED_LOST, hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="mobile_faster" points=3
-from gpt2_lib.course import challenges
-from gpt2_lib.course.lesson import time_limit
-from gpt2_lib.course.progress import progress
-
-with progress.check("mobile_faster", "mobile_model"):
-    found = challenges.exported(mobile_model)
-    challenges.assert_faster(found, challenges.FASTER)
-    challenges.assert_quality(found, challenges.REMOVED_LOST)
+found = check.mobile_faster(mobile_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.REMOVED_LOST, hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="mobile_bar" points=4
-from gpt2_lib.course import challenges
-from gpt2_lib.course.lesson import time_limit
-from gpt2_lib.course.progress import progress
-
-with progress.check("mobile_bar", "mobile_model"):
-    found = challenges.exported(mobile_model)
-    challenges.assert_faster(found, challenges.FASTER)
-    challenges.assert_quality(found, challenges.MOBILE_LOST)
+found = check.mobile_bar(mobile_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.MOBILE_LOST, hidden=True)
 ### END HIDDEN TESTS
 
@@ -344,52 +303,22 @@ if not Path("run.csv").exists():
         make_tracked()
 
 # %% tests="tracked_log" points=1
-from gpt2_lib.course import challenges
-from gpt2_lib.course.progress import progress
-
-with progress.check("tracked_log", "tracked_run"):
-    challenges.assert_log(challenges.tracked(tracked_run))
+check.tracked_log(tracked_run)
 
 # %% tests="tracked_model" points=3
-from gpt2_lib.course import challenges
-from gpt2_lib.course.lesson import time_limit
-from gpt2_lib.course.progress import progress
-
-with progress.check("tracked_model", "tracked_run"):
-    found = challenges.tracked(tracked_run)
-    challenges.assert_agrees(found)
-    challenges.assert_gone(found.packed, challenges.HALF)
-    challenges.assert_quality(found.packed, challenges.HALF_LOST)
+found = check.tracked_model(tracked_run)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found.packed, challenges.HALF_LOST, hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="tracked_schedule" points=3
-from gpt2_lib.course import challenges
-from gpt2_lib.course.progress import progress
-
-with progress.check("tracked_schedule", "tracked_run"):
-    found = challenges.tracked(tracked_run)
-    challenges.assert_log(found)
-    challenges.assert_schedule(found)
-    challenges.assert_gone(found.packed, challenges.HALF)
-    challenges.assert_agrees(found)
+check.tracked_schedule(tracked_run)
 
 # %% tests="tracked_bar" points=3
-from gpt2_lib.course import challenges
-from gpt2_lib.course.lesson import time_limit
-from gpt2_lib.course.progress import progress
-
-with progress.check("tracked_bar", "tracked_run"):
-    found = challenges.tracked(tracked_run)
-    challenges.assert_log(found)
-    challenges.assert_schedule(found)
-    challenges.assert_agrees(found)
-    challenges.assert_gone(found.packed, challenges.SPARSE)
-    challenges.assert_quality(found.packed, challenges.SPARSE_LOST)
+found = check.tracked_bar(tracked_run)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found.packed, challenges.SPARSE_LOST, hidden=True)
 ### END HIDDEN TESTS
 
@@ -451,48 +380,23 @@ if not Path("edge.gpt2pack").exists():
         make_edge()
 
 # %% tests="edge_int8" points=3
-from gpt2_lib.course import challenges
-from gpt2_lib.course.lesson import time_limit
-from gpt2_lib.course.progress import progress
-
-with progress.check("edge_int8", "edge_model"):
-    found = challenges.packed(edge_model)
-    challenges.assert_int8(found)
-    challenges.assert_quality(found, challenges.EDGE_PART_LOST)
+found = check.edge_int8(edge_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.EDGE_PART_LOST, hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="edge_small" points=3
-from gpt2_lib.course import challenges
-from gpt2_lib.course.lesson import time_limit
-from gpt2_lib.course.progress import progress
-
-with progress.check("edge_small", "edge_model"):
-    found = challenges.packed(edge_model)
-    challenges.assert_int8(found)
-    challenges.assert_gone(found, challenges.EDGE_SPARSE)
-    challenges.assert_smaller(found, challenges.SMALLER)
-    challenges.assert_quality(found, challenges.EDGE_PART_LOST)
+found = check.edge_small(edge_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.EDGE_PART_LOST, hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="edge_bar" points=4
-from gpt2_lib.course import challenges
-from gpt2_lib.course.lesson import time_limit
-from gpt2_lib.course.progress import progress
-
-with progress.check("edge_bar", "edge_model"):
-    found = challenges.packed(edge_model)
-    challenges.assert_int8(found)
-    challenges.assert_gone(found, challenges.EDGE_SPARSE)
-    challenges.assert_smaller(found, challenges.SMALLER)
-    challenges.assert_quality(found, challenges.EDGE_LOST)
+found = check.edge_bar(edge_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.EDGE_LOST, hidden=True)
 ### END HIDDEN TESTS
 

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import nbformat
 import pytest
+import torch
+from IPython.core.interactiveshell import InteractiveShell
 from nbclient import NotebookClient
 
-from autograder.authoring.sources import to_notebook
+from autograder.authoring.sources import masters, to_notebook
+from gpt2_lib.course import checks
 from gpt2_lib.course import progress as progress_module
-from gpt2_lib.course.progress import PHASE_2, Check, Progress
+from gpt2_lib.course.check import check, hidden
+from gpt2_lib.course.progress import Progress
 
-EXERCISES = {
-    "1 double": {"double_small": Check("small numbers", 2), "double_text": Check("text", 1)},
-    "2 halve": {"halve": Check("half of it", 4)},
-}
+EXERCISES = {"1 double": {"double_small": 2, "double_text": 1}, "2 halve": {"halve": 4}}
+LABELS = {"double_small": "small numbers", "double_text": "text", "halve": "half of it"}
+
+
+def checking(progress: Progress, identity: str) -> AbstractContextManager[None]:
+    """A check of an answer that is there."""
+    return progress.check(identity, LABELS[identity], {"len": len}, {})
 
 
 @pytest.fixture
@@ -29,7 +39,7 @@ def progress() -> Progress:
 
 
 def test_a_check_that_passes_is_ticked_and_counted(progress: Progress, capsys: pytest.CaptureFixture[str]) -> None:
-    with progress.check("double_small", len):
+    with checking(progress, "double_small"):
         pass
     assert capsys.readouterr().out == "✔ small numbers\n"
     assert progress.passed() == ["double_small"]
@@ -39,16 +49,16 @@ def test_a_check_that_passes_is_ticked_and_counted(progress: Progress, capsys: p
 
 
 def test_a_check_that_fails_later_is_taken_back(progress: Progress) -> None:
-    with progress.check("halve", len):
+    with checking(progress, "halve"):
         pass
-    with pytest.raises(AssertionError), progress.check("halve", len):
+    with pytest.raises(AssertionError), checking(progress, "halve"):
         raise AssertionError("no")
     assert progress.passed() == []
 
 
 def test_checks_run_twice_and_in_any_order_and_the_setup_run_again_count_once(progress: Progress) -> None:
     for identity in ("halve", "double_small", "halve"):
-        with progress.check(identity, len):
+        with checking(progress, identity):
             pass
     progress.begin("Phase 0", EXERCISES)
     assert progress.passed() == ["double_small", "halve"]
@@ -57,7 +67,7 @@ def test_checks_run_twice_and_in_any_order_and_the_setup_run_again_count_once(pr
 
 def test_before_the_setup_cell_a_check_works_as_well(capsys: pytest.CaptureFixture[str]) -> None:
     early = Progress()
-    with early.check("halve", len):
+    with checking(early, "halve"):
         pass
     assert capsys.readouterr().out == "✔ halve\n"
     early.begin("Phase 0", EXERCISES)
@@ -72,7 +82,9 @@ def message(progress: Progress, code: str, given: str = "", use: str = "f(3)") -
     notebook = {"__name__": "__main__", "progress": progress, "given": given}
     exec(code, notebook)
     with pytest.raises(AssertionError) as error:
-        exec(f"with progress.check('halve', f):\n    progress.given(given)\n    {use}", notebook)
+        exec(
+            f"with progress.check('halve', '', {{'f': f}}, globals()):\n    progress.given(given)\n    {use}", notebook
+        )
     assert progress.passed() == []
     return str(error.value)
 
@@ -119,32 +131,31 @@ def test_an_endless_loop_is_stopped(progress: Progress, monkeypatch: pytest.Monk
 
 
 def test_the_checks_own_words_and_the_stubs_come_through(progress: Progress) -> None:
-    with pytest.raises(AssertionError, match=r"^mine$"), progress.check("halve", len):
+    with pytest.raises(AssertionError, match=r"^mine$"), checking(progress, "halve"):
         raise AssertionError("mine")
-    with pytest.raises(NotImplementedError, match=r"^write it$"), progress.check("halve", len):
+    with pytest.raises(NotImplementedError, match=r"^write it$"), checking(progress, "halve"):
         raise NotImplementedError("write it")
 
 
-def test_an_answer_by_name_is_looked_up_in_the_notebook(progress: Progress) -> None:
-    notebook = {"__name__": "__main__", "progress": progress}
-    cell = "with progress.check('halve', 'f'):\n    assert f(4) == 2"
-    with pytest.raises(AssertionError, match=r"no f yet: run the cell"):
-        exec(cell, notebook)
-    notebook["f"] = 0.5
-    with pytest.raises(AssertionError, match=r"f is no function any more but float"):
-        exec(cell, notebook)
-    exec("def f(x): return x / 2", notebook)
-    exec(cell, notebook)
-    assert progress.passed() == ["halve"]
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [(None, r"no f yet: run the cell"), (0.5, r"f is no function any more but float"), ("f", r"but str: was the name")],
+)
+def test_what_is_no_answer_is_told(progress: Progress, answer: object, said: str) -> None:
+    with pytest.raises(AssertionError, match=said), progress.check("halve", "", {"len": len, "f": answer}, {}):
+        raise RuntimeError
+    assert progress.passed() == []
 
 
 def test_borrowed_work_gives_no_points_and_says_from_where(progress: Progress) -> None:
     notebook = {"__name__": "__main__", "progress": progress}
     exec("from gpt2_lib.pruning.selection import layer_masks\ndef f(x): return layer_masks(x)", notebook)
-    with pytest.raises(AssertionError, match=r"f\(\) is built on gpt2_lib\.selection\.layer_masks.*your own code"):
-        exec("with progress.check('halve', f): pass", notebook)
+    with pytest.raises(
+        AssertionError, match=r"f\(\) is built on gpt2_lib\.pruning\.selection\.layer_masks.*your own code"
+    ):
+        exec("with progress.check('halve', '', {'f': f}, globals()): pass", notebook)
     exec("def f(x): return x / 2", notebook)
-    exec("with progress.check('halve', f): pass", notebook)
+    exec("with progress.check('halve', '', {'f': f}, globals()): pass", notebook)
     assert progress.passed() == ["halve"]
 
 
@@ -152,7 +163,7 @@ def test_borrowed_work_gives_no_points_and_says_from_where(progress: Progress) -
 
 
 def test_the_card_says_the_same_in_words_and_as_a_picture(progress: Progress) -> None:
-    with progress.check("double_text", len):
+    with checking(progress, "double_text"):
         pass
     card = progress.summary({"half gone, perplexity": "25.5"})
     assert card.markdown().splitlines() == [
@@ -168,12 +179,12 @@ def test_the_card_says_the_same_in_words_and_as_a_picture(progress: Progress) ->
 # In a kernel, and without one
 
 CELLS = [
-    "from gpt2_lib.course.progress import Check, progress\n"
-    "progress.begin('Phase 0', {'1 double': {'a': Check('one', 1), 'b': Check('two', 2)}})",
+    "from gpt2_lib.course.check import check\nfrom gpt2_lib.course.progress import progress\n"
+    "progress.begin('Phase 0', {'1 double': {'a': 1, 'b': 2}})",
     "def f(x): return 2 * x",
-    "with progress.check('b', 'f'):\n    assert f(2) == 4",
-    "with progress.check('a', 'f'):\n    assert f(2) == 5, 'wrong'",
-    "with progress.check('b', 'f'):\n    assert f(2) == 4",
+    "@check('two')\ndef b(f):\n    assert f(2) == 4\nb(f)",
+    "@check('one')\ndef a(f):\n    assert f(2) == 5, 'wrong'\na(f)",
+    "b(f)",
 ]
 
 
@@ -193,11 +204,72 @@ def test_in_plain_python_checks_work_and_nothing_is_drawn(tmp_path: Path, capsys
     assert capsys.readouterr().out == "✔ two\n"
 
 
-def test_the_line_of_phase_2_has_the_checks_and_points_of_its_notebook(repository: Path) -> None:
-    master = repository / "source" / "phase2_techniques" / "phase2_techniques.py"
-    cells = [cell for cell in to_notebook(master).cells if cell.metadata.get("nbgrader", {}).get("grade")]
-    points = {cell.id: cell.metadata.nbgrader.points for cell in cells}
-    known = {identity: check.points for checks in PHASE_2.values() for identity, check in checks.items()}
-    assert list(known.items()) == list(points.items())
-    used = {cell.id: re.findall(r'progress\.check\("(\w+)"', cell.source) for cell in cells}
-    assert used == {identity: [identity] for identity in points}
+# The decorator
+
+
+@check("half of it")
+def halved(f: Callable) -> int:
+    """What the hidden part goes on with."""
+    assert f(4) == 2, "half of 4 is 2"
+    return 7
+
+
+def test_a_check_is_called_with_answers_and_shows_its_label(capsys: pytest.CaptureFixture[str]) -> None:
+    assert halved(lambda x: x / 2) == 7
+    assert capsys.readouterr().out == "✔ half of it\n"
+    assert (halved.label, halved.__name__, halved.__doc__) == (
+        "half of it",
+        "halved",
+        "What the hidden part goes on with.",
+    )
+
+
+def test_a_failed_check_shows_its_words_without_frames() -> None:
+    with pytest.raises(AssertionError, match=r"^half of 4 is 2$") as failed:
+        halved(lambda x: x)
+    assert vars(failed.value)["_render_traceback_"]() == ["✘ half of 4 is 2"]
+
+
+def test_two_question_marks_show_a_checks_code() -> None:
+    code = get_ipython_source("halved??")
+    assert 'assert f(4) == 2, "half of 4 is 2"' in code
+
+
+def get_ipython_source(line: str) -> str:
+    """What IPython shows for ``name??`` of a name of this module."""
+    shell = InteractiveShell()
+    shell.user_ns["halved"] = halved
+    return shell.inspector._get_info(halved, line.rstrip("?"), detail_level=1)["text/plain"]
+
+
+def test_hidden_tests_have_a_seed_that_their_messages_tell() -> None:
+    with pytest.raises(AssertionError, match=r"^no \(seed \d+\)$"), hidden() as draw:
+        assert draw.random.random() < 0, "no"
+    with hidden() as one, hidden() as other:
+        first, second = (torch.rand(3, generator=draw.generator) for draw in (one, other))
+        assert (one.seed == other.seed) == torch.equal(first, second)
+
+
+def test_a_hidden_test_says_that_the_answer_stopped() -> None:
+    with pytest.raises(AssertionError, match=r"Your code stopped with KeyError: 3"), hidden():
+        raise KeyError(3)
+
+
+def test_each_check_of_the_masters_is_a_function_and_each_function_is_checked(repository: Path) -> None:
+    cells = [cell for master in masters(repository) for cell in to_notebook(master).cells]
+    graded = {cell.id: cell.source for cell in cells if cell.metadata.get("nbgrader", {}).get("grade")}
+    assert graded.keys() == {name for name, thing in vars(checks).items() if hasattr(thing, "label")}
+    assert all(re.search(rf"^(found = )?check\.{name}\(\w+(, \w+)*\)$", graded[name], re.MULTILINE) for name in graded)
+
+
+def test_the_line_of_a_notebook_has_its_checks_and_their_points(repository: Path) -> None:
+    for master in masters(repository):
+        cells = to_notebook(master).cells
+        points = {c.id: c.metadata.nbgrader.points for c in cells if c.metadata.get("nbgrader", {}).get("grade")}
+        (begun,) = (cell.source for cell in cells if "progress.begin(" in cell.source)
+        (call,) = (
+            n for n in ast.walk(ast.parse(begun)) if isinstance(n, ast.Call) and ast.unparse(n.func) == "progress.begin"
+        )
+        exercises = ast.literal_eval(call.args[1])
+        assert [(i, p) for checks_of in exercises.values() for i, p in checks_of.items()] == list(points.items())
+        assert all(re.fullmatch(r"[\w.]+ \w+", name) for name in exercises), exercises.keys()

@@ -1,6 +1,7 @@
 """The checks of a phase, run in this process: no nbgrader, no kernel, no sandbox.
 
-A phase's locked cells and its reference answers are run once. Then one other answer at a time takes the place of a
+A phase's locked cells and its reference answers are run once. A check's cell calls a function of a file in
+gpt2_lib/course/checks/, which is looked at like a cell. Then one other answer at a time takes the place of a
 reference answer, and one check looks at it. The random inputs of hidden tests come from one seed here, so that what is
 found can be found again.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import inspect
 import io
 import random
 import warnings
@@ -24,6 +26,7 @@ from clock import no_sleep
 from torch import Tensor
 
 from autograder.authoring.sources import masters, to_notebook
+from gpt2_lib.course import checks as library
 
 # The challenges' checks measure files: tests/course/test_challenges.py has their wrong answers.
 MASTERS = {m.stem: m for m in masters(Path(__file__).parents[2]) if m.stem != "challenges"}
@@ -43,7 +46,7 @@ class Assertion:
 
 
 class Cell:
-    """A check, or a locked cell."""
+    """A check, a locked cell, or a file of checks."""
 
     def __init__(self, identity: str, source: str) -> None:
         self.id, self.source = identity, source
@@ -68,10 +71,10 @@ class Cell:
         return tree
 
     def hidden(self) -> ast.Module:
-        """The part that decides alone, where there is one: all but ``with progress.check(...)``."""
+        """The part that decides alone, where there is one."""
         tree = self.tree()
         if self.hidden_from <= len(self.source.splitlines()):
-            tree.body = [s for s in tree.body if s.lineno > self.hidden_from or not isinstance(s, ast.With)]
+            tree.body = [statement for statement in tree.body if statement.lineno > self.hidden_from]
         return tree
 
     def without(self, *lines: int) -> ast.Module:
@@ -123,10 +126,12 @@ class Phase:
                 plt.close("all")  # as a notebook does after each cell
         plt.switch_backend(backend)
         self._clean = dict(self._names)
+        called = {inspect.getfile(vars(library)[check.id].__wrapped__) for of in self.checks.values() for check in of}
+        self.files = [Cell(path, Path(path).read_text(encoding="utf-8")) for path in sorted(called)]
 
     @property
     def cells(self) -> list[Cell]:
-        return [*self.locked, *(check for checks in self.checks.values() for check in checks)]
+        return [*self.locked, *self.files, *(check for checks in self.checks.values() for check in checks)]
 
     def error(self, name: str, *steps: str | ast.Module | Callable[[dict], object]) -> BaseException | None:
         """What stops these ``steps`` of the check ``name``: an answer's code, the check or a part of it, ..."""
