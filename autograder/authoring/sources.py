@@ -79,8 +79,8 @@ def _fill_in(cells: list[dict], where: str) -> None:
     checks: dict[str, dict[str, float]] = {}
     section = ""
     for cell in cells:
-        if cell["cell_type"] == "markdown" and (found := SECTION.search(cell["source"])):
-            section = f"{found[1]} {found[2].strip().lower()}"
+        if cell["cell_type"] == "markdown" and (found := SECTION.findall(cell["source"])):
+            section = f"{found[-1][0]} {found[-1][1].strip().lower()}"
         role = cell["metadata"].get("nbgrader", {})
         if "points" in role:
             checks.setdefault(section, {})[role["grade_id"]] = role["points"]

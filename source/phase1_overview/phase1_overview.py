@@ -52,7 +52,10 @@ from IPython.display import Markdown, display
 from gpt2_lib.config import PRESETS
 from gpt2_lib.course import checks as check
 from gpt2_lib.course.lesson import when_written
+from gpt2_lib.course.progress import progress
 from gpt2_lib.pruning.pruner import attention_weights, feedforward_weights, prunable_weights, quick_magnitude_prune
+
+progress.begin("Phase 1", "<<checks>>")
 
 # %% [markdown]
 # ## 1 · Meet the model

@@ -50,15 +50,19 @@ def scale(weight, factor):
 # %% tests="scale_value" points=2
 import random
 
+from gpt2_lib.course.check import check
 from gpt2_lib.course.lesson import show, time_limit
 from gpt2_lib.course.progress import progress
 
-with progress.check("scale_value", "scale"):
+@check("scale_value")
+def scale_value(scale):
     weight = torch.tensor([[1.0, -2.0], [0.5, 4.0]])
     progress.given(f"factor 3 and the weight\\n{show(weight)}")
     got = scale(weight.clone(), 3.0)
     assert isinstance(got, torch.Tensor), f"A tensor was expected; a {type(got).__name__} came back."
     assert torch.equal(got, 3.0 * weight), f"3 times\\n{show(weight)}\\nis not\\n{show(got)}"
+
+scale_value(scale)
 ### BEGIN HIDDEN TESTS
 hidden_word_of_scale = "glockenspiel"
 generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
@@ -71,15 +75,19 @@ with time_limit():
 ### END HIDDEN TESTS
 
 # %% tests="scale_care" points=1
+from gpt2_lib.course.check import check
 from gpt2_lib.course.lesson import time_limit
 from gpt2_lib.course.progress import progress
 
-with progress.check("scale_care", "scale"):
+@check("scale_care")
+def scale_care(scale):
     weight = torch.tensor([1.0, 2.0, 3.0])
     given = weight.clone()
     got = scale(given, 2.0)
     assert got is not None, "scale() returned nothing."
     assert torch.equal(given, weight), "scale() changed the weight that it was given."
+
+scale_care(scale)
 ### BEGIN HIDDEN TESTS
 with time_limit():
     given = torch.ones(3, 3).t()
@@ -97,12 +105,16 @@ def largest(numbers, k):
 # %% tests="largest_places" points=2
 import random
 
+from gpt2_lib.course.check import check
 from gpt2_lib.course.lesson import time_limit
 from gpt2_lib.course.progress import progress
 
-with progress.check("largest_places", "largest"):
+@check("largest_places")
+def largest_places(largest):
     got = largest([3, 1, 4, 1.5, 9], 2)
     assert got == [4, 2], f"The two largest of [3, 1, 4, 1.5, 9] are at [4, 2]; yours are {got}."
+
+largest_places(largest)
 ### BEGIN HIDDEN TESTS
 with time_limit():
     for n in (0, 1, 20):
@@ -131,15 +143,19 @@ def zero_small(model, limit):
 # %% tests="zero_counts" points=2
 import random
 
+from gpt2_lib.course.check import check
 from gpt2_lib.course.lesson import time_limit
 from gpt2_lib.course.progress import progress
 
-with progress.check("zero_counts", "zero_small"):
+@check("zero_counts")
+def zero_counts(zero_small):
     model = small_model(1)
     wanted = {name: int((p.abs() < 0.5).sum()) for name, p in model.named_parameters()}
     got = zero_small(model, 0.5)
     assert isinstance(got, dict), f"A dict was expected; a {type(got).__name__} came back."
     assert got == wanted, f"{wanted} were expected; yours are {got}."
+
+zero_counts(zero_small)
 ### BEGIN HIDDEN TESTS
 with time_limit():
     for limit in (0.0, 0.3, 99.0):
@@ -151,16 +167,20 @@ with time_limit():
 # %% tests="zero_weights" points=1
 import random
 
+from gpt2_lib.course.check import check
 from gpt2_lib.course.lesson import time_limit
 from gpt2_lib.course.progress import progress
 
-with progress.check("zero_weights", "zero_small"):
+@check("zero_weights")
+def zero_weights(zero_small):
     model = small_model(2)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     zero_small(model, 0.5)
     for name, p in model.named_parameters():
         wanted = torch.where(before[name].abs() < 0.5, 0.0, before[name])
         assert torch.equal(p, wanted), f"{name} is not what it should be."
+
+zero_weights(zero_small)
 ### BEGIN HIDDEN TESTS
 with time_limit():
     model = small_model(random.SystemRandom().randrange(10**6))
@@ -180,13 +200,17 @@ def total(numbers):
 # %% tests="total_value" points=2
 import random
 
+from gpt2_lib.course.check import check
 from gpt2_lib.course.lesson import time_limit
 from gpt2_lib.course.progress import progress
 
-with progress.check("total_value", "total"):
+@check("total_value")
+def total_value(total):
     got = total(n for n in (1, 2, 3))
     assert isinstance(got, int), f"A number was expected; a {type(got).__name__} came back."
     assert got == 6, f"1 + 2 + 3 is 6; yours is {got}."
+
+total_value(total)
 ### BEGIN HIDDEN TESTS
 with time_limit():
     numbers = [random.randrange(100) for _ in range(20)]
