@@ -5,7 +5,7 @@ from importlib import metadata as _metadata
 from .checkpoints import CheckpointError, load_pretrained_gpt2, save_pretrained
 from .config import GPT2Config
 from .corpus import held_out_windows
-from .deploy.service import deploy_to_production
+from .deploy.serving.service import deploy_to_production
 from .deploy.tensorrt import convert_to_tensorrt
 from .generate import generate
 from .gpt2 import GPT2

@@ -123,12 +123,12 @@ def test_the_extras_are_imported_only_where_they_are_needed():
     assert not {file for file in FILES if "transformers" in imports(file)[1]}
 
 
-TARGETS = sorted((FOLDER / "deploy").glob("*.py"))
+TARGETS = sorted((FOLDER / "deploy").rglob("*.py"))
 OPTIONAL = {"onnx", "onnxruntime", "fastapi", "uvicorn", "starlette", "pydantic", "prometheus_client", "coremltools"}
 OPTIONAL |= {"executorch", "torchao", "mlflow", "transformers", "tensorrt", "tensorrt_rtx", "kubernetes_validate"}
 
 
-@pytest.mark.parametrize("path", TARGETS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TARGETS, ids=lambda path: path.relative_to(FOLDER).as_posix())
 def test_a_target_imports_its_extras_only_when_it_is_called(path):
     body = ast.parse(path.read_text(encoding="utf-8")).body
     names = {alias.name.partition(".")[0] for node in body if isinstance(node, ast.Import) for alias in node.names}

@@ -27,13 +27,13 @@ from hypothesis import strategies as st
 
 from gpt2_lib import load_pretrained_gpt2
 from gpt2_lib.config import TextCodec
-from gpt2_lib.deploy import serve
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
-from gpt2_lib.deploy.load_test import PROMPT, ask, load_test, percentile
-from gpt2_lib.deploy.load_test import main as load_test_main
 from gpt2_lib.deploy.onnx import OnnxGPT2, export_onnx
-from gpt2_lib.deploy.serve import Service, Settings, Utf8Pieces, create_app, main
-from gpt2_lib.deploy.service import Deployment, deploy_to_production
+from gpt2_lib.deploy.serving import serve
+from gpt2_lib.deploy.serving.load_test import PROMPT, ask, load_test, percentile
+from gpt2_lib.deploy.serving.load_test import main as load_test_main
+from gpt2_lib.deploy.serving.serve import Service, Settings, Utf8Pieces, create_app, main
+from gpt2_lib.deploy.serving.service import Deployment, deploy_to_production
 
 MINI = load_pretrained_gpt2()
 TOKENIZER = cast(TextCodec, MINI.tokenizer)
@@ -294,7 +294,7 @@ def test_sigterm_finishes_the_stream_refuses_new_work_and_exits_0(tmp_path, monk
 @pytest.mark.parametrize("end", ["sys.exit()", "os.kill(os.getpid(), 9)"], ids=["ended", "killed"])
 def test_the_server_ends_with_the_process_that_started_it(file, end):
     script = (
-        "import os, sys; from gpt2_lib.deploy.service import deploy_to_production\n"
+        "import os, sys; from gpt2_lib.deploy.serving.service import deploy_to_production\n"
         f"d = deploy_to_production({str(file)!r}); print(d._server.process.pid, flush=True); {end}"
     )
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, timeout=120)

@@ -30,8 +30,8 @@ from typing import Any
 import psutil
 import torch
 
-from .extras import DeployError, need
-from .onnx import OnnxGPT2
+from ..extras import DeployError, need
+from ..onnx import OnnxGPT2
 
 READY = "Serving at "  # the start of the line that says the address; `service` waits for it
 DISCARDED_BYTES = 8 * 2**20  # of a body over the limit this much is read, so that its sender can read the answer

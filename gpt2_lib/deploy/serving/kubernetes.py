@@ -22,7 +22,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from .extras import DeployError, MissingExtraError, need
+from ..extras import DeployError, MissingExtraError, need
 from .serve import Settings
 
 MANIFESTS = Path(__file__).parent / "manifests"

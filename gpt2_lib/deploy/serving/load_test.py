@@ -18,7 +18,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
-from .extras import DeployError
+from ..extras import DeployError
 
 PROMPT = "To be, or not to be"
 
