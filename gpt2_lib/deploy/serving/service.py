@@ -25,7 +25,8 @@ from ...gpt2 import GPT2
 from ..extras import DeployError, need
 from ..onnx import export_onnx
 from .load_test import ask, load_test, send
-from .serve import READY, Settings
+from .serve import READY
+from .settings import Settings
 
 PACKAGES = ("onnxruntime", "fastapi", "uvicorn", "prometheus_client")
 START_SECONDS = 120.0
