@@ -10,7 +10,8 @@ import pytest
 
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
 from gpt2_lib.deploy.serving import kubernetes
-from gpt2_lib.deploy.serving.kubernetes import MANIFESTS, OVERLAYS, check, main, quantity, read, validate
+from gpt2_lib.deploy.serving.kubernetes import MANIFESTS, OVERLAYS, check, main, read, validate
+from gpt2_lib.deploy.serving.manifest_rules import quantity
 
 
 @pytest.fixture(scope="module")
