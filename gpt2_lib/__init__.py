@@ -17,12 +17,12 @@ from .pruning.pruner import ModelPruner, apply_magnitude_pruning, quick_magnitud
 
 if _TYPE_CHECKING:
     from .deploy.production import deployment_analysis, evaluate_production_metrics
-    from .deploy.service import deploy_to_production
+    from .deploy.serving.service import deploy_to_production
     from .deploy.tensorrt import convert_to_tensorrt
 
 _LATER = {  # name -> the module that is imported when it is first asked for (PEP 562)
     "convert_to_tensorrt": ".deploy.tensorrt",
-    "deploy_to_production": ".deploy.service",
+    "deploy_to_production": ".deploy.serving.service",
     "deployment_analysis": ".deploy.production",
     "evaluate_production_metrics": ".deploy.production",
 }

@@ -30,7 +30,7 @@ from ..notebooks import KERNELSPEC, as_node, stamp
 
 ROLES = ("exercise", "tests", "locked")
 PASSED_THROUGH = ("tags", "jupyter")
-SECTION = re.compile(r"^#{2,3} (?:Exercise )?(\S+) · ([^:\n]+)", re.MULTILINE)  # number, name
+SECTION = re.compile(r"^#{2,3} (?:Exercise )?(\S+) · ([^:`\n]+)", re.MULTILINE)  # number, name
 DERIVED = re.compile(r'"<<checks>>"|<<points(?: ([^<>\n]+))?>>')
 GRADE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what nbformat allows as a cell id
 

@@ -781,12 +781,12 @@ except (MissingExtraError, DeployError) as reason:
     print(reason)
 
 # %% [markdown]
-# In a cluster the same server runs in a container. The manifests are in `gpt2_lib/deploy/manifests` (kustomize: a base, a
+# In a cluster the same server runs in a container. The manifests are in `gpt2_lib/deploy/serving/manifests` (kustomize: a base, a
 # dense and a pruned overlay). No cluster is here, so they are checked without one: against Kubernetes' schema, and for what
 # a schema doesn't see (a selector that fits nothing, a probe on a port that is closed).
 
 # %%
-from gpt2_lib.deploy import kubernetes
+from gpt2_lib.deploy.serving import kubernetes
 
 try:
     for overlay in ("dense", "pruned"):

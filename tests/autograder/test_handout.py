@@ -61,6 +61,8 @@ def secret_lines() -> dict[str, str]:
         for kind, block in SECRET.findall(text):
             found |= {line.strip(): kind for line in block.splitlines() if len(line.strip()) > 25}
         seen += SECRET.sub("", text)
+    for visible in (REPOSITORY / "gpt2_lib" / "course" / "checks").glob("*.py"):
+        seen += visible.read_text(encoding="utf-8")
     return {line: kind for line, kind in found.items() if line not in seen}
 
 

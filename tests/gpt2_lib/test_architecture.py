@@ -25,6 +25,7 @@ ROOMS = {
         "lesson",
         "own_work",
         "progress",
+        "check",
         "challenges",
         "experiments",
         "widgets",
@@ -40,6 +41,7 @@ BELOW = {  # room -> the rooms that its files may import
     "deploy": {"", "pruning", "storage"},
     "course": {"", "pruning", "storage", "deploy"},
 }
+CHECKS = "course.checks"  # one file an exercise, found by itself
 COMMANDS = {"experiments", "exercises"}  # at the top for `python -m` alone; the code is in course/
 IN_ORDER = [(room, file) for room, files in ROOMS.items() for file in files]
 
@@ -55,7 +57,7 @@ FILES = sorted(name for name, path in PATHS.items() if path.stem not in ("__init
 
 def room_of(name: str) -> str:
     first, dot, _ = name.partition(".")
-    return first if dot or first in BELOW else ""
+    return CHECKS if name.startswith(f"{CHECKS}.") else first if dot or first in BELOW else ""
 
 
 def imports(name: str) -> tuple[set[str], set[str]]:
@@ -97,7 +99,8 @@ def named(room: str, file: str) -> str:
 
 def test_every_file_has_its_place_in_the_order() -> None:
     ordered = sorted(named(room, file) for room, file in IN_ORDER)
-    assert ordered == [name for name in FILES if room_of(name) != "deploy" and name not in COMMANDS]
+    free = {"deploy", CHECKS}
+    assert ordered == [name for name in FILES if room_of(name) not in free and name not in COMMANDS]
 
 
 @pytest.mark.parametrize(("room", "file"), IN_ORDER, ids=[named(*place) for place in IN_ORDER])
@@ -109,6 +112,13 @@ def test_a_file_imports_only_what_stands_above_it_or_in_a_room_below(room: str, 
 @pytest.mark.parametrize("name", [name for name in FILES if room_of(name) == "deploy"])
 def test_a_target_imports_only_deploy_and_the_rooms_below(name: str) -> None:
     assert {room_of(one) for one in imports(name)[0]} <= BELOW["deploy"] | {"deploy"}
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if room_of(name) == CHECKS])
+def test_a_check_knows_nothing_of_pruning_and_storage(name: str) -> None:
+    """What it expects it works out for itself."""
+    known = {f"course.{file}" for file in ("check", "lesson", "progress", "challenges", "readiness")}
+    assert {one for one in imports(name)[0] if room_of(one) not in ("", CHECKS)} <= known
 
 
 def test_a_command_at_the_top_is_a_door_to_the_course() -> None:

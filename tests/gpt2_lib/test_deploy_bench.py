@@ -231,7 +231,12 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("command", "file"),
-    [("bench", "bench"), ("serve", "serve"), ("load-test", "load_test"), ("check-manifests", "kubernetes")],
+    [
+        ("bench", "bench"),
+        ("serve", "serving.serve"),
+        ("load-test", "serving.load_test"),
+        ("check-manifests", "serving.kubernetes"),
+    ],
 )
 def test_a_command_gets_the_rest_of_the_arguments(command, file, monkeypatch):
     got = []
@@ -252,7 +257,7 @@ def test_an_error_ends_a_command_with_its_message_and_no_traceback(monkeypatch):
     def fail(argv):
         raise DeployError("The port is in use.")
 
-    stub(monkeypatch, "serve", main=fail)
+    stub(monkeypatch, "serving.serve", main=fail)
     with pytest.raises(SystemExit, match="The port is in use"):
         commands.main(["serve"])
 

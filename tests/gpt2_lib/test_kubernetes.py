@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gpt2_lib.deploy import kubernetes
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
-from gpt2_lib.deploy.kubernetes import MANIFESTS, OVERLAYS, check, main, quantity, read, validate
+from gpt2_lib.deploy.serving import kubernetes
+from gpt2_lib.deploy.serving.kubernetes import MANIFESTS, OVERLAYS, check, main, read, validate
+from gpt2_lib.deploy.serving.manifest_rules import quantity
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_the_overlays_differ_in_name_image_and_labels():
 
 def test_the_server_takes_the_arguments_of_the_deployment_and_of_the_containerfile(course, capsys):
     """Without a model it gets as far as looking for the file."""
-    from gpt2_lib.deploy import serve
+    from gpt2_lib.deploy.serving import serve
 
     arguments = next(m for m in course if m["kind"] == "Deployment")["spec"]["template"]["spec"]["containers"][0][
         "args"

@@ -27,13 +27,14 @@ from hypothesis import strategies as st
 
 from gpt2_lib import load_pretrained_gpt2
 from gpt2_lib.config import TextCodec
-from gpt2_lib.deploy import serve
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
-from gpt2_lib.deploy.load_test import PROMPT, ask, load_test, percentile
-from gpt2_lib.deploy.load_test import main as load_test_main
 from gpt2_lib.deploy.onnx import OnnxGPT2, export_onnx
-from gpt2_lib.deploy.serve import Service, Settings, Utf8Pieces, create_app, main
-from gpt2_lib.deploy.service import Deployment, deploy_to_production
+from gpt2_lib.deploy.serving import generation, middleware
+from gpt2_lib.deploy.serving.generation import Service, Utf8Pieces
+from gpt2_lib.deploy.serving.load_test import PROMPT, ask, load_test, percentile
+from gpt2_lib.deploy.serving.load_test import main as load_test_main
+from gpt2_lib.deploy.serving.serve import Settings, create_app, main
+from gpt2_lib.deploy.serving.service import Deployment, deploy_to_production
 
 MINI = load_pretrained_gpt2()
 TOKENIZER = cast(TextCodec, MINI.tokenizer)
@@ -294,7 +295,7 @@ def test_sigterm_finishes_the_stream_refuses_new_work_and_exits_0(tmp_path, monk
 @pytest.mark.parametrize("end", ["sys.exit()", "os.kill(os.getpid(), 9)"], ids=["ended", "killed"])
 def test_the_server_ends_with_the_process_that_started_it(file, end):
     script = (
-        "import os, sys; from gpt2_lib.deploy.service import deploy_to_production\n"
+        "import os, sys; from gpt2_lib.deploy.serving.service import deploy_to_production\n"
         f"d = deploy_to_production({str(file)!r}); print(d._server.process.pid, flush=True); {end}"
     )
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, timeout=120)
@@ -509,7 +510,7 @@ def test_who_hangs_up_while_waiting_leaves_the_queue():
 
 
 def test_a_client_that_does_not_take_its_answer_is_cut_off(monkeypatch):
-    monkeypatch.setattr(serve, "TAKING_SECONDS", 0.3)
+    monkeypatch.setattr(middleware, "TAKING_SECONDS", 0.3)
 
     wordy = SimpleNamespace(encode=lambda text: [1], decode=lambda ids: "x" * 100_000 * len(ids))  # 100 kB a token
     with Scripted(endless, wordy, request_seconds=0.3) as server:
@@ -533,7 +534,7 @@ def test_characters_cut_between_tokens_arrive_whole():
 
     def one_by_one() -> Iterator[int]:
         for token in ids:
-            time.sleep(2 * serve.PIECE_SECONDS)  # so that each is a piece of its own
+            time.sleep(2 * generation.PIECE_SECONDS)  # so that each is a piece of its own
             yield token
 
     with Scripted(one_by_one) as server:

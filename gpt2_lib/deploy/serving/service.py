@@ -21,11 +21,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..gpt2 import GPT2
-from .extras import DeployError, need
+from ...gpt2 import GPT2
+from ..extras import DeployError, need
+from ..onnx import export_onnx
 from .load_test import ask, load_test, send
-from .onnx import export_onnx
-from .serve import READY, Settings
+from .serve import READY
+from .settings import Settings
 
 PACKAGES = ("onnxruntime", "fastapi", "uvicorn", "prometheus_client")
 START_SECONDS = 120.0
@@ -211,7 +212,7 @@ class _Server:
 
 def _start(file: Path, port: int) -> _Server:
     command = [sys.executable, "-P", "-m", "gpt2_lib.deploy", "serve", "--until-stdin-closes"]
-    root = str(Path(__file__).parents[2])  # -P keeps this folder's files from hiding packages, and so ours as well
+    root = str(Path(__file__).parents[3])  # -P keeps this folder's files from hiding packages, and so ours as well
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     process = subprocess.Popen(
         [*command, "--model", str(file), "--port", str(port)],

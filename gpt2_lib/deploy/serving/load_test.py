@@ -14,11 +14,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
-from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
-from .extras import DeployError
+from ..extras import DeployError
 
 PROMPT = "To be, or not to be"
 
@@ -63,32 +62,9 @@ def load_test(
     if min(requests, concurrency, new_tokens) < 1:
         raise ValueError("requests, concurrency and new_tokens must be 1 or more.")
     memory_before, cpu_before = server_resources(url)
-    numbers, lock = count(), threading.Lock()
-    statuses: Counter[int] = Counter()
-    latencies: list[float] = []
-    tokens = 0
-
-    def client() -> None:
-        nonlocal tokens
-        while True:
-            with lock:
-                number = next(numbers)
-            if number >= requests:
-                return
-            body = {"prompt": prompt, "max_new_tokens": new_tokens, "seed": number}
-            start = time.perf_counter()
-            try:
-                status, answer = ask(url, "/generate", body, timeout)
-                made = json.loads(answer)["new_tokens"] if status == 200 else 0
-            except (OSError, HTTPException, ValueError):
-                continue  # lost: counted by its absence
-            with lock:
-                statuses[status] += 1
-                if status == 200:
-                    latencies.append(time.perf_counter() - start)
-                    tokens += made
-
-    threads = [threading.Thread(target=client) for _ in range(concurrency)]
+    seen = _Seen(requests)
+    client = (url, {"prompt": prompt, "max_new_tokens": new_tokens}, timeout)
+    threads = [threading.Thread(target=seen.ask_on, args=client) for _ in range(concurrency)]
     start = time.perf_counter()
     for thread in threads:
         thread.start()
@@ -96,15 +72,15 @@ def load_test(
         thread.join()
     seconds = time.perf_counter() - start
     memory_after, cpu_after = server_resources(url)
-    latencies.sort()
+    latencies, answered = sorted(seen.latencies), seen.statuses.total()
     return LoadResult(
         requests=requests,
         concurrency=concurrency,
-        lost=requests - statuses.total(),
-        statuses=dict(statuses),
+        lost=requests - answered,
+        statuses=dict(seen.statuses),
         seconds=seconds,
-        requests_per_second=statuses.total() / seconds,
-        tokens_per_second=tokens / seconds,
+        requests_per_second=answered / seconds,
+        tokens_per_second=seen.tokens / seconds,
         median_seconds=percentile(latencies, 0.5),
         p95_seconds=percentile(latencies, 0.95),
         p99_seconds=percentile(latencies, 0.99),
@@ -112,6 +88,36 @@ def load_test(
         resident_bytes_before=memory_before,
         resident_bytes_after=memory_after,
     )
+
+
+class _Seen:
+    """What the clients of a load test saw so far; their threads share it."""
+
+    def __init__(self, requests: int) -> None:
+        self.statuses: Counter[int] = Counter()
+        self.latencies: list[float] = []  # of what was answered with 200
+        self.tokens = 0
+        self._lock = threading.Lock()
+        self._numbers = iter(range(requests))
+
+    def ask_on(self, url: str, body: dict[str, Any], timeout: float) -> None:
+        """One client: sends ``body`` with one seed after another, until all requests are sent."""
+        while True:
+            with self._lock:
+                number = next(self._numbers, None)
+            if number is None:
+                return
+            start = time.perf_counter()
+            try:
+                status, answer = ask(url, "/generate", body | {"seed": number}, timeout)
+                made = json.loads(answer)["new_tokens"] if status == 200 else 0
+            except (OSError, HTTPException, ValueError):
+                continue  # lost: counted by its absence
+            with self._lock:
+                self.statuses[status] += 1
+                if status == 200:
+                    self.latencies.append(time.perf_counter() - start)
+                    self.tokens += made
 
 
 def percentile(ascending: Sequence[float], share: float) -> float:
