@@ -215,9 +215,9 @@ with check.hidden() as draw:
 check.mask_care(magnitude_mask)
 ### BEGIN HIDDEN TESTS
 with check.hidden() as draw:
-    # Exact in every precision; the squares of the two smallest are zero in float16. No sign and no rounding matters here:
-    # they have checks of their own.
-    values = draw.random.sample([2.0**power for power in range(-1, 9)], 10)
+    # Exact in every precision; in float16 the two smallest are zero when squared, or in units of the largest. No sign and no
+    # rounding matters here: they have checks of their own.
+    values = draw.random.sample([2.0**power for power in range(6, 16)], 10)
     first, second = sorted(draw.random.sample(range(12), 2))
     values.insert(first, 2.0**-13)
     values.insert(second, 2.0**-14)
@@ -241,12 +241,13 @@ with check.hidden() as draw:
         (high.t(), "A transposed weight"),
         (thinned[:, ::2], "Every second column of a weight"),
     ):
+        before = slanted.clone()
         mask = magnitude_mask(slanted, 0.5)
-        listed = slanted.flatten().tolist()  # row by row
+        listed = before.flatten().tolist()  # row by row
         smallest = sorted(listed)[: len(listed) // 2]
         assert mask.flatten().tolist() == [value not in smallest for value in listed], (
             f"{what}, which lies in memory in another order than it reads, at sparsity 0.5: the smaller half goes.\n"
-            f"The weight:\n{show(slanted)}\nyour mask:\n{show(mask)}"
+            f"The weight:\n{show(before)}\nyour mask:\n{show(mask)}"
         )
     for sparsity in (0.0, 0.4, 1.0):
         one = torch.tensor([[-3.0]])
@@ -392,6 +393,8 @@ check.prune_writes(magnitude_prune)
 with check.hidden():
     for heads, neurons in (((1, 2, 1), (3, 8, 5)), ((2,), (6,))):
         small = check.small_model(random.SystemRandom().randrange(10**6), heads, neurons)
+        with torch.no_grad():
+            small.h[0].mlp.c_fc.weight.abs_()[0, 0] = 0.0  # goes, and only its mask can say so
         before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
         masks = magnitude_prune(small, 0.7)
         after, zeros, entries = check.parameters_after(small, before), 0, 0
@@ -404,6 +407,9 @@ with check.hidden():
             for kept, old, new in rows:
                 assert new == (old if kept else 0.0), (
                     f"{name} was {old:.4f} where its mask is {kept}; it is {new:.4f} now."
+                )
+                assert new != 0 or not kept, (
+                    f"At sparsity 0.7, your mask of {name} keeps a 0, its smallest. What goes is False, also where it was 0 already."
                 )
                 zeros, entries = zeros + (new == 0), entries + 1
         assert 0 < zeros < entries, (
@@ -1320,7 +1326,6 @@ with check.hidden() as draw:
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
     pace_w, pace_b = [[0.0] * columns for _ in range(rows)], [0.0] * rows  # the optimiser's momentum, kept by hand
     for step in (1, 2, 3, 4):
-        w, b = (layer.weight * torch.tensor(kept)).tolist(), layer.bias.tolist()
         loss, slope_w, slope_b = 0.0, [[0.0] * columns for _ in range(rows)], [0.0] * rows
         for sample in range(samples):
             for row in range(rows):
@@ -1639,8 +1644,14 @@ with check.hidden() as draw:
 check.global_care(global_masks)
 ### BEGIN HIDDEN TESTS
 with check.hidden() as draw:
-    powers = [2.0**power for power in range(-2, 10)]  # exact in any dtype
-    parts = draw.random.sample(powers[:6], 6), draw.random.sample(powers[6:10], 4), draw.random.sample(powers[10:], 2)
+    # Exact in any dtype; the squares of the first four are zero in float16.
+    powers = [2.0**power for power in (*range(-16, -12), *range(8, 16))]
+    parts = (
+        draw.random.sample(powers[:3] + powers[4:6], 5),
+        draw.random.sample(powers[6:10], 4),
+        draw.random.sample(powers[10:], 2),
+    )
+    parts[0].insert(parts[0].index(powers[0]), powers[3])  # of the four it stays, and does not read last
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         weights = {
             "matrix": torch.tensor(parts[0]).reshape(2, 3).to(dtype),
@@ -1664,9 +1675,10 @@ with check.hidden() as draw:
     values.insert(draw.random.choice((0, 2, 4, 6, 8, 10)), powers[-1])  # the largest is in both
     base = torch.tensor(values).reshape(3, 4)
     slanted = {"turned": base.t(), "thinned": (1.5 * base)[:, ::2]}  # 12 and 6 weights, all different
+    before = {name: weight.clone() for name, weight in slanted.items()}
     masks = global_masks(slanted, 0.5)
-    smallest = sorted(value for weight in slanted.values() for value in weight.flatten().tolist())[:9]
-    for name, weight in slanted.items():
+    smallest = sorted(value for weight in before.values() for value in weight.flatten().tolist())[:9]
+    for name, weight in before.items():
         assert masks[name].flatten().tolist() == [value not in smallest for value in weight.flatten().tolist()], (
             f"Weights that lie in memory in another order than they read: of all 18, those up to {smallest[-1]:g} go. {name}:\n"
             f"{show(weight)}\nyour mask:\n{show(masks[name])}"

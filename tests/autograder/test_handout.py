@@ -68,7 +68,7 @@ def secret_lines() -> dict[str, str]:
 
 GENERIC = re.compile(
     r"was_training = model.training|except Exception as error:|"
-    r"for [\w, ]+ in \w+(\.items\(\))?:|generator = torch.Generator\(\).*"
+    r"with check.hidden\(\)( as draw)?:|for [\w, ]+ in \w+(\.items\(\))?:|generator = torch.Generator\(\).*"
 )
 
 

@@ -53,9 +53,11 @@ def train_and_be_killed(snapshot: str) -> None:
 
 def in_a_process(function, snapshot: Path) -> subprocess.CompletedProcess:
     """A process of its own: in one that has run other tests before, the last bits of a sum may differ."""
-    script = f"import sys, test_train; test_train.{function.__name__}(sys.argv[1])"
+    here = Path(__file__).parent
+    script = f"import sys; sys.path[:0] = {[str(here), str(here.parent / 'helpers')]}\nimport test_train\n"
+    script += f"test_train.{function.__name__}(sys.argv[1])"
     command = [sys.executable, "-c", script, str(snapshot)]
-    return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
 
 
 def test_a_killed_run_continues_to_the_same_weights_as_one_that_was_not(tmp_path):

@@ -480,6 +480,35 @@ def global_masks(weights, sparsity):
     return {name: part.reshape(w.shape) for (name, w), part in zip(weights.items(), parts)}
 """,
         ),
+        "squares, which are zero in half precision": (
+            {"global_care"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    sizes = torch.cat([(w * w).flatten() for w in weights.values()])
+    keep = torch.ones(len(sizes), dtype=torch.bool)
+    keep[sizes.argsort(stable=True)[: round(sparsity * len(sizes))]] = False
+    parts = keep.split([w.numel() for w in weights.values()])
+    return {name: part.view(w.shape) for (name, w), part in zip(weights.items(), parts)}
+""",
+        ),
+        "sorts weights that do not lie in one piece": (
+            {"global_care"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    for w in weights.values():
+        if not w.is_contiguous():
+            w.copy_(w.flatten().sort().values.view(w.shape))
+    sizes = torch.cat([w.abs().flatten() for w in weights.values()])
+    keep = torch.ones(len(sizes), dtype=torch.bool)
+    keep[sizes.argsort(stable=True)[: round(sparsity * len(sizes))]] = False
+    parts = keep.split([w.numel() for w in weights.values()])
+    return {name: part.view(w.shape) for (name, w), part in zip(weights.items(), parts)}
+""",
+        ),
         "counts matrices and vectors only": (
             {"global_count", "global_ties", "global_care"},
             """

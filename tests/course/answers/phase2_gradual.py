@@ -627,6 +627,21 @@ def train_step_with_masks(model, masks, optimizer, loss_fn):
     return loss.item()
 """,
         ),
+        "rounds what stays to six digits": (
+            {"step_learns"},
+            """
+def train_step_with_masks(model, masks, optimizer, loss_fn):
+    optimizer.zero_grad()
+    loss = loss_fn(model)
+    loss.backward()
+    optimizer.step()
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name in masks:
+                p.copy_(torch.where(masks[name], p.round(decimals=6), 0.0))
+    return loss.item()
+""",
+        ),
         "a rounded loss": (
             {"step_learns"},
             """

@@ -562,6 +562,31 @@ def magnitude_mask(weight, sparsity):
     return mask.view(weight.shape)
 """,
         ),
+        "in units of the largest, which makes zeros in half precision": (
+            {"mask_care"},
+            """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    mask = torch.ones(weight.numel(), dtype=torch.bool)
+    sizes = (weight / weight.abs().max()).abs().flatten()
+    mask[sizes.argsort(stable=True)[: round(sparsity * weight.numel())]] = False
+    return mask.view(weight.shape)
+""",
+        ),
+        "sorts a weight that does not lie in one piece": (
+            {"mask_care"},
+            """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    if not weight.is_contiguous():
+        weight.copy_(weight.flatten().sort().values.view(weight.shape))
+    mask = torch.ones(weight.numel(), dtype=torch.bool)
+    mask[weight.abs().flatten().argsort(stable=True)[: round(sparsity * weight.numel())]] = False
+    return mask.view(weight.shape)
+""",
+        ),
         "writes into mask.flatten(), sometimes a copy": (
             {"mask_care"},
             """
@@ -929,6 +954,34 @@ def magnitude_prune(model, sparsity):
                 keep = lowest(p, sparsity)
                 p *= keep
                 masks[name] = ~keep
+    return masks
+""",
+        ),
+        "masks of what has changed: what was zero already stays": (
+            {"prune_writes"},
+            LOWEST
+            + """
+def magnitude_prune(model, sparsity):
+    masks = {}
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if (".attn." in name or ".mlp." in name) and name.endswith("weight"):
+                before = p.clone()
+                p *= lowest(p, sparsity)
+                masks[name] = p == before
+    return masks
+""",
+        ),
+        "everything goes, whatever the sparsity": (
+            PRUNE,
+            """
+def magnitude_prune(model, sparsity):
+    masks = {}
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if (".attn." in name or ".mlp." in name) and name.endswith("weight"):
+                masks[name] = torch.zeros_like(p, dtype=torch.bool)
+                p *= masks[name]
     return masks
 """,
         ),

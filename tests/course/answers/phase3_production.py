@@ -599,6 +599,14 @@ def evaluate_production_metrics(model, test_data):
             {"analysis_quality"},
             own(RATIOS.replace("a1 / a0", "min(a1 / a0, 1.0)")),
         ),
+        "no model is better than the original, and both are the same afterwards": (
+            {"analysis_quality"},
+            own(
+                "for p, q in zip(original_model.parameters(), pruned_model.parameters()):\n"
+                "        if p.shape == q.shape:\n            q.data.copy_(p.data)\n    "
+                + RATIOS.replace("a1 / a0", "min(a1 / a0, 1.0)")
+            ),
+        ),
     },
     "readiness": {
         "not answered": ({f"ready_{n}" for n in range(1, 6)}, "def readiness():\n    return {}"),
