@@ -33,7 +33,8 @@
 #
 # Run the cells from top to bottom with **Shift + Enter**. Grey cells marked `# YOUR CODE HERE` are yours to write.
 
-# %% locked="setup"
+# %% locked="setup" jupyter={"source_hidden": true}
+# Set-up: imports, and the line that fills as your checks pass
 try:
     from gpt2_lib import GPT2, evaluate, generate, held_out_windows, load_pretrained_gpt2, plots
 except ImportError:
@@ -142,7 +143,8 @@ print(
 #
 # A big layer must count for more than a small one. Here are two layers, 2×4 and 1×2, with zeros struck out:
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: two layers and their zeros
 big = torch.tensor([[0.0, 2.0, 0.0, 1.0], [3.0, 0.0, 0.5, 0.0]])
 small = torch.tensor([[0.7, 4.0]])
 
@@ -275,7 +277,8 @@ with when_written("exercise 1.1"):
 # A perplexity of 20 means: as unsure as if it had to guess among 20 equally likely tokens. Lower is better.
 # Two places, a vocabulary of four tokens; the target's column is framed:
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: logits, and the probabilities that they make
 logits = torch.tensor([[[2.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]])  # (B=1, T=2, V=4)
 targets = torch.tensor([[0, 3]])  # (B=1, T=2)
 

@@ -13,17 +13,17 @@
 # %% [markdown]
 # # Phase 2: prune it yourself
 #
-# **30 minutes · four techniques, eight short functions · 39 points · no GPU, no network**
+# **30 minutes · four techniques, eight short functions · <<points>> points · no GPU, no network**
 #
 # In Phase 1 a library pruned the model for you. Now you write the pruning: every function here is a few lines long, and every
 # one works on the real model as soon as it is right. At the end you have built what the papers describe, and measured it.
 #
 # | | technique | what goes | minutes | difficulty | points |
 # |-|-|-|-:|-|-:|
-# | 2.1 | **magnitude** | the smallest weights of each layer | 10 | ★☆☆ | 11 |
-# | 2.2 | **structured** | whole neurons and attention heads, so that the matrices get smaller | 10 | ★★★ | 13 |
-# | 2.3 | **gradual** | a little at a time, with training in between | 5 | ★★☆ | 9 |
-# | 2.4 | **global** | the smallest weights of the whole model, ranked together | 5 | ★★☆ | 6 |
+# | 2.1 | **magnitude** | the smallest weights of each layer | 10 | ★☆☆ | <<points 2.1>> |
+# | 2.2 | **structured** | whole neurons and attention heads, so that the matrices get smaller | 10 | ★★★ | <<points 2.2>> |
+# | 2.3 | **gradual** | a little at a time, with training in between | 5 | ★★☆ | <<points 2.3>> |
+# | 2.4 | **global** | the smallest weights of the whole model, ranked together | 5 | ★★☆ | <<points 2.4>> |
 #
 # They stand on their own: stuck in one, go on with the next, and come back.
 #
@@ -35,7 +35,8 @@
 #
 # Run the cells from top to bottom with **Shift + Enter**. The line under the next cell fills as your checks pass.
 
-# %% locked="setup"
+# %% locked="setup" jupyter={"source_hidden": true}
+# Set-up: imports, and the line that fills as your checks pass
 try:
     from gpt2_lib import GPT2, evaluate, held_out_windows, load_pretrained_gpt2, plots
 except ImportError:
@@ -76,7 +77,7 @@ print(
 
 # %% [markdown]
 # ## 2.1 · Magnitude: the smallest weights go
-# *difficulty ★☆☆ and ★★☆ · 10 minutes · 11 points*
+# *difficulty ★☆☆ and ★★☆ · 10 minutes · <<points 2.1>> points*
 #
 # A weight $w$ adds $w \cdot x$ to an output. If $|w|$ is next to nothing, so is what it adds, and the model should
 # hardly miss it. So: rank the weights by size, cut the smallest, keep the rest. That is **magnitude pruning**
@@ -99,7 +100,8 @@ print(
 #
 # A weight of 2×4 numbers at sparsity 0.5. Four of eight go: 0.05, 0.1, 0.2, and one of the two 0.4, the earlier.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: the weight, its size, what is left
 weight = torch.tensor([[0.9, -0.1, 0.4, -1.2], [0.2, -0.5, 0.05, 0.4]])
 keep = torch.tensor([[True, False, False, True], [False, True, False, True]])
 
@@ -305,7 +307,8 @@ with check.hidden():
 # different width, as structured pruning leaves them:
 
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Table: the parameters of a small model
 lines = ["| parameter | shape | what it is | pruned |", "|-|-|-|-|"]
 for name, parameter in check.small_model(neurons=(6, 3)).named_parameters():
     part = (
@@ -482,7 +485,7 @@ with when_written("exercise 2.1"):
 
 # %% [markdown]
 # ## 2.2 · Structured: whole neurons and heads go
-# *difficulty ★★☆ and ★★★ · 10 minutes · 13 points*
+# *difficulty ★★☆ and ★★★ · 10 minutes · <<points 2.2>> points*
 #
 # A zero inside a matrix saves no time: the processor multiplies by it like by any number. But if everything that belongs
 # to one **neuron** is gone, its row and its column can be cut out, and the matrices are really smaller. Any chip has
@@ -506,7 +509,8 @@ with when_written("exercise 2.1"):
 #
 # The bias counts: it is the weight of an input that is always 1. Four neurons in a model of width 2, one neuron a colour:
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: four neurons, a colour each
 c_fc_weight = torch.tensor([[3.0, 0.0], [1.0, 2.0], [0.0, 0.0], [2.0, 1.0]])  # (n=4, C=2)
 c_fc_bias = torch.tensor([4.0, 2.0, 1.0, 2.0])  # (n=4,)
 c_proj_weight = torch.tensor([[0.0, 0.0, 3.0, 2.0], [2.0, 0.0, 4.0, 0.0]])  # (C=2, n=4)
@@ -644,7 +648,8 @@ with check.hidden() as draw:
 # Look at neuron 2 above: its row *is* all zeros, and its score is 5. It goes now, and `keep = tensor([0, 1, 3])` names those that stay.
 
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: neuron 2 goes, and what it said is missing
 figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained", width_ratios=(2, 1, 4))
 gone = torch.tensor([False, False, True, False])  # neuron 2
 plots.matrix(axes[0], c_fc_weight, "c_fc weight", keep=~gone[:, None].expand(4, 2))
@@ -791,7 +796,8 @@ with check.hidden():
 #
 # Here $N = 2$ heads of size $H = 2$ in a model of width $C = 4$, and head 0 goes:
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: the rows and columns of head 0
 N, H, C = 2, 2, 4
 labels = [f"{part} head {h}" for part in "QKV" for h in range(N) for _ in range(H)]
 rows_of_head_0 = torch.tensor([0, 1, 4, 5, 8, 9])
@@ -1096,7 +1102,7 @@ with when_written("exercise 2.2"):
 
 # %% [markdown]
 # ## 2.3 · Gradual: a little at a time
-# *difficulty ★☆☆ and ★★☆ · 5 minutes · 9 points*
+# *difficulty ★☆☆ and ★★☆ · 5 minutes · <<points 2.3>> points*
 #
 # Cut half of the weights in one shot and the model stumbles: what is left was trained to work together with what is
 # gone. Cut a few, train a little so that the rest takes over, cut a few more: that is **gradual pruning** (Zhu & Gupta,
@@ -1116,7 +1122,8 @@ with when_written("exercise 2.2"):
 #
 # A weight of 2×4 numbers on its way from sparsity 0 to 0.75, in 4 steps:
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: five steps of the cubic schedule
 weight = torch.tensor([[0.9, -0.1, 0.4, -0.7], [0.2, -0.8, 0.05, 0.3]])
 worked = {0: (0.0, 0), 1: (0.434, 3), 2: (0.656, 5), 3: (0.738, 6), 4: (0.75, 6)}  # step: sparsity, gone of 8
 
@@ -1227,7 +1234,8 @@ with check.hidden() as draw:
 #
 # Half of this 2×4 weight is pruned, and today's gradient is zero everywhere. Look at what momentum alone does to it:
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: an optimiser's step wakes what was pruned
 before = torch.tensor([[0.9, 0.0, -0.6, 0.0], [0.0, 0.5, 0.0, -1.1]])
 weight = torch.nn.Parameter(before.clone())
 weight.grad = torch.zeros_like(weight)
@@ -1481,7 +1489,7 @@ with when_written("exercise 2.3"):
 
 # %% [markdown]
 # ## 2.4 · Global: one ranking for the whole model
-# *difficulty ★★☆ · 5 minutes · 6 points*
+# *difficulty ★★☆ · 5 minutes · <<points 2.4>> points*
 #
 # So far every layer lost the same share. But why should it? Some layers may have more to spare than others. **Global**
 # pruning puts the weights of all layers into one ranking and cuts the smallest, wherever they are. How much each
@@ -1503,7 +1511,8 @@ with when_written("exercise 2.3"):
 #
 # A layer of 2×4 large weights and one of 1×4 small ones, at sparsity 0.5. Both ways remove six of twelve:
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: two layers, ranked each on its own and together
 layers = {
     "large": torch.tensor([[0.9, -0.2, 0.5, -0.7], [0.4, -0.8, 0.6, 1.0]]),
     "small": torch.tensor([[0.1, -0.45, 0.3, 0.05]]),

@@ -13,17 +13,17 @@
 # %% [markdown]
 # # Phase 3: four challenges
 #
-# **You prune, you train, you ship a file, and the file is graded · 40 points · no GPU, no network**
+# **You prune, you train, you ship a file, and the file is graded · <<points>> points · no GPU, no network**
 #
 # Until now you wrote functions. Here you make *models*, each for another place to run in, with everything that `gpt2_lib` has:
 # it is your toolbox now, and nothing in it is off limits.
 #
 # | | challenge | what you ship | the bar | points |
 # |-|-|-|-|-:|
-# | a | **sparse** | a packed file | 60 % of the prunable weights gone, less than 2 % of the accuracy lost | 10 |
-# | b | **mobile** | an ONNX file | 1.3 times as fast as dense, less than 5 % lost | 10 |
-# | c | **tracked** | a training run's log, and its model | gradual pruning to 60 %, less than 2 % lost | 10 |
-# | d | **edge** | a packed int8 file | 4 times as small as dense, less than 2 % lost | 10 |
+# | a | **sparse** | a packed file | 60 % of the prunable weights gone, less than 2 % of the accuracy lost | <<points a>> |
+# | b | **mobile** | an ONNX file | 1.3 times as fast as dense, less than 5 % lost | <<points b>> |
+# | c | **tracked** | a training run's log, and its model | gradual pruning to 60 %, less than 2 % lost | <<points c>> |
+# | d | **edge** | a packed int8 file | 4 times as small as dense, less than 2 % lost | <<points d>> |
 #
 # **How it works.** Each challenge has a cell for you with two functions. `make_...()` trains and writes a file beside this
 # notebook. The other one reads that file and returns its bytes: it is all that grading calls, so
@@ -39,7 +39,8 @@
 # **How long it takes.** Writing the code: 15 minutes, mostly reading. Training: the solutions that come with this course take
 # five to ten minutes for all four on two cores. One run can serve a, c and d, so **read all four before you start**.
 
-# %% locked="setup"
+# %% locked="setup" jupyter={"source_hidden": true}
+# Set-up: imports, and the line that fills as your checks pass
 try:
     from gpt2_lib import ModelPruner, corpus, evaluate, generate, load_pretrained_gpt2, plots
     from gpt2_lib.course import challenges
@@ -88,9 +89,9 @@ print(
 #
 # | check | asks for | points |
 # |-|-|-:|
-# | `sparse_half` | 50 % of the prunable weights gone, less than 4 % of the accuracy lost | 4 |
-# | `sparse_most` | 60 % gone, less than 4 % lost | 3 |
-# | `sparse_bar` | 60 % gone, less than 2 % lost | 3 |
+# | `sparse_half` | 50 % of the prunable weights gone, less than 4 % of the accuracy lost | <<points sparse_half>> |
+# | `sparse_most` | 60 % gone, less than 4 % lost | <<points sparse_most>> |
+# | `sparse_bar` | 60 % gone, less than 2 % lost | <<points sparse_bar>> |
 #
 # Prunable are the attention and feed-forward matrices of the blocks; zeros in embeddings don't count. Whole heads, neurons or
 # blocks that are gone do.
@@ -188,9 +189,9 @@ if Path("sparse.gpt2pack").exists():
 #
 # | check | asks for | points |
 # |-|-|-:|
-# | `mobile_smaller` | 20 % of the blocks' weights cut out, less than 10 % of the accuracy lost | 3 |
-# | `mobile_faster` | 1.3 times as fast as dense, less than 10 % lost | 3 |
-# | `mobile_bar` | 1.3 times as fast, less than 5 % lost | 4 |
+# | `mobile_smaller` | 20 % of the blocks' weights cut out, less than 10 % of the accuracy lost | <<points mobile_smaller>> |
+# | `mobile_faster` | 1.3 times as fast as dense, less than 10 % lost | <<points mobile_faster>> |
+# | `mobile_bar` | 1.3 times as fast, less than 5 % lost | <<points mobile_bar>> |
 #
 # Both models run in ONNX Runtime, on one thread, on the same 128 tokens, and take turns; what counts is the median ratio of
 # their computing times. An int8 file (`int8=True`) is compared with gpt2-mini in int8, since here it is the shape that
@@ -275,10 +276,10 @@ with check.hidden(100):
 #
 # | check | asks for | points |
 # |-|-|-:|
-# | `tracked_log` | a log with these columns, its steps rising | 1 |
-# | `tracked_model` | its last row is the model shipped; 50 % gone, less than 4 % of the accuracy lost | 3 |
-# | `tracked_schedule` | the sparsity only rises, in 4 cuts or more, none of them more than half of the way, and training goes on after the last one | 3 |
-# | `tracked_bar` | all of this, 60 % gone, less than 2 % lost | 3 |
+# | `tracked_log` | a log with these columns, its steps rising | <<points tracked_log>> |
+# | `tracked_model` | its last row is the model shipped; 50 % gone, less than 4 % of the accuracy lost | <<points tracked_model>> |
+# | `tracked_schedule` | the sparsity only rises, in 4 cuts or more, none of them more than half of the way, and training goes on after the last one | <<points tracked_schedule>> |
+# | `tracked_bar` | all of this, 60 % gone, less than 2 % lost | <<points tracked_bar>> |
 #
 # If your run for challenge a was gradual, and kept a log, this one is done. In a company the log would go to a
 # tracking server: `gpt2_lib/deploy/` has one for MLflow, which is an extra.
@@ -356,9 +357,9 @@ if Path("run.csv").exists():
 #
 # | check | asks for | points |
 # |-|-|-:|
-# | `edge_int8` | every matrix in int8, less than 4 % of the accuracy lost | 3 |
-# | `edge_small` | and half of the prunable weights gone, the file 4 times as small as gpt2-mini in float32 | 3 |
-# | `edge_bar` | and less than 2 % lost | 4 |
+# | `edge_int8` | every matrix in int8, less than 4 % of the accuracy lost | <<points edge_int8>> |
+# | `edge_small` | and half of the prunable weights gone, the file 4 times as small as gpt2-mini in float32 | <<points edge_small>> |
+# | `edge_bar` | and less than 2 % lost | <<points edge_bar>> |
 
 
 # %% exercise="edge_model"

@@ -13,23 +13,24 @@
 # %% [markdown]
 # # Phase 3: into production
 #
-# **15 minutes · five exercises · 29 points · no GPU, no network**
+# **15 minutes · five exercises · <<points>> points · no GPU, no network**
 #
 # A pruned model on your laptop has saved nobody anything yet. Here it is packed into a small file, measured as a service would
 # measure it, exported, served and asked over HTTP: all for real, as far as this machine goes. Where it stops, it says so.
 #
 # | | exercise | what you write | minutes | difficulty | points |
 # |-|-|-|-:|-|-:|
-# | 3.1 | **pack** | a sparse file: one bit an entry, and the values that are left | 4 | ★★☆ | 7 |
-# | 3.2 | **quantise** | int8 with one scale a row, where a zero stays a zero | 3 | ★★☆ | 7 |
-# | 3.3 | **measure** | latency, memory and accuracy of a model | 3 | ★★☆ | 6 |
-# | 3.4 | **compare** | what pruning bought, and what it cost | 2 | ★☆☆ | 4 |
-# | 3.5 | **readiness** | five questions | 2 | ★☆☆ | 5 |
+# | 3.1 | **pack** | a sparse file: one bit an entry, and the values that are left | 4 | ★★☆ | <<points 3.1>> |
+# | 3.2 | **quantise** | int8 with one scale a row, where a zero stays a zero | 3 | ★★☆ | <<points 3.2>> |
+# | 3.3 | **measure** | latency, memory and accuracy of a model | 3 | ★★☆ | <<points 3.3>> |
+# | 3.4 | **compare** | what pruning bought, and what it cost | 2 | ★☆☆ | <<points 3.4>> |
+# | 3.5 | **readiness** | five questions | 2 | ★☆☆ | <<points 3.5>> |
 #
 # The cells work as in Phase 2: write your code, run the checks below it, unfold a hint if you need one. After them come the four
 # integrations (TensorRT, mobile, cloud, training pipelines): run, read, and change what makes you curious.
 
-# %% locked="setup"
+# %% locked="setup" jupyter={"source_hidden": true}
+# Set-up: imports, and the line that fills as your checks pass
 try:
     from gpt2_lib import GPT2, GPT2Config, ModelPruner, evaluate, held_out_windows, load_pretrained_gpt2, plots
 except ImportError:
@@ -88,7 +89,7 @@ print(
 # Not one byte saved: a zero is stored like any number. So you write the format that saves them.
 #
 # ## 3.1 · Pack: what a sparse file costs
-# *difficulty ★★☆ · 4 minutes · 7 points*
+# *difficulty ★★☆ · 4 minutes · <<points 3.1>> points*
 #
 # For each entry **one bit**: is it there? And the values that are there, one after the other. With sparsity $s$ and
 # values of $b$ bits, an entry takes
@@ -98,7 +99,8 @@ print(
 # Eight bits make a byte. Whether the first entry is a byte's highest bit (as `np.packbits` has it) or its lowest is up to you,
 # as long as `unpack` reads what `pack` wrote. The last byte is filled up with zeros.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: a sparse weight and its bits
 weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 1.6), layout="constrained")
@@ -297,7 +299,7 @@ with when_written("exercise 3.1"):
 
 # %% [markdown]
 # ## 3.2 · Quantise: eight bits a weight
-# *difficulty ★★☆ · 3 minutes · 7 points*
+# *difficulty ★★☆ · 3 minutes · <<points 3.2>> points*
 #
 # The values that are left need not be 32 bits. For each output channel (row) $i$ of a weight, one scale maps the largest
 # entry to 127, and everything else to the nearest whole number:
@@ -308,7 +310,8 @@ with when_written("exercise 3.1"):
 # section 2.2). One scale a row, since a row of small weights would be rounded to nothing by the scale of a large one. A row of
 # zeros has no largest entry to divide by: any finite scale will do.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: a weight and its int8
 weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [0.02, 0.0, -0.0127, 0.001]])
 q = torch.tensor([[127, -50, 0, 0], [127, 0, -81, 6]])
 
@@ -445,7 +448,7 @@ with when_written("exercises 3.1 and 3.2"):
 
 # %% [markdown]
 # ## 3.3 · Measure: what a service looks at
-# *difficulty ★★☆ · 3 minutes · 6 points*
+# *difficulty ★★☆ · 3 minutes · <<points 3.3>> points*
 #
 # Three numbers decide whether a model can be served: how long it takes, how much memory it holds, how often it is right. Each has
 # a trap:
@@ -587,7 +590,7 @@ with check.hidden():
 
 # %% [markdown]
 # ## 3.4 · Compare: what pruning bought
-# *difficulty ★☆☆ · 2 minutes · 4 points*
+# *difficulty ★☆☆ · 2 minutes · <<points 3.4>> points*
 #
 # Three ratios tell a pruned model's story. **Compression**: the original's bytes over the bytes of the pruned model as your `pack`
 # stores it. **Speedup**: the original's latency over the pruned one's. **Quality**: the pruned model's accuracy over the
@@ -916,7 +919,7 @@ you train anyway. Quantise at the end. Measure each step, on text the model has 
 
 # %% [markdown]
 # ## 3.5 · Readiness: five questions
-# *difficulty ★☆☆ · 2 minutes · 5 points*
+# *difficulty ★☆☆ · 2 minutes · <<points 3.5>> points*
 #
 # Five questions, a point each. Let `readiness` return a letter for each, in the form
 # `return {1: "a", 2: "b", 3: "c", 4: "d", 5: "a"}`; then its checks say in a line what is behind each question. What you answer
