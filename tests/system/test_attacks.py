@@ -304,7 +304,7 @@ def test_it_is_the_same_for_an_ordinary_user(tmp_path: Path) -> None:
     )
     environment = os.environ | {
         "PYTHONPATH": ":".join(
-            map(str, (REPOSITORY, REPOSITORY / "tests" / "helpers", REPOSITORY / "tests" / "course"))
+            [str(REPOSITORY), *(f"{REPOSITORY}/tests/{room}" for room in ("helpers", "course", "system"))]
         ),
         "SECRET_OF_THE_GRADER": SECRET,
     }
