@@ -30,7 +30,7 @@ test-all: programs .venv/dev  ## run every test, in the sandbox and in a real br
 	$(pytest) --no-skips --cov --cov-report=term
 # Tests that share a class or a server go to one process; the long ones, in tests/system, are first in the alphabet.
 programs:
-	@$(find_python); "$$python" tests/system/needs.py
+	@$(find_python); "$$python" tests/helpers/needs.py
 pytest = $(python) -m pytest --numprocesses=auto --dist=loadgroup --no-loadscope-reorder
 
 check: .venv/lab     ## grade your own notebooks where they are: points, and what is wrong

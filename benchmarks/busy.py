@@ -24,15 +24,16 @@ import report
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers"), str(ROOT / "tests" / "course")]
 
 from answers import answers  # noqa: E402
 from classroom import ARTEFACTS  # noqa: E402
 
 from autograder.authoring.sources import to_notebook  # noqa: E402
-from gpt2_lib import ModelPruner, challenges, load_pretrained_gpt2  # noqa: E402
+from gpt2_lib import ModelPruner, load_pretrained_gpt2  # noqa: E402
+from gpt2_lib.course import challenges  # noqa: E402
 from gpt2_lib.deploy.onnx import export_onnx  # noqa: E402
-from gpt2_lib.packed import load_packed  # noqa: E402
+from gpt2_lib.storage.packed import load_packed  # noqa: E402
 
 PHASE = "phase3_production"
 MASTER = ROOT / "source" / PHASE / f"{PHASE}.py"

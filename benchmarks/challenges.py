@@ -1,6 +1,6 @@
 """The four challenges' reference solutions, trained from scratch: do they meet the bars, and in how many minutes?
 
-python benchmarks/challenges.py [--out docs/benchmarks.md] [--artefacts tests/artefacts]
+python benchmarks/challenges.py [--out docs/benchmarks.md] [--artefacts tests/course/artefacts]
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import report
 import torch
 
 from autograder.authoring.sources import to_notebook
-from gpt2_lib import challenges
-from gpt2_lib.packed import save_packed
+from gpt2_lib.course import challenges
+from gpt2_lib.storage.packed import save_packed
 
 MASTER = Path(__file__).resolve().parent.parent / "source" / "phase3_production" / "challenges.py"
 MAKERS = {"sparse.gpt2pack": "make_sparse", "mobile.onnx": "make_mobile", "edge.gpt2pack": "make_edge"}

@@ -13,8 +13,8 @@ import torch
 from report import arguments, environment, publish, table
 
 from gpt2_lib import evaluate, held_out_windows, load_pretrained_gpt2
-from gpt2_lib.experiments import METHODS, measure
-from gpt2_lib.widgets import Explorer
+from gpt2_lib.course.experiments import METHODS, measure
+from gpt2_lib.course.widgets import Explorer
 
 ROUNDS = 9
 FORWARD_BAR, POINT_BAR = 2.0, 1.0  # seconds, on two cores

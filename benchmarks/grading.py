@@ -22,7 +22,7 @@ import psutil
 import report
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers"), str(ROOT / "tests" / "course")]
 
 from answers import answers  # noqa: E402
 from classroom import Classroom, solutions  # noqa: E402

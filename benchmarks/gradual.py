@@ -17,10 +17,10 @@ import torch
 from tqdm.auto import tqdm
 
 from gpt2_lib import corpus, evaluate, load_pretrained_gpt2
-from gpt2_lib.gradual import RECOVERY, GradualRun, sparsegpt_cuts
 from gpt2_lib.metrics import Quality, sparsity
-from gpt2_lib.pruner import prunable_weights
-from gpt2_lib.schedules import Schedule
+from gpt2_lib.pruning.gradual import RECOVERY, GradualRun, sparsegpt_cuts
+from gpt2_lib.pruning.pruner import prunable_weights
+from gpt2_lib.pruning.schedules import Schedule
 
 CUTS = 6
 BAR, MINUTES = 0.02, 10

@@ -14,9 +14,9 @@ import torch
 from report import arguments, environment, publish, table
 
 from gpt2_lib import GPT2, load_pretrained_gpt2
-from gpt2_lib.masking import MaskKeeper
-from gpt2_lib.pruner import prunable_weights
-from gpt2_lib.selection import layer_masks
+from gpt2_lib.pruning.masking import MaskKeeper
+from gpt2_lib.pruning.pruner import prunable_weights
+from gpt2_lib.pruning.selection import layer_masks
 from gpt2_lib.train import Recipe, optimizers, train_step
 
 BAR = 1.05

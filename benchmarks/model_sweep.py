@@ -20,7 +20,7 @@ from gpt2_lib import corpus
 from gpt2_lib.config import GPT2Config
 from gpt2_lib.gpt2 import GPT2
 from gpt2_lib.metrics import evaluate
-from gpt2_lib.pruner import apply_magnitude_pruning
+from gpt2_lib.pruning.pruner import apply_magnitude_pruning
 from gpt2_lib.tokenizer import Tokenizer
 from gpt2_lib.train import Recipe, Run, fit
 

@@ -16,11 +16,12 @@ import torch
 from report import arguments, environment, publish, table
 from torch import Tensor
 
-from gpt2_lib import GPT2, corpus, load_pretrained_gpt2, scores, selection
-from gpt2_lib.calibration import hessians, input_norms, layer_groups
+from gpt2_lib import GPT2, corpus, load_pretrained_gpt2
 from gpt2_lib.metrics import evaluate
-from gpt2_lib.pruner import prunable_weights
-from gpt2_lib.sparsegpt import sparsegpt
+from gpt2_lib.pruning import scores, selection
+from gpt2_lib.pruning.calibration import hessians, input_norms, layer_groups
+from gpt2_lib.pruning.pruner import prunable_weights
+from gpt2_lib.pruning.sparsegpt import sparsegpt
 
 SEEDS = (0, 1, 2)
 WINDOWS = 128  # of calibration text a seed, 256 tokens each

@@ -29,10 +29,11 @@ import torch
 from report import environment, publish, table
 from torch import Tensor, nn
 
-from gpt2_lib import GPT2, corpus, load_pretrained_gpt2, scores, selection
-from gpt2_lib.calibration import hessians, input_norms
+from gpt2_lib import GPT2, corpus, load_pretrained_gpt2
 from gpt2_lib.config import PRESETS
-from gpt2_lib.sparsegpt import sparsegpt
+from gpt2_lib.pruning import scores, selection
+from gpt2_lib.pruning.calibration import hessians, input_norms
+from gpt2_lib.pruning.sparsegpt import sparsegpt
 
 ROUNDS = 5
 SPARSITY = 0.5
@@ -79,7 +80,7 @@ from torch import nn
 from torch.nn.utils import prune
 sys.path.insert(0, {folder!r})
 from selection import random_weights
-from gpt2_lib import selection
+from gpt2_lib.pruning import selection
 torch.set_num_threads(1)
 def peak():
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))

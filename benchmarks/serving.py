@@ -12,9 +12,9 @@ import torch
 from report import arguments, environment, publish, table
 
 from gpt2_lib import GPT2, ModelPruner, load_pretrained_gpt2
-from gpt2_lib.deploy.load_test import load_test
-from gpt2_lib.deploy.serve import Settings
-from gpt2_lib.deploy.service import deploy_to_production
+from gpt2_lib.deploy.serving.load_test import load_test
+from gpt2_lib.deploy.serving.serve import Settings
+from gpt2_lib.deploy.serving.service import deploy_to_production
 
 REQUESTS, CONCURRENCY, NEW_TOKENS = 1000, 16, 32
 WARM_UP = 100  # requests, after which the memory is read for the first time

@@ -14,8 +14,9 @@ import torch
 import zstandard
 from report import arguments, environment, publish, table
 
-from gpt2_lib import GPT2, evaluate, held_out_windows, load_pretrained_gpt2, save_pretrained, selection
-from gpt2_lib.packed import LEVEL, load_packed, save_packed
+from gpt2_lib import GPT2, evaluate, held_out_windows, load_pretrained_gpt2, save_pretrained
+from gpt2_lib.pruning import selection
+from gpt2_lib.storage.packed import LEVEL, load_packed, save_packed
 
 SPARSITIES = (0.0, 0.5, 0.6, 0.8, "2:4")
 WINDOWS = 40

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gpt2_lib import GPT2, GPT2Config, ModelPruner, evaluate, held_out_windows, load_pretrained_gpt2
-from gpt2_lib.calibration import next_token_loss
 from gpt2_lib.corpus import calibration_windows
 from gpt2_lib.gpt2 import Attention
 from gpt2_lib.metrics import flops
-from gpt2_lib.selection import keep_units
-from gpt2_lib.surgery import shrink
+from gpt2_lib.pruning.calibration import next_token_loss
+from gpt2_lib.pruning.selection import keep_units
+from gpt2_lib.pruning.surgery import shrink
 
 try:
     import torch_pruning

@@ -23,19 +23,20 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from gpt2_lib import calibration, plots, scores, selection, surgery
-from gpt2_lib import sparsegpt as solver
+from gpt2_lib import plots
 from gpt2_lib.checkpoints import load_pretrained_gpt2
 from gpt2_lib.config import PRESETS
 from gpt2_lib.corpus import calibration_windows, encode, held_out_windows, training_plays
 from gpt2_lib.gpt2 import GPT2
-from gpt2_lib.gradual import RECOVERY, GradualRun, prune_iteratively
-from gpt2_lib.masking import apply_masks
 from gpt2_lib.metrics import Quality, evaluate, flops
-from gpt2_lib.packed import Sizes, packed_sizes
-from gpt2_lib.pruner import ModelPruner, prunable_weights
-from gpt2_lib.schedules import Schedule, cubic_sparsity, linear_sparsity, one_shot_sparsity
-from gpt2_lib.sensitivity import scan
+from gpt2_lib.pruning import calibration, scores, selection, surgery
+from gpt2_lib.pruning import sparsegpt as solver
+from gpt2_lib.pruning.gradual import RECOVERY, GradualRun, prune_iteratively
+from gpt2_lib.pruning.masking import apply_masks
+from gpt2_lib.pruning.pruner import ModelPruner, prunable_weights
+from gpt2_lib.pruning.schedules import Schedule, cubic_sparsity, linear_sparsity, one_shot_sparsity
+from gpt2_lib.pruning.sensitivity import scan
+from gpt2_lib.storage.packed import Sizes, packed_sizes
 from gpt2_lib.train import lr_scale
 
 DOCS = Path(__file__).parent

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from gpt2_lib import corpus, plots
 from gpt2_lib.checkpoints import BUNDLED, load_pretrained_gpt2
-from gpt2_lib.experiments import METHODS, draw, sweep, table
+from gpt2_lib.course.experiments import METHODS, draw, sweep, table
 from gpt2_lib.generate import generate
 from gpt2_lib.metrics import evaluate
 

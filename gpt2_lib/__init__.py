@@ -1,17 +1,31 @@
-"""Prune GPT-2 for real: the library that the course's notebooks import."""
+"""Prune GPT-2 for real: the library that the course's notebooks import.
 
+The model's files are here; pruning/, storage/ and deploy/ build on it, and course/ on them all.
+"""
+
+from importlib import import_module as _import_module
 from importlib import metadata as _metadata
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from .checkpoints import CheckpointError, load_pretrained_gpt2, save_pretrained
 from .config import GPT2Config
 from .corpus import held_out_windows
-from .deploy.service import deploy_to_production
-from .deploy.tensorrt import convert_to_tensorrt
 from .generate import generate
 from .gpt2 import GPT2
 from .metrics import evaluate
-from .production import deployment_analysis, evaluate_production_metrics
-from .pruner import ModelPruner, apply_magnitude_pruning, quick_magnitude_prune
+from .pruning.pruner import ModelPruner, apply_magnitude_pruning, quick_magnitude_prune
+
+if _TYPE_CHECKING:
+    from .deploy.production import deployment_analysis, evaluate_production_metrics
+    from .deploy.serving.service import deploy_to_production
+    from .deploy.tensorrt import convert_to_tensorrt
+
+_LATER = {  # name -> the module that is imported when it is first asked for (PEP 562)
+    "convert_to_tensorrt": ".deploy.tensorrt",
+    "deploy_to_production": ".deploy.serving.service",
+    "deployment_analysis": ".deploy.production",
+    "evaluate_production_metrics": ".deploy.production",
+}
 
 __all__ = [
     "GPT2",
@@ -35,3 +49,14 @@ try:
     __version__ = _metadata.version("gpt2-pruning-course")
 except _metadata.PackageNotFoundError:  # a copy of the folder, not installed
     __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = getattr(_import_module(_LATER[name], __name__), name)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

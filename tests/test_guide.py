@@ -16,7 +16,8 @@ from test_readme import IMAGE, anchors, blocks, targets
 from tiny import TINY, random_model, tokenizer
 
 import gpt2_lib
-from gpt2_lib import GPT2Config, ModelPruner, corpus, schedules, scores, selection
+from gpt2_lib import GPT2Config, ModelPruner, corpus
+from gpt2_lib.pruning import schedules, scores, selection
 
 DOCS = Path(__file__).parent.parent / "docs"
 GUIDE = (DOCS / "MODEL_PRUNING_GUIDE.md").read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import needs
 import pytest
-from system import needs
 
 HERE = Path(__file__).parent
 

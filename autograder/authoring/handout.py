@@ -16,9 +16,9 @@ from .release import fresh_release, hand_out
 
 MARKER = ".handout.json"  # file -> SHA-256 of what was written: what differs was changed by somebody
 COPIED = ("environment.yml", "requirements.lock", "LICENSE")
-LIBRARY = ("gpt2_lib/*.py", "gpt2_lib/deploy/*.py", "gpt2_lib/weights/*/*")
-LIBRARY += tuple(f"gpt2_lib/deploy/manifests/{file}" for file in ("Containerfile", "*/*.yaml", "*/*/*.yaml"))
-LEFT_OUT = ("gpt2_lib/exercises.py",)  # the reference solutions
+LIBRARY = ("gpt2_lib/**/*.py", "gpt2_lib/weights/*/*")
+LIBRARY += tuple(f"gpt2_lib/deploy/serving/manifests/{file}" for file in ("Containerfile", "*/*.yaml", "*/*/*.yaml"))
+LEFT_OUT = ("gpt2_lib/exercises.py", "gpt2_lib/course/exercises.py")  # the reference solutions
 TARGETS = ("help", "lab", "clean")
 
 README = """\

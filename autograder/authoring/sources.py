@@ -7,12 +7,21 @@ What a cell is to nbgrader is spelt short in its header:
     # %% locked="setup"                   a cell that learners can't change
 
 ``tags=[...]`` and ``jupyter={...}`` go into the notebook as they are; any other key is an error.
+
+What follows from the cells is not written twice. In any cell these stand for it:
+
+    "<<checks>>"     in code: {exercise: {check: points}}; an exercise is "## 2.1 · Magnitude: ..." as "2.1 magnitude"
+    <<points>>       the points of the notebook
+    <<points 2.1>>   those of the checks in the section 2.1
+    <<points NAME>>  those of the check NAME
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -21,6 +30,8 @@ from ..notebooks import KERNELSPEC, as_node, stamp
 
 ROLES = ("exercise", "tests", "locked")
 PASSED_THROUGH = ("tags", "jupyter")
+SECTION = re.compile(r"^#{2,3} (?:Exercise )?(\S+) · ([^:`\n]+)", re.MULTILINE)  # number, name
+DERIVED = re.compile(r'"<<checks>>"|<<points(?: ([^<>\n]+))?>>')
 GRADE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what nbformat allows as a cell id
 
 
@@ -51,6 +62,7 @@ def to_notebook(master: Path) -> NotebookNode:
     for number, cell in enumerate(read.cells, start=1):
         where = f"{_name(master)}, cell {number} ({(cell.source.splitlines() or ['empty'])[0][:60]!r})"
         cells.append(_cell(cell, where, seen))
+    _fill_in(cells, _name(master))
     notebook = as_node(
         {
             "cells": cells,
@@ -60,6 +72,33 @@ def to_notebook(master: Path) -> NotebookNode:
         }
     )
     return stamp(notebook)
+
+
+def _fill_in(cells: list[dict], where: str) -> None:
+    """Put what follows from the cells in the place of its marks."""
+    checks: dict[str, dict[str, float]] = {}
+    section = ""
+    for cell in cells:
+        if cell["cell_type"] == "markdown" and (found := SECTION.findall(cell["source"])):
+            section = f"{found[-1][0]} {found[-1][1].strip().lower()}"
+        role = cell["metadata"].get("nbgrader", {})
+        if "points" in role:
+            checks.setdefault(section, {})[role["grade_id"]] = role["points"]
+    for cell in cells:
+        cell["source"] = DERIVED.sub(lambda mark: _derived(mark, checks, where), cell["source"])
+
+
+def _derived(mark: re.Match[str], checks: Mapping[str, Mapping[str, float]], where: str) -> str:
+    if mark[0] == '"<<checks>>"':
+        return (
+            "{\n" + "".join(f"    {json.dumps(name)}: {json.dumps(dict(of))},\n" for name, of in checks.items()) + "}"
+        )
+    known = {"": sum(points for of in checks.values() for points in of.values())}
+    known |= {name.partition(" ")[0]: sum(of.values()) for name, of in checks.items()}
+    known |= {check: points for of in checks.values() for check, points in of.items()}
+    if (mark[1] or "") not in known:
+        raise SourceError(f"{where}: {mark[0]} stands for nothing: no section and no check is called {mark[1]!r}.")
+    return f"{known[mark[1] or '']:g}"
 
 
 def _name(master: Path) -> str:

@@ -88,7 +88,7 @@ class Proxy:
 
     def __init__(self, name: str, calls: Calls, borrowed: str | None) -> None:
         self.__name__ = name
-        self.__borrowed__ = borrowed  # what a look at the true function has found (gpt2_lib.own_work)
+        self.__borrowed__ = borrowed  # what a look at the true function has found (gpt2_lib.course.own_work)
         self._calls = calls
 
     def __call__(self, *arguments: object, **named: object) -> object:

@@ -79,12 +79,17 @@ class _Pickler(pickle.Pickler):
             return theirs, (thing.__name__,)
         if isinstance(thing, types.ModuleType):
             return importlib.import_module, (thing.__name__,)
-        if isinstance(thing, types.FunctionType) and thing.__module__ == "__main__":  # written in a check
+        if isinstance(thing, types.FunctionType) and _is_a_checks_own(thing):
             names = {name for code in _nested(thing.__code__) for name in code.co_names}
             known = {name: value for name, value in thing.__globals__.items() if name in names}
             cells = [cell.cell_contents for cell in thing.__closure__ or ()]
             return _function, (marshal.dumps(thing.__code__), known, thing.__name__, thing.__defaults__, cells)
         return NotImplemented
+
+
+def _is_a_checks_own(function: types.FunctionType) -> bool:
+    """Whether it can't be imported: it is written in a check's cell, or inside of another function."""
+    return function.__module__ == "__main__" or "<" in function.__qualname__  # <locals>, <lambda>
 
 
 def _nested(code: types.CodeType) -> list[types.CodeType]:

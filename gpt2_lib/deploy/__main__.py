@@ -10,9 +10,9 @@ from .extras import DeployError, MissingExtraError
 
 COMMANDS = {  # command: the file whose main(argv) does it
     "bench": "bench",
-    "serve": "serve",
-    "load-test": "load_test",
-    "check-manifests": "kubernetes",
+    "serve": "serving.serve",
+    "load-test": "serving.load_test",
+    "check-manifests": "serving.kubernetes",
 }
 
 

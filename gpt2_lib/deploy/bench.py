@@ -30,8 +30,8 @@ from ..config import PRESETS
 from ..corpus import calibration_windows, held_out_windows
 from ..gpt2 import GPT2, KVCache
 from ..metrics import evaluate
-from ..packed import load_packed, save_packed
-from ..pruner import ModelPruner, apply_magnitude_pruning
+from ..pruning.pruner import ModelPruner, apply_magnitude_pruning
+from ..storage.packed import load_packed, save_packed
 from .extras import DeployError, MissingExtraError
 
 PROMPT = 128  # tokens that are read; then one more is decoded

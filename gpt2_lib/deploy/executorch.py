@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..checkpoints import replace_whole
 from ..gpt2 import GPT2
-from ..quantize import quantize_int8
+from ..storage.quantize import quantize_int8
 from .extras import DeployError, need
 
 

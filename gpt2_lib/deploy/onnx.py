@@ -38,7 +38,7 @@ from ..config import GPT2Config
 from ..generate import generate_ids
 from ..gpt2 import GPT2, Attention, KVCache
 from ..metrics import Quality, evaluate
-from ..quantize import quantize_int8
+from ..storage.quantize import quantize_int8
 from ..tokenizer import Tokenizer
 from .extras import DeployError, need
 

@@ -19,7 +19,7 @@ from torch import nn
 
 from ..config import PRESETS, GPT2Config
 from ..gpt2 import GPT2
-from ..pruner import ModelPruner, prunable_weights
+from ..pruning.pruner import ModelPruner, prunable_weights
 
 SHAPES = {"124M": PRESETS["gpt2"], "1.5B": PRESETS["gpt2-xl"]}
 BATCHES = (1, 32, 128)

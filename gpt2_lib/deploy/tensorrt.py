@@ -23,7 +23,7 @@ import torch
 
 from ..checkpoints import replace_whole
 from ..gpt2 import GPT2
-from ..pruner import prunable_weights
+from ..pruning.pruner import prunable_weights
 from .extras import DeployError
 from .onnx import export_onnx
 

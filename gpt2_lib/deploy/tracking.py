@@ -24,9 +24,9 @@ from torch import Tensor
 
 from .. import metrics
 from ..gpt2 import GPT2
-from ..gradual import GradualRun
-from ..packed import load_packed, save_packed
-from ..pruner import prunable_weights
+from ..pruning.gradual import GradualRun
+from ..pruning.pruner import prunable_weights
+from ..storage.packed import load_packed, save_packed
 from ..train import fit
 from .extras import DeployError, need
 

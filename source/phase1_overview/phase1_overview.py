@@ -33,7 +33,8 @@
 #
 # Run the cells from top to bottom with **Shift + Enter**. Grey cells marked `# YOUR CODE HERE` are yours to write.
 
-# %% locked="setup"
+# %% locked="setup" jupyter={"source_hidden": true}
+# Set-up: imports, and the line that fills as your checks pass
 try:
     from gpt2_lib import GPT2, evaluate, generate, held_out_windows, load_pretrained_gpt2, plots
 except ImportError:
@@ -50,8 +51,12 @@ import torch
 from IPython.display import Markdown, display
 
 from gpt2_lib.config import PRESETS
-from gpt2_lib.lesson import when_written
-from gpt2_lib.pruner import attention_weights, feedforward_weights, prunable_weights, quick_magnitude_prune
+from gpt2_lib.course import checks as check
+from gpt2_lib.course.lesson import when_written
+from gpt2_lib.course.progress import progress
+from gpt2_lib.pruning.pruner import attention_weights, feedforward_weights, prunable_weights, quick_magnitude_prune
+
+progress.begin("Phase 1", "<<checks>>")
 
 # %% [markdown]
 # ## 1 · Meet the model
@@ -138,7 +143,8 @@ print(
 #
 # A big layer must count for more than a small one. Here are two layers, 2×4 and 1×2, with zeros struck out:
 
-# %% locked="sparsity_example"
+# %% jupyter={"source_hidden": true}
+# Picture: two layers and their zeros
 big = torch.tensor([[0.0, 2.0, 0.0, 1.0], [3.0, 0.0, 0.5, 0.0]])
 small = torch.tensor([[0.7, 4.0]])
 
@@ -164,88 +170,72 @@ def sparsity(tensors):
 
 
 # %% tests="sparsity_basics" points=2
-result = sparsity([big])
-assert result is not None, "sparsity() returned nothing: end it with `return ...`."
-assert math.isclose(float(result), 0.5, abs_tol=1e-6), (
-    f"The 2x4 matrix above has 4 zeros among its 8 entries, so its sparsity is 0.5; yours is {float(result):g}. "
-    "Is it the zeros that are counted, as a fraction of all entries?"
-)
-assert math.isclose(float(sparsity([torch.ones(3, 3)])), 0.0, abs_tol=1e-6), (
-    f"A matrix of ones has no zero: 0.0 was expected, {float(sparsity([torch.ones(3, 3)])):g} came back."
-)
-print("✔ zeros of one tensor")
+check.sparsity_basics(sparsity)
 ### BEGIN HIDDEN TESTS
-for shape in [(1,), (7,), (5, 3), (2, 3, 4)]:
-    generator = torch.Generator().manual_seed(sum(shape))
-    t = torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) > 0.4)
-    zeros = 0
-    for value in t.flatten().tolist():
-        if value == 0.0:
-            zeros += 1
-    got = float(sparsity([t]))
-    assert math.isclose(got, zeros / t.numel(), abs_tol=1e-6), (
-        f"A tensor of shape {shape} with {zeros} zeros among {t.numel()} entries: {zeros / t.numel():.4f} was expected, {got:.4f} came back."
-    )
-got = float(sparsity([torch.zeros(4, 4)]))
-assert math.isclose(got, 1.0, abs_tol=1e-6), f"A matrix of nothing but zeros has sparsity 1.0; yours is {got:g}."
+with check.hidden():
+    for shape in [(1,), (7,), (5, 3), (2, 3, 4)]:
+        generator = torch.Generator().manual_seed(sum(shape))
+        t = torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) > 0.4)
+        zeros = 0
+        for value in t.flatten().tolist():
+            if value == 0.0:
+                zeros += 1
+        got = float(sparsity([t]))
+        assert math.isclose(got, zeros / t.numel(), abs_tol=1e-6), (
+            f"A tensor of shape {shape} with {zeros} zeros among {t.numel()} entries: {zeros / t.numel():.4f} was expected, {got:.4f} came back."
+        )
+    got = float(sparsity([torch.zeros(4, 4)]))
+    assert math.isclose(got, 1.0, abs_tol=1e-6), f"A matrix of nothing but zeros has sparsity 1.0; yours is {got:g}."
 ### END HIDDEN TESTS
 
 # %% tests="sparsity_pooled" points=2
-result = sparsity([big, small])
-assert result is not None, "sparsity() returned nothing: end it with `return ...`."
-assert math.isclose(float(result), 0.4, abs_tol=1e-6), (
-    f"The two layers above have 4 zeros among 10 entries together: 0.4 was expected, {float(result):g} came back. "
-    "Do all tensors count, and does each entry count the same, whichever tensor it is in?"
-)
-print("✔ several tensors, each entry counting the same")
+check.sparsity_pooled(sparsity)
 ### BEGIN HIDDEN TESTS
-generator = torch.Generator().manual_seed(11)
-for shapes in [[(100, 3), (2,)], [(2,), (100, 3)], [(4, 4), (1,), (3, 2, 2)], [(8,), (8,), (8,), (800,)]]:
-    tensors = [
-        torch.randn(s, generator=generator) * (torch.rand(s, generator=generator) > 0.1 * (3 + i))
-        for i, s in enumerate(shapes)
-    ]
-    zeros, entries = 0, 0
-    for t in tensors:
-        for value in t.flatten().tolist():
-            entries += 1
-            if value == 0.0:
-                zeros += 1
-    got = float(sparsity(tensors))
-    assert math.isclose(got, zeros / entries, abs_tol=1e-6), (
-        f"Tensors of shapes {shapes} with {zeros} zeros among {entries} entries: {zeros / entries:.4f} was expected, {got:.4f} came back."
-    )
+with check.hidden():
+    generator = torch.Generator().manual_seed(11)
+    for shapes in [[(100, 3), (2,)], [(2,), (100, 3)], [(4, 4), (1,), (3, 2, 2)], [(8,), (8,), (8,), (800,)]]:
+        tensors = [
+            torch.randn(s, generator=generator) * (torch.rand(s, generator=generator) > 0.1 * (3 + i))
+            for i, s in enumerate(shapes)
+        ]
+        zeros, entries = 0, 0
+        for t in tensors:
+            for value in t.flatten().tolist():
+                entries += 1
+                if value == 0.0:
+                    zeros += 1
+        got = float(sparsity(tensors))
+        assert math.isclose(got, zeros / entries, abs_tol=1e-6), (
+            f"Tensors of shapes {shapes} with {zeros} zeros among {entries} entries: {zeros / entries:.4f} was expected, {got:.4f} came back."
+        )
 ### END HIDDEN TESTS
 
 # %% tests="sparsity_edges" points=1
-result = sparsity([torch.tensor([0.0, 1e-20, -1e-20, 1.0])])
-assert result is not None, "sparsity() returned nothing: end it with `return ...`."
-assert math.isclose(float(result), 0.25, abs_tol=1e-6), (
-    f"Of 0, 1e-20, -1e-20 and 1 only the first is exactly zero: 0.25 was expected, {float(result):g} came back. "
-    "A tiny weight is not a pruned weight."
-)
-print("✔ tiny is not zero")
+check.sparsity_edges(sparsity)
 ### BEGIN HIDDEN TESTS
-before = torch.tensor([[0.0, -1.5], [2.0, 0.0]])
-given = before.clone()
-sparsity([given])
-assert torch.equal(given, before), "sparsity() changed the tensor it was given; it should only look."
-for dtype in (torch.float16, torch.bfloat16, torch.int64):
-    t = torch.tensor([0, 1, 2, 0, 0], dtype=dtype)
-    assert math.isclose(float(sparsity([t])), 0.6, abs_tol=1e-6), (
-        f"[0, 1, 2, 0, 0] as {dtype} has sparsity 0.6; yours is {float(sparsity([t])):g}."
+with check.hidden():
+    before = torch.tensor([[0.0, -1.5], [2.0, 0.0]])
+    given = before.clone()
+    sparsity([given])
+    assert torch.equal(given, before), "sparsity() changed the tensor it was given; it should only look."
+    for dtype in (torch.float16, torch.bfloat16, torch.int64):
+        t = torch.tensor([0, 1, 2, 0, 0], dtype=dtype)
+        assert math.isclose(float(sparsity([t])), 0.6, abs_tol=1e-6), (
+            f"[0, 1, 2, 0, 0] as {dtype} has sparsity 0.6; yours is {float(sparsity([t])):g}."
+        )
+    t = torch.tensor([0.0, -0.0, -3.0, 4.0])
+    assert math.isclose(float(sparsity([t])), 0.5, abs_tol=1e-6), (
+        f"[0, -0.0, -3, 4] has two zeros (minus zero is zero): 0.5 was expected, {float(sparsity([t])):g} came back."
     )
-t = torch.tensor([0.0, -0.0, -3.0, 4.0])
-assert math.isclose(float(sparsity([t])), 0.5, abs_tol=1e-6), (
-    f"[0, -0.0, -3, 4] has two zeros (minus zero is zero): 0.5 was expected, {float(sparsity([t])):g} came back."
-)
-t = torch.arange(12.0).reshape(3, 4).t()[::2]  # not contiguous: 0, 4, 8 and 2, 6, 10
-assert math.isclose(float(sparsity([t])), 1 / 6, abs_tol=1e-6), "A slice of a transposed tensor was counted wrongly."
-t = torch.ones(3_000, 1_000, dtype=torch.float16)
-t[:1_000] = 0
-assert math.isclose(float(sparsity([t])), 1 / 3, abs_tol=1e-5), (
-    f"Three million float16 entries, a third of them zero: 0.3333 was expected, {float(sparsity([t])):.4f} came back."
-)
+    t = torch.arange(12.0).reshape(3, 4).t()[::2]  # not contiguous: 0, 4, 8 and 2, 6, 10
+    assert math.isclose(float(sparsity([t])), 1 / 6, abs_tol=1e-6), (
+        "A slice of a transposed tensor was counted wrongly."
+    )
+    t = torch.ones(3_000, 1_000, dtype=torch.float16)
+    t[:1_000] = 0
+    assert math.isclose(float(sparsity([t])), 1 / 3, abs_tol=1e-5), (
+        f"Three million float16 entries, a third of them zero: 0.3333 was expected, {float(sparsity([t])):.4f} came back."
+    )
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -287,7 +277,8 @@ with when_written("exercise 1.1"):
 # A perplexity of 20 means: as unsure as if it had to guess among 20 equally likely tokens. Lower is better.
 # Two places, a vocabulary of four tokens; the target's column is framed:
 
-# %% locked="perplexity_example"
+# %% jupyter={"source_hidden": true}
+# Picture: logits, and the probabilities that they make
 logits = torch.tensor([[[2.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]])  # (B=1, T=2, V=4)
 targets = torch.tensor([[0, 3]])  # (B=1, T=2)
 
@@ -321,85 +312,65 @@ def perplexity(logits, targets):
 
 
 # %% tests="perplexity_basics" points=2
-result = perplexity(logits, targets)
-assert result is not None, "perplexity() returned nothing: end it with `return ...`."
-assert math.isclose(float(perplexity(torch.zeros(1, 3, 8), torch.zeros(1, 3, dtype=torch.int64))), 8.0, rel_tol=1e-4), (
-    "With equal logits over 8 tokens the model guesses among 8: the perplexity is 8; yours is "
-    f"{float(perplexity(torch.zeros(1, 3, 8), torch.zeros(1, 3, dtype=torch.int64))):g}. Is it exp of the mean, with natural logarithms?"
-)
-assert math.isclose(float(result), 2.3715, rel_tol=1e-3), (
-    f"For the example above 2.3715 was expected; {float(result):g} came back. "
-    "Is softmax taken over the vocabulary (the last dimension), and the target's entry picked at each place?"
-)
-print("✔ the worked example")
+check.perplexity_basics(perplexity)
 ### BEGIN HIDDEN TESTS
-for seed, (B, T, V) in enumerate([(1, 1, 2), (1, 6, 5), (2, 3, 4), (3, 2, 7), (4, 4, 4)]):
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(B, T, V, generator=generator) * 2
-    y = torch.randint(V, (B, T), generator=generator)
-    nll = 0.0
-    for b in range(B):
-        for t in range(T):
-            row = [math.exp(v) for v in x[b, t].tolist()]
-            nll -= math.log(row[int(y[b, t])] / sum(row))
-    wanted = math.exp(nll / (B * T))
-    got = float(perplexity(x, y))
-    assert math.isclose(got, wanted, rel_tol=1e-3), (
-        f"Random logits of shape {(B, T, V)}: {wanted:.4f} was expected, {got:.4f} came back."
-    )
+with check.hidden() as draw:
+    for draw.seed, (B, T, V) in enumerate([(1, 1, 2), (1, 6, 5), (2, 3, 4), (3, 2, 7), (4, 4, 4)]):
+        generator = torch.Generator().manual_seed(draw.seed)
+        x = torch.randn(B, T, V, generator=generator) * 2
+        y = torch.randint(V, (B, T), generator=generator)
+        nll = 0.0
+        for b in range(B):
+            for t in range(T):
+                row = [math.exp(v) for v in x[b, t].tolist()]
+                nll -= math.log(row[int(y[b, t])] / sum(row))
+        wanted = math.exp(nll / (B * T))
+        got = float(perplexity(x, y))
+        assert math.isclose(got, wanted, rel_tol=1e-3), (
+            f"Random logits of shape {(B, T, V)}: {wanted:.4f} was expected, {got:.4f} came back."
+        )
 ### END HIDDEN TESTS
 
 # %% tests="perplexity_mean" points=2
-sure = torch.tensor([[[0.0, 0.0]], [[6.0, 0.0]]])  # (B=2, T=1, V=2): one guess, one near certainty
-result = perplexity(sure, torch.tensor([[0], [0]]))
-assert result is not None, "perplexity() returned nothing: end it with `return ...`."
-assert math.isclose(float(result), 1.4160, rel_tol=1e-3), (
-    f"Two sequences of one token, the first a coin toss, the second nearly certain: 1.416 was expected, {float(result):g} came back. "
-    "Take the mean over every token of every sequence first, then exp once."
-)
-print("✔ mean first, exp last")
+check.perplexity_mean(perplexity)
 ### BEGIN HIDDEN TESTS
-generator = torch.Generator().manual_seed(5)
-x = torch.randn(3, 5, 6, generator=generator)
-x[0] *= 8  # one sequence is far worse than the others
-y = torch.randint(6, (3, 5), generator=generator)
-nll = 0.0
-for b in range(3):
-    for t in range(5):
-        row = [math.exp(v) for v in x[b, t].tolist()]
-        nll -= math.log(row[int(y[b, t])] / sum(row))
-wanted = math.exp(nll / 15)
-keep_x, keep_y = x.clone(), y.clone()
-got = float(perplexity(x, y))
-assert math.isclose(got, wanted, rel_tol=1e-3), (
-    f"Three sequences of unequal difficulty: {wanted:.4f} was expected, {got:.4f} came back."
-)
-assert torch.equal(x, keep_x), "perplexity() changed the logits it was given; it should only look."
-assert torch.equal(y, keep_y), "perplexity() changed the targets it was given; it should only look."
+with check.hidden():
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(3, 5, 6, generator=generator)
+    x[0] *= 8  # one sequence is far worse than the others
+    y = torch.randint(6, (3, 5), generator=generator)
+    nll = 0.0
+    for b in range(3):
+        for t in range(5):
+            row = [math.exp(v) for v in x[b, t].tolist()]
+            nll -= math.log(row[int(y[b, t])] / sum(row))
+    wanted = math.exp(nll / 15)
+    keep_x, keep_y = x.clone(), y.clone()
+    got = float(perplexity(x, y))
+    assert math.isclose(got, wanted, rel_tol=1e-3), (
+        f"Three sequences of unequal difficulty: {wanted:.4f} was expected, {got:.4f} came back."
+    )
+    assert torch.equal(x, keep_x), "perplexity() changed the logits it was given; it should only look."
+    assert torch.equal(y, keep_y), "perplexity() changed the targets it was given; it should only look."
 ### END HIDDEN TESTS
 
 # %% tests="perplexity_stable" points=1
-result = perplexity(torch.tensor([[[1000.0, 0.0]]]), torch.tensor([[0]]))
-assert result is not None, "perplexity() returned nothing: end it with `return ...`."
-assert math.isclose(float(result), 1.0, rel_tol=1e-4), (
-    f"Logits of 1000 and 0 with the first token right: the model is certain, so 1.0 was expected, {float(result):g} came back. "
-    "exp(1000) overflows: is there a function that takes the logarithm of softmax in one step?"
-)
-print("✔ large logits")
+check.perplexity_stable(perplexity)
 ### BEGIN HIDDEN TESTS
-got = float(perplexity(torch.tensor([[[0.0, -12.0, 150.0], [0.0, 0.0, 150.0]]]), torch.tensor([[1, 2]])))
-assert math.isclose(got, math.exp(81.0), rel_tol=1e-2), (
-    f"Two tokens with log-probabilities of -162 and 0: exp(81) = {math.exp(81.0):.4g} was expected, {got:.4g} came back."
-)
-got = float(perplexity(torch.full((1, 2, 4), -1000.0), torch.zeros(1, 2, dtype=torch.int64)))
-assert math.isclose(got, 4.0, rel_tol=1e-3), (
-    f"Four equal logits of -1000 are a guess among four: 4 was expected, {got:g} came back."
-)
-x = torch.zeros(1, 4, 16).half()
-got = float(perplexity(x, torch.zeros(1, 4, dtype=torch.int64)))
-assert math.isclose(got, 16.0, rel_tol=1e-2), (
-    f"Equal float16 logits over 16 tokens: 16 was expected, {got:g} came back."
-)
+with check.hidden():
+    got = float(perplexity(torch.tensor([[[0.0, -12.0, 150.0], [0.0, 0.0, 150.0]]]), torch.tensor([[1, 2]])))
+    assert math.isclose(got, math.exp(81.0), rel_tol=1e-2), (
+        f"Two tokens with log-probabilities of -162 and 0: exp(81) = {math.exp(81.0):.4g} was expected, {got:.4g} came back."
+    )
+    got = float(perplexity(torch.full((1, 2, 4), -1000.0), torch.zeros(1, 2, dtype=torch.int64)))
+    assert math.isclose(got, 4.0, rel_tol=1e-3), (
+        f"Four equal logits of -1000 are a guess among four: 4 was expected, {got:g} came back."
+    )
+    x = torch.zeros(1, 4, 16).half()
+    got = float(perplexity(x, torch.zeros(1, 4, dtype=torch.int64)))
+    assert math.isclose(got, 16.0, rel_tol=1e-2), (
+        f"Equal float16 logits over 16 tokens: 16 was expected, {got:g} came back."
+    )
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -443,7 +414,7 @@ print(
 # The next cell prunes a fresh copy of the model for every point of the first three, in one shot.
 
 # %%
-from gpt2_lib.experiments import BEYOND, METHODS, sweep, sweep_gradually, table
+from gpt2_lib.course.experiments import BEYOND, METHODS, sweep, sweep_gradually, table
 
 points = sweep(model, windows)
 display(Markdown(table(points)))
@@ -488,7 +459,7 @@ for s in (0.0, 0.5, 0.7, 0.9):
 # %%
 from gpt2_lib import ModelPruner
 from gpt2_lib.corpus import calibration_windows
-from gpt2_lib.experiments import measure
+from gpt2_lib.course.experiments import measure
 
 pages = calibration_windows(tokenizer, context)
 beyond = sweep(model, windows, (0.5,), METHODS[:1] + BEYOND)
@@ -514,7 +485,7 @@ display(Markdown(table(beyond)))
 # 4. Find the highest sparsity that still writes something like a play.
 
 # %%
-from gpt2_lib.widgets import Explorer
+from gpt2_lib.course.widgets import Explorer
 
 explorer = Explorer(model, windows, points)
 explorer
@@ -549,7 +520,7 @@ display(Markdown(cost_table(costs, baseline="dense")))
 #   every matrix rounded to **int8**.
 
 # %%
-from gpt2_lib.packed import packed_sizes
+from gpt2_lib.storage.packed import packed_sizes
 
 packed = {
     name: (packed_sizes(variant).file, packed_sizes(variant, int8=True).file) for name, variant in variants.items()
@@ -567,7 +538,7 @@ display(Markdown("\n".join(lines)))
 # You will meet these numbers in talks and blog posts. Here is what is behind them, and what this machine just measured.
 
 # %%
-from gpt2_lib.claims import claims_table
+from gpt2_lib.course.claims import claims_table
 
 full, zeros, fewer = costs["dense"], costs["50% zeros"], costs["25% fewer heads and neurons"]
 everywhere = {p.sparsity: p for p in points if p.method == METHODS[1].name}

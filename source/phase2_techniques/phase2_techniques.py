@@ -13,17 +13,17 @@
 # %% [markdown]
 # # Phase 2: prune it yourself
 #
-# **30 minutes · four techniques, eight short functions · 39 points · no GPU, no network**
+# **30 minutes · four techniques, eight short functions · <<points>> points · no GPU, no network**
 #
 # In Phase 1 a library pruned the model for you. Now you write the pruning: every function here is a few lines long, and every
 # one works on the real model as soon as it is right. At the end you have built what the papers describe, and measured it.
 #
 # | | technique | what goes | minutes | difficulty | points |
 # |-|-|-|-:|-|-:|
-# | 2.1 | **magnitude** | the smallest weights of each layer | 10 | ★☆☆ | 11 |
-# | 2.2 | **structured** | whole neurons and attention heads, so that the matrices get smaller | 10 | ★★★ | 13 |
-# | 2.3 | **gradual** | a little at a time, with training in between | 5 | ★★☆ | 9 |
-# | 2.4 | **global** | the smallest weights of the whole model, ranked together | 5 | ★★☆ | 6 |
+# | 2.1 | **magnitude** | the smallest weights of each layer | 10 | ★☆☆ | <<points 2.1>> |
+# | 2.2 | **structured** | whole neurons and attention heads, so that the matrices get smaller | 10 | ★★★ | <<points 2.2>> |
+# | 2.3 | **gradual** | a little at a time, with training in between | 5 | ★★☆ | <<points 2.3>> |
+# | 2.4 | **global** | the smallest weights of the whole model, ranked together | 5 | ★★☆ | <<points 2.4>> |
 #
 # They stand on their own: stuck in one, go on with the next, and come back.
 #
@@ -35,9 +35,10 @@
 #
 # Run the cells from top to bottom with **Shift + Enter**. The line under the next cell fills as your checks pass.
 
-# %% locked="setup"
+# %% locked="setup" jupyter={"source_hidden": true}
+# Set-up: imports, and the line that fills as your checks pass
 try:
-    from gpt2_lib import GPT2, GPT2Config, evaluate, held_out_windows, load_pretrained_gpt2, plots
+    from gpt2_lib import GPT2, evaluate, held_out_windows, load_pretrained_gpt2, plots
 except ImportError:
     raise ImportError(
         "This notebook runs in a Python without the course's library. Choose Kernel > Change Kernel > Python 3 "
@@ -52,11 +53,12 @@ import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display
 
-from gpt2_lib.demos import GlobalDemo, NeuronDemo, ScheduleDemo, ThresholdDemo
-from gpt2_lib.lesson import mask_fault, show, tensor_fault, time_limit, when_written
-from gpt2_lib.progress import PHASE_2, progress
+from gpt2_lib.course import checks as check
+from gpt2_lib.course.demos import GlobalDemo, NeuronDemo, ScheduleDemo, ThresholdDemo
+from gpt2_lib.course.lesson import mask_fault, show, tensor_fault, when_written
+from gpt2_lib.course.progress import progress
 
-progress.begin("Phase 2", PHASE_2)
+progress.begin("Phase 2", "<<checks>>")
 
 # %%
 model, tokenizer = load_pretrained_gpt2()
@@ -75,7 +77,7 @@ print(
 
 # %% [markdown]
 # ## 2.1 · Magnitude: the smallest weights go
-# *difficulty ★☆☆ and ★★☆ · 10 minutes · 11 points*
+# *difficulty ★☆☆ and ★★☆ · 10 minutes · <<points 2.1>> points*
 #
 # A weight $w$ adds $w \cdot x$ to an output. If $|w|$ is next to nothing, so is what it adds, and the model should
 # hardly miss it. So: rank the weights by size, cut the smallest, keep the rest. That is **magnitude pruning**
@@ -98,7 +100,8 @@ print(
 #
 # A weight of 2×4 numbers at sparsity 0.5. Four of eight go: 0.05, 0.1, 0.2, and one of the two 0.4, the earlier.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: the weight, its size, what is left
 weight = torch.tensor([[0.9, -0.1, 0.4, -1.2], [0.2, -0.5, 0.05, 0.4]])
 keep = torch.tensor([[True, False, False, True], [False, True, False, True]])
 
@@ -135,107 +138,39 @@ def magnitude_mask(weight: torch.Tensor, sparsity: float) -> torch.Tensor:
     ### END SOLUTION
 
 
-# %% locked="magnitude_reader"
-def removed_by(mask, weight):
-    """Which entries a mask removes, as a flat list of True and False. (Its exact type has a check of its own.)"""
-    assert mask is not None, "magnitude_mask() returned nothing: end it with `return ...`."
-    try:
-        flat = torch.as_tensor(mask).flatten()
-    except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(f"A mask was expected, a bool tensor; a {type(mask).__name__} came back.") from None
-    assert flat.numel() == weight.numel(), (
-        f"A mask has one entry for each of the {weight.numel()} weights; {flat.numel()} came back."
-    )
-    return [not kept for kept in flat.tolist()]
-
-
 # %% tests="mask_count" points=2
-import random
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("mask_count", "magnitude_mask"):
-    weight = torch.tensor([[0.3, -0.8, 0.1, 1.0, -0.6], [0.7, 0.2, -0.9, 0.5, -0.4]])
-    for sparsity, wanted in ((0.3, 3), (0.0, 0), (1.0, 10), (0.25, 2), (0.35, 4)):
-        progress.given(f"sparsity {sparsity} and the weight\n{show(weight)}")
-        mask = magnitude_mask(weight.clone(), sparsity)
-        got = sum(removed_by(mask, weight))
-        if sparsity in (0.0, 1.0):
-            idea = "Sparsity 0 removes nothing, sparsity 1 everything."
-        elif got == 10 - wanted:
-            idea = "Is it the other way round: True for what stays?"
-        elif abs(sparsity * 10 - wanted) == 0.5:
-            idea = f"Python's round({sparsity} * 10) is {wanted}."
-        elif got == wanted + 1:
-            idea = "One too many: does the first weight that may stay go too?"
-        else:
-            idea = "How many is round(sparsity * n), n being the number of entries?"
-        assert got == wanted, (
-            f"Your mask removes {got} of 10 weights at sparsity {sparsity}; {wanted} were asked. {idea}\n"
-            f"The weight:\n{show(weight)}\nyour mask:\n{show(mask)}"
-        )
+check.mask_count(magnitude_mask)
 ### BEGIN HIDDEN TESTS
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
-with time_limit():
+with check.hidden() as draw:
     for shape in [(1,), (2,), (5,), (7,), (10,), (1, 3), (3, 7), (4, 6), (2, 3, 5), (40,)]:
         n = 1
         for size in shape:
             n *= size
-        sizes = (torch.randperm(n, generator=generator) + 1) / n  # all different, none zero
-        signs = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
+        sizes = (torch.randperm(n, generator=draw.generator) + 1) / n  # all different, none zero
+        signs = torch.where(torch.rand(n, generator=draw.generator) < 0.5, -1.0, 1.0)
         weight = (sizes * signs).reshape(shape)
-        for sparsity in (0, 0.1, 0.25, 0.5, 0.7, 0.9, 1, round(random.Random(seed + n).random(), 3)):
+        for sparsity in (0, 0.1, 0.25, 0.5, 0.7, 0.9, 1, round(random.Random(draw.seed + n).random(), 3)):
             wanted = round(sparsity * n)
-            got = sum(removed_by(magnitude_mask(weight.clone(), sparsity), weight))
+            got = sum(check.removed_by(magnitude_mask(weight.clone(), sparsity), weight))
             assert got == wanted, (
                 f"A weight of shape {shape}, {n} entries, at sparsity {sparsity}: round({sparsity} * {n}) = {wanted} go, "
-                f"your mask removes {got} (seed {seed})."
+                f"your mask removes {got}."
             )
 ### END HIDDEN TESTS
 
 # %% tests="mask_choice" points=2
-import math
-import random
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("mask_choice", "magnitude_mask"):
-    weight = torch.tensor([[0.3, -0.8, 0.1, 1.0, -0.6], [0.7, 0.2, -0.9, 0.5, -0.4]])
-    progress.given(f"sparsity 0.4 and the weight\n{show(weight)}")
-    mask = magnitude_mask(weight.clone(), 0.4)
-    gone = removed_by(mask, weight)
-    pruned = sorted((w for w, g in zip(weight.flatten().tolist(), gone, strict=True) if g), key=abs)
-    kept = sorted((w for w, g in zip(weight.flatten().tolist(), gone, strict=True) if not g), key=abs)
-    assert 0 < len(pruned) < 10, (
-        f"At sparsity 0.4 some of these weights go and some stay; yours removes {len(pruned)} of 10."
-    )
-    largest_gone, smallest_kept = pruned[-1], kept[0]
-    if sorted(pruned)[-1] < sorted(kept)[0]:
-        idea = "-0.8 is not a small weight: how far is it from zero?"
-    elif abs(pruned[0]) > abs(kept[-1]):
-        idea = "Is it the other way round: True for what stays?"
-    else:
-        idea = "Are all entries ranked together, and does the mask point back to where each stood?"
-    assert abs(largest_gone) < abs(smallest_kept), (
-        f"Your mask removes {largest_gone:g} and keeps {smallest_kept:g}, which is smaller in size. {idea}\n"
-        f"The weight, with * at what you removed:\n{show(weight, torch.tensor(gone).view(2, 5))}"
-    )
+check.mask_choice(magnitude_mask)
 ### BEGIN HIDDEN TESTS
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
-with time_limit():
+with check.hidden() as draw:
     for shape in [(6,), (4, 8), (8, 4), (2, 3, 5)]:
         n = 1
         for size in shape:
             n *= size
-        sizes = (torch.randperm(n, generator=generator) + 1) / n
-        signs = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
+        sizes = (torch.randperm(n, generator=draw.generator) + 1) / n
+        signs = torch.where(torch.rand(n, generator=draw.generator) < 0.5, -1.0, 1.0)
         weight = (sizes * signs).reshape(shape)
         values = weight.flatten().tolist()
-        gone = removed_by(magnitude_mask(weight.clone(), 0.5), weight)
+        gone = check.removed_by(magnitude_mask(weight.clone(), 0.5), weight)
         assert 0 < sum(gone) < n, (
             f"A weight of shape {shape} at sparsity 0.5: some entries go and some stay; your mask removes {sum(gone)} of {n}."
         )
@@ -247,36 +182,18 @@ with time_limit():
                 smallest_kept = value
         assert abs(largest_gone) < abs(smallest_kept), (
             f"A weight of shape {shape} at sparsity 0.5: your mask removes {largest_gone:.3f} and keeps "
-            f"{smallest_kept:.3f}, which is smaller in size (seed {seed})."
+            f"{smallest_kept:.3f}, which is smaller in size."
         )
 ### END HIDDEN TESTS
 
 # %% tests="mask_ties" points=1
-import random
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("mask_ties", "magnitude_mask"):
-    weight = torch.tensor([[0.5, 2.0, 0.5, 1.0], [0.5, 3.0, 0.5, 4.0]])
-    progress.given(f"sparsity 0.25 and the weight\n{show(weight)}")
-    mask = magnitude_mask(weight.clone(), 0.25)
-    gone = removed_by(mask, weight)
-    drawn = f"The weight, with * at what you removed:\n{show(weight, torch.tensor(gone).view(2, 4))}"
-    assert sum(gone) == 2, (
-        f"Your mask removes {sum(gone)} of 8 weights; 2 were asked. 0.5 occurs four times: what happens to equals?\n{drawn}"
-    )
-    assert gone == [True, False, True, False, False, False, False, False], (
-        f"Two of the four 0.5 go: those at the earlier positions, read row by row.\n{drawn}"
-    )
+check.mask_ties(magnitude_mask)
 ### BEGIN HIDDEN TESTS
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
-with time_limit():
+with check.hidden() as draw:
     cases = [(torch.ones(4, 4), s) for s in (0.25, 0.5, 0.75)]
     cases += [(torch.tensor([0.0, -0.0, 0.0, 1.0]), 0.5), (torch.tensor([0.5, -0.5, -0.5, 0.5]), 0.5)]
     for shape in [(8,), (8, 9), (16, 16)]:
-        cases += [(torch.randint(-2, 3, shape, generator=generator) / 2, s) for s in (0.25, 0.5, 0.75)]
+        cases += [(torch.randint(-2, 3, shape, generator=draw.generator) / 2, s) for s in (0.25, 0.5, 0.75)]
     for weight, sparsity in cases:
         values = weight.flatten().tolist()
         left = int(sparsity * len(values))  # always a whole number here
@@ -286,41 +203,24 @@ with time_limit():
                 if abs(value) == size and left > 0:
                     wanted[position] = True
                     left -= 1
-        gone = removed_by(magnitude_mask(weight.clone(), sparsity), weight)
+        gone = check.removed_by(magnitude_mask(weight.clone(), sparsity), weight)
         if sum(gone) == sum(wanted):
             fault = "the right number goes, but not the earlier ones among those of equal size"
         else:
             fault = f"{sum(wanted)} go, your mask removes {sum(gone)}"
         assert gone == wanted, (
-            f"A weight of shape {tuple(weight.shape)} with many equal entries at sparsity {sparsity}: {fault} (seed {seed})."
+            f"A weight of shape {tuple(weight.shape)} with many equal entries at sparsity {sparsity}: {fault}."
         )
 ### END HIDDEN TESTS
 
 # %% tests="mask_care" points=1
-from gpt2_lib.lesson import mask_fault, show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("mask_care", "magnitude_mask"):
-    weight = torch.tensor([[0.3, -0.8, 0.1], [0.7, 0.2, -0.9]])
-    progress.given(f"sparsity 0.5 and the weight\n{show(weight)}")
-    given = weight.clone()
-    mask = magnitude_mask(given, 0.5)
-    fault = mask_fault(mask, weight)
-    assert fault is None, f"For a weight of shape (2, 3): {fault}"
-    assert torch.equal(given, weight), (
-        f"magnitude_mask() changed the weight it was given; it should only look.\n"
-        f"Before:\n{show(weight)}\nafter:\n{show(given)}"
-    )
+check.mask_care(magnitude_mask)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-dice = random.Random(seed)
-with time_limit():
-    # Exact in every precision; the squares of the two smallest are zero in float16. No sign and no rounding matters here:
-    # they have checks of their own.
-    values = dice.sample([2.0**power for power in range(-1, 9)], 10)
-    first, second = sorted(dice.sample(range(12), 2))
+with check.hidden() as draw:
+    # Exact in every precision; in float16 the two smallest are zero when squared, or in units of the largest. No sign and no
+    # rounding matters here: they have checks of their own.
+    values = draw.random.sample([2.0**power for power in range(6, 16)], 10)
+    first, second = sorted(draw.random.sample(range(12), 2))
     values.insert(first, 2.0**-13)
     values.insert(second, 2.0**-14)
     for shape in [(12,), (3, 4), (2, 3, 2)]:
@@ -335,18 +235,21 @@ with time_limit():
                     f"A weight of {dtype}, shape {shape}, at sparsity {count}/12: the {count} smallest go; your mask says otherwise.\n"
                     f"The weight:\n{show(weight)}\nyour mask:\n{show(mask)}"
                 )
-    wide, high, thinned = (torch.tensor(dice.sample(values, 12)).reshape(shape) for shape in ((3, 4), (4, 3), (3, 4)))
+    wide, high, thinned = (
+        torch.tensor(draw.random.sample(values, 12)).reshape(shape) for shape in ((3, 4), (4, 3), (3, 4))
+    )
     for slanted, what in (
         (wide.t(), "A transposed weight"),
         (high.t(), "A transposed weight"),
         (thinned[:, ::2], "Every second column of a weight"),
     ):
+        before = slanted.clone()
         mask = magnitude_mask(slanted, 0.5)
-        listed = slanted.flatten().tolist()  # row by row
+        listed = before.flatten().tolist()  # row by row
         smallest = sorted(listed)[: len(listed) // 2]
         assert mask.flatten().tolist() == [value not in smallest for value in listed], (
             f"{what}, which lies in memory in another order than it reads, at sparsity 0.5: the smaller half goes.\n"
-            f"The weight:\n{show(slanted)}\nyour mask:\n{show(mask)}"
+            f"The weight:\n{show(before)}\nyour mask:\n{show(mask)}"
         )
     for sparsity in (0.0, 0.4, 1.0):
         one = torch.tensor([[-3.0]])
@@ -356,37 +259,13 @@ with time_limit():
 ### END HIDDEN TESTS
 
 # %% tests="mask_errors" points=1
-import math
-
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("mask_errors", "magnitude_mask"):
-    weight = torch.tensor([[0.3, -0.8, 0.1], [0.7, 0.2, -0.9]])
-    assert magnitude_mask(weight.clone(), 0.5) is not None, (
-        "magnitude_mask() returned nothing: end it with `return ...`."
-    )
-    for sparsity in (1.5, -0.5):
-        try:
-            mask = magnitude_mask(weight.clone(), sparsity)
-        except ValueError:
-            continue
-        except AssertionError:
-            raise AssertionError(
-                f"Sparsity {sparsity} stops at an assert; the contract asks for a ValueError."
-            ) from None
-        raise AssertionError(
-            f"Nobody can remove {sparsity:.0%} of the weights: a ValueError was expected for sparsity {sparsity}, "
-            f"a {type(mask).__name__} came back. A wrong number should be told at once, not guessed at."
-        )
+check.mask_errors(magnitude_mask)
 ### BEGIN HIDDEN TESTS
-import random
-
-generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
-with time_limit():
+with check.hidden():
+    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
     for shape in [(4, 6), (6, 8), (10, 10)]:  # a sparsity that makes sense is not refused
         weight = torch.rand(shape, generator=generator) + 0.1
-        got = sum(removed_by(magnitude_mask(weight.clone(), 0.5), weight))
+        got = sum(check.removed_by(magnitude_mask(weight.clone(), 0.5), weight))
         assert got == weight.numel() // 2, (
             f"Sparsity 0.5 makes sense: of a weight of shape {shape}, {weight.numel() // 2} entries go; your mask removes {got}."
         )
@@ -428,35 +307,10 @@ with time_limit():
 # different width, as structured pruning leaves them:
 
 
-# %% locked="small_model"
-def small_model(seed=0, heads=(2, 2), neurons=(6, 6)):
-    """A GPT-2 of a few hundred numbers, all of them random (biases and LayerNorm too), to try things on."""
-    config = GPT2Config(13, 8, n_embd=4, n_layer=len(heads), n_head=2, heads=heads, neurons=neurons)
-    small = GPT2(config).eval()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in small.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator))
-    return small
-
-
-def parameters_after(model, before):
-    """The model's parameters by name after a function has changed it; ``before``: those that it had."""
-    after = dict(model.named_parameters())
-    shapes = {name: tuple(parameter.shape) for name, parameter in before.items()}
-    found = {name: tuple(parameter.shape) for name, parameter in after.items()}
-    assert found == shapes, (
-        f"The model has other parameters than before: {min(found.items() ^ shapes.items())[0]} is missing, new or of another shape. "
-        "Write into the parameters that are there."
-    )
-    assert any(bool(parameter.any()) for parameter in after.values()), (
-        "Every parameter of the model is 0 now. Only what is pruned becomes 0; the rest stays."
-    )
-    return after
-
-
+# %% jupyter={"source_hidden": true}
+# Table: the parameters of a small model
 lines = ["| parameter | shape | what it is | pruned |", "|-|-|-|-|"]
-for name, parameter in small_model(neurons=(6, 3)).named_parameters():
+for name, parameter in check.small_model(neurons=(6, 3)).named_parameters():
     part = (
         "attention"
         if ".attn." in name
@@ -490,39 +344,11 @@ def magnitude_prune(model: GPT2, sparsity: float) -> dict[str, torch.Tensor]:
 
 
 # %% tests="prune_where" points=2
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("prune_where", "magnitude_prune"):
-    small = small_model()
-    before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
-    wanted = [
-        f"h.{i}.{part}.weight" for i in (0, 1) for part in ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
-    ]
-    progress.given("sparsity 0.5 and the small model whose parameters are listed above")
-    masks = magnitude_prune(small, 0.5)
-    assert masks is not None, "magnitude_prune() returned nothing: end it with `return ...`."
-    assert isinstance(masks, dict), f"A dict {{parameter name: mask}} was expected; a {type(masks).__name__} came back."
-    extra = [str(name) for name in masks if name not in wanted]
-    missing = [name for name in wanted if name not in masks]
-    assert not extra, (
-        f"Your masks name {', '.join(extra[:4])}{' and more' * (len(extra) > 4)}. Names are those of named_parameters(), and only weights of attention and feed-forward are pruned."
-    )
-    assert not missing, (
-        f"Your masks lack {', '.join(missing[:4])}{' and more' * (len(missing) > 4)}. Every block has four weights to prune."
-    )
-    for name, parameter in parameters_after(small, before).items():
-        if name not in wanted:
-            assert torch.equal(parameter, before[name]), (
-                f"{name} is no attention or feed-forward weight: it must stay as it was.\n"
-                f"Before:\n{show(before[name])}\nafter:\n{show(parameter)}"
-            )
+check.prune_where(magnitude_prune)
 ### BEGIN HIDDEN TESTS
-import random
-
-with time_limit():
+with check.hidden():
     for heads, neurons in (((1, 2, 1), (3, 8, 5)), ((2,), (6,)), ((1,) * 11, (2,) * 11)):
-        small = small_model(random.SystemRandom().randrange(10**6), heads, neurons)
+        small = check.small_model(random.SystemRandom().randrange(10**6), heads, neurons)
         before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
         masks = magnitude_prune(small, 0.25)
         wanted = set()
@@ -533,40 +359,20 @@ with time_limit():
             f"A model with {len(heads)} blocks, {heads} heads and {neurons} neurons: masks for {len(wanted)} weights were "
             f"expected; yours are for {len(masks)}, among them {sorted(set(masks) ^ wanted)[0]!r} missing or too many."
         )
-        gone = sum(sum(removed_by(masks[name], before[name])) for name in wanted)
+        gone = sum(sum(check.removed_by(masks[name], before[name])) for name in wanted)
         n = sum(before[name].numel() for name in wanted)
         assert 0 < gone < n, f"At sparsity 0.25 some entries go and some stay; your masks remove {gone} of {n}."
 ### END HIDDEN TESTS
 
 # %% tests="prune_each" points=1
-import random
-
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("prune_each", "magnitude_prune"):
-    small = small_model()
-    with torch.no_grad():
-        for parameter in small.h[1].parameters():
-            parameter *= 10  # the second block's weights are far larger
-    before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
-    progress.given("sparsity 0.5 and a small model whose second block has ten times larger weights")
-    magnitude_prune(small, 0.5)
-    for name, parameter in parameters_after(small, before).items():
-        if parameter.dim() == 2 and name.startswith("h."):
-            got, n = int((parameter == 0).sum()), parameter.numel()
-            assert got == n // 2, (
-                f"At sparsity 0.5 each weight loses half of its entries. {name} has {n}, and {got} of them are zero in the model. "
-                "(The second block's weights are ten times larger here. Is each weight ranked on its own, and does the zero reach the model?)"
-            )
+check.prune_each(magnitude_prune)
 ### BEGIN HIDDEN TESTS
-seed = random.SystemRandom().randrange(10**6)
-with time_limit():
+with check.hidden() as draw:
     for sparsity in (0.1, 0.5, 0.77):
-        small = small_model(seed, heads=(2, 1), neurons=(7, 3))
+        small = check.small_model(draw.seed, heads=(2, 1), neurons=(7, 3))
         before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
         magnitude_prune(small, sparsity)
-        for name, parameter in parameters_after(small, before).items():
+        for name, parameter in check.parameters_after(small, before).items():
             if name.startswith("h.") and ("attn" in name or "mlp" in name) and not name.endswith("bias"):
                 values = before[name].flatten().tolist()
                 wanted = [False] * len(values)
@@ -581,46 +387,20 @@ with time_limit():
                     fault = "the right number of them is zero in the model, but they are not the smallest"
                 else:
                     fault = f"{sum(wanted)} of them go, {sum(got)} are zero in the model"
-                assert got == wanted, (
-                    f"Sparsity {sparsity}, {name} with its {len(values)} entries: {fault} (seed {seed})."
-                )
+                assert got == wanted, f"Sparsity {sparsity}, {name} with its {len(values)} entries: {fault}."
 ### END HIDDEN TESTS
 
 # %% tests="prune_writes" points=1
-from gpt2_lib.lesson import mask_fault, show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("prune_writes", "magnitude_prune"):
-    small = small_model()
-    parameters = dict(small.named_parameters())
-    before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-    progress.given("sparsity 0.5 and the small model whose parameters are listed above")
-    masks = magnitude_prune(small, 0.5)
-    assert masks is not None, "magnitude_prune() returned nothing: end it with `return ...`."
-    assert isinstance(masks, dict), f"A dict {{parameter name: mask}} was expected; a {type(masks).__name__} came back."
-    after = parameters_after(small, before)
-    for name in (f"h.{i}.{part}.weight" for i in (0, 1) for part in ("attn.c_attn", "mlp.c_proj")):
-        assert name in masks, f"There is no mask for {name} in what you return."
-        fault = mask_fault(masks[name], before[name])
-        assert fault is None, f"The mask of {name}: {fault}"
-        assert after[name] is parameters[name], (
-            f"{name} is a new parameter: an optimiser made earlier would go on training the old one. Write into the one that is there."
-        )
-        assert after[name].requires_grad, f"{name} can't be trained any more (requires_grad is False)."
-        wanted = torch.where(masks[name], before[name], 0.0)
-        assert torch.equal(after[name], wanted), (
-            f"The model's {name} does not agree with its mask: zero where it is False, unchanged where it is True. Is the model itself changed?\n"
-            f"Its mask:\n{show(masks[name])}\nthe weight before:\n{show(before[name])}\nafter:\n{show(after[name])}"
-        )
+check.prune_writes(magnitude_prune)
 ### BEGIN HIDDEN TESTS
-import random
-
-with time_limit():
+with check.hidden():
     for heads, neurons in (((1, 2, 1), (3, 8, 5)), ((2,), (6,))):
-        small = small_model(random.SystemRandom().randrange(10**6), heads, neurons)
+        small = check.small_model(random.SystemRandom().randrange(10**6), heads, neurons)
+        with torch.no_grad():
+            small.h[0].mlp.c_fc.weight.abs_()[0, 0] = 0.0  # goes, and only its mask can say so
         before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
         masks = magnitude_prune(small, 0.7)
-        after, zeros, entries = parameters_after(small, before), 0, 0
+        after, zeros, entries = check.parameters_after(small, before), 0, 0
         for name, mask in masks.items():
             if name not in before or before[name].dim() != 2:
                 continue  # a wrong name has a check of its own
@@ -630,6 +410,9 @@ with time_limit():
             for kept, old, new in rows:
                 assert new == (old if kept else 0.0), (
                     f"{name} was {old:.4f} where its mask is {kept}; it is {new:.4f} now."
+                )
+                assert new != 0 or not kept, (
+                    f"At sparsity 0.7, your mask of {name} keeps a 0, its smallest. What goes is False, also where it was 0 already."
                 )
                 zeros, entries = zeros + (new == 0), entries + 1
         assert 0 < zeros < entries, (
@@ -702,7 +485,7 @@ with when_written("exercise 2.1"):
 
 # %% [markdown]
 # ## 2.2 · Structured: whole neurons and heads go
-# *difficulty ★★☆ and ★★★ · 10 minutes · 13 points*
+# *difficulty ★★☆ and ★★★ · 10 minutes · <<points 2.2>> points*
 #
 # A zero inside a matrix saves no time: the processor multiplies by it like by any number. But if everything that belongs
 # to one **neuron** is gone, its row and its column can be cut out, and the matrices are really smaller. Any chip has
@@ -726,7 +509,8 @@ with when_written("exercise 2.1"):
 #
 # The bias counts: it is the weight of an input that is always 1. Four neurons in a model of width 2, one neuron a colour:
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: four neurons, a colour each
 c_fc_weight = torch.tensor([[3.0, 0.0], [1.0, 2.0], [0.0, 0.0], [2.0, 1.0]])  # (n=4, C=2)
 c_fc_bias = torch.tensor([4.0, 2.0, 1.0, 2.0])  # (n=4,)
 c_proj_weight = torch.tensor([[0.0, 0.0, 3.0, 2.0], [2.0, 0.0, 4.0, 0.0]])  # (C=2, n=4)
@@ -770,51 +554,13 @@ def neuron_scores(c_fc_weight: torch.Tensor, c_fc_bias: torch.Tensor, c_proj_wei
     ### END SOLUTION
 
 
-# %% locked="structured_reader"
-def as_numbers(values, count):
-    """A learner's scores as a list of floats. (Their exact type and shape have a check of their own.)"""
-    assert values is not None, "neuron_scores() returned nothing: end it with `return ...`."
-    try:
-        flat = torch.as_tensor(values).detach().double().flatten().tolist()
-    except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(f"A tensor of {count} scores was expected; a {type(values).__name__} came back.") from None
-    assert len(flat) == count, f"There are {count} neurons, so {count} scores were expected; {len(flat)} came back."
-    return flat
-
-
 # %% tests="scores_value" points=2
-import math
-import random
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("scores_value", "neuron_scores"):
-    feeds = torch.tensor([[3.0, 4.0], [0.0, 1.0], [6.0, 8.0]])  # (n=3, C=2)
-    fed = torch.tensor([[0.0, 3.0, 0.0], [2.0, 4.0, 1.0]])  # (C=2, n=3)
-    shown = f"c_fc weight\n{show(feeds)}\nno bias (all 0), c_proj weight\n{show(fed)}"
-    progress.given(shown)
-    got = as_numbers(neuron_scores(feeds.clone(), torch.zeros(3), fed.clone()), 3)
-    ideas = {
-        (5.0, 1.0, 10.0): "That is what feeds each neuron; what it feeds is missing.",
-        (2.0, 5.0, 1.0): "That is what each neuron feeds; what feeds it is missing.",
-        (7.0, 6.0, 11.0): "The two norms are added; a neuron that nobody listens to would still score.",
-        (100.0, 25.0, 100.0): "These are squares of what was expected.",
-        (14.0, 7.0, 14.0): "That looks like L1 norms, sums of absolute values.",
-    }
-    idea = ideas.get(
-        tuple(round(value, 3) for value in got), "A row of c_fc feeds a neuron; a column of c_proj is what it feeds."
-    )
-    assert torch.allclose(torch.tensor(got), torch.tensor([10.0, 5.0, 10.0]), rtol=1e-4), (
-        f"Scores of 10, 5 and 10 were expected; {', '.join(f'{g:.4g}' for g in got)} came back. {idea}\nGiven:\n{shown}"
-    )
+check.scores_value(neuron_scores)
 ### BEGIN HIDDEN TESTS
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
-with time_limit():
+with check.hidden() as draw:
     for n, C in ((1, 1), (4, 4), (7, 3), (3, 8)):
-        feeds, fed = torch.randn(n, C, generator=generator), torch.randn(C, n, generator=generator)
-        got = as_numbers(neuron_scores(feeds.clone(), torch.zeros(n), fed.clone()), n)
+        feeds, fed = torch.randn(n, C, generator=draw.generator), torch.randn(C, n, generator=draw.generator)
+        got = check.as_numbers(neuron_scores(feeds.clone(), torch.zeros(n), fed.clone()), n)
         for j in range(n):
             into = out = 0.0
             for i in range(C):
@@ -822,42 +568,19 @@ with time_limit():
                 out += float(fed[i, j]) ** 2
             wanted = math.sqrt(into) * math.sqrt(out)
             assert math.isclose(got[j], wanted, rel_tol=1e-3), (
-                f"Random weights of {n} neurons, width {C}, no bias: neuron {j} has score {wanted:.4f}; yours is {got[j]:.4f} (seed {seed})."
+                f"Random weights of {n} neurons, width {C}, no bias: neuron {j} has score {wanted:.4f}; yours is {got[j]:.4f}."
             )
 ### END HIDDEN TESTS
 
 # %% tests="scores_bias" points=1
-import math
-import random
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("scores_bias", "neuron_scores"):
-    feeds = torch.tensor([[3.0, 0.0], [0.0, 0.0], [0.0, 0.0]])  # (n=3, C=2)
-    bias = torch.tensor([-4.0, 2.0, 0.0])
-    fed = torch.tensor([[1.0, 0.0, 3.0], [0.0, 1.0, 4.0]])  # (C=2, n=3)
-    shown = f"c_fc weight\n{show(feeds)}\nbias\n{show(bias)}\nc_proj weight\n{show(fed)}"
-    progress.given(shown)
-    got = as_numbers(neuron_scores(feeds.clone(), bias.clone(), fed.clone()), 3)
-    if math.isclose(got[0], 3.0, rel_tol=1e-4):
-        idea = "Where does the bias come in? It feeds its neuron like one more input, one that is always 1."
-    elif math.isclose(got[0], 7.0, rel_tol=1e-4):
-        idea = "The bias belongs under the same root as the weights."
-    else:
-        idea = "The bias feeds its neuron like one more weight in the row."
-    assert torch.allclose(torch.tensor(got), torch.tensor([5.0, 2.0, 0.0]), rtol=1e-4, atol=1e-6), (
-        f"Scores of 5, 2 and 0 were expected; {', '.join(f'{g:.4g}' for g in got)} came back. {idea}\nGiven:\n{shown}"
-    )
+check.scores_bias(neuron_scores)
 ### BEGIN HIDDEN TESTS
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
-with time_limit():
+with check.hidden() as draw:
     for n, C in ((5, 2), (3, 3), (2, 6)):
-        feeds, fed = torch.randn(n, C, generator=generator), torch.randn(C, n, generator=generator)
-        bias = torch.randn(n, generator=generator)
+        feeds, fed = torch.randn(n, C, generator=draw.generator), torch.randn(C, n, generator=draw.generator)
+        bias = torch.randn(n, generator=draw.generator)
         bias[0] = -1.5
-        got = as_numbers(neuron_scores(feeds.clone(), bias.clone(), fed.clone()), n)
+        got = check.as_numbers(neuron_scores(feeds.clone(), bias.clone(), fed.clone()), n)
         for j in range(n):
             into, out = float(bias[j]) ** 2, 0.0
             for i in range(C):
@@ -865,38 +588,17 @@ with time_limit():
                 out += float(fed[i, j]) ** 2
             wanted = math.sqrt(into) * math.sqrt(out)
             assert math.isclose(got[j], wanted, rel_tol=1e-3), (
-                f"Random weights of {n} neurons, width {C}: neuron {j}, bias {float(bias[j]):.4f}, has score {wanted:.4f}; yours is {got[j]:.4f} (seed {seed})."
+                f"Random weights of {n} neurons, width {C}: neuron {j}, bias {float(bias[j]):.4f}, has score {wanted:.4f}; yours is {got[j]:.4f}."
             )
 ### END HIDDEN TESTS
 
 # %% tests="scores_care" points=1
-import math
-
-from gpt2_lib.lesson import show, tensor_fault, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("scores_care", "neuron_scores"):
-    given = [
-        torch.tensor([[3.0, 0.0], [1.0, 2.0], [2.0, 1.0]]),
-        torch.tensor([4.0, 2.0, 2.0]),
-        torch.tensor([[0.0, 1.0, 2.0], [2.0, 2.0, 0.0]]),
-    ]
-    before = [tensor.clone() for tensor in given]
-    progress.given(f"c_fc weight\n{show(given[0])}\nbias\n{show(given[1])}\nc_proj weight\n{show(given[2])}")
-    fault = tensor_fault(neuron_scores(*given), (3,))
-    assert fault is None, f"For 3 neurons: {fault}"
-    for name, now, old in zip(("c_fc_weight", "c_fc_bias", "c_proj_weight"), given, before, strict=True):
-        assert torch.equal(now, old), (
-            f"neuron_scores() changed {name}; it should only look.\nBefore:\n{show(old)}\nafter:\n{show(now)}"
-        )
+check.scores_care(neuron_scores)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-dice, generator = random.Random(seed), torch.Generator().manual_seed(seed)
-with time_limit():
+with check.hidden() as draw:
+    draw.random, generator = random.Random(draw.seed), torch.Generator().manual_seed(draw.seed)
     for n, C in ((1, 1), (5, 3), (4, 6)):
-        order = dice.sample(range(n), n)  # the neurons from the least important to the most
+        order = draw.random.sample(range(n), n)  # the neurons from the least important to the most
         sizes = torch.zeros(n)
         for rank, neuron in enumerate(order):
             sizes[neuron] = 4.0 ** (rank - 3)  # so far apart that the precision doesn't matter, nor which norm it is
@@ -919,7 +621,7 @@ with time_limit():
             got = sorted(range(n), key=scores.tolist().__getitem__)
             assert got == order, (
                 f"{n} neurons, weights of {kind}: each neuron in the order {order} weighs many times as much as the one before; your "
-                f"scores are {show(scores)} (seed {seed})."
+                f"scores are {show(scores)}."
             )
 ### END HIDDEN TESTS
 
@@ -946,14 +648,8 @@ with time_limit():
 # Look at neuron 2 above: its row *is* all zeros, and its score is 5. It goes now, and `keep = tensor([0, 1, 3])` names those that stay.
 
 
-# %% locked="mlp_output"
-def mlp_output(x, c_fc_weight, c_fc_bias, c_proj_weight):
-    """What a feed-forward part makes of x (C,), without the last bias: as in gpt2_lib/gpt2.py."""
-    hidden = torch.nn.functional.gelu(c_fc_weight @ x + c_fc_bias, approximate="tanh")  # (n,)
-    return c_proj_weight @ hidden  # (C,)
-
-
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: neuron 2 goes, and what it said is missing
 figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained", width_ratios=(2, 1, 4))
 gone = torch.tensor([False, False, True, False])  # neuron 2
 plots.matrix(axes[0], c_fc_weight, "c_fc weight", keep=~gone[:, None].expand(4, 2))
@@ -963,8 +659,8 @@ plt.show()
 
 keep = torch.tensor([0, 1, 3])
 x = torch.tensor([0.5, -1.0])  # any token
-whole = mlp_output(x, c_fc_weight, c_fc_bias, c_proj_weight)
-without = mlp_output(x, c_fc_weight[keep], c_fc_bias[keep], c_proj_weight[:, keep])
+whole = check.mlp_output(x, c_fc_weight, c_fc_bias, c_proj_weight)
+without = check.mlp_output(x, c_fc_weight[keep], c_fc_bias[keep], c_proj_weight[:, keep])
 print(f"output with neuron 2, whose row is all zeros: {[round(v, 3) for v in whole.tolist()]}")
 print(f"output without it:                            {[round(v, 3) for v in without.tolist()]}")
 print(
@@ -986,60 +682,15 @@ def remove_neurons(
     ### END SOLUTION
 
 
-# %% locked="three_reader"
-def three_tensors(result, name):
-    """The three tensors that remove_neurons and remove_heads return."""
-    assert result is not None, f"{name}() returned nothing: end it with `return ...`."
-    assert isinstance(result, tuple | list), f"{name}() returns three tensors; a {type(result).__name__} came back."
-    assert len(result) == 3, (
-        f"{name}() returns three tensors, the weight and the bias that feed, and the weight that is fed; {len(result)} came back."
-    )
-    for what, tensor in zip(("first", "second", "third"), result, strict=True):
-        assert isinstance(tensor, torch.Tensor), (
-            f"{name}() returns three torch tensors; the {what} that came back is a {type(tensor).__name__}."
-        )
-    return [tensor.detach() for tensor in result]
-
-
 # %% tests="neurons_shapes" points=1
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("neurons_shapes", "remove_neurons"):
-    keep = torch.tensor([0, 2, 3, 4])
-    progress.given(f"c_fc weight (6, 3), bias (6,), c_proj weight (3, 6), keep = {keep.tolist()}")
-    generator = torch.Generator().manual_seed(0)
-    weights = [torch.randn(shape, generator=generator) for shape in ((6, 3), (6,), (3, 6))]
-    smaller = three_tensors(remove_neurons(*weights, keep), "remove_neurons")
-    for name, old, new, shape, idea in zip(
-        ("c_fc weight", "bias", "c_proj weight"),
-        weights,
-        smaller,
-        ((4, 3), (4,), (3, 4)),
-        (
-            "A neuron is a row of it.",
-            "Each neuron has one entry in it.",
-            "A neuron is a column of it, since it is (out, in).",
-        ),
-        strict=True,
-    ):
-        got = tuple(new.shape)
-        if got == tuple(old.shape):
-            idea += " Its size did not change: zeros are not enough here."
-        elif got == tuple(2 if size == 4 else size for size in shape):
-            idea += " keep names those that stay."
-        assert got == shape, (
-            f"4 of 6 neurons stay: the {name} {tuple(old.shape)} becomes {shape}; yours is {got}. {idea}"
-        )
+check.neurons_shapes(remove_neurons)
 ### BEGIN HIDDEN TESTS
-import random
-
-generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
-with time_limit():
+with check.hidden():
+    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
     for n, C, kept in ((6, 3, [1]), (5, 5, [0, 4]), (4, 7, [1, 2, 3]), (8, 4, [0, 1, 2, 3, 4, 5, 6, 7])):
         weights = [torch.rand(shape, generator=generator) + 2 for shape in ((n, C), (n,), (C, n))]
         numbers = {number for weight in weights for number in weight.flatten().tolist()}
-        smaller = three_tensors(remove_neurons(*weights, torch.tensor(kept)), "remove_neurons")
+        smaller = check.three_tensors(remove_neurons(*weights, torch.tensor(kept)), "remove_neurons")
         got, k = [tuple(tensor.shape) for tensor in smaller], len(kept)
         assert got == [(k, C), (k,), (C, k)], (
             f"{k} of {n} neurons stay, width {C}: shapes {[(k, C), (k,), (C, k)]} were expected; {got} came back."
@@ -1050,60 +701,23 @@ with time_limit():
 ### END HIDDEN TESTS
 
 # %% tests="neurons_output" points=2
-import math
-import random
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("neurons_output", "remove_neurons"):
-    weights = [
-        torch.tensor([[3.0, 0.0], [1.0, 2.0], [0.0, 0.0], [2.0, 1.0]]),
-        torch.tensor([4.0, 2.0, 1.0, 2.0]),
-        torch.tensor([[0.0, 1.0, 3.0, 2.0], [2.0, 0.0, 4.0, 0.0]]),
-    ]
-    shown = f"c_fc weight\n{show(weights[0])}\nbias\n{show(weights[1])}\nc_proj weight\n{show(weights[2])}\nkeep = [0, 1, 3]"
-    progress.given(shown)
-    smaller = three_tensors(remove_neurons(*[w.clone() for w in weights], torch.tensor([0, 1, 3])), "remove_neurons")
-    n = smaller[0].size(0) if smaller[0].dim() == 2 else 0
-    shapes = [tuple(tensor.shape) for tensor in smaller]
-    assert shapes == [(n, 2), (n,), (2, n)], (
-        f"The three that came back don't fit together: {shapes}. A feed-forward part of width 2 has (n, 2), (n,) and (2, n)."
-    )
-    x = torch.tensor([0.0, 0.0])  # of the token only the biases are left
-    # GELU(4) = 3.9999 and GELU(2) = 1.9546; what GELU(1) = 0.8412 says must not come through
-    wanted = torch.tensor([1.9546 * 1 + 1.9546 * 2, 3.9999 * 2])
-    got = mlp_output(x, *[tensor.float() for tensor in smaller])
-    leak = torch.tensor([0.8412 * 3, 0.8412 * 4])
-    if torch.allclose(got, wanted + leak, atol=1e-3):
-        idea = "What is too much is GELU(1) times neuron 2's column: its bias leaks through."
-    else:
-        idea = "Do row, bias and column of what you keep belong to the same neurons?"
-    assert torch.allclose(got, wanted, atol=1e-3), (
-        f"Neuron 2 silenced, the input (0, 0): the output is {[round(v, 3) for v in wanted.tolist()]}; with your matrices it is "
-        f"{[round(v, 3) for v in got.tolist()]}. {idea}\nGiven:\n{shown}\nyour c_fc weight\n{show(smaller[0])}\nyour bias\n{show(smaller[1])}\n"
-        f"your c_proj weight\n{show(smaller[2])}"
-    )
+check.neurons_output(remove_neurons)
 ### BEGIN HIDDEN TESTS
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
+with check.hidden() as draw:
 
+    def slow_mlp(x, feeds, bias, fed, alive):
+        """The output as a list, neuron by neuron; those not in ``alive`` say nothing."""
+        output = [0.0] * len(fed)
+        for j in range(len(feeds)):
+            if j in alive:
+                h = bias[j]
+                for i in range(len(x)):
+                    h += feeds[j][i] * x[i]
+                h = 0.5 * h * (1 + math.tanh(math.sqrt(2 / math.pi) * (h + 0.044715 * h**3)))
+                for i in range(len(fed)):
+                    output[i] += fed[i][j] * h
+        return output
 
-def slow_mlp(x, feeds, bias, fed, alive):
-    """The output as a list, neuron by neuron; those not in ``alive`` say nothing."""
-    output = [0.0] * len(fed)
-    for j in range(len(feeds)):
-        if j in alive:
-            h = bias[j]
-            for i in range(len(x)):
-                h += feeds[j][i] * x[i]
-            h = 0.5 * h * (1 + math.tanh(math.sqrt(2 / math.pi) * (h + 0.044715 * h**3)))
-            for i in range(len(fed)):
-                output[i] += fed[i][j] * h
-    return output
-
-
-with time_limit():
     for n, C, kept in (
         (6, 3, [0, 2, 5]),
         (5, 5, [4]),
@@ -1111,47 +725,25 @@ with time_limit():
         (9, 4, [1, 3, 4, 6, 7, 8]),
         (3, 3, [0, 1, 2]),
     ):
-        weights = [torch.randn(shape, generator=generator) for shape in ((n, C), (n,), (C, n))]
-        x = torch.randn(C, generator=generator).tolist()
+        weights = [torch.randn(shape, generator=draw.generator) for shape in ((n, C), (n,), (C, n))]
+        x = torch.randn(C, generator=draw.generator).tolist()
         wanted = slow_mlp(x, *[w.tolist() for w in weights], kept)
-        smaller = three_tensors(remove_neurons(*[w.clone() for w in weights], torch.tensor(kept)), "remove_neurons")
+        smaller = check.three_tensors(
+            remove_neurons(*[w.clone() for w in weights], torch.tensor(kept)), "remove_neurons"
+        )
         got, k = [tuple(tensor.shape) for tensor in smaller], smaller[0].size(0)
         assert got == [(k, C), (k,), (C, k)], f"The three that came back don't fit together: {got}, of width {C}."
         got = slow_mlp(x, *[tensor.tolist() for tensor in smaller], range(k))
         assert torch.allclose(torch.tensor(got), torch.tensor(wanted), rtol=1e-4, atol=1e-4), (
-            f"{n} neurons, width {C}, keep = {kept}: with the others silenced the first output is {wanted[0]:.4f}; with your matrices it is {got[0]:.4f} (seed {seed})."
+            f"{n} neurons, width {C}, keep = {kept}: with the others silenced the first output is {wanted[0]:.4f}; with your matrices it is {got[0]:.4f}."
         )
 ### END HIDDEN TESTS
 
 # %% tests="neurons_care" points=1
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("neurons_care", "remove_neurons"):
-    weights = [torch.arange(8.0).view(4, 2), torch.arange(4.0), torch.arange(8.0).view(2, 4)]
-    before = [tensor.clone() for tensor in weights]
-    keep = torch.tensor([1, 2])
-    progress.given(
-        f"c_fc weight\n{show(weights[0])}\nbias\n{show(weights[1])}\nc_proj weight\n{show(weights[2])}\nkeep = [1, 2]"
-    )
-    smaller = three_tensors(remove_neurons(*weights, keep), "remove_neurons")
-    names = ("c_fc_weight", "c_fc_bias", "c_proj_weight")
-    for name, now, old in zip(names, weights, before, strict=True):
-        assert torch.equal(now, old), (
-            f"remove_neurons() changed the {name} it was given; copies are asked for.\nBefore:\n{show(old)}\nafter:\n{show(now)}"
-        )
-    assert keep.tolist() == [1, 2], f"remove_neurons() changed keep, from [1, 2] to {keep.tolist()}."
-    for new in smaller:
-        new.zero_()
-    for name, now, old in zip(names, weights, before, strict=True):
-        assert torch.equal(now, old), (
-            f"Writing into the smaller {name} wrote into the one that was given too: a copy of its own is asked for."
-        )
+check.neurons_care(remove_neurons)
 ### BEGIN HIDDEN TESTS
-import random
-
-generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
-with time_limit():
+with check.hidden():
+    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
     for n, C, kept in ((4, 2, [0, 1, 2, 3]), (4, 2, [3]), (5, 3, [0, 3, 4]), (1, 2, [0])):
         for dtype in (torch.float32, torch.float16):
             weights = [  # whole numbers, each once: exact in any precision
@@ -1160,7 +752,7 @@ with time_limit():
                 torch.randperm(n * C, generator=generator).view(C, n).to(dtype) + 1,
             ]
             before = [tensor.clone() for tensor in weights]
-            smaller = three_tensors(remove_neurons(*weights, torch.tensor(kept)), "remove_neurons")
+            smaller = check.three_tensors(remove_neurons(*weights, torch.tensor(kept)), "remove_neurons")
             for place, j in enumerate(kept):
                 for i in range(C):
                     assert float(smaller[0][place, i]) == float(before[0][j, i]), (
@@ -1204,7 +796,8 @@ with time_limit():
 #
 # Here $N = 2$ heads of size $H = 2$ in a model of width $C = 4$, and head 0 goes:
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: the rows and columns of head 0
 N, H, C = 2, 2, 4
 labels = [f"{part} head {h}" for part in "QKV" for h in range(N) for _ in range(H)]
 rows_of_head_0 = torch.tensor([0, 1, 4, 5, 8, 9])
@@ -1222,16 +815,6 @@ stays[:, columns_of_head_0] = False
 plots.matrix(axes[1], torch.arange(16.0).view(4, 4) - 8, "c_proj weight (C, N H)", keep=stays)
 axes[1].set_xticks(range(4), ["head 0", "head 0", "head 1", "head 1"])
 plt.show()
-
-
-# %% locked="attention_output"
-def attention_output(x, c_attn_weight, c_attn_bias, c_proj_weight, n_head):
-    """What causal attention makes of x (T, C), without the last bias: as in gpt2_lib/gpt2.py."""
-    T = x.size(0)
-    qkv = (x @ c_attn_weight.t() + c_attn_bias).view(T, 3, n_head, -1)  # (T, 3, N, H)
-    q, k, v = qkv.permute(1, 2, 0, 3)  # each (N, T, H)
-    y = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)  # (N, T, H)
-    return y.transpose(0, 1).reshape(T, -1) @ c_proj_weight.t()  # (T, C)
 
 
 # %% exercise="remove_heads"
@@ -1257,42 +840,15 @@ def remove_heads(
 
 
 # %% tests="heads_shapes" points=1
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("heads_shapes", "remove_heads"):
-    progress.given("c_attn weight (24, 8), bias (24,), c_proj weight (8, 8), n_head = 4, keep = [0, 2, 3]")
-    generator = torch.Generator().manual_seed(0)
-    weights = [torch.randn(shape, generator=generator) for shape in ((24, 8), (24,), (8, 8))]
-    smaller = three_tensors(remove_heads(*weights, 4, torch.tensor([0, 2, 3])), "remove_heads")
-    for name, old, new, shape, idea in zip(
-        ("c_attn weight", "c_attn bias", "c_proj weight"),
-        weights,
-        smaller,
-        ((18, 8), (18,), (8, 6)),
-        (
-            "A head has H = 2 rows of Q in it, 2 of K and 2 of V.",
-            "It has one entry for each row of the weight.",
-            "A head is H = 2 of its columns, since it is (out, in).",
-        ),
-        strict=True,
-    ):
-        got = tuple(new.shape)
-        if got == tuple(old.shape):
-            idea += " Its size did not change: zeros are not enough here."
-        elif got in ((22, 8), (22,)):
-            idea += " Yours lost those of one of the three only."
-        assert got == shape, f"3 of 4 heads stay: the {name} {tuple(old.shape)} becomes {shape}; yours is {got}. {idea}"
+check.heads_shapes(remove_heads)
 ### BEGIN HIDDEN TESTS
-import random
-
-generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
-with time_limit():
+with check.hidden():
+    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
     for N, H, kept in ((2, 3, [1]), (3, 1, [0, 2]), (5, 2, [0, 1, 4])):
         C, k = N * H, len(kept)
         weights = [torch.rand(shape, generator=generator) + 2 for shape in ((3 * N * H, C), (3 * N * H,), (C, N * H))]
         numbers = {number for weight in weights for number in weight.flatten().tolist()}
-        smaller = three_tensors(remove_heads(*weights, N, torch.tensor(kept)), "remove_heads")
+        smaller = check.three_tensors(remove_heads(*weights, N, torch.tensor(kept)), "remove_heads")
         got, wanted = [tuple(tensor.shape) for tensor in smaller], [(3 * k * H, C), (3 * k * H,), (C, k * H)]
         assert got == wanted, f"{k} of {N} heads of size {H} stay: shapes {wanted} were expected; {got} came back."
         assert any(number in numbers for tensor in smaller for number in tensor.flatten().tolist()), (
@@ -1301,80 +857,52 @@ with time_limit():
 ### END HIDDEN TESTS
 
 # %% tests="heads_output" points=3
-import math
-import random
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("heads_output", "remove_heads"):
-    progress.given("c_attn weight (18, 6), bias (18,), c_proj weight (6, 6), n_head = 3, keep = [0, 2]")
-    generator = torch.Generator().manual_seed(1)
-    weights = [torch.randn(shape, generator=generator) for shape in ((18, 6), (18,), (6, 6))]
-    x = torch.randn(4, 6, generator=generator)  # (T=4, C=6)
-    silenced = weights[2].clone()
-    silenced[:, 2:4] = 0.0  # nobody listens to head 1
-    wanted = attention_output(x, weights[0], weights[1], silenced, 3)
-    smaller = three_tensors(remove_heads(*[w.clone() for w in weights], 3, torch.tensor([0, 2])), "remove_heads")
-    shapes = [tuple(tensor.shape) for tensor in smaller]
-    assert shapes == [(12, 6), (12,), (6, 4)], (
-        f"2 heads of size 2 in a model of width 6 are (12, 6), (12,) and (6, 4); {shapes} came back."
-    )
-    got = attention_output(x, *[tensor.float() for tensor in smaller], 2)
-    if not torch.equal(smaller[2], weights[2][:, [0, 1, 4, 5]]):
-        idea = "Look at c_proj first: head h feeds the columns h * H to h * H + H - 1."
-    elif not torch.equal(smaller[0][:4], weights[0][[0, 1, 4, 5]]):
-        idea = "Look at the first rows of c_attn: Q of head 0, then Q of head 2."
-    else:
-        idea = "c_proj and Q are right. Are K, V and all the biases taken from the same heads? K starts N * H rows further down."
-    assert torch.allclose(got, wanted, atol=1e-4), (
-        f"Three heads, head 1 silenced: the output for the last token is\n{show(wanted[-1])}\nwith your matrices it is\n{show(got[-1])}\n{idea}"
-    )
+check.heads_output(remove_heads)
 ### BEGIN HIDDEN TESTS
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
+with check.hidden() as draw:
 
-
-def slow_attention(x, feeds, bias, fed, n_head, alive):
-    """The output of causal attention as a list of lists, head by head; those not in ``alive`` say nothing."""
-    width = len(fed[0])
-    H = width // n_head
-    output = [[0.0] * len(fed) for _ in x]
-    stacked = []
-    for token in x:
-        stacked.append([])
-        for row, b in zip(feeds, bias, strict=True):
-            total = b
-            for w, value in zip(row, token, strict=True):
-                total += w * value
-            stacked[-1].append(total)
-    for h in range(n_head):
-        if h not in alive:
-            continue
-        for t in range(len(x)):
-            exps = []
-            for s in range(t + 1):
-                dot = 0.0
-                for i in range(h * H, h * H + H):
-                    dot += stacked[t][i] * stacked[s][width + i]
-                exps.append(math.exp(dot / math.sqrt(H)))
-            norm = math.fsum(exps)
-            for i in range(h * H, h * H + H):
-                y = 0.0
+    def slow_attention(x, feeds, bias, fed, n_head, alive):
+        """The output of causal attention as a list of lists, head by head; those not in ``alive`` say nothing."""
+        width = len(fed[0])
+        H = width // n_head
+        output = [[0.0] * len(fed) for _ in x]
+        stacked = []
+        for token in x:
+            stacked.append([])
+            for row, b in zip(feeds, bias, strict=True):
+                total = b
+                for w, value in zip(row, token, strict=True):
+                    total += w * value
+                stacked[-1].append(total)
+        for h in range(n_head):
+            if h not in alive:
+                continue
+            for t in range(len(x)):
+                exps = []
                 for s in range(t + 1):
-                    y += exps[s] / norm * stacked[s][2 * width + i]
-                for c in range(len(fed)):
-                    output[t][c] += fed[c][i] * y
-    return output
+                    dot = 0.0
+                    for i in range(h * H, h * H + H):
+                        dot += stacked[t][i] * stacked[s][width + i]
+                    exps.append(math.exp(dot / math.sqrt(H)))
+                norm = math.fsum(exps)
+                for i in range(h * H, h * H + H):
+                    y = 0.0
+                    for s in range(t + 1):
+                        y += exps[s] / norm * stacked[s][2 * width + i]
+                    for c in range(len(fed)):
+                        output[t][c] += fed[c][i] * y
+        return output
 
-
-with time_limit():
     for N, H, kept in ((2, 2, [1]), (2, 3, [0]), (4, 2, [0, 3]), (4, 3, [1, 2, 3]), (3, 1, [0, 2])):
         C = N * H
-        weights = [torch.randn(shape, generator=generator) / 2 for shape in ((3 * N * H, C), (3 * N * H,), (C, N * H))]
-        x = torch.randn(3, C, generator=generator).tolist()
+        weights = [
+            torch.randn(shape, generator=draw.generator) / 2 for shape in ((3 * N * H, C), (3 * N * H,), (C, N * H))
+        ]
+        x = torch.randn(3, C, generator=draw.generator).tolist()
         wanted = slow_attention(x, *[w.tolist() for w in weights], N, kept)
-        smaller = three_tensors(remove_heads(*[w.clone() for w in weights], N, torch.tensor(kept)), "remove_heads")
+        smaller = check.three_tensors(
+            remove_heads(*[w.clone() for w in weights], N, torch.tensor(kept)), "remove_heads"
+        )
         k = len(kept)
         shapes = [tuple(tensor.shape) for tensor in smaller]
         assert shapes == [(3 * k * H, C), (3 * k * H,), (C, k * H)], (
@@ -1384,37 +912,15 @@ with time_limit():
         for t in range(3):
             assert torch.allclose(torch.tensor(got[t]), torch.tensor(wanted[t]), rtol=1e-3, atol=1e-4), (
                 f"{N} heads of size {H}, keep = {kept}: with the others silenced the first output of token {t} is "
-                f"{wanted[t][0]:.4f}; with your matrices it is {got[t][0]:.4f} (seed {seed})."
+                f"{wanted[t][0]:.4f}; with your matrices it is {got[t][0]:.4f}."
             )
 ### END HIDDEN TESTS
 
 # %% tests="heads_care" points=1
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("heads_care", "remove_heads"):
-    weights = [torch.arange(48.0).view(12, 4), torch.arange(12.0), torch.arange(16.0).view(4, 4)]
-    before = [tensor.clone() for tensor in weights]
-    keep = torch.tensor([1])
-    progress.given("c_attn weight (12, 4), bias (12,), c_proj weight (4, 4), n_head = 2, keep = [1]")
-    smaller = three_tensors(remove_heads(*weights, 2, keep), "remove_heads")
-    names = ("c_attn_weight", "c_attn_bias", "c_proj_weight")
-    for name, now, old in zip(names, weights, before, strict=True):
-        assert torch.equal(now, old), (
-            f"remove_heads() changed the {name} it was given; copies are asked for.\nBefore:\n{show(old)}\nafter:\n{show(now)}"
-        )
-    assert keep.tolist() == [1], f"remove_heads() changed keep, from [1] to {keep.tolist()}."
-    for new in smaller:
-        new.zero_()
-    for name, now, old in zip(names, weights, before, strict=True):
-        assert torch.equal(now, old), (
-            f"Writing into the smaller {name} wrote into the one that was given too: a copy of its own is asked for."
-        )
+check.heads_care(remove_heads)
 ### BEGIN HIDDEN TESTS
-import random
-
-generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
-with time_limit():
+with check.hidden():
+    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
     # The last three have been pruned before: their heads are no longer as wide together as the model (N H < C).
     for N, H, C, kept in ((2, 2, 4, [0, 1]), (3, 2, 6, [0, 2]), (2, 2, 6, [0]), (3, 1, 4, [0, 2]), (1, 2, 4, [0])):
         for dtype in (torch.float32, torch.float16):
@@ -1425,7 +931,7 @@ with time_limit():
                 torch.randperm(C * width, generator=generator).view(C, width).to(dtype) + 1,
             ]
             before = [tensor.clone() for tensor in weights]
-            smaller = three_tensors(remove_heads(*weights, N, torch.tensor(kept)), "remove_heads")
+            smaller = check.three_tensors(remove_heads(*weights, N, torch.tensor(kept)), "remove_heads")
             shapes = [tuple(tensor.shape) for tensor in smaller]
             assert shapes == [(3 * k * H, C), (3 * k * H,), (C, k * H)], (
                 f"{N} heads of size {H} in a model of width {C}, keep = {kept}: {shapes} came back. (Heads may have been removed before: "
@@ -1473,7 +979,8 @@ with time_limit():
 # %%
 from dataclasses import replace
 
-from gpt2_lib import ModelPruner, scores
+from gpt2_lib import ModelPruner
+from gpt2_lib.pruning import scores
 
 
 def lowest_out(values, share):
@@ -1518,7 +1025,7 @@ with when_written("exercise 2.2"):
 # text, which is its activation (root of the mean square over 1,536 tokens) times the norm of what it feeds.
 
 # %%
-from gpt2_lib.surgery import shrink
+from gpt2_lib.pruning.surgery import shrink
 
 
 @torch.no_grad()
@@ -1595,7 +1102,7 @@ with when_written("exercise 2.2"):
 
 # %% [markdown]
 # ## 2.3 · Gradual: a little at a time
-# *difficulty ★☆☆ and ★★☆ · 5 minutes · 9 points*
+# *difficulty ★☆☆ and ★★☆ · 5 minutes · <<points 2.3>> points*
 #
 # Cut half of the weights in one shot and the model stumbles: what is left was trained to work together with what is
 # gone. Cut a few, train a little so that the rest takes over, cut a few more: that is **gradual pruning** (Zhu & Gupta,
@@ -1615,7 +1122,8 @@ with when_written("exercise 2.2"):
 #
 # A weight of 2×4 numbers on its way from sparsity 0 to 0.75, in 4 steps:
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: five steps of the cubic schedule
 weight = torch.tensor([[0.9, -0.1, 0.4, -0.7], [0.2, -0.8, 0.05, 0.3]])
 worked = {0: (0.0, 0), 1: (0.434, 3), 2: (0.656, 5), 3: (0.738, 6), 4: (0.75, 6)}  # step: sparsity, gone of 8
 
@@ -1647,127 +1155,58 @@ def cubic_sparsity(step: int, start: int, steps: int, initial: float, final: flo
     ### END SOLUTION
 
 
-# %% locked="number_reader"
-def number_from(value, name):
-    """What the function called ``name`` returned as a float: a Python or NumPy number, or a tensor of one entry."""
-    assert value is not None, f"{name}() returned nothing: end it with `return ...`."
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(f"{name}() should return one number; a {type(value).__name__} came back.") from None
-
-
 # %% tests="cubic_value" points=2
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("cubic_value", "cubic_sparsity"):
-    lines = []
-    wanted = {0: 0.0, 2: 0.3904, 5: 0.7, 8: 0.7936, 10: 0.8}  # step: sparsity
-    got = {}
-    for step in wanted:
-        progress.given(f"step {step}, start 0, steps 10, initial 0.0, final 0.8")
-        got[step] = number_from(cubic_sparsity(step, 0, 10, 0.0, 0.8), "cubic_sparsity")
-    right = {step: abs(got[step] - wanted[step]) < 1e-5 for step in wanted}
-    if abs(got[5] - 0.4) < 1e-5:
-        idea = "Half of the steps and half of the sparsity: that is a straight line. What is raised to the third power?"
-    elif abs(got[5] - 0.1) < 1e-5:
-        idea = "This starts slow and ends fast. What is cubed is the part of the way that is still ahead."
-    elif abs(got[5] - 0.6) < 1e-5:
-        idea = "Close: which power is it?"
-    elif all(abs(got[step] - 100 * wanted[step]) < 1e-3 for step in wanted):
-        idea = "Sparsity is a fraction from 0 to 1, not per cent."
-    elif not right[0] and right[10]:
-        idea = "The end is right, the start is not: is it s_i - s_f in the brackets, in this order?"
-    elif right[0] and right[10]:
-        idea = "Start and end are right, what lies between them is not: how far along is each step, as a fraction?"
-    else:
-        idea = "At the first step the last factor is 1, at the end it is 0: what is left of the equation then?"
-    table = "\n".join(f"{step:4}  {wanted[step]:8.4f}  {got[step]:8.4f}" for step in wanted)
-    assert all(right.values()), (
-        f"From sparsity 0 to 0.8 in 10 steps, beginning at step 0. {idea}\nstep  expected     yours\n{table}"
-    )
+check.cubic_value(cubic_sparsity)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-dice = random.Random(seed)
-with time_limit():
+with check.hidden() as draw:
     for _ in range(20):
-        steps, final = dice.randint(2, 400), dice.uniform(0.05, 1.0)
-        step = dice.randint(1, steps - 1)
+        steps, final = draw.random.randint(2, 400), draw.random.uniform(0.05, 1.0)
+        step = draw.random.randint(1, steps - 1)
         ahead = (steps - step) / steps
         wanted = final - final * ahead * ahead * ahead
-        got = number_from(cubic_sparsity(step, 0, steps, 0.0, final), "cubic_sparsity")
+        got = check.number_from(cubic_sparsity(step, 0, steps, 0.0, final), "cubic_sparsity")
         assert abs(got - wanted) < 1e-5, (
-            f"Step {step} of {steps}, from 0 to {final:.4f}: {wanted:.6f} was expected, {got:.6f} came back (seed {seed})."
+            f"Step {step} of {steps}, from 0 to {final:.4f}: {wanted:.6f} was expected, {got:.6f} came back."
         )
 ### END HIDDEN TESTS
 
 # %% tests="cubic_clamp" points=1
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("cubic_clamp", "cubic_sparsity"):
-    for step, wanted, when in ((0, 0.0, "before"), (3, 0.0, "before"), (15, 0.8, "after"), (60, 0.8, "after")):
-        progress.given(f"step {step}, start 4, steps 10, initial 0.0, final 0.8")
-        got = number_from(cubic_sparsity(step, 4, 10, 0.0, 0.8), "cubic_sparsity")
-        assert abs(got - wanted) < 1e-5, (
-            f"Pruning begins at step 4 and takes 10 steps, from sparsity 0 to 0.8. Step {step} lies {when} that: "
-            f"{wanted:g} was expected, {got:g} came back. Outside of its steps the cubic goes on; the sparsity must not."
-        )
+check.cubic_clamp(cubic_sparsity)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-dice = random.Random(seed)
-with time_limit():
-    for steps in (1, dice.randint(2, 30), dice.randint(100, 400)):
-        start, initial, final = dice.randint(5, 1000), dice.randint(5, 45) / 100, dice.randint(50, 99) / 100
+with check.hidden() as draw:
+    for steps in (1, draw.random.randint(2, 30), draw.random.randint(100, 400)):
+        start, initial, final = (
+            draw.random.randint(5, 1000),
+            draw.random.randint(5, 45) / 100,
+            draw.random.randint(50, 99) / 100,
+        )
         for step, wanted, when in (
             (0, initial, "before the start"),
             (start - 1, initial, "before the start"),
             (start + steps + 1, final, "after the end"),
             (10 * (start + steps), final, "after the end"),
         ):
-            got = number_from(cubic_sparsity(step, start, steps, initial, final), "cubic_sparsity")
+            got = check.number_from(cubic_sparsity(step, start, steps, initial, final), "cubic_sparsity")
             assert abs(got - wanted) < 1e-5, (
                 f"Step {step} lies {when} of a schedule from {initial} to {final} that begins at step {start} and takes "
-                f"{steps} steps: {wanted} was expected, {got:g} came back (seed {seed})."
+                f"{steps} steps: {wanted} was expected, {got:g} came back."
             )
 ### END HIDDEN TESTS
 
 # %% tests="cubic_general" points=1
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("cubic_general", "cubic_sparsity"):
-    for step, wanted in ((100, 0.2), (110, 0.5416), (125, 0.8125), (140, 0.8944), (150, 0.9)):
-        progress.given(f"step {step}, start 100, steps 50, initial 0.2, final 0.9")
-        value = cubic_sparsity(step, 100, 50, 0.2, 0.9)
-        got = number_from(value, "cubic_sparsity")
-        is_plain = not isinstance(value, str) and getattr(value, "ndim", 0) == 0
-        assert is_plain, f"A plain number was expected; a {type(value).__name__} came back: {show(value)}"
-        assert abs(got - wanted) < 1e-5, (
-            f"Pruning begins at step 100 and takes 50 steps, from sparsity 0.2 to 0.9. At step {step}, {wanted:g} was "
-            f"expected; {got:g} came back. How far along is that step, counted from the start, and where did it start from?"
-        )
+check.cubic_general(cubic_sparsity)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-dice = random.Random(seed)
-with time_limit():
+with check.hidden() as draw:
     for _ in range(20):
-        start, steps = dice.randint(1, 500), dice.randint(2, 400)
-        initial, final = dice.uniform(0.05, 0.45), dice.uniform(0.5, 1.0)
-        step = start + dice.randint(1, steps - 1)
+        start, steps = draw.random.randint(1, 500), draw.random.randint(2, 400)
+        initial, final = draw.random.uniform(0.05, 0.45), draw.random.uniform(0.5, 1.0)
+        step = start + draw.random.randint(1, steps - 1)
         ahead = (start + steps - step) / steps
         wanted = final - (final - initial) * ahead * ahead * ahead
-        got = number_from(cubic_sparsity(step, start, steps, initial, final), "cubic_sparsity")
+        got = check.number_from(cubic_sparsity(step, start, steps, initial, final), "cubic_sparsity")
         assert abs(got - wanted) < 1e-5, (
             f"Step {step} of a schedule from {initial:.4f} to {final:.4f} that begins at step {start} and takes {steps} "
-            f"steps: {wanted:.6f} was expected, {got:.6f} came back (seed {seed})."
+            f"steps: {wanted:.6f} was expected, {got:.6f} came back."
         )
 ### END HIDDEN TESTS
 
@@ -1795,7 +1234,8 @@ with time_limit():
 #
 # Half of this 2×4 weight is pruned, and today's gradient is zero everywhere. Look at what momentum alone does to it:
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: an optimiser's step wakes what was pruned
 before = torch.tensor([[0.9, 0.0, -0.6, 0.0], [0.0, 0.5, 0.0, -1.1]])
 weight = torch.nn.Parameter(before.clone())
 weight.grad = torch.zeros_like(weight)
@@ -1841,48 +1281,15 @@ def train_step_with_masks(
 
 
 # %% tests="step_zeros" points=2
-import torch
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("step_zeros", "train_step_with_masks"):
-    layer = torch.nn.Linear(4, 2, bias=False)
-    keep = torch.tensor([[True, False, True, True], [False, True, False, True]])
-    with torch.no_grad():
-        layer.weight.copy_(torch.tensor([[0.9, 0.2, -0.6, 0.3], [0.0, 0.5, 0.0, -1.1]]))  # 0.2 goes, and is still there
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9)
-    optimizer.state[layer.weight]["momentum_buffer"] = torch.full((2, 4), 2.0)  # of steps before the pruning
-    before = dict(layer.named_parameters())
-    for step in (1, 2, 3):
-        progress.given(f"a layer with the weight\n{show(layer.weight)}\nand its mask\n{show(keep)}")
-        train_step_with_masks(layer, {"weight": keep.clone()}, optimizer, lambda m: (m.weight**2).sum())
-        weight = parameters_after(layer, before)["weight"].detach()
-        alive = ~keep & (weight != 0)
-        if bool((weight[keep] == 0).all()):
-            idea = "What should stay is zero instead: True in a mask means keep."
-        elif alive.equal(~keep) and bool((weight[~keep].abs() > 1e-3).all()):
-            idea = (
-                "The optimiser has moved them, with the momentum of earlier steps. What has to happen after its step?"
-            )
-        else:
-            idea = "Is every weight that its mask drops exactly zero, in the model itself?"
-        assert not alive.any(), (
-            f"After step {step}, {int(alive.sum())} of {int((~keep).sum())} pruned weights are not exactly zero (marked *). "
-            f"{idea}\nThe keep-mask:\n{show(keep)}\nthe weight after the step:\n{show(weight, alive)}"
-        )
+check.step_zeros(train_step_with_masks)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
-inputs, targets = torch.randn(8, 4, generator=generator), torch.randn(8, 3, generator=generator)
-kinds = {
-    "SGD with momentum and weight decay": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.1),
-    "AdamW with weight decay": lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.1),
-    "RMSprop with momentum": lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.9),
-}
-with time_limit():
+with check.hidden() as draw:
+    inputs, targets = torch.randn(8, 4, generator=draw.generator), torch.randn(8, 3, generator=draw.generator)
+    kinds = {
+        "SGD with momentum and weight decay": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.1),
+        "AdamW with weight decay": lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.1),
+        "RMSprop with momentum": lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.9),
+    }
     for kind, make in kinds.items():
         net = torch.nn.Sequential(torch.nn.Linear(4, 6, bias=False), torch.nn.Tanh(), torch.nn.Linear(6, 3, bias=False))
         optimizer = make(net.parameters())
@@ -1892,70 +1299,30 @@ with time_limit():
             optimizer.step()
         masks = {}
         for cut in (0.3, 0.6, 1.0):  # more and more goes; at last all of the second layer
-            masks["0.weight"] = torch.rand(6, 4, generator=generator) >= min(cut, 0.7)
+            masks["0.weight"] = torch.rand(6, 4, generator=draw.generator) >= min(cut, 0.7)
             masks["0.weight"][0] = True
-            masks["2.weight"] = torch.rand(3, 6, generator=generator) >= cut
+            masks["2.weight"] = torch.rand(3, 6, generator=draw.generator) >= cut
             before, keep = dict(net.named_parameters()), {name: mask.clone() for name, mask in masks.items()}
             for step in (1, 2):
                 train_step_with_masks(net, masks, optimizer, lambda m: ((m(inputs) - targets) ** 2).mean())
-                for name, parameter in parameters_after(net, before).items():
+                for name, parameter in check.parameters_after(net, before).items():
                     for kept, value in zip(keep[name].flatten().tolist(), parameter.flatten().tolist(), strict=True):
                         assert kept or value == 0.0, (
                             f"{kind}, {name}, step {step} with new masks: a pruned weight is {value:.3g}; exactly 0 was "
-                            f"expected (seed {seed}). It must hold for any optimiser, and for weights that were not zero before."
+                            f"expected. It must hold for any optimiser, and for weights that were not zero before."
                         )
 ### END HIDDEN TESTS
 
 # %% tests="step_learns" points=2
-import torch
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("step_learns", "train_step_with_masks"):
-    layer = torch.nn.Linear(4, 2, bias=False)
-    start = torch.tensor([[0.9, 0.0, -0.6, 0.3], [0.0, 0.5, 0.0, -1.1]])
-    slope = torch.tensor([[1.0, -2.0, 3.0, 1.0], [2.0, -1.0, 1.0, 4.0]])  # the loss is (weight * slope).sum()
-    keep = start != 0
-    with torch.no_grad():
-        layer.weight.copy_(start)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
-    expected, loss_before = start.clone(), (start * slope).sum().item()
-    for step in (1, 2):
-        progress.given(f"a layer with the weight\n{show(layer.weight)}\nand a loss whose gradient is\n{show(slope)}")
-        loss = train_step_with_masks(layer, {"weight": keep.clone()}, optimizer, lambda m: (m.weight * slope).sum())
-        previous, expected = expected, torch.where(keep, expected - 0.1 * slope, 0.0)
-        weight = layer.weight.detach()
-        wrong = keep & ~torch.isclose(weight, expected, atol=1e-5)
-        if torch.allclose(weight[keep], previous[keep]):
-            idea = "Nothing has moved: is there a gradient, and does the optimiser take its step in the model that was given?"
-        elif step == 2 and torch.allclose(weight[keep], (expected - 0.1 * slope)[keep]):
-            idea = "The second step is twice as long as the first: what is left over from the first?"
-        else:
-            idea = "With plain SGD and a learning rate of 0.1, each moves by -0.1 times its gradient, once a step."
-        assert not wrong.any(), (
-            f"After step {step}, {int(wrong.sum())} of {int(keep.sum())} kept weights are not where the optimiser takes "
-            f"them (marked *). {idea}\nThe gradient:\n{show(slope)}\nexpected:\n{show(expected)}\nyours:\n{show(weight, wrong)}"
-        )
-        loss_after = (expected * slope).sum().item()
-        got = number_from(loss, "train_step_with_masks")
-        assert abs(got - loss_before) < 1e-4, (
-            f"Step {step}: the loss before the step was {loss_before:g}; {got:g} came back."
-            + (" That is the loss after the step." if abs(got - loss_after) < 1e-4 else "")
-        )
-        loss_before = loss_after
+check.step_learns(train_step_with_masks)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-dice = random.Random(seed)
-with time_limit():
+with check.hidden() as draw:
     rows, columns, samples = 3, 5, 4
-    w = [[dice.uniform(-1, 1) for _ in range(columns)] for _ in range(rows)]
-    b = [dice.uniform(-1, 1) for _ in range(rows)]
-    x = [[dice.uniform(-2, 2) for _ in range(columns)] for _ in range(samples)]
-    y = [[dice.uniform(-2, 2) for _ in range(rows)] for _ in range(samples)]
-    kept = [[dice.random() < 0.6 for _ in range(columns)] for _ in range(rows)]
+    w = [[draw.random.uniform(-1, 1) for _ in range(columns)] for _ in range(rows)]
+    b = [draw.random.uniform(-1, 1) for _ in range(rows)]
+    x = [[draw.random.uniform(-2, 2) for _ in range(columns)] for _ in range(samples)]
+    y = [[draw.random.uniform(-2, 2) for _ in range(rows)] for _ in range(samples)]
+    kept = [[draw.random.random() < 0.6 for _ in range(columns)] for _ in range(rows)]
     for row in range(rows):
         for column in range(columns):
             w[row][column] *= kept[row][column]
@@ -1967,7 +1334,6 @@ with time_limit():
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
     pace_w, pace_b = [[0.0] * columns for _ in range(rows)], [0.0] * rows  # the optimiser's momentum, kept by hand
     for step in (1, 2, 3, 4):
-        w, b = (layer.weight * torch.tensor(kept)).tolist(), layer.bias.tolist()
         loss, slope_w, slope_b = 0.0, [[0.0] * columns for _ in range(rows)], [0.0] * rows
         for sample in range(samples):
             for row in range(rows):
@@ -1994,52 +1360,20 @@ with time_limit():
             for what, got, wanted in places:
                 assert abs(got - wanted) < 1e-7, (
                     f"SGD with momentum 0.9 and weight decay 0.01, step {step}: a {what} should be {wanted:.6f}; it is "
-                    f"{got:.6f} (seed {seed}). Does the optimiser itself take the step, on this step's gradient alone?"
+                    f"{got:.6f}. Does the optimiser itself take the step, on this step's gradient alone?"
                 )
-        got = number_from(value, "train_step_with_masks")
-        assert abs(got - loss) < 1e-5, (
-            f"Step {step}: the loss before the step was {loss:.6f}; {got:.6f} came back (seed {seed})."
-        )
+        got = check.number_from(value, "train_step_with_masks")
+        assert abs(got - loss) < 1e-5, f"Step {step}: the loss before the step was {loss:.6f}; {got:.6f} came back."
 ### END HIDDEN TESTS
 
 # %% tests="step_care" points=1
-import torch
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("step_care", "train_step_with_masks"):
-    net = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.fill_(0.5)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
-    keep = torch.tensor([[True, False, True], [True, True, False], [False, True, True]])
-    masks = {"1.weight": keep.clone()}
-    progress.given("two layers, 0 and 1, and a mask of one parameter only, 1.weight")
-    loss = train_step_with_masks(net, masks, optimizer, lambda m: m(torch.ones(1, 3)).sum())
-    for name, parameter in net.named_parameters():
-        assert name == "1.weight" or bool((parameter != 0).all()), (
-            f"Only 1.weight has a mask here; {name} has zeros too:\n{show(parameter)}"
-        )
-    assert list(masks) == ["1.weight"], f"The masks are to be looked at only; yours now name {list(masks)}."
-    now = masks["1.weight"]
-    unchanged = isinstance(now, torch.Tensor) and now.dtype == torch.bool and torch.equal(now, keep)
-    assert unchanged, f"The masks are to be looked at only. Before:\n{show(keep)}\nafter your step:\n{show(now)}"
-    number_from(loss, "train_step_with_masks")
-    assert getattr(loss, "ndim", 0) == 0, (
-        f"The loss is one number, or a tensor without dimensions; a {type(loss).__name__} of shape {tuple(loss.shape)} came back."
-    )
+check.step_care(train_step_with_masks)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
-with time_limit():
+with check.hidden() as draw:
     net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 2))
     with torch.no_grad():
         for parameter in net.parameters():
-            parameter.copy_(1 + torch.rand(parameter.shape, generator=generator))
+            parameter.copy_(1 + torch.rand(parameter.shape, generator=draw.generator))
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.001)
 
     def first(m):  # the second layer has no part in this loss
@@ -2047,9 +1381,9 @@ with time_limit():
 
     wanted = first(net).item()
     value = train_step_with_masks(net, {}, optimizer, first)  # no masks at all: an ordinary step
-    got = number_from(value, "train_step_with_masks")
+    got = check.number_from(value, "train_step_with_masks")
     assert abs(got - wanted) < 0.1 * wanted, (  # step_learns looks at the last digits
-        f"Without any masks: the loss before the step was {wanted:.4f}; {got:.4f} came back (seed {seed})."
+        f"Without any masks: the loss before the step was {wanted:.4f}; {got:.4f} came back."
     )
     train_step_with_masks(net, {"1.bias": torch.tensor([False, True])}, optimizer, first)
     assert [value == 0 for value in net[1].bias.tolist()] == [True, False], (
@@ -2080,9 +1414,9 @@ with time_limit():
 from tqdm.auto import tqdm
 
 from gpt2_lib.corpus import calibration_windows
-from gpt2_lib.pruner import prunable_weights
-from gpt2_lib.schedules import cubic_sparsity as library_cubic
-from gpt2_lib.selection import layer_masks
+from gpt2_lib.pruning.pruner import prunable_weights
+from gpt2_lib.pruning.schedules import cubic_sparsity as library_cubic
+from gpt2_lib.pruning.selection import layer_masks
 
 STEPS, CUTTING, FINAL = 32, 12, 0.8  # all steps, those in which weights go, and where it ends
 
@@ -2155,7 +1489,7 @@ with when_written("exercise 2.3"):
 
 # %% [markdown]
 # ## 2.4 · Global: one ranking for the whole model
-# *difficulty ★★☆ · 5 minutes · 6 points*
+# *difficulty ★★☆ · 5 minutes · <<points 2.4>> points*
 #
 # So far every layer lost the same share. But why should it? Some layers may have more to spare than others. **Global**
 # pruning puts the weights of all layers into one ranking and cuts the smallest, wherever they are. How much each
@@ -2177,7 +1511,8 @@ with when_written("exercise 2.3"):
 #
 # A layer of 2×4 large weights and one of 1×4 small ones, at sparsity 0.5. Both ways remove six of twelve:
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: two layers, ranked each on its own and together
 layers = {
     "large": torch.tensor([[0.9, -0.2, 0.5, -0.7], [0.4, -0.8, 0.6, 1.0]]),
     "small": torch.tensor([[0.1, -0.45, 0.3, 0.05]]),
@@ -2218,67 +1553,11 @@ def global_masks(weights: dict[str, torch.Tensor], sparsity: float) -> dict[str,
     ### END SOLUTION
 
 
-# %% locked="global_reader"
-def removed_from(masks, weights):
-    """Which entries masks remove, {name: flat list of True and False}. (Their exact type has a check of its own.)"""
-    assert masks is not None, "global_masks() returned nothing: end it with `return ...`."
-    assert isinstance(masks, dict), f"A dict {{name: mask}} was expected; a {type(masks).__name__} came back."
-    gone = {}
-    for name, weight in weights.items():
-        assert name in masks, f"There is no mask called {name!r} in what came back; there are {list(masks)}."
-        try:
-            flat = torch.as_tensor(masks[name]).flatten()
-        except (TypeError, ValueError, RuntimeError):
-            raise AssertionError(
-                f"A mask was expected for {name!r}, a bool tensor; a {type(masks[name]).__name__} came back."
-            ) from None
-        assert flat.numel() == weight.numel(), (
-            f"{name!r} has {weight.numel()} weights; its mask has {flat.numel()} entries."
-        )
-        gone[name] = [not kept for kept in flat.tolist()]
-    return gone
-
-
 # %% tests="global_count" points=2
-import torch
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("global_count", "global_masks"):
-    weights = {
-        "wide": torch.tensor([[0.9, -0.2, 0.5, -0.7], [0.4, -0.8, 0.6, 1.0]]),
-        "narrow": torch.tensor([0.1, -0.3]),
-    }
-    for sparsity, wanted in ((0.3, 3), (0.6, 6), (0.25, 2), (0.35, 4), (0.45, 4)):
-        given = "\n".join(f"{name}:\n{show(w)}" for name, w in weights.items())
-        progress.given(f"sparsity {sparsity} and the weights\n{given}")
-        gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, sparsity), weights)
-        got = sum(gone["wide"]) + sum(gone["narrow"])
-        each = round(sparsity * 8) + round(sparsity * 2)
-        if got == 10 - wanted:
-            idea = "Is it the other way round: True for what stays?"
-        elif got == each:
-            idea = "Rounded once for all together, not once for each layer: does each layer still have a number of its own?"
-        elif abs(sparsity * 10 - wanted) == 0.5:
-            idea = f"Python's round({sparsity} * 10) is {wanted}."
-        elif got == wanted + 1:
-            idea = "One too many: does the first weight that may stay go too?"
-        else:
-            idea = "How many is round(sparsity * total), with the entries of all layers in the total?"
-        assert got == wanted, (
-            f"Your masks remove {got} of 10 weights at sparsity {sparsity}; {wanted} were asked. {idea}\n"
-            + "\n".join(
-                f"{name}, with * at what you removed:\n{show(w, torch.tensor(gone[name]).view(w.shape))}"
-                for name, w in weights.items()
-            )
-        )
+check.global_count(global_masks)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-generator, dice = torch.Generator().manual_seed(seed), random.Random(seed)
-with time_limit():
+with check.hidden() as draw:
+    draw.generator, dice = torch.Generator().manual_seed(draw.seed), random.Random(draw.seed)
     for shapes in [[(4,), (1,), (3,)], [(3,), (5, 2)], [(2, 3, 4), (7,), (3, 3)], [(4, 5), (5,), (5,), (2, 5), (40,)]]:
         total = 0
         for shape in shapes:
@@ -2286,7 +1565,7 @@ with time_limit():
             for size in shape:
                 n *= size
             total += n
-        values = ((torch.randperm(total, generator=generator) + 1) / total).tolist()  # all different, none zero
+        values = ((torch.randperm(total, generator=draw.generator) + 1) / total).tolist()  # all different, none zero
         weights = {}
         for number, shape in enumerate(shapes):
             n = torch.zeros(shape).numel()
@@ -2294,7 +1573,7 @@ with time_limit():
                 shape
             )
         for sparsity in (0.1, 0.25, 0.5, 0.75, 0.9, round(dice.uniform(0.2, 0.8), 3)):
-            gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, sparsity), weights)
+            gone = check.removed_from(global_masks({name: w.clone() for name, w in weights.items()}, sparsity), weights)
             got = 0
             for name in gone:
                 for g in gone[name]:
@@ -2302,59 +1581,22 @@ with time_limit():
             wanted = round(sparsity * total)
             assert got == wanted, (
                 f"Layers of shapes {shapes}, {total} entries, at sparsity {sparsity}: round({sparsity} * {total}) = {wanted} go, "
-                f"your masks remove {got} (seed {seed})."
+                f"your masks remove {got}."
             )
 ### END HIDDEN TESTS
 
 # %% tests="global_choice" points=2
-import torch
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("global_choice", "global_masks"):
-    weights = {
-        "large": torch.tensor([[0.9, -0.2, 0.5, -0.7], [0.4, -0.8, 0.6, 1.0]]),
-        "small": torch.tensor([[0.1, -0.45, 0.3, 0.05]]),
-    }
-    given = "\n".join(f"{name}:\n{show(w)}" for name, w in weights.items())
-    progress.given(f"sparsity 0.5 and the weights\n{given}")
-    gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, 0.5), weights)
-    pairs = [(w, g) for name in weights for w, g in zip(weights[name].flatten().tolist(), gone[name], strict=True)]
-    pruned, kept = [w for w, g in pairs if g], [w for w, g in pairs if not g]
-    assert len(pruned) not in (0, 12), (
-        f"At sparsity 0.5 some weights go and some stay; yours remove {len(pruned)} of 12."
-    )
-    largest_gone, smallest_kept = max(pruned, key=abs), min(kept, key=abs)
-    if max(pruned) < min(kept):
-        idea = "-0.8 is not a small weight: how far is it from zero?"
-    elif min(map(abs, pruned)) > max(map(abs, kept)):
-        idea = "Is it the other way round: True for what stays?"
-    elif sum(gone["large"]) == 4 and sum(gone["small"]) == 2:
-        idea = "Each layer lost half of its own. Here it does not matter which layer a weight is in."
-    else:
-        idea = "Are all entries of all layers ranked together, and does each mask point back to where they stood?"
-    assert abs(largest_gone) < abs(smallest_kept), (
-        f"Your masks remove {largest_gone:g} and keep {smallest_kept:g}, which is smaller in size. {idea}\n"
-        + "\n".join(
-            f"{name}, with * at what you removed:\n{show(w, torch.tensor(gone[name]).view(w.shape))}"
-            for name, w in weights.items()
-        )
-    )
+check.global_choice(global_masks)
 ### BEGIN HIDDEN TESTS
-import math
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-generator, dice = torch.Generator().manual_seed(seed), random.Random(seed)
-with time_limit():
+with check.hidden() as draw:
+    draw.generator, dice = torch.Generator().manual_seed(draw.seed), random.Random(draw.seed)
     for shapes in [[(4, 6), (6, 4)], [(3, 5), (20,), (2, 2, 5)], [(8,), (16, 2), (9,), (4, 4)]]:
         weights = {}
         for number, shape in enumerate(shapes):
             scale = (1.0, 0.5, 1.6, 0.8)[number]  # layers whose weights differ in size, but overlap
-            weights[f"layer {number}"] = scale * torch.randn(shape, generator=generator)
+            weights[f"layer {number}"] = scale * torch.randn(shape, generator=draw.generator)
         for sparsity in (0.3, 0.5, 0.8):
-            gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, sparsity), weights)
+            gone = check.removed_from(global_masks({name: w.clone() for name, w in weights.items()}, sparsity), weights)
             got, total = sum(map(sum, gone.values())), sum(map(len, gone.values()))
             assert 0 < got < total, (
                 f"Layers of shapes {shapes} at sparsity {sparsity}: some weights go and some stay; your masks remove {got} of {total}."
@@ -2368,44 +1610,22 @@ with time_limit():
                         smallest_kept = value
             assert abs(largest_gone) <= abs(smallest_kept), (
                 f"Layers of shapes {shapes} at sparsity {sparsity}: your masks remove {largest_gone:.3f} and keep "
-                f"{smallest_kept:.3f}, which is smaller in size (seed {seed}). Is it one ranking over all layers?"
+                f"{smallest_kept:.3f}, which is smaller in size. Is it one ranking over all layers?"
             )
 ### END HIDDEN TESTS
 
 # %% tests="global_ties" points=1
-import torch
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("global_ties", "global_masks"):
-    weights = {"b": torch.tensor([0.5, 2.0, 0.5, 1.0]), "a": torch.tensor([[0.5, 0.5], [3.0, 0.5]])}
-    given = "\n".join(f"{name}:\n{show(w)}" for name, w in weights.items())
-    progress.given(f"sparsity 0.375 and the weights\n{given}")
-    gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, 0.375), weights)
-    drawn = "\n".join(
-        f"{name}, with * at what you removed:\n{show(w, torch.tensor(gone[name]).view(w.shape))}"
-        for name, w in weights.items()
-    )
-    got = sum(gone["b"]) + sum(gone["a"])
-    assert got == 3, (
-        f"Your masks remove {got} of 8 weights; 3 were asked. 0.5 occurs five times: what happens to equals?\n{drawn}"
-    )
-    assert gone == {"b": [True, False, True, False], "a": [True, False, False, False]}, (
-        "Three of the five 0.5 go: first those of the layer that comes first in the dict (here b), from the earliest position "
-        f"on, then those of the next.\n{drawn}"
-    )
+check.global_ties(global_masks)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
-with time_limit():
+with check.hidden() as draw:
     cases = [{"one": torch.ones(4, 4), "two": torch.ones(8), "three": torch.ones(2, 2, 2)}]
     cases.append({"z": torch.tensor([0.0, -0.0, 0.5, -0.5]), "y": torch.tensor([[-0.5, 0.0], [0.5, -0.0]])})
     for shapes in [[(8,), (4, 4)], [(16, 16), (8, 8), (64,)]]:
         cases.append(
-            {f"layer {9 - i}": torch.randint(-2, 3, shape, generator=generator) / 2 for i, shape in enumerate(shapes)}
+            {
+                f"layer {9 - i}": torch.randint(-2, 3, shape, generator=draw.generator) / 2
+                for i, shape in enumerate(shapes)
+            }
         )
     for weights in cases:
         for sparsity in (0.25, 0.5, 0.75):
@@ -2420,61 +1640,27 @@ with time_limit():
                         if abs(value) == size and left > 0:
                             wanted[name][position] = True
                             left -= 1
-            gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, sparsity), weights)
+            gone = check.removed_from(global_masks({name: w.clone() for name, w in weights.items()}, sparsity), weights)
             got, asked = sum(map(sum, gone.values())), sum(map(sum, wanted.values()))
             if got == asked:
                 fault = f"the right number goes, but not the earlier ones among equals, in the order of the dict {list(weights)}"
             else:
                 fault = f"{asked} go, your masks remove {got}"
-            assert gone == wanted, (
-                f"{total} weights, many of them equal, at sparsity {sparsity}: {fault} (seed {seed})."
-            )
+            assert gone == wanted, f"{total} weights, many of them equal, at sparsity {sparsity}: {fault}."
 ### END HIDDEN TESTS
 
 # %% tests="global_care" points=1
-import math
-
-import torch
-
-from gpt2_lib.lesson import mask_fault, show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("global_care", "global_masks"):
-    weights = {"first": torch.tensor([[0.3, 0.8, 0.1], [0.7, 0.2, 0.9]]), "second": torch.tensor([-0.4, 0.6])}
-    given = {name: w.clone() for name, w in weights.items()}
-    text = "\n".join(f"{name}:\n{show(w)}" for name, w in weights.items())
-    progress.given(f"sparsity 0.5 and the weights\n{text}")
-    masks = global_masks(given, 0.5)
-    assert isinstance(masks, dict), f"A dict {{name: mask}} was expected; a {type(masks).__name__} came back."
-    assert set(masks) == set(weights), (
-        f"One mask for each of {list(weights)} was expected; yours are for {list(masks)}."
-    )
-    for name, weight in weights.items():
-        fault = mask_fault(masks[name], weight)
-        assert fault is None, f"{name}, of shape {tuple(weight.shape)}: {fault}"
-    assert list(given) == list(weights), f"global_masks() changed the dict it was given: it now holds {list(given)}."
-    for name, weight in weights.items():
-        assert torch.equal(given[name], weight), (
-            f"global_masks() changed the weights it was given; it should only look.\n"
-            f"{name} before:\n{show(weight)}\nafter:\n{show(given[name])}"
-        )
-    for sparsity in (-0.1, 1.5):
-        progress.given(f"sparsity {sparsity} and the weights\n{text}")
-        try:
-            global_masks(given, sparsity)
-        except ValueError:
-            continue
-        raise AssertionError(
-            f"Nobody can remove {sparsity:.0%} of the weights: a ValueError was expected, masks came back."
-        )
+check.global_care(global_masks)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-dice = random.Random(seed)
-with time_limit():
-    powers = [2.0**power for power in range(-2, 10)]  # exact in any dtype
-    parts = dice.sample(powers[:6], 6), dice.sample(powers[6:10], 4), dice.sample(powers[10:], 2)
+with check.hidden() as draw:
+    # Exact in any dtype; the squares of the first four are zero in float16.
+    powers = [2.0**power for power in (*range(-16, -12), *range(8, 16))]
+    parts = (
+        draw.random.sample(powers[:3] + powers[4:6], 5),
+        draw.random.sample(powers[6:10], 4),
+        draw.random.sample(powers[10:], 2),
+    )
+    parts[0].insert(parts[0].index(powers[0]), powers[3])  # of the four it stays, and does not read last
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         weights = {
             "matrix": torch.tensor(parts[0]).reshape(2, 3).to(dtype),
@@ -2492,15 +1678,16 @@ with time_limit():
                 kept += masks[name].flatten().tolist()
             assert kept == [value in left for part in parts for value in part], (
                 f"Three layers of {dtype} with the weights {parts} at sparsity {sparsity}: the {12 - len(left)} smallest go; your masks "
-                f"say {kept} (seed {seed})."
+                f"say {kept}."
             )
-    values = dice.sample(powers[:-1], 11)
-    values.insert(dice.choice((0, 2, 4, 6, 8, 10)), powers[-1])  # the largest is in both
+    values = draw.random.sample(powers[:-1], 11)
+    values.insert(draw.random.choice((0, 2, 4, 6, 8, 10)), powers[-1])  # the largest is in both
     base = torch.tensor(values).reshape(3, 4)
     slanted = {"turned": base.t(), "thinned": (1.5 * base)[:, ::2]}  # 12 and 6 weights, all different
+    before = {name: weight.clone() for name, weight in slanted.items()}
     masks = global_masks(slanted, 0.5)
-    smallest = sorted(value for weight in slanted.values() for value in weight.flatten().tolist())[:9]
-    for name, weight in slanted.items():
+    smallest = sorted(value for weight in before.values() for value in weight.flatten().tolist())[:9]
+    for name, weight in before.items():
         assert masks[name].flatten().tolist() == [value not in smallest for value in weight.flatten().tolist()], (
             f"Weights that lie in memory in another order than they read: of all 18, those up to {smallest[-1]:g} go. {name}:\n"
             f"{show(weight)}\nyour mask:\n{show(masks[name])}"
@@ -2533,8 +1720,8 @@ with time_limit():
 
 # %%
 from gpt2_lib import ModelPruner
-from gpt2_lib.pruner import prunable_weights
-from gpt2_lib.selection import layer_masks
+from gpt2_lib.pruning.pruner import prunable_weights
+from gpt2_lib.pruning.selection import layer_masks
 
 prunable = {name: w.detach() for name, w in prunable_weights(model).items()}
 

@@ -13,17 +13,17 @@
 # %% [markdown]
 # # Phase 3: four challenges
 #
-# **You prune, you train, you ship a file, and the file is graded · 40 points · no GPU, no network**
+# **You prune, you train, you ship a file, and the file is graded · <<points>> points · no GPU, no network**
 #
 # Until now you wrote functions. Here you make *models*, each for another place to run in, with everything that `gpt2_lib` has:
 # it is your toolbox now, and nothing in it is off limits.
 #
 # | | challenge | what you ship | the bar | points |
 # |-|-|-|-|-:|
-# | a | **sparse** | a packed file | 60 % of the prunable weights gone, less than 2 % of the accuracy lost | 10 |
-# | b | **mobile** | an ONNX file | 1.3 times as fast as dense, less than 5 % lost | 10 |
-# | c | **tracked** | a training run's log, and its model | gradual pruning to 60 %, less than 2 % lost | 10 |
-# | d | **edge** | a packed int8 file | 4 times as small as dense, less than 2 % lost | 10 |
+# | a | **sparse** | a packed file | 60 % of the prunable weights gone, less than 2 % of the accuracy lost | <<points a>> |
+# | b | **mobile** | an ONNX file | 1.3 times as fast as dense, less than 5 % lost | <<points b>> |
+# | c | **tracked** | a training run's log, and its model | gradual pruning to 60 %, less than 2 % lost | <<points c>> |
+# | d | **edge** | a packed int8 file | 4 times as small as dense, less than 2 % lost | <<points d>> |
 #
 # **How it works.** Each challenge has a cell for you with two functions. `make_...()` trains and writes a file beside this
 # notebook. The other one reads that file and returns its bytes: it is all that grading calls, so
@@ -39,9 +39,11 @@
 # **How long it takes.** Writing the code: 15 minutes, mostly reading. Training: the solutions that come with this course take
 # five to ten minutes for all four on two cores. One run can serve a, c and d, so **read all four before you start**.
 
-# %% locked="setup"
+# %% locked="setup" jupyter={"source_hidden": true}
+# Set-up: imports, and the line that fills as your checks pass
 try:
-    from gpt2_lib import ModelPruner, challenges, corpus, evaluate, generate, load_pretrained_gpt2, plots
+    from gpt2_lib import ModelPruner, corpus, evaluate, generate, load_pretrained_gpt2, plots
+    from gpt2_lib.course import challenges
 except ImportError:
     raise ImportError(
         "This notebook runs in a Python without the course's library. Choose Kernel > Change Kernel > Python 3 "
@@ -56,15 +58,16 @@ import matplotlib.pyplot as plt
 from IPython.display import display
 from tqdm.auto import tqdm
 
+from gpt2_lib.course import checks as check
+from gpt2_lib.course.lesson import when_written
+from gpt2_lib.course.progress import progress
 from gpt2_lib.deploy.onnx import export_onnx
-from gpt2_lib.gradual import RECOVERY, GradualRun, sparsegpt_cuts
-from gpt2_lib.lesson import when_written
-from gpt2_lib.packed import load_packed, save_packed
-from gpt2_lib.progress import CHALLENGES, progress
-from gpt2_lib.schedules import Schedule
+from gpt2_lib.pruning.gradual import RECOVERY, GradualRun, sparsegpt_cuts
+from gpt2_lib.pruning.schedules import Schedule
+from gpt2_lib.storage.packed import load_packed, save_packed
 from gpt2_lib.train import Run
 
-progress.begin("Challenges", CHALLENGES)
+progress.begin("Challenges", "<<checks>>")
 
 # %%
 dense = challenges.dense()  # gpt2-mini as bundled, to compare with: prune a fresh one, not this
@@ -81,14 +84,14 @@ print(
 # ## a · Sparse: 60 % of the weights gone
 #
 # In one shot, 60 % is too much for magnitude pruning, as you saw in Phase 1. With training it is not (Zhu & Gupta, 2017).
-# Which way you go is yours: cut once and train with the masks held (`gpt2_lib.gradual.MaskedRun`), or a little at a time (`GradualRun`,
+# Which way you go is yours: cut once and train with the masks held (`gpt2_lib.pruning.gradual.MaskedRun`), or a little at a time (`GradualRun`,
 # your exercise 2.3), or any other.
 #
 # | check | asks for | points |
 # |-|-|-:|
-# | `sparse_half` | 50 % of the prunable weights gone, less than 4 % of the accuracy lost | 4 |
-# | `sparse_most` | 60 % gone, less than 4 % lost | 3 |
-# | `sparse_bar` | 60 % gone, less than 2 % lost | 3 |
+# | `sparse_half` | 50 % of the prunable weights gone, less than 4 % of the accuracy lost | <<points sparse_half>> |
+# | `sparse_most` | 60 % gone, less than 4 % lost | <<points sparse_most>> |
+# | `sparse_bar` | 60 % gone, less than 2 % lost | <<points sparse_bar>> |
 #
 # Prunable are the attention and feed-forward matrices of the blocks; zeros in embeddings don't count. Whole heads, neurons or
 # blocks that are gone do.
@@ -136,44 +139,23 @@ if not Path("sparse.gpt2pack").exists():
         make_sparse()
 
 # %% tests="sparse_half" points=4
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("sparse_half", "sparse_model"):
-    found = challenges.packed(sparse_model)
-    challenges.assert_gone(found, challenges.HALF)
-    challenges.assert_quality(found, challenges.HALF_LOST)
+found = check.sparse_half(sparse_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.HALF_LOST, hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="sparse_most" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("sparse_most", "sparse_model"):
-    found = challenges.packed(sparse_model)
-    challenges.assert_gone(found, challenges.SPARSE)
-    challenges.assert_quality(found, challenges.HALF_LOST)
+found = check.sparse_most(sparse_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.HALF_LOST, hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="sparse_bar" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("sparse_bar", "sparse_model"):
-    found = challenges.packed(sparse_model)
-    challenges.assert_gone(found, challenges.SPARSE)
-    challenges.assert_quality(found, challenges.SPARSE_LOST)
+found = check.sparse_bar(sparse_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.SPARSE_LOST, hidden=True)
 ### END HIDDEN TESTS
 
@@ -207,9 +189,9 @@ if Path("sparse.gpt2pack").exists():
 #
 # | check | asks for | points |
 # |-|-|-:|
-# | `mobile_smaller` | 20 % of the blocks' weights cut out, less than 10 % of the accuracy lost | 3 |
-# | `mobile_faster` | 1.3 times as fast as dense, less than 10 % lost | 3 |
-# | `mobile_bar` | 1.3 times as fast, less than 5 % lost | 4 |
+# | `mobile_smaller` | 20 % of the blocks' weights cut out, less than 10 % of the accuracy lost | <<points mobile_smaller>> |
+# | `mobile_faster` | 1.3 times as fast as dense, less than 10 % lost | <<points mobile_faster>> |
+# | `mobile_bar` | 1.3 times as fast, less than 5 % lost | <<points mobile_bar>> |
 #
 # Both models run in ONNX Runtime, on one thread, on the same 128 tokens, and take turns; what counts is the median ratio of
 # their computing times. An int8 file (`int8=True`) is compared with gpt2-mini in int8, since here it is the shape that
@@ -246,44 +228,23 @@ if not Path("mobile.onnx").exists():
         make_mobile()
 
 # %% tests="mobile_smaller" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("mobile_smaller", "mobile_model"):
-    found = challenges.exported(mobile_model)
-    challenges.assert_removed(found, challenges.REMOVED)
-    challenges.assert_quality(found, challenges.REMOVED_LOST)
+found = check.mobile_smaller(mobile_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.REMOVED_LOST, hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="mobile_faster" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("mobile_faster", "mobile_model"):
-    found = challenges.exported(mobile_model)
-    challenges.assert_faster(found, challenges.FASTER)
-    challenges.assert_quality(found, challenges.REMOVED_LOST)
+found = check.mobile_faster(mobile_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.REMOVED_LOST, hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="mobile_bar" points=4
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("mobile_bar", "mobile_model"):
-    found = challenges.exported(mobile_model)
-    challenges.assert_faster(found, challenges.FASTER)
-    challenges.assert_quality(found, challenges.MOBILE_LOST)
+found = check.mobile_bar(mobile_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.MOBILE_LOST, hidden=True)
 ### END HIDDEN TESTS
 
@@ -315,10 +276,10 @@ with time_limit(100):
 #
 # | check | asks for | points |
 # |-|-|-:|
-# | `tracked_log` | a log with these columns, its steps rising | 1 |
-# | `tracked_model` | its last row is the model shipped; 50 % gone, less than 4 % of the accuracy lost | 3 |
-# | `tracked_schedule` | the sparsity only rises, in 4 cuts or more, none of them more than half of the way, and training goes on after the last one | 3 |
-# | `tracked_bar` | all of this, 60 % gone, less than 2 % lost | 3 |
+# | `tracked_log` | a log with these columns, its steps rising | <<points tracked_log>> |
+# | `tracked_model` | its last row is the model shipped; 50 % gone, less than 4 % of the accuracy lost | <<points tracked_model>> |
+# | `tracked_schedule` | the sparsity only rises, in 4 cuts or more, none of them more than half of the way, and training goes on after the last one | <<points tracked_schedule>> |
+# | `tracked_bar` | all of this, 60 % gone, less than 2 % lost | <<points tracked_bar>> |
 #
 # If your run for challenge a was gradual, and kept a log, this one is done. In a company the log would go to a
 # tracking server: `gpt2_lib/deploy/` has one for MLflow, which is an extra.
@@ -343,52 +304,22 @@ if not Path("run.csv").exists():
         make_tracked()
 
 # %% tests="tracked_log" points=1
-from gpt2_lib import challenges
-from gpt2_lib.progress import progress
-
-with progress.check("tracked_log", "tracked_run"):
-    challenges.assert_log(challenges.tracked(tracked_run))
+check.tracked_log(tracked_run)
 
 # %% tests="tracked_model" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("tracked_model", "tracked_run"):
-    found = challenges.tracked(tracked_run)
-    challenges.assert_agrees(found)
-    challenges.assert_gone(found.packed, challenges.HALF)
-    challenges.assert_quality(found.packed, challenges.HALF_LOST)
+found = check.tracked_model(tracked_run)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found.packed, challenges.HALF_LOST, hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="tracked_schedule" points=3
-from gpt2_lib import challenges
-from gpt2_lib.progress import progress
-
-with progress.check("tracked_schedule", "tracked_run"):
-    found = challenges.tracked(tracked_run)
-    challenges.assert_log(found)
-    challenges.assert_schedule(found)
-    challenges.assert_gone(found.packed, challenges.HALF)
-    challenges.assert_agrees(found)
+check.tracked_schedule(tracked_run)
 
 # %% tests="tracked_bar" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("tracked_bar", "tracked_run"):
-    found = challenges.tracked(tracked_run)
-    challenges.assert_log(found)
-    challenges.assert_schedule(found)
-    challenges.assert_agrees(found)
-    challenges.assert_gone(found.packed, challenges.SPARSE)
-    challenges.assert_quality(found.packed, challenges.SPARSE_LOST)
+found = check.tracked_bar(tracked_run)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found.packed, challenges.SPARSE_LOST, hidden=True)
 ### END HIDDEN TESTS
 
@@ -426,9 +357,9 @@ if Path("run.csv").exists():
 #
 # | check | asks for | points |
 # |-|-|-:|
-# | `edge_int8` | every matrix in int8, less than 4 % of the accuracy lost | 3 |
-# | `edge_small` | and half of the prunable weights gone, the file 4 times as small as gpt2-mini in float32 | 3 |
-# | `edge_bar` | and less than 2 % lost | 4 |
+# | `edge_int8` | every matrix in int8, less than 4 % of the accuracy lost | <<points edge_int8>> |
+# | `edge_small` | and half of the prunable weights gone, the file 4 times as small as gpt2-mini in float32 | <<points edge_small>> |
+# | `edge_bar` | and less than 2 % lost | <<points edge_bar>> |
 
 
 # %% exercise="edge_model"
@@ -450,48 +381,23 @@ if not Path("edge.gpt2pack").exists():
         make_edge()
 
 # %% tests="edge_int8" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("edge_int8", "edge_model"):
-    found = challenges.packed(edge_model)
-    challenges.assert_int8(found)
-    challenges.assert_quality(found, challenges.EDGE_PART_LOST)
+found = check.edge_int8(edge_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.EDGE_PART_LOST, hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="edge_small" points=3
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("edge_small", "edge_model"):
-    found = challenges.packed(edge_model)
-    challenges.assert_int8(found)
-    challenges.assert_gone(found, challenges.EDGE_SPARSE)
-    challenges.assert_smaller(found, challenges.SMALLER)
-    challenges.assert_quality(found, challenges.EDGE_PART_LOST)
+found = check.edge_small(edge_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.EDGE_PART_LOST, hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="edge_bar" points=4
-from gpt2_lib import challenges
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("edge_bar", "edge_model"):
-    found = challenges.packed(edge_model)
-    challenges.assert_int8(found)
-    challenges.assert_gone(found, challenges.EDGE_SPARSE)
-    challenges.assert_smaller(found, challenges.SMALLER)
-    challenges.assert_quality(found, challenges.EDGE_LOST)
+found = check.edge_bar(edge_model)
 ### BEGIN HIDDEN TESTS
-with time_limit(100):
+with check.hidden(100):
     challenges.assert_quality(found, challenges.EDGE_LOST, hidden=True)
 ### END HIDDEN TESTS
 

@@ -13,23 +13,24 @@
 # %% [markdown]
 # # Phase 3: into production
 #
-# **15 minutes · five exercises · 29 points · no GPU, no network**
+# **15 minutes · five exercises · <<points>> points · no GPU, no network**
 #
 # A pruned model on your laptop has saved nobody anything yet. Here it is packed into a small file, measured as a service would
 # measure it, exported, served and asked over HTTP: all for real, as far as this machine goes. Where it stops, it says so.
 #
 # | | exercise | what you write | minutes | difficulty | points |
 # |-|-|-|-:|-|-:|
-# | 3.1 | **pack** | a sparse file: one bit an entry, and the values that are left | 4 | ★★☆ | 7 |
-# | 3.2 | **quantise** | int8 with one scale a row, where a zero stays a zero | 3 | ★★☆ | 7 |
-# | 3.3 | **measure** | latency, memory and accuracy of a model | 3 | ★★☆ | 6 |
-# | 3.4 | **compare** | what pruning bought, and what it cost | 2 | ★☆☆ | 4 |
-# | 3.5 | **readiness** | five questions | 2 | ★☆☆ | 5 |
+# | 3.1 | **pack** | a sparse file: one bit an entry, and the values that are left | 4 | ★★☆ | <<points 3.1>> |
+# | 3.2 | **quantise** | int8 with one scale a row, where a zero stays a zero | 3 | ★★☆ | <<points 3.2>> |
+# | 3.3 | **measure** | latency, memory and accuracy of a model | 3 | ★★☆ | <<points 3.3>> |
+# | 3.4 | **compare** | what pruning bought, and what it cost | 2 | ★☆☆ | <<points 3.4>> |
+# | 3.5 | **readiness** | five questions | 2 | ★☆☆ | <<points 3.5>> |
 #
 # The cells work as in Phase 2: write your code, run the checks below it, unfold a hint if you need one. After them come the four
 # integrations (TensorRT, mobile, cloud, training pipelines): run, read, and change what makes you curious.
 
-# %% locked="setup"
+# %% locked="setup" jupyter={"source_hidden": true}
+# Set-up: imports, and the line that fills as your checks pass
 try:
     from gpt2_lib import GPT2, GPT2Config, ModelPruner, evaluate, held_out_windows, load_pretrained_gpt2, plots
 except ImportError:
@@ -39,6 +40,7 @@ except ImportError:
     ) from None
 
 import math
+import random
 import statistics
 import tempfile
 import time
@@ -50,11 +52,12 @@ import numpy as np
 import torch
 from IPython.display import Markdown, display
 
-from gpt2_lib.lesson import show, tensor_fault, time_limit, when_written
-from gpt2_lib.progress import PHASE_3, progress
-from gpt2_lib.readiness import assessment, explain
+from gpt2_lib.course import checks as check
+from gpt2_lib.course.lesson import Slow, latency_fault, show, speedup_fault, tensor_fault, when_written
+from gpt2_lib.course.progress import progress
+from gpt2_lib.course.readiness import assessment, explain
 
-progress.begin("Phase 3", PHASE_3)
+progress.begin("Phase 3", "<<checks>>")
 
 # %%
 model, tokenizer = load_pretrained_gpt2()
@@ -86,7 +89,7 @@ print(
 # Not one byte saved: a zero is stored like any number. So you write the format that saves them.
 #
 # ## 3.1 · Pack: what a sparse file costs
-# *difficulty ★★☆ · 4 minutes · 7 points*
+# *difficulty ★★☆ · 4 minutes · <<points 3.1>> points*
 #
 # For each entry **one bit**: is it there? And the values that are there, one after the other. With sparsity $s$ and
 # values of $b$ bits, an entry takes
@@ -96,7 +99,8 @@ print(
 # Eight bits make a byte. Whether the first entry is a byte's highest bit (as `np.packbits` has it) or its lowest is up to you,
 # as long as `unpack` reads what `pack` wrote. The last byte is filled up with zeros.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: a sparse weight and its bits
 weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 1.6), layout="constrained")
@@ -121,156 +125,59 @@ def pack(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     ### END SOLUTION
 
 
-# %% locked="pack_readers"
-def two(result, wanted):
-    """The two things that a function returned."""
-    assert result is not None, f"Nothing came back (None): end the function with `return {wanted}`."
-    assert isinstance(result, tuple | list), f"`return {wanted}` was expected; a {type(result).__name__} came back."
-    assert len(result) == 2, f"`return {wanted}` was expected, two things; {len(result)} came back."
-    return result
-
-
-def lists(packed):
-    """What pack() returned, as plain lists: (bytes, values). (Their exact types have a check of their own.)"""
-    result = two(packed, "bitmask, values")
-    try:
-        mask, values = (torch.as_tensor(part).flatten().tolist() for part in result)
-    except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(
-            f"Two tensors were expected; {[type(part).__name__ for part in result]} came back."
-        ) from None
-    return mask, values
-
-
-def bytes_of(flags, highest_first):
-    """The bytes of a list of True and False, eight to a byte, by a plain loop."""
-    found = []
-    for start in range(0, len(flags), 8):
-        byte = 0
-        for place, flag in enumerate(flags[start : start + 8]):
-            if flag:
-                byte += 2 ** (7 - place) if highest_first else 2**place
-        found.append(byte)
-    return found
-
-
 # %% tests="pack_bits" points=2
-import random
-
-import torch
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("pack_bits", "pack"):
-    weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
-    progress.given(f"the weight\n{show(weight)}")
-    got, _ = lists(pack(weight.clone()))
-    wanted = [bytes_of((weight != 0).flatten().tolist(), first) for first in (True, False)]
-    if len(got) == 10:
-        idea = "That is a byte for each entry. Eight entries share a byte: a bit each."
-    elif got in ([bytes_of((weight == 0).flatten().tolist(), first) for first in (True, False)]):
-        idea = "Is it the other way round? A bit is 1 where the weight is *not* zero."
-    elif len(got) == 1:
-        idea = "Ten entries need two bytes; the last is filled up with zeros."
-    else:
-        idea = "Bit by bit, row by row, the first entry is 0, the second 1, the third 0, the fourth 1."
-    assert got in wanted, (
-        f"Your bitmask is {got}; {wanted[0]} was expected (or {wanted[1]}, with the lowest bit first). {idea}\n"
-        f"The weight:\n{show(weight)}"
-    )
+check.pack_bits(pack)
 ### BEGIN HIDDEN TESTS
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
-with time_limit():
+with check.hidden() as draw:
     for shape in [(1,), (7,), (8,), (9,), (3, 5), (4, 4), (2, 3, 4), (5, 13)]:
-        weight = torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) < 0.5)
-        got, _ = lists(pack(weight.clone()))
-        wanted = [bytes_of([value != 0 for value in weight.flatten().tolist()], first) for first in (True, False)]
+        weight = torch.randn(shape, generator=draw.generator) * (torch.rand(shape, generator=draw.generator) < 0.5)
+        got, _ = check.lists(pack(weight.clone()))
+        wanted = [check.bytes_of([value != 0 for value in weight.flatten().tolist()], first) for first in (True, False)]
         assert got in wanted, (
             f"A weight of shape {shape}: {wanted[0]} was expected (or, lowest bit first, {wanted[1]}); your bitmask is "
-            f"{got} (seed {seed})."
+            f"{got}."
         )
 ### END HIDDEN TESTS
 
 # %% tests="pack_values" points=1
-import random
-
-import torch
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("pack_values", "pack"):
-    weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
-    progress.given(f"the weight\n{show(weight)}")
-    _, got = lists(pack(weight.clone()))
-    if sorted(got) == sorted([1.5, -2.0, 0.5, 3.0]):
-        idea = "The right values in another order: they stay as they stood, row by row, so that unpack() can put them back."
-    elif len(got) == 10:
-        idea = "The zeros are in it: they are what the file is meant to save."
-    else:
-        idea = "Every entry that is not zero, negative ones too."
-    assert got == [1.5, -2.0, 0.5, 3.0], (
-        f"Your values are {got}; [1.5, -2.0, 0.5, 3.0] was expected. {idea}\nThe weight:\n{show(weight)}"
-    )
+check.pack_values(pack)
 ### BEGIN HIDDEN TESTS
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
-with time_limit():
+with check.hidden() as draw:
     weights = [torch.zeros(3, 4), torch.tensor([[1e-30, 0.0, -1e-30]]), torch.full((2, 5), -1.0)]
     for shape in [(9,), (6, 5), (2, 3, 4)]:
-        weights.append(torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) < 0.4))
+        weights.append(
+            torch.randn(shape, generator=draw.generator) * (torch.rand(shape, generator=draw.generator) < 0.4)
+        )
     for weight in weights:
-        _, got = lists(pack(weight.clone()))
+        _, got = check.lists(pack(weight.clone()))
         wanted = []
         for value in weight.flatten().tolist():
             if value != 0:
                 wanted.append(value)
         assert got == wanted, (
             f"A weight of shape {tuple(weight.shape)} with {len(wanted)} entries that are not zero: your {len(got)} values are "
-            f"others, or in another order (seed {seed}). Tiny is not zero."
+            f"others, or in another order. Tiny is not zero."
         )
 ### END HIDDEN TESTS
 
 # %% tests="pack_care" points=1
-import torch
-
-from gpt2_lib.lesson import show, tensor_fault, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("pack_care", "pack"):
-    weight = torch.tensor([[0.0, 1.5, 0.0], [-2.0, 0.0, 0.5]])
-    progress.given(f"the weight\n{show(weight)}")
-    given = weight.clone()
-    bitmask, values = two(pack(given), "bitmask, values")
-    assert isinstance(bitmask, torch.Tensor), f"The bitmask is a tensor; a {type(bitmask).__name__} came back."
-    assert (bitmask.dtype, tuple(bitmask.shape)) == (torch.uint8, (1,)), (
-        f"The bitmask of 6 entries is one torch.uint8, shape (1,); {bitmask.dtype} {tuple(bitmask.shape)} came back."
-    )
-    fault = tensor_fault(values, (3,), weight)
-    assert fault is None, f"The values: {fault}"
-    assert torch.equal(given, weight), "pack() changed the weight it was given; it should only look."
+check.pack_care(pack)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-dice = random.Random(seed)
-with time_limit():
+with check.hidden() as draw:
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float32):
-        wanted = sorted(dice.sample([sign * 2.0**power for power in range(-3, 5) for sign in (1, -1)], 6))
+        wanted = sorted(draw.random.sample([sign * 2.0**power for power in range(-3, 5) for sign in (1, -1)], 6))
         weight = torch.zeros(12, dtype=dtype)
-        weight[sorted(dice.sample(range(12), 6))] = torch.tensor(wanted, dtype=dtype)
+        weight[sorted(draw.random.sample(range(12), 6))] = torch.tensor(wanted, dtype=dtype)
         weight = weight.view(4, 3).t().contiguous().t()  # lies in memory in another order than it reads
-        bitmask, values = two(pack(weight.clone()), "bitmask, values")
+        bitmask, values = check.two(pack(weight.clone()), "bitmask, values")
         fault = tensor_fault(values, (6,), weight)
         assert fault is None, f"The values of a weight of {dtype}: {fault}"
         kept = [value != 0 for value in weight.flatten().tolist()]
-        bits = [bytes_of(flags, first) for flags in (kept, [not k for k in kept]) for first in (True, False)]
+        bits = [check.bytes_of(flags, first) for flags in (kept, [not k for k in kept]) for first in (True, False)]
         got = bitmask.flatten().tolist(), values.tolist()
         assert got in [(b, wanted) for b in bits], (  # what a 1 means is for pack_bits to say
             f"A weight of {dtype} that lies in memory in another order than it reads: {bits[0]} (or {bits[1]}) and {wanted} were expected, "
-            f"as it reads, row by row; {got[0]} and {got[1]} came back (seed {seed}).\nThe weight:\n{show(weight)}"
+            f"as it reads, row by row; {got[0]} and {got[1]} came back.\nThe weight:\n{show(weight)}"
         )
 ### END HIDDEN TESTS
 
@@ -291,43 +198,16 @@ def unpack(bitmask: torch.Tensor, values: torch.Tensor, shape: tuple) -> torch.T
 
 
 # %% tests="unpack_exact" points=2
-import random
-
-import torch
-
-from gpt2_lib.lesson import show, tensor_fault, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("unpack_exact", "unpack"):
-    weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
-    came, why = [], []
-    for highest_first in (True, False):  # the order of bits is yours: one of the two is right
-        bitmask = torch.tensor(bytes_of((weight != 0).flatten().tolist(), highest_first), dtype=torch.uint8)
-        try:
-            came.append(unpack(bitmask, weight[weight != 0], (2, 5)))
-        except NotImplementedError:
-            raise
-        except (RuntimeError, IndexError, ValueError) as error:  # with the other order the counts may not fit
-            why.append(f"{type(error).__name__}: {error}")
-    assert came, f"unpack() stopped with {why[0]}"
-    assert came[0] is not None, "unpack() returned nothing: end it with `return ...`."
-    faults = [tensor_fault(got, (2, 5)) for got in came]
-    assert None in faults, faults[0]
-    assert any(torch.equal(got.float(), weight) for got, fault in zip(came, faults, strict=True) if fault is None), (
-        f"unpack() gives another weight back.\nExpected:\n{show(weight)}\ncame back:\n{show(came[0])}\n"
-        "Do the values go where a bit is 1, in order, and nothing where it is 0?"
-    )
+check.unpack_exact(unpack)
 ### BEGIN HIDDEN TESTS
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
+with check.hidden() as draw:
 
+    def unpacked(weight, highest_first):
+        bitmask = torch.tensor(
+            check.bytes_of([v != 0 for v in weight.flatten().tolist()], highest_first), dtype=torch.uint8
+        )
+        return unpack(bitmask, weight[weight != 0], tuple(weight.shape))
 
-def unpacked(weight, highest_first):
-    bitmask = torch.tensor(bytes_of([v != 0 for v in weight.flatten().tolist()], highest_first), dtype=torch.uint8)
-    return unpack(bitmask, weight[weight != 0], tuple(weight.shape))
-
-
-with time_limit():
     one = torch.zeros(3, 3)
     one[0, 0] = 2.5  # which end of a byte comes first?
     try:
@@ -335,48 +215,36 @@ with time_limit():
     except (RuntimeError, IndexError, ValueError):
         highest_first = False
     try:
-        written, _ = lists(pack(one))
+        written, _ = check.lists(pack(one.clone()))
     except Exception:  # pack() has its own checks
         written = []
-    assert written != bytes_of((one != 0).flatten().tolist(), not highest_first), (
+    assert written != check.bytes_of((one != 0).flatten().tolist(), not highest_first), (
         f"pack() writes a first entry as bit {'highest' if not highest_first else 'lowest'} of its byte, and unpack() reads it at "
         "the other end."
     )
     weights = [one, torch.zeros(2, 3), torch.ones(4, 4), torch.ones(3, 1, 5), torch.tensor([0.0])]
     for shape in [(7,), (8,), (5, 9), (2, 3, 4), (16, 16)]:
-        weights.append(torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) < 0.5))
+        weights.append(
+            torch.randn(shape, generator=draw.generator) * (torch.rand(shape, generator=draw.generator) < 0.5)
+        )
     for weight in weights:
         assert torch.equal(unpacked(weight, highest_first), weight), (
             f"A weight of shape {tuple(weight.shape)} with {int((weight != 0).sum())} values did not come back exactly "
-            f"(seed {seed})."
+            f"(draw.seed {draw.seed})."
         )
 ### END HIDDEN TESTS
 
 # %% tests="unpack_care" points=1
-import torch
-
-from gpt2_lib.lesson import tensor_fault, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("unpack_care", "unpack"):
-    for dtype in (torch.float16, torch.bfloat16):
-        values = torch.arange(1.0, 9.0).to(dtype)
-        progress.given(f"eight bits, all of them 1, eight values of {dtype}, shape (2, 4)")
-        fault = tensor_fault(unpack(torch.tensor([255], dtype=torch.uint8), values, (2, 4)), (2, 4), values)
-        assert fault is None, f"With values of {dtype}: {fault}"
+check.unpack_care(unpack)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
-with time_limit():
+with check.hidden() as draw:
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
-        bitmask, values = torch.full((1,), 255, dtype=torch.uint8), torch.randn(8, generator=generator).to(dtype)
+        bitmask, values = torch.full((1,), 255, dtype=torch.uint8), torch.randn(8, generator=draw.generator).to(dtype)
         before = bitmask.clone(), values.clone()
         first = unpack(bitmask, values, (2, 4))
         assert sorted(first.flatten().tolist()) == sorted(before[1].tolist()), (
             f"Eight values of {dtype} and eight bits, all of them 1: {before[1].tolist()} were expected; what came back holds "
-            f"{first.flatten().tolist()} (seed {seed})."
+            f"{first.flatten().tolist()}."
         )
         first.zero_()
         for given, was in zip((bitmask, values), before, strict=True):
@@ -431,7 +299,7 @@ with when_written("exercise 3.1"):
 
 # %% [markdown]
 # ## 3.2 · Quantise: eight bits a weight
-# *difficulty ★★☆ · 3 minutes · 7 points*
+# *difficulty ★★☆ · 3 minutes · <<points 3.2>> points*
 #
 # The values that are left need not be 32 bits. For each output channel (row) $i$ of a weight, one scale maps the largest
 # entry to 127, and everything else to the nearest whole number:
@@ -442,7 +310,8 @@ with when_written("exercise 3.1"):
 # section 2.2). One scale a row, since a row of small weights would be rounded to nothing by the scale of a large one. A row of
 # zeros has no largest entry to divide by: any finite scale will do.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Picture: a weight and its int8
 weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [0.02, 0.0, -0.0127, 0.001]])
 q = torch.tensor([[127, -50, 0, 0], [127, 0, -81, 6]])
 
@@ -469,190 +338,71 @@ def quantize_int8(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     ### END SOLUTION
 
 
-# %% locked="quantize_reader"
-def numbers(quantised, weight):
-    """What quantize_int8() made of a weight: q as float64 (out, in), scale as float64 (out,)."""
-    result = two(quantised, "q, scale")
-    try:
-        q, scale = (torch.as_tensor(part).detach().double() for part in result)
-    except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(
-            f"Two tensors were expected; {[type(part).__name__ for part in result]} came back."
-        ) from None
-    assert tuple(q.shape) == tuple(weight.shape), (
-        f"q has the weight's shape {tuple(weight.shape)}; {tuple(q.shape)} came back."
-    )
-    assert scale.numel() == weight.size(0), (
-        f"One scale for each of the {weight.size(0)} rows; {scale.numel()} came back. Is the maximum taken along the row (dim=1)?"
-    )
-    return q, scale.flatten()
-
-
-def assert_zeros_stay(quantised, weight):
-    """Of what quantize_int8() made of a weight: a zero is 0, the largest entry of a row is not; scales are numbers."""
-    q, scale = numbers(quantised, weight)
-    assert not q[weight == 0].any(), f"A pruned weight stays 0; yours:\n{show(q)}"
-    assert (scale.isfinite() & (scale > 0)).all(), (
-        f"Scales are finite and above 0; yours are {[round(s, 5) for s in scale.tolist()]}. What is the largest entry of a row of "
-        "zeros, and what happens when you divide by it?"
-    )
-    largest = weight.abs() == weight.abs().amax(dim=1, keepdim=True)
-    assert q[largest & (weight != 0)].all(), f"The largest entry of a row does not become 0; yours:\n{show(q)}"
-
-
 # %% tests="int8_range" points=1
-import torch
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("int8_range", "quantize_int8"):
-    weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [-2.54, 0.0, 1.0, 2.54]])
-    progress.given(f"the weight\n{show(weight)}")
-    q, _ = two(quantize_int8(weight.clone()), "q, scale")
-    assert getattr(q, "dtype", None) == torch.int8, (
-        f"q is a tensor of torch.int8, a byte an entry; {getattr(q, 'dtype', type(q).__name__)} came back."
-    )
-    low, high = int(q.min()), int(q.max())
-    assert (low, high) == (-127, 127), (
-        f"The largest entries of these rows become 127 and -127; yours go from {low} to {high}.\nYour q:\n{show(q)}"
-    )
+check.int8_range(quantize_int8)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
-with time_limit():
+with check.hidden() as draw:
     for _ in range(5):
-        weight = torch.randn(6, 9, generator=generator) * 10.0 ** torch.arange(-3.0, 3.0)[:, None]
-        q, _ = numbers(quantize_int8(weight.clone()), weight)
+        weight = torch.randn(6, 9, generator=draw.generator) * 10.0 ** torch.arange(-3.0, 3.0)[:, None]
+        q, _ = check.numbers(quantize_int8(weight.clone()), weight)
         for row, values in enumerate(q.tolist()):
             largest = max(abs(value) for value in values)
             assert largest == 127, (
                 f"Row {row} of a weight whose rows differ in size: its largest entry becomes 127 or -127; yours {largest:g}. "
-                f"A wrap-around in int8, or one scale for all rows (seed {seed})?"
+                f"A wrap-around in int8, or one scale for all rows?"
             )
 ### END HIDDEN TESTS
 
 # %% tests="int8_scale" points=2
-import torch
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("int8_scale", "quantize_int8"):
-    weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [0.02, 0.0, -0.0127, 0.001]])
-    progress.given(f"the weight\n{show(weight)}")
-    _, scale = numbers(quantize_int8(weight.clone()), weight)
-    wanted = [1.27 / 127, 0.02 / 127]
-    for row in range(2):
-        got = float(scale[row])
-        if abs(got - 1.27 / 127) < 1e-6 and row == 1:
-            idea = "That is row 0's: each row has a scale of its own."
-        elif abs(got * wanted[row] - 1) < 1e-3:
-            idea = "That is one over it: weight = q times scale."
-        elif abs(got / wanted[row] - 127 / 128) < 1e-3 or abs(got / wanted[row] - 127 / 127.5) < 1e-3:
-            idea = "The largest entry maps to 127, so that the range is the same on both sides."
-        else:
-            idea = "The largest absolute value of the row, over 127."
-        assert abs(got / wanted[row] - 1) < 1e-3, (
-            f"The scale of row {row} is {wanted[row]:.6f}; yours is {got:.6f}. {idea}\nThe weight:\n{show(weight)}"
-        )
+check.int8_scale(quantize_int8)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
-with time_limit():
+with check.hidden() as draw:
     for _ in range(4):
-        weight = torch.randn(5, 8, generator=generator) * 10.0 ** torch.arange(-2.0, 3.0)[:, None]
+        weight = torch.randn(5, 8, generator=draw.generator) * 10.0 ** torch.arange(-2.0, 3.0)[:, None]
         weight[0] = -weight[0].abs()  # the largest entry is negative
-        _, scale = numbers(quantize_int8(weight.clone()), weight)
+        _, scale = check.numbers(quantize_int8(weight.clone()), weight)
         for row, values in enumerate(weight.tolist()):
             wanted = max(abs(value) for value in values) / 127
             assert abs(float(scale[row]) / wanted - 1) < 1e-3, (
-                f"Row {row} with entries up to {wanted * 127:.4g} in size: the scale is {wanted:.6g}, yours {float(scale[row]):.6g} (seed {seed})."
+                f"Row {row} with entries up to {wanted * 127:.4g} in size: the scale is {wanted:.6g}, yours {float(scale[row]):.6g}."
             )
 ### END HIDDEN TESTS
 
 # %% tests="int8_nearest" points=2
-import random
-
-import torch
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("int8_nearest", "quantize_int8"):
-    weight = torch.tensor([[1.27, 0.018, -0.018, 0.012, -0.012]])
-    progress.given(f"the weight\n{show(weight)}")
-    q, scale = numbers(quantize_int8(weight.clone()), weight)
-    got = [int(value) for value in q[0].tolist()]
-    if got[1:3] == [1, -1]:
-        idea = "1.8 became 1: the digits are cut off (as `.to(torch.int8)` alone does), not rounded."
-    elif got[1:] == [1, -2, 1, -2] or got[1:] == [2, -1, 2, -1]:
-        idea = "Rounded down (or up), not to the nearest."
-    else:
-        idea = "In units of the scale 0.01 the row reads 127, 1.8, -1.8, 1.2, -1.2."
-    assert got == [127, 2, -2, 1, -1], f"q is {got}; [127, 2, -2, 1, -1] was expected. {idea}"
+check.int8_nearest(quantize_int8)
 ### BEGIN HIDDEN TESTS
-seed = random.SystemRandom().randrange(10**6)
-with time_limit():
-    weight = torch.randn(8, 50, generator=torch.Generator().manual_seed(seed))
-    q, scale = numbers(quantize_int8(weight.clone()), weight)
+with check.hidden() as draw:
+    weight = torch.randn(8, 50, generator=torch.Generator().manual_seed(draw.seed))
+    q, scale = check.numbers(quantize_int8(weight.clone()), weight)
     for row, (values, integers) in enumerate(zip(weight.tolist(), q.tolist(), strict=True)):
         unit = max(abs(value) for value in values) / 127
         for value, integer in zip(values, integers, strict=True):
             assert abs(value / unit - integer) <= 0.5 + 1e-3, (
                 f"Row {row}: {value:.5f} is {value / unit:.3f} scales and became {integer:g}; the nearest whole number was "
-                f"expected (seed {seed})."
+                f"expected."
             )
 ### END HIDDEN TESTS
 
 # %% tests="int8_zeros" points=1
-import torch
-
-from gpt2_lib.lesson import show, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("int8_zeros", "quantize_int8"):
-    weight = torch.tensor([[0.9, 0.0, 0.0, 0.3], [0.0, 0.0, 0.0, 0.0]])
-    progress.given(f"the weight\n{show(weight)}")
-    assert_zeros_stay(quantize_int8(weight.clone()), weight)
+check.int8_zeros(quantize_int8)
 ### BEGIN HIDDEN TESTS
-import random
-
-generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
-with time_limit():
+with check.hidden():
+    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
     for shape in [(1, 1), (3, 8), (6, 5)]:
         weight = torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) < 0.5)
         weight[-1] = 0.0
-        assert_zeros_stay(quantize_int8(weight.clone()), weight)
+        check.assert_zeros_stay(quantize_int8(weight.clone()), weight)
 ### END HIDDEN TESTS
 
 # %% tests="int8_care" points=1
-import torch
-
-from gpt2_lib.lesson import show, tensor_fault, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("int8_care", "quantize_int8"):
-    weight = torch.tensor([[0.9, 0.0, -0.3], [0.2, -0.4, 0.1]])
-    progress.given(f"the weight\n{show(weight)}")
-    given = weight.clone()
-    _, scale = two(quantize_int8(given), "q, scale")
-    fault = tensor_fault(scale, (2,))
-    assert fault is None, f"The scale: {fault}"
-    assert torch.equal(given, weight), "quantize_int8() changed the weight it was given; it should only look."
+check.int8_care(quantize_int8)
 ### BEGIN HIDDEN TESTS
-import random
-
-dice = random.SystemRandom()
-with time_limit():
+with check.hidden():
+    dice = random.SystemRandom()
     rows = [dice.sample(row, 4) for row in ([1.0, -0.5, 0.25, 0.0], [0.125, 0.0, -1.0, 0.75])]
     base = torch.tensor(rows) * 2.0 ** dice.randint(-3, 3)  # exact in every precision
     for dtype in (torch.float16, torch.bfloat16):
-        q, scale = numbers(quantize_int8(base.to(dtype)), base)
+        q, scale = check.numbers(quantize_int8(base.to(dtype)), base)
         worst = (q * scale[:, None] - base.double()).abs().max() / base.abs().max()
         assert worst < 0.02, (
             f"A weight of {dtype}: q * scale is off by up to {worst:.1%} of the largest entry.\nThe weight:\n{show(base)}"
@@ -698,7 +448,7 @@ with when_written("exercises 3.1 and 3.2"):
 
 # %% [markdown]
 # ## 3.3 · Measure: what a service looks at
-# *difficulty ★★☆ · 3 minutes · 6 points*
+# *difficulty ★★☆ · 3 minutes · <<points 3.3>> points*
 #
 # Three numbers decide whether a model can be served: how long it takes, how much memory it holds, how often it is right. Each has
 # a trap:
@@ -739,85 +489,13 @@ def evaluate_production_metrics(model: torch.nn.Module, test_data: torch.Tensor)
     ### END SOLUTION
 
 
-# %% locked="metrics_reader"
-def tiny_gpt2(seed=0, dropout=0.0, n_layer=2):
-    """A GPT-2 of a few thousand numbers, all of them random."""
-    torch.manual_seed(seed)
-    tiny = GPT2(GPT2Config(17, 16, n_embd=8, n_layer=n_layer, n_head=2, dropout=dropout)).eval()
-    with torch.no_grad():
-        for parameter in tiny.parameters():
-            parameter.copy_(torch.randn(parameter.shape))
-    return tiny
-
-
-def metric(came, name):
-    """One number of what evaluate_production_metrics() or deployment_analysis() returned."""
-    assert came is not None, "Nothing came back (None): end the function with `return {...}`."
-    assert isinstance(came, dict), f"A dict was expected; a {type(came).__name__} came back."
-    assert name in came, f"There is no {name!r} in what came back; there are {list(came)}."
-    try:
-        return float(came[name])
-    except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(f"{name!r} is one number; a {type(came[name]).__name__} came back.") from None
-
-
-def accuracy_of(model, pages):
-    """By a plain loop: the share of right guesses."""
-    right = total = 0
-    with torch.no_grad():
-        for page in pages:
-            guesses = model(page[None])[0].argmax(-1).tolist()
-            for place in range(1, len(page)):
-                total += 1
-                right += guesses[place - 1] == int(page[place])
-    return right / total
-
-
 # %% tests="metrics_accuracy" points=2
-import torch
-
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("metrics_accuracy", "evaluate_production_metrics"):
-    tiny = tiny_gpt2()
-    pages = torch.randint(17, (2, 10), generator=torch.Generator().manual_seed(4))
-    for place in (1, 2, 5, 6):  # so that some guesses are right
-        with torch.no_grad():
-            pages[0, place] = tiny(pages[:1])[0, place - 1].argmax()
-    right = total = same_place = 0
-    with torch.no_grad():
-        guesses = tiny(pages).argmax(-1).tolist()
-    for page, guessed in zip(pages.tolist(), guesses, strict=True):
-        for place in range(1, len(page)):
-            total += 1
-            right += guessed[place - 1] == page[place]
-            same_place += guessed[place] == page[place]
-    progress.given("a tiny GPT-2 and 2 pages of 10 tokens")
-    got = metric(evaluate_production_metrics(tiny, pages.clone()), "accuracy")
-    everywhere = sum(
-        a == b for page, g in zip(pages.tolist(), guesses, strict=True) for a, b in zip(page, g, strict=True)
-    )
-    if min(abs(got - same_place / total), abs(got - everywhere / 20)) < 1e-6:
-        idea = "Is each guess held against the token that it saw? The logits at place t are about token t + 1."
-    elif abs(got - right / total * 100) < 1e-3:
-        idea = "A share from 0 to 1 was asked, not percent."
-    elif abs(got - right / 20) < 1e-6:
-        idea = "A page's first token is not guessed: 9 of 10 tokens count."
-    else:
-        idea = "The likeliest token at each place (argmax), held against the next token of the page."
-    assert abs(got - right / total) < 1e-6, (
-        f"{right} of {total} guesses are right: {right / total:.4f} was expected, {got:.4f} came back. {idea}"
-    )
+check.metrics_accuracy(evaluate_production_metrics)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-generator = torch.Generator().manual_seed(seed)
-with time_limit():
+with check.hidden() as draw:
     for shape in [(1, 2), (3, 7), (5, 16)]:
-        tiny = tiny_gpt2(seed)
-        pages = torch.randint(17, shape, generator=generator)
+        tiny = check.tiny_gpt2(draw.seed)
+        pages = torch.randint(17, shape, generator=draw.generator)
         for row in range(shape[0]):  # every guess of the first page becomes right, every second of the next, ...
             for place in range(1, shape[1], 1 + row):
                 with torch.no_grad():
@@ -829,116 +507,71 @@ with time_limit():
                 for place in range(1, shape[1]):
                     right += guesses[place - 1] == int(page[place])
         wanted = right / (shape[0] * (shape[1] - 1))
-        got = metric(evaluate_production_metrics(tiny, pages.clone()), "accuracy")
+        got = check.metric(evaluate_production_metrics(tiny, pages.clone()), "accuracy")
         assert abs(got - wanted) < 1e-6, (
-            f"{shape[0]} pages of {shape[1]} tokens: accuracy {wanted:.4f} was expected, {got:.4f} came back (seed {seed})."
+            f"{shape[0]} pages of {shape[1]} tokens: accuracy {wanted:.4f} was expected, {got:.4f} came back."
         )
-    noisy = tiny_gpt2(seed, dropout=0.5).train()
-    pages = torch.randint(17, (8, 16), generator=generator)
+    noisy = check.tiny_gpt2(draw.seed, dropout=0.5).train()
+    pages = torch.randint(17, (8, 16), generator=draw.generator)
     for place in range(1, 16, 2):  # so many right guesses that dropout would cost some
         with torch.no_grad():
-            pages[:, place] = tiny_gpt2(seed)(pages)[:, place - 1].argmax(-1)
-    quiet = accuracy_of(tiny_gpt2(seed), pages)
+            pages[:, place] = check.tiny_gpt2(draw.seed)(pages)[:, place - 1].argmax(-1)
+    quiet = check.accuracy_of(check.tiny_gpt2(draw.seed), pages)
     for _ in range(3):
-        got = metric(evaluate_production_metrics(noisy, pages.clone()), "accuracy")
+        got = check.metric(evaluate_production_metrics(noisy, pages.clone()), "accuracy")
         assert abs(got - quiet) < 1e-6, (
             f"A model in training mode with dropout: accuracy {quiet:.4f} was expected, {got:.4f} came back. Is dropout off?"
         )
 ### END HIDDEN TESTS
 
 # %% tests="metrics_memory" points=1
-import torch
-
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("metrics_memory", "evaluate_production_metrics"):
-    tiny = tiny_gpt2()
-    count = sum(p.numel() for p in tiny.parameters())
-    pages = torch.zeros(2, 6, dtype=torch.int64)
-    progress.given("a tiny GPT-2 and 2 pages of 6 tokens")
-    got = metric(evaluate_production_metrics(tiny, pages), "memory")
-    idea = (
-        "Those are the parameters; each takes four bytes in float32."
-        if got == count
-        else "numel() times element_size()."
-    )
-    assert got == 4 * count, f"{count:,} float32 parameters take {4 * count:,} bytes; {got:,.0f} came back. {idea}"
+check.metrics_memory(evaluate_production_metrics)
 ### BEGIN HIDDEN TESTS
-import random
-
-with time_limit():
-    tiny = tiny_gpt2(n_layer=random.SystemRandom().randint(3, 6)).bfloat16()
+with check.hidden():
+    tiny = check.tiny_gpt2(n_layer=random.SystemRandom().randint(3, 6)).bfloat16()
     count = sum(p.numel() for p in tiny.parameters())
-    got = metric(evaluate_production_metrics(tiny, torch.zeros(2, 6, dtype=torch.int64)), "memory")
+    got = check.metric(evaluate_production_metrics(tiny, torch.zeros(2, 6, dtype=torch.int64)), "memory")
     assert got == 2 * count, f"{count:,} bfloat16 parameters take {2 * count:,} bytes; {got:,.0f} came back."
 ### END HIDDEN TESTS
 
 # %% tests="metrics_latency" points=2
-import torch
-
-from gpt2_lib.lesson import latency_fault, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("metrics_latency", "evaluate_production_metrics"):
-    progress.given("a model that needs 20 ms a page, and 3 pages of 6 tokens")
-    fault = latency_fault(
-        lambda *given: metric(evaluate_production_metrics(*given), "latency"), tiny_gpt2(), pages=3, naps=[0.02]
-    )
-    assert fault is None, fault
+check.metrics_latency(evaluate_production_metrics)
 ### BEGIN HIDDEN TESTS
-import random
-
-chance = random.SystemRandom()
-places = chance.sample(range(4), 4)
-usual = chance.sample([chance.uniform(0.006, 0.009), chance.uniform(0.015, 0.02)], 2)  # so that no constant is right
-with time_limit():
+with check.hidden():
+    chance = random.SystemRandom()
+    places = chance.sample(range(4), 4)
+    usual = chance.sample(
+        [chance.uniform(0.006, 0.009), chance.uniform(0.015, 0.02)], 2
+    )  # so that no constant is right
     for nap, (slow, quick) in zip(usual, (places[:2], places[2:]), strict=True):
         naps = [nap] * 4
         naps[slow], naps[quick] = chance.uniform(0.06, 0.065), 0.0
         fault = latency_fault(
-            lambda *given: metric(evaluate_production_metrics(*given), "latency"), tiny_gpt2(), pages=1, naps=naps
+            lambda *given: check.metric(evaluate_production_metrics(*given), "latency"),
+            check.tiny_gpt2(),
+            pages=1,
+            naps=naps,
         )
         assert fault is None, f"Of every four passes of this model one is slow and one quick. {fault}"
 ### END HIDDEN TESTS
 
 # %% tests="metrics_care" points=1
-import torch
-
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("metrics_care", "evaluate_production_metrics"):
-    pages = torch.zeros(2, 6, dtype=torch.int64)
-    progress.given("a tiny GPT-2 and 2 pages of 6 tokens")
-    for training in (True, False):
-        tiny = tiny_gpt2().train(training)
-        before = {name: p.detach().clone() for name, p in tiny.named_parameters()}
-        metric(evaluate_production_metrics(tiny, pages), "memory")
-        assert tiny.training == training, (
-            f"The model came in {'training' if training else 'evaluation'} mode and was left in the other: `was = model.training` "
-            "first, `model.train(was)` at the end."
-        )
-        after = dict(tiny.named_parameters())
-        changed = [name for name in before if name not in after or not torch.equal(after[name], before[name])]
-        assert not changed, f"The weights were changed: {changed[0]} is not what it was."
+check.metrics_care(evaluate_production_metrics)
 ### BEGIN HIDDEN TESTS
-import random
-
-chance = random.SystemRandom()
-with time_limit():
-    tiny = tiny_gpt2(chance.randrange(10**6), n_layer=chance.randint(1, 5))
+with check.hidden():
+    chance = random.SystemRandom()
+    tiny = check.tiny_gpt2(chance.randrange(10**6), n_layer=chance.randint(1, 5))
     pages = torch.randint(17, (3, 8), generator=torch.Generator().manual_seed(chance.randrange(10**6)))
     for place in range(1, 8, chance.randint(1, 3)):  # so that some guesses are right
         with torch.no_grad():
             pages[0, place] = tiny(pages[:1])[0, place - 1].argmax()
     before = {name: p.detach().clone() for name, p in tiny.named_parameters()}
-    size, right = sum(4 * p.numel() for p in before.values()), accuracy_of(tiny, pages)
+    size, right = sum(4 * p.numel() for p in before.values()), check.accuracy_of(tiny, pages)
     came = evaluate_production_metrics(tiny, pages.clone())
     after = {name: p for name, p in tiny.named_parameters() if p.requires_grad}
     assert set(after) == set(before), "The model's parameters can't be trained any more afterwards."
     # Each number has a check of its own. One of them has to be right here: a model that nobody looks at is left as it was, too.
-    assert metric(came, "memory") == size or abs(metric(came, "accuracy") - right) < 1e-6, (
+    assert check.metric(came, "memory") == size or abs(check.metric(came, "accuracy") - right) < 1e-6, (
         f"Neither the memory ({size:,} bytes) nor the accuracy ({right:.4f}) of this model is right. Does your function measure the model that it is given?"
     )
 ### END HIDDEN TESTS
@@ -957,7 +590,7 @@ with time_limit():
 
 # %% [markdown]
 # ## 3.4 · Compare: what pruning bought
-# *difficulty ★☆☆ · 2 minutes · 4 points*
+# *difficulty ★☆☆ · 2 minutes · <<points 3.4>> points*
 #
 # Three ratios tell a pruned model's story. **Compression**: the original's bytes over the bytes of the pruned model as your `pack`
 # stores it. **Speedup**: the original's latency over the pruned one's. **Quality**: the pruned model's accuracy over the
@@ -994,57 +627,13 @@ def deployment_analysis(
     ### END SOLUTION
 
 
-# %% locked="two_models"
-def two_models(seed=0):
-    """A tiny GPT-2, its pruned twin, and pages of which the first gets many tokens right and the twin fewer."""
-    original = tiny_gpt2(seed)
-    fewer = tiny_gpt2(seed)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in fewer.named_parameters():
-            if name.startswith("h.") and parameter.dim() == 2:
-                parameter.mul_(torch.rand(parameter.shape, generator=generator) < 0.3)
-        pages = torch.randint(17, (6, 16), generator=generator)
-        for place in range(1, 16):
-            pages[: 2 + place % 4, place] = original(pages)[: 2 + place % 4, place - 1].argmax(-1)
-    return original, fewer, pages
-
-
 # %% tests="analysis_compression" points=2
-import torch
-
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("analysis_compression", "deployment_analysis"):
-    original, fewer, pages = two_models()
-    before = all_packed = stored = 0
-    for p in fewer.parameters():
-        zeros = int((p == 0).sum())
-        packed = -(-p.numel() // 8) + 4 * (p.numel() - zeros)
-        before += 4 * p.numel()
-        all_packed += packed
-        stored += min(packed, 4 * p.numel())
-    progress.given("a tiny GPT-2, its pruned twin and 6 pages of 16 tokens")
-    got = metric(deployment_analysis(original, fewer, pages), "compression")
-    if abs(got - 1) < 1e-6:
-        idea = "In memory nothing has changed; what is asked is the packed size."
-    elif abs(got - stored / before) < 1e-3:
-        idea = "The other way round: the original's bytes are divided by the pruned model's."
-    elif abs(got - before / all_packed) < 1e-6:
-        idea = "A tensor without zeros (a bias, an embedding) is stored dense: its bitmask would only cost."
-    else:
-        idea = "Four bytes for each of the original's entries; for the pruned model's tensors bitmask and values, or dense."
-    assert abs(got / (before / stored) - 1) < 1e-6, (
-        f"{before:,} bytes become {stored:,}: {before / stored:.4f} was expected, {got:.4f} came back. {idea}"
-    )
+check.analysis_compression(deployment_analysis)
 ### BEGIN HIDDEN TESTS
-import random
-
-chance = random.SystemRandom()
-with time_limit():
+with check.hidden():
+    chance = random.SystemRandom()
     for neurons in (None, (chance.randint(4, 9), chance.randint(1, 3))):
-        original, fewer, pages = two_models(chance.randrange(10**6))
+        original, fewer, pages = check.two_models(chance.randrange(10**6))
         if neurons:  # fewer of them, as structured pruning leaves a model
             fewer = GPT2(GPT2Config(17, 16, n_embd=8, n_layer=2, n_head=2, neurons=neurons)).init_weights().eval()
             with torch.no_grad():
@@ -1054,76 +643,45 @@ with time_limit():
             before += 4 * p.numel()
         for p in fewer.parameters():
             stored += min(4 * p.numel(), -(-p.numel() // 8) + 4 * int((p != 0).sum()))
-        got = metric(deployment_analysis(original, fewer, pages), "compression")
+        got = check.metric(deployment_analysis(original, fewer, pages), "compression")
         assert abs(got / (before / stored) - 1) < 1e-6, (
             f"{before:,} bytes become {stored:,}: {before / stored:.4f} was expected, {got:.4f} came back."
         )
 ### END HIDDEN TESTS
 
 # %% tests="analysis_speedup" points=1
-import torch
-
-from gpt2_lib.lesson import Slow, speedup_fault, time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("analysis_speedup", "deployment_analysis"):
-    original, fewer, pages = two_models()
-    progress.given("a model that takes 30 ms a page, one that takes 6 ms, and 1 page of 16 tokens")
-    original, fewer = Slow(original, [0.03]), Slow(fewer, [0.006])
-    fault = speedup_fault(metric(deployment_analysis(original, fewer, pages[:1]), "speedup"), original, fewer)
-    assert fault is None, fault
+check.analysis_speedup(deployment_analysis)
 ### BEGIN HIDDEN TESTS
-import random
-
-chance = random.SystemRandom()
-short, long = chance.uniform(0.003, 0.005), chance.uniform(0.015, 0.02)
-with time_limit():
+with check.hidden():
+    chance = random.SystemRandom()
+    short, long = chance.uniform(0.003, 0.005), chance.uniform(0.015, 0.02)
     # A pruned model may also be slower, so no constant is right for both. Of three attempts one has to do: the machine is busy.
     for naps in chance.sample([(long, short), (short, long)], 2):
         for _ in range(3):
-            original, fewer, pages = two_models(chance.randrange(10**6))
+            original, fewer, pages = check.two_models(chance.randrange(10**6))
             original, fewer = (Slow(model, [nap]) for model, nap in zip((original, fewer), naps, strict=True))
-            fault = speedup_fault(metric(deployment_analysis(original, fewer, pages[:1]), "speedup"), original, fewer)
+            fault = speedup_fault(
+                check.metric(deployment_analysis(original, fewer, pages[:1]), "speedup"), original, fewer
+            )
             if fault is None:
                 break
         assert fault is None, fault
 ### END HIDDEN TESTS
 
 # %% tests="analysis_quality" points=1
-import torch
-
-from gpt2_lib.lesson import time_limit
-from gpt2_lib.progress import progress
-
-with progress.check("analysis_quality", "deployment_analysis"):
-    original, fewer, pages = two_models()
-    right = accuracy_of(original, pages), accuracy_of(fewer, pages)
-    progress.given("a tiny GPT-2, its pruned twin and 6 pages of 16 tokens")
-    got = metric(deployment_analysis(original, fewer, pages), "quality")
-    if abs(got - right[0] / right[1]) < 1e-6:
-        idea = "The other way round: below 1 means that something was lost."
-    elif abs(got - (right[1] - right[0])) < 1e-6 or abs(got - (right[0] - right[1])) < 1e-6:
-        idea = "That is the difference; a ratio was asked."
-    else:
-        idea = "If evaluate_production_metrics() passes its checks: accuracy over accuracy."
-    assert abs(got - right[1] / right[0]) < 1e-6, (
-        f"Accuracy {right[0]:.4f} before, {right[1]:.4f} after: {right[1] / right[0]:.4f} was expected, {got:.4f} came back. {idea}"
-    )
+check.analysis_quality(deployment_analysis)
 ### BEGIN HIDDEN TESTS
-import random
-
-seed = random.SystemRandom().randrange(10**6)
-with time_limit():
+with check.hidden() as draw:
     for number in range(3):
-        better, worse, pages = two_models(seed + number)
+        better, worse, pages = check.two_models(draw.seed + number)
         for place in range(1, 16, 2):  # so that the twin has some right, too
             with torch.no_grad():
                 pages[-1, place] = worse(pages[-1:])[0, place - 1].argmax()
-        for models in ((better, worse), (worse, better)):  # a pruned model may be the better one
-            before, after = (accuracy_of(model, pages) for model in models)
-            got = metric(deployment_analysis(*models, pages.clone()), "quality")
+        known = [(model, check.accuracy_of(model, pages)) for model in (better, worse)]
+        for (first, before), (second, after) in (known, known[::-1]):  # a pruned model may be the better one
+            got = check.metric(deployment_analysis(deepcopy(first), deepcopy(second), pages.clone()), "quality")
             assert abs(got - after / before) < 1e-6, (
-                f"Accuracy {before:.4f} before, {after:.4f} after: {after / before:.4f} was expected, {got:.4f} came back (seed {seed + number})."
+                f"Accuracy {before:.4f} before, {after:.4f} after: {after / before:.4f} was expected, {got:.4f} came back (draw.seed {draw.seed + number})."
             )
 ### END HIDDEN TESTS
 
@@ -1149,8 +707,8 @@ with when_written("exercises 3.1, 3.3 and 3.4"):
     print("yours, 60 % zeros:  " + "   ".join(f"{name} {value:.2f}" for name, value in mine.items()))
 
 # %%
-from gpt2_lib.production import analysis_table
-from gpt2_lib.production import deployment_analysis as library_analysis
+from gpt2_lib.deploy.production import analysis_table
+from gpt2_lib.deploy.production import deployment_analysis as library_analysis
 
 calibration = calibration_windows(tokenizer, model.config.n_positions, 32)
 smaller = ModelPruner(deepcopy(model)).remove_structures(0.25, 0.25, calibration)
@@ -1226,12 +784,12 @@ except (MissingExtraError, DeployError) as reason:
     print(reason)
 
 # %% [markdown]
-# In a cluster the same server runs in a container. The manifests are in `gpt2_lib/deploy/manifests` (kustomize: a base, a
+# In a cluster the same server runs in a container. The manifests are in `gpt2_lib/deploy/serving/manifests` (kustomize: a base, a
 # dense and a pruned overlay). No cluster is here, so they are checked without one: against Kubernetes' schema, and for what
 # a schema doesn't see (a selector that fits nothing, a probe on a port that is closed).
 
 # %%
-from gpt2_lib.deploy import kubernetes
+from gpt2_lib.deploy.serving import kubernetes
 
 try:
     for overlay in ("dense", "pruned"):
@@ -1301,8 +859,8 @@ except (MissingExtraError, DeployError) as reason:
 
 # %%
 from gpt2_lib.corpus import encode, training_plays
-from gpt2_lib.gradual import RECOVERY, GradualRun
-from gpt2_lib.schedules import Schedule
+from gpt2_lib.pruning.gradual import RECOVERY, GradualRun
+from gpt2_lib.pruning.schedules import Schedule
 
 try:
     from dataclasses import replace
@@ -1360,8 +918,8 @@ you train anyway. Quantise at the end. Measure each step, on text the model has 
 )
 
 # %% [markdown]
-# ## 3.5 · Are you ready?
-# *difficulty ★☆☆ · 2 minutes · 5 points*
+# ## 3.5 · Readiness: five questions
+# *difficulty ★☆☆ · 2 minutes · <<points 3.5>> points*
 #
 # Five questions, a point each. Let `readiness` return a letter for each, in the form
 # `return {1: "a", 2: "b", 3: "c", 4: "d", 5: "a"}`; then its checks say in a line what is behind each question. What you answer
@@ -1380,63 +938,48 @@ def readiness() -> dict[int, str]:
 
 
 # %% tests="ready_1" points=1
-from gpt2_lib.progress import progress
-from gpt2_lib.readiness import explain
-
-with progress.check("ready_1", "readiness"):
-    print(explain(1, readiness()))
+check.ready_1(readiness)
 ### BEGIN HIDDEN TESTS
-assert readiness()[1].strip().lower() == "c", (
-    "Question 1: another choice is right. " + explain(1, readiness()).split("\n")[1]
-)
+with check.hidden():
+    assert readiness()[1].strip().lower() == "c", (
+        "Question 1: another choice is right. " + explain(1, readiness()).split("\n")[1]
+    )
 ### END HIDDEN TESTS
 
 # %% tests="ready_2" points=1
-from gpt2_lib.progress import progress
-from gpt2_lib.readiness import explain
-
-with progress.check("ready_2", "readiness"):
-    print(explain(2, readiness()))
+check.ready_2(readiness)
 ### BEGIN HIDDEN TESTS
-assert readiness()[2].strip().lower() == "a", (
-    "Question 2: another choice is right. " + explain(2, readiness()).split("\n")[1]
-)
+with check.hidden():
+    assert readiness()[2].strip().lower() == "a", (
+        "Question 2: another choice is right. " + explain(2, readiness()).split("\n")[1]
+    )
 ### END HIDDEN TESTS
 
 # %% tests="ready_3" points=1
-from gpt2_lib.progress import progress
-from gpt2_lib.readiness import explain
-
-with progress.check("ready_3", "readiness"):
-    print(explain(3, readiness()))
+check.ready_3(readiness)
 ### BEGIN HIDDEN TESTS
-assert readiness()[3].strip().lower() == "d", (
-    "Question 3: another choice is right. " + explain(3, readiness()).split("\n")[1]
-)
+with check.hidden():
+    assert readiness()[3].strip().lower() == "d", (
+        "Question 3: another choice is right. " + explain(3, readiness()).split("\n")[1]
+    )
 ### END HIDDEN TESTS
 
 # %% tests="ready_4" points=1
-from gpt2_lib.progress import progress
-from gpt2_lib.readiness import explain
-
-with progress.check("ready_4", "readiness"):
-    print(explain(4, readiness()))
+check.ready_4(readiness)
 ### BEGIN HIDDEN TESTS
-assert readiness()[4].strip().lower() == "b", (
-    "Question 4: another choice is right. " + explain(4, readiness()).split("\n")[1]
-)
+with check.hidden():
+    assert readiness()[4].strip().lower() == "b", (
+        "Question 4: another choice is right. " + explain(4, readiness()).split("\n")[1]
+    )
 ### END HIDDEN TESTS
 
 # %% tests="ready_5" points=1
-from gpt2_lib.progress import progress
-from gpt2_lib.readiness import explain
-
-with progress.check("ready_5", "readiness"):
-    print(explain(5, readiness()))
+check.ready_5(readiness)
 ### BEGIN HIDDEN TESTS
-assert readiness()[5].strip().lower() == "c", (
-    "Question 5: another choice is right. " + explain(5, readiness()).split("\n")[1]
-)
+with check.hidden():
+    assert readiness()[5].strip().lower() == "c", (
+        "Question 5: another choice is right. " + explain(5, readiness()).split("\n")[1]
+    )
 ### END HIDDEN TESTS
 
 # %% [markdown]

@@ -257,7 +257,7 @@ def test_the_table_of_attacks_is_as_graded_now(graded: Graded) -> None:
 
 {len(attacks)} attacks and accidents, and {len(found) - len(attacks)} honest submissions of unusual kinds, handed in by
 one class and graded in the sandbox. `tests/system/test_attacks.py` grades them and compares this page with what came
-of it; the code is in [tests/system/attacks.py](../tests/system/attacks.py).
+of it; the code is in [tests/helpers/attacks.py](../tests/helpers/attacks.py).
 
 The small course has {len(POINTS)} checks with {sum(POINTS.values()):g} points. "Blocked": what was tried failed. Points
 are lost only for what the code itself breaks. "Flagged": a person is told to look.
@@ -303,7 +303,9 @@ def test_it_is_the_same_for_an_ordinary_user(tmp_path: Path) -> None:
         f"if __name__ == '__main__':\n    {program.replace(chr(10), chr(10) + '    ')}\n", encoding="utf-8"
     )
     environment = os.environ | {
-        "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY}/tests:{Path(__file__).parent}",
+        "PYTHONPATH": ":".join(
+            [str(REPOSITORY), *(f"{REPOSITORY}/tests/{room}" for room in ("helpers", "course", "system"))]
+        ),
         "SECRET_OF_THE_GRADER": SECRET,
     }
     done = subprocess.run(

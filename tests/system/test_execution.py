@@ -42,7 +42,7 @@ class Executed:
         return self._run(to_notebook(MASTERS[name]), folder, allow_errors=False)
 
     def _learners(self, name: str) -> tuple[NotebookNode, int]:
-        """As committed; tests/test_notebooks.py holds it against its master."""
+        """As committed; tests/course/test_notebooks.py holds it against its master."""
         folder = self.folder / f"{name}, learner's"
         folder.mkdir()
         path = REPOSITORY / "notebooks" / MASTERS[name].parent.name / f"{name}.ipynb"

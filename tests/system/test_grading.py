@@ -2,7 +2,7 @@
 
 How it works. `classroom.Class` releases a phase's real master into a course of its own. A student hands in the released
 notebook with one answer written into each exercise's cell, nbgrader grades all students, and the tests look at which
-checks (cells that give points) failed. The answers are in tests/answers/.
+checks (cells that give points) failed. The answers are in tests/course/answers/.
 
 Three shortcuts keep many variants affordable:
 
@@ -13,8 +13,8 @@ Three shortcuts keep many variants affordable:
 - One student carries one variant of *every* exercise, since the exercises' checks are independent of each other.
 - Students are graded in several processes, each with a copy of the course.
 
-A new exercise needs answers in tests/answers/, no new code. docs/grading.md is the table of all answers and their
-points; this writes it:
+A new exercise needs answers in tests/course/answers/, no new code. docs/grading.md is the table of all answers and
+their points; this writes it:
 
     UPDATE_GRADING_TABLE=1 .venv/bin/python -m pytest tests/system/test_grading.py -k table
 """
@@ -218,8 +218,8 @@ def test_names_that_a_learner_uses_otherwise_and_an_import_without_use_cost_noth
     room = class_of(phase)
     before = (
         "from random import random\n"
-        "from gpt2_lib.pruner import *\n"
-        "from gpt2_lib.selection import global_masks as ready, layer_masks\n"
+        "from gpt2_lib.pruning.pruner import *\n"
+        "from gpt2_lib.pruning.selection import global_masks as ready, layer_masks\n"
         "show = progress = deepcopy = tokenizer = model = windows = dense = evaluate = time_limit = 'mine'\n"
         "weight = mask = masks = weights = keep = seed = generator = 'mine'\n"
     )
@@ -233,7 +233,7 @@ def test_the_librarys_own_answer_gets_no_points_and_is_told_why(class_of: Callab
     room = class_of(phase)
     wrapped = {
         exercise: f"{code}\n\n\nown = {exercise}\n\n\ndef {exercise}(*arguments, own=own):\n"
-        "    from gpt2_lib.selection import layer_masks\n\n    return own(*arguments) if layer_masks else None"
+        "    from gpt2_lib.pruning.selection import layer_masks\n\n    return own(*arguments) if layer_masks else None"
         for exercise, code in room.reference.items()
     }
     results = room.results("borrowed", room.classroom.written(phase, wrapped))
@@ -268,7 +268,7 @@ def head() -> str:
 {wrong} wrong answers and {right} unusual right ones, each graded by nbgrader in the real notebook, hidden tests
 included: the points that every check gives. A wrong answer that loses nothing, or a check that catches nothing, fails
 `tests/system/test_grading.py`, which also compares this page with what it has just graded, and writes it if asked to.
-The code of the answers is in [tests/answers](../tests/answers).
+The code of the answers is in [tests/course/answers](../tests/course/answers).
 
 """
 

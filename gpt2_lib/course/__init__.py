@@ -1,0 +1,1 @@
+"""What the notebooks need: checks, progress, widgets, experiments. It may import all else; nothing imports it."""

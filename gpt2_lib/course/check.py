@@ -1,0 +1,82 @@
+"""A check of an exercise: a function that is given the learner's answers, and asserts what is true of right ones.
+
+    @check("exactly as many weights go as were asked for")
+    def mask_count(magnitude_mask):
+        ...plain assertions, whose texts are what the learner reads...
+
+In a notebook a check is one line, and hidden tests below it look at random cases:
+
+    check.mask_count(magnitude_mask)
+    ### BEGIN HIDDEN TESTS
+    with check.hidden() as draw:
+        ...
+    ### END HIDDEN TESTS
+
+The parameters' names are those of the answers. The label is what a check shows that has passed.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, cast
+
+import torch
+
+from .lesson import time_limit
+from .progress import progress
+
+
+class Check(Protocol):
+    """What `check` makes of a function. ``??`` in a notebook shows its code."""
+
+    __name__: str
+    __wrapped__: Callable[..., object]
+    label: str
+
+    def __call__(self, *answers: object) -> object:
+        """Returns what hidden tests go on with, if anything. Raises AssertionError: for learners, what is wrong."""
+        ...
+
+
+def check(label: str) -> Callable[[Callable[..., object]], Check]:
+    """Make a function a check: it limits the answers' time, refuses borrowed ones and explains their errors."""
+
+    def decorate(function: Callable[..., object]) -> Check:
+        names = function.__code__.co_varnames[: function.__code__.co_argcount]
+
+        @functools.wraps(function)
+        def checked(*answers: object) -> object:
+            notebook = sys._getframe(1).f_globals
+            with progress.check(function.__name__, label, dict(zip(names, answers, strict=True)), notebook):
+                return function(*answers)
+
+        made = cast(Check, checked)
+        made.label = label
+        return made
+
+    return decorate
+
+
+class Draw:
+    """Random cases of a hidden test, from one ``seed`` that its messages tell."""
+
+    def __init__(self) -> None:
+        self.seed = random.SystemRandom().randrange(10**6)
+        self.random = random.Random(self.seed)
+        self.generator = torch.Generator().manual_seed(self.seed)
+
+
+@contextmanager
+def hidden(seconds: float = 15.0) -> Iterator[Draw]:
+    """The hidden part of a check: the answers' computing time is limited, and a message names the seed."""
+    draw = Draw()
+    try:
+        with time_limit(seconds):
+            yield draw
+    except AssertionError as error:
+        error.args = (f"{error} (seed {draw.seed})",)
+        raise

@@ -1,0 +1,76 @@
+"""Checks of exercise 3.4: what pruning bought."""
+
+from __future__ import annotations
+
+import torch
+
+from ..check import check
+from ..lesson import Slow, speedup_fault
+from ..progress import progress
+from .metrics import accuracy_of, metric, tiny_gpt2
+
+
+def two_models(seed=0):
+    """A tiny GPT-2, its pruned twin, and pages of which the first gets many tokens right and the twin fewer."""
+    original = tiny_gpt2(seed)
+    fewer = tiny_gpt2(seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in fewer.named_parameters():
+            if name.startswith("h.") and parameter.dim() == 2:
+                parameter.mul_(torch.rand(parameter.shape, generator=generator) < 0.3)
+        pages = torch.randint(17, (6, 16), generator=generator)
+        for place in range(1, 16):
+            pages[: 2 + place % 4, place] = original(pages)[: 2 + place % 4, place - 1].argmax(-1)
+    return original, fewer, pages
+
+
+@check("bytes, dense over packed")
+def analysis_compression(deployment_analysis):
+    original, fewer, pages = two_models()
+    before = all_packed = stored = 0
+    for p in fewer.parameters():
+        zeros = int((p == 0).sum())
+        packed = -(-p.numel() // 8) + 4 * (p.numel() - zeros)
+        before += 4 * p.numel()
+        all_packed += packed
+        stored += min(packed, 4 * p.numel())
+    progress.given("a tiny GPT-2, its pruned twin and 6 pages of 16 tokens")
+    got = metric(deployment_analysis(original, fewer, pages), "compression")
+    if abs(got - 1) < 1e-6:
+        idea = "In memory nothing has changed; what is asked is the packed size."
+    elif abs(got - stored / before) < 1e-3:
+        idea = "The other way round: the original's bytes are divided by the pruned model's."
+    elif abs(got - before / all_packed) < 1e-6:
+        idea = "A tensor without zeros (a bias, an embedding) is stored dense: its bitmask would only cost."
+    else:
+        idea = "Four bytes for each of the original's entries; for the pruned model's tensors bitmask and values, or dense."
+    assert abs(got / (before / stored) - 1) < 1e-6, (
+        f"{before:,} bytes become {stored:,}: {before / stored:.4f} was expected, {got:.4f} came back. {idea}"
+    )
+
+
+@check("time of the original over time of the pruned")
+def analysis_speedup(deployment_analysis):
+    original, fewer, pages = two_models()
+    progress.given("a model that takes 30 ms a page, one that takes 6 ms, and 1 page of 16 tokens")
+    original, fewer = Slow(original, [0.03]), Slow(fewer, [0.006])
+    fault = speedup_fault(metric(deployment_analysis(original, fewer, pages[:1]), "speedup"), original, fewer)
+    assert fault is None, fault
+
+
+@check("accuracy that is kept")
+def analysis_quality(deployment_analysis):
+    original, fewer, pages = two_models()
+    right = accuracy_of(original, pages), accuracy_of(fewer, pages)
+    progress.given("a tiny GPT-2, its pruned twin and 6 pages of 16 tokens")
+    got = metric(deployment_analysis(original, fewer, pages), "quality")
+    if abs(got - right[0] / right[1]) < 1e-6:
+        idea = "The other way round: below 1 means that something was lost."
+    elif abs(got - (right[1] - right[0])) < 1e-6 or abs(got - (right[0] - right[1])) < 1e-6:
+        idea = "That is the difference; a ratio was asked."
+    else:
+        idea = "If evaluate_production_metrics() passes its checks: accuracy over accuracy."
+    assert abs(got - right[1] / right[0]) < 1e-6, (
+        f"Accuracy {right[0]:.4f} before, {right[1]:.4f} after: {right[1] / right[0]:.4f} was expected, {got:.4f} came back. {idea}"
+    )

@@ -1,0 +1,143 @@
+"""Checks of exercise 2.4: one ranking for all layers."""
+
+from __future__ import annotations
+
+import torch
+
+from ..check import check
+from ..lesson import mask_fault, show
+from ..progress import progress
+
+
+def removed_from(masks, weights):
+    """Which entries masks remove, {name: flat list of True and False}. (Their exact type has a check of its own.)"""
+    assert masks is not None, "global_masks() returned nothing: end it with `return ...`."
+    assert isinstance(masks, dict), f"A dict {{name: mask}} was expected; a {type(masks).__name__} came back."
+    gone = {}
+    for name, weight in weights.items():
+        assert name in masks, f"There is no mask called {name!r} in what came back; there are {list(masks)}."
+        try:
+            flat = torch.as_tensor(masks[name]).flatten()
+        except (TypeError, ValueError, RuntimeError):
+            raise AssertionError(
+                f"A mask was expected for {name!r}, a bool tensor; a {type(masks[name]).__name__} came back."
+            ) from None
+        assert flat.numel() == weight.numel(), (
+            f"{name!r} has {weight.numel()} weights; its mask has {flat.numel()} entries."
+        )
+        gone[name] = [not kept for kept in flat.tolist()]
+    return gone
+
+
+@check("exactly as many go over all layers together")
+def global_count(global_masks):
+    weights = {
+        "wide": torch.tensor([[0.9, -0.2, 0.5, -0.7], [0.4, -0.8, 0.6, 1.0]]),
+        "narrow": torch.tensor([0.1, -0.3]),
+    }
+    for sparsity, wanted in ((0.3, 3), (0.6, 6), (0.25, 2), (0.35, 4), (0.45, 4)):
+        given = "\n".join(f"{name}:\n{show(w)}" for name, w in weights.items())
+        progress.given(f"sparsity {sparsity} and the weights\n{given}")
+        gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, sparsity), weights)
+        got = sum(gone["wide"]) + sum(gone["narrow"])
+        each = round(sparsity * 8) + round(sparsity * 2)
+        if got == 10 - wanted:
+            idea = "Is it the other way round: True for what stays?"
+        elif got == each:
+            idea = "Rounded once for all together, not once for each layer: does each layer still have a number of its own?"
+        elif abs(sparsity * 10 - wanted) == 0.5:
+            idea = f"Python's round({sparsity} * 10) is {wanted}."
+        elif got == wanted + 1:
+            idea = "One too many: does the first weight that may stay go too?"
+        else:
+            idea = "How many is round(sparsity * total), with the entries of all layers in the total?"
+        assert got == wanted, (
+            f"Your masks remove {got} of 10 weights at sparsity {sparsity}; {wanted} were asked. {idea}\n"
+            + "\n".join(
+                f"{name}, with * at what you removed:\n{show(w, torch.tensor(gone[name]).view(w.shape))}"
+                for name, w in weights.items()
+            )
+        )
+
+
+@check("one ranking for all")
+def global_choice(global_masks):
+    weights = {
+        "large": torch.tensor([[0.9, -0.2, 0.5, -0.7], [0.4, -0.8, 0.6, 1.0]]),
+        "small": torch.tensor([[0.1, -0.45, 0.3, 0.05]]),
+    }
+    given = "\n".join(f"{name}:\n{show(w)}" for name, w in weights.items())
+    progress.given(f"sparsity 0.5 and the weights\n{given}")
+    gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, 0.5), weights)
+    pairs = [(w, g) for name in weights for w, g in zip(weights[name].flatten().tolist(), gone[name], strict=True)]
+    pruned, kept = [w for w, g in pairs if g], [w for w, g in pairs if not g]
+    assert len(pruned) not in (0, 12), (
+        f"At sparsity 0.5 some weights go and some stay; yours remove {len(pruned)} of 12."
+    )
+    largest_gone, smallest_kept = max(pruned, key=abs), min(kept, key=abs)
+    if max(pruned) < min(kept):
+        idea = "-0.8 is not a small weight: how far is it from zero?"
+    elif min(map(abs, pruned)) > max(map(abs, kept)):
+        idea = "Is it the other way round: True for what stays?"
+    elif sum(gone["large"]) == 4 and sum(gone["small"]) == 2:
+        idea = "Each layer lost half of its own. Here it does not matter which layer a weight is in."
+    else:
+        idea = "Are all entries of all layers ranked together, and does each mask point back to where they stood?"
+    assert abs(largest_gone) < abs(smallest_kept), (
+        f"Your masks remove {largest_gone:g} and keep {smallest_kept:g}, which is smaller in size. {idea}\n"
+        + "\n".join(
+            f"{name}, with * at what you removed:\n{show(w, torch.tensor(gone[name]).view(w.shape))}"
+            for name, w in weights.items()
+        )
+    )
+
+
+@check("among equals the earlier layer goes first")
+def global_ties(global_masks):
+    weights = {"b": torch.tensor([0.5, 2.0, 0.5, 1.0]), "a": torch.tensor([[0.5, 0.5], [3.0, 0.5]])}
+    given = "\n".join(f"{name}:\n{show(w)}" for name, w in weights.items())
+    progress.given(f"sparsity 0.375 and the weights\n{given}")
+    gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, 0.375), weights)
+    drawn = "\n".join(
+        f"{name}, with * at what you removed:\n{show(w, torch.tensor(gone[name]).view(w.shape))}"
+        for name, w in weights.items()
+    )
+    got = sum(gone["b"]) + sum(gone["a"])
+    assert got == 3, (
+        f"Your masks remove {got} of 8 weights; 3 were asked. 0.5 occurs five times: what happens to equals?\n{drawn}"
+    )
+    assert gone == {"b": [True, False, True, False], "a": [True, False, False, False]}, (
+        "Three of the five 0.5 go: first those of the layer that comes first in the dict (here b), from the earliest position "
+        f"on, then those of the next.\n{drawn}"
+    )
+
+
+@check("any layers, and the weights are left alone")
+def global_care(global_masks):
+    weights = {"first": torch.tensor([[0.3, 0.8, 0.1], [0.7, 0.2, 0.9]]), "second": torch.tensor([-0.4, 0.6])}
+    given = {name: w.clone() for name, w in weights.items()}
+    text = "\n".join(f"{name}:\n{show(w)}" for name, w in weights.items())
+    progress.given(f"sparsity 0.5 and the weights\n{text}")
+    masks = global_masks(given, 0.5)
+    assert isinstance(masks, dict), f"A dict {{name: mask}} was expected; a {type(masks).__name__} came back."
+    assert set(masks) == set(weights), (
+        f"One mask for each of {list(weights)} was expected; yours are for {list(masks)}."
+    )
+    for name, weight in weights.items():
+        fault = mask_fault(masks[name], weight)
+        assert fault is None, f"{name}, of shape {tuple(weight.shape)}: {fault}"
+    assert list(given) == list(weights), f"global_masks() changed the dict it was given: it now holds {list(given)}."
+    for name, weight in weights.items():
+        assert torch.equal(given[name], weight), (
+            f"global_masks() changed the weights it was given; it should only look.\n"
+            f"{name} before:\n{show(weight)}\nafter:\n{show(given[name])}"
+        )
+    for sparsity in (-0.1, 1.5):
+        progress.given(f"sparsity {sparsity} and the weights\n{text}")
+        try:
+            global_masks(given, sparsity)
+        except ValueError:
+            continue
+        raise AssertionError(
+            f"Nobody can remove {sparsity:.0%} of the weights: a ValueError was expected, masks came back."
+        )

@@ -1,0 +1,160 @@
+"""Checks of exercise 2.3: gradual pruning."""
+
+from __future__ import annotations
+
+import torch
+
+from ..check import check
+from ..lesson import show
+from ..progress import progress
+from .magnitude import parameters_after
+
+
+def number_from(value, name):
+    """What the function called ``name`` returned as a float: a Python or NumPy number, or a tensor of one entry."""
+    assert value is not None, f"{name}() returned nothing: end it with `return ...`."
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise AssertionError(f"{name}() should return one number; a {type(value).__name__} came back.") from None
+
+
+@check("the cubic curve")
+def cubic_value(cubic_sparsity):
+    wanted = {0: 0.0, 2: 0.3904, 5: 0.7, 8: 0.7936, 10: 0.8}  # step: sparsity
+    got = {}
+    for step in wanted:
+        progress.given(f"step {step}, start 0, steps 10, initial 0.0, final 0.8")
+        got[step] = number_from(cubic_sparsity(step, 0, 10, 0.0, 0.8), "cubic_sparsity")
+    right = {step: abs(got[step] - wanted[step]) < 1e-5 for step in wanted}
+    if abs(got[5] - 0.4) < 1e-5:
+        idea = "Half of the steps and half of the sparsity: that is a straight line. What is raised to the third power?"
+    elif abs(got[5] - 0.1) < 1e-5:
+        idea = "This starts slow and ends fast. What is cubed is the part of the way that is still ahead."
+    elif abs(got[5] - 0.6) < 1e-5:
+        idea = "Close: which power is it?"
+    elif all(abs(got[step] - 100 * wanted[step]) < 1e-3 for step in wanted):
+        idea = "Sparsity is a fraction from 0 to 1, not per cent."
+    elif not right[0] and right[10]:
+        idea = "The end is right, the start is not: is it s_i - s_f in the brackets, in this order?"
+    elif right[0] and right[10]:
+        idea = "Start and end are right, what lies between them is not: how far along is each step, as a fraction?"
+    else:
+        idea = "At the first step the last factor is 1, at the end it is 0: what is left of the equation then?"
+    table = "\n".join(f"{step:4}  {wanted[step]:8.4f}  {got[step]:8.4f}" for step in wanted)
+    assert all(right.values()), (
+        f"From sparsity 0 to 0.8 in 10 steps, beginning at step 0. {idea}\nstep  expected     yours\n{table}"
+    )
+
+
+@check("flat before the start and after the end")
+def cubic_clamp(cubic_sparsity):
+    for step, wanted, when in ((0, 0.0, "before"), (3, 0.0, "before"), (15, 0.8, "after"), (60, 0.8, "after")):
+        progress.given(f"step {step}, start 4, steps 10, initial 0.0, final 0.8")
+        got = number_from(cubic_sparsity(step, 4, 10, 0.0, 0.8), "cubic_sparsity")
+        assert abs(got - wanted) < 1e-5, (
+            f"Pruning begins at step 4 and takes 10 steps, from sparsity 0 to 0.8. Step {step} lies {when} that: "
+            f"{wanted:g} was expected, {got:g} came back. Outside of its steps the cubic goes on; the sparsity must not."
+        )
+
+
+@check("any start and any initial sparsity")
+def cubic_general(cubic_sparsity):
+    for step, wanted in ((100, 0.2), (110, 0.5416), (125, 0.8125), (140, 0.8944), (150, 0.9)):
+        progress.given(f"step {step}, start 100, steps 50, initial 0.2, final 0.9")
+        value = cubic_sparsity(step, 100, 50, 0.2, 0.9)
+        got = number_from(value, "cubic_sparsity")
+        is_plain = not isinstance(value, str) and getattr(value, "ndim", 0) == 0
+        assert is_plain, f"A plain number was expected; a {type(value).__name__} came back: {show(value)}"
+        assert abs(got - wanted) < 1e-5, (
+            f"Pruning begins at step 100 and takes 50 steps, from sparsity 0.2 to 0.9. At step {step}, {wanted:g} was "
+            f"expected; {got:g} came back. How far along is that step, counted from the start, and where did it start from?"
+        )
+
+
+@check("what is pruned stays pruned")
+def step_zeros(train_step_with_masks):
+    layer = torch.nn.Linear(4, 2, bias=False)
+    keep = torch.tensor([[True, False, True, True], [False, True, False, True]])
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[0.9, 0.2, -0.6, 0.3], [0.0, 0.5, 0.0, -1.1]]))  # 0.2 goes, and is still there
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9)
+    optimizer.state[layer.weight]["momentum_buffer"] = torch.full((2, 4), 2.0)  # of steps before the pruning
+    before = dict(layer.named_parameters())
+    for step in (1, 2, 3):
+        progress.given(f"a layer with the weight\n{show(layer.weight)}\nand its mask\n{show(keep)}")
+        train_step_with_masks(layer, {"weight": keep.clone()}, optimizer, lambda m: (m.weight**2).sum())
+        weight = parameters_after(layer, before)["weight"].detach()
+        alive = ~keep & (weight != 0)
+        if bool((weight[keep] == 0).all()):
+            idea = "What should stay is zero instead: True in a mask means keep."
+        elif alive.equal(~keep) and bool((weight[~keep].abs() > 1e-3).all()):
+            idea = (
+                "The optimiser has moved them, with the momentum of earlier steps. What has to happen after its step?"
+            )
+        else:
+            idea = "Is every weight that its mask drops exactly zero, in the model itself?"
+        assert not alive.any(), (
+            f"After step {step}, {int(alive.sum())} of {int((~keep).sum())} pruned weights are not exactly zero (marked *). "
+            f"{idea}\nThe keep-mask:\n{show(keep)}\nthe weight after the step:\n{show(weight, alive)}"
+        )
+
+
+@check("what is left learns")
+def step_learns(train_step_with_masks):
+    layer = torch.nn.Linear(4, 2, bias=False)
+    start = torch.tensor([[0.9, 0.0, -0.6, 0.3], [0.0, 0.5, 0.0, -1.1]])
+    slope = torch.tensor([[1.0, -2.0, 3.0, 1.0], [2.0, -1.0, 1.0, 4.0]])  # the loss is (weight * slope).sum()
+    keep = start != 0
+    with torch.no_grad():
+        layer.weight.copy_(start)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    expected, loss_before = start.clone(), (start * slope).sum().item()
+    for step in (1, 2):
+        progress.given(f"a layer with the weight\n{show(layer.weight)}\nand a loss whose gradient is\n{show(slope)}")
+        loss = train_step_with_masks(layer, {"weight": keep.clone()}, optimizer, lambda m: (m.weight * slope).sum())
+        previous, expected = expected, torch.where(keep, expected - 0.1 * slope, 0.0)
+        weight = layer.weight.detach()
+        wrong = keep & ~torch.isclose(weight, expected, atol=1e-5)
+        if torch.allclose(weight[keep], previous[keep]):
+            idea = "Nothing has moved: is there a gradient, and does the optimiser take its step in the model that was given?"
+        elif step == 2 and torch.allclose(weight[keep], (expected - 0.1 * slope)[keep]):
+            idea = "The second step is twice as long as the first: what is left over from the first?"
+        else:
+            idea = "With plain SGD and a learning rate of 0.1, each moves by -0.1 times its gradient, once a step."
+        assert not wrong.any(), (
+            f"After step {step}, {int(wrong.sum())} of {int(keep.sum())} kept weights are not where the optimiser takes "
+            f"them (marked *). {idea}\nThe gradient:\n{show(slope)}\nexpected:\n{show(expected)}\nyours:\n{show(weight, wrong)}"
+        )
+        loss_after = (expected * slope).sum().item()
+        got = number_from(loss, "train_step_with_masks")
+        assert abs(got - loss_before) < 1e-4, (
+            f"Step {step}: the loss before the step was {loss_before:g}; {got:g} came back."
+            + (" That is the loss after the step." if abs(got - loss_after) < 1e-4 else "")
+        )
+        loss_before = loss_after
+
+
+@check("masks of some parameters, masks left alone, the loss returned")
+def step_care(train_step_with_masks):
+    net = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.fill_(0.5)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
+    keep = torch.tensor([[True, False, True], [True, True, False], [False, True, True]])
+    masks = {"1.weight": keep.clone()}
+    progress.given("two layers, 0 and 1, and a mask of one parameter only, 1.weight")
+    loss = train_step_with_masks(net, masks, optimizer, lambda m: m(torch.ones(1, 3)).sum())
+    for name, parameter in net.named_parameters():
+        assert name == "1.weight" or bool((parameter != 0).all()), (
+            f"Only 1.weight has a mask here; {name} has zeros too:\n{show(parameter)}"
+        )
+    assert list(masks) == ["1.weight"], f"The masks are to be looked at only; yours now name {list(masks)}."
+    now = masks["1.weight"]
+    unchanged = isinstance(now, torch.Tensor) and now.dtype == torch.bool and torch.equal(now, keep)
+    assert unchanged, f"The masks are to be looked at only. Before:\n{show(keep)}\nafter your step:\n{show(now)}"
+    number_from(loss, "train_step_with_masks")
+    assert getattr(loss, "ndim", 0) == 0, (
+        f"The loss is one number, or a tensor without dimensions; a {type(loss).__name__} of shape {tuple(loss.shape)} came back."
+    )

@@ -1,0 +1,217 @@
+"""Checks of exercise 2.1: magnitude pruning."""
+
+from __future__ import annotations
+
+import torch
+
+from ...config import GPT2Config
+from ...gpt2 import GPT2
+from ..check import check
+from ..lesson import mask_fault, show
+from ..progress import progress
+
+
+def removed_by(mask, weight):
+    """Which entries a mask removes, as a flat list of True and False. (Its exact type has a check of its own.)"""
+    assert mask is not None, "magnitude_mask() returned nothing: end it with `return ...`."
+    try:
+        flat = torch.as_tensor(mask).flatten()
+    except (TypeError, ValueError, RuntimeError):
+        raise AssertionError(f"A mask was expected, a bool tensor; a {type(mask).__name__} came back.") from None
+    assert flat.numel() == weight.numel(), (
+        f"A mask has one entry for each of the {weight.numel()} weights; {flat.numel()} came back."
+    )
+    return [not kept for kept in flat.tolist()]
+
+
+@check("exactly as many weights go as were asked for")
+def mask_count(magnitude_mask):
+    weight = torch.tensor([[0.3, -0.8, 0.1, 1.0, -0.6], [0.7, 0.2, -0.9, 0.5, -0.4]])
+    for sparsity, wanted in ((0.3, 3), (0.0, 0), (1.0, 10), (0.25, 2), (0.35, 4)):
+        progress.given(f"sparsity {sparsity} and the weight\n{show(weight)}")
+        mask = magnitude_mask(weight.clone(), sparsity)
+        got = sum(removed_by(mask, weight))
+        if sparsity in (0.0, 1.0):
+            idea = "Sparsity 0 removes nothing, sparsity 1 everything."
+        elif got == 10 - wanted:
+            idea = "Is it the other way round: True for what stays?"
+        elif abs(sparsity * 10 - wanted) == 0.5:
+            idea = f"Python's round({sparsity} * 10) is {wanted}."
+        elif got == wanted + 1:
+            idea = "One too many: does the first weight that may stay go too?"
+        else:
+            idea = "How many is round(sparsity * n), n being the number of entries?"
+        assert got == wanted, (
+            f"Your mask removes {got} of 10 weights at sparsity {sparsity}; {wanted} were asked. {idea}\n"
+            f"The weight:\n{show(weight)}\nyour mask:\n{show(mask)}"
+        )
+
+
+@check("the smallest go, whatever their sign")
+def mask_choice(magnitude_mask):
+    weight = torch.tensor([[0.3, -0.8, 0.1, 1.0, -0.6], [0.7, 0.2, -0.9, 0.5, -0.4]])
+    progress.given(f"sparsity 0.4 and the weight\n{show(weight)}")
+    mask = magnitude_mask(weight.clone(), 0.4)
+    gone = removed_by(mask, weight)
+    pruned = sorted((w for w, g in zip(weight.flatten().tolist(), gone, strict=True) if g), key=abs)
+    kept = sorted((w for w, g in zip(weight.flatten().tolist(), gone, strict=True) if not g), key=abs)
+    assert 0 < len(pruned) < 10, (
+        f"At sparsity 0.4 some of these weights go and some stay; yours removes {len(pruned)} of 10."
+    )
+    largest_gone, smallest_kept = pruned[-1], kept[0]
+    if sorted(pruned)[-1] < sorted(kept)[0]:
+        idea = "-0.8 is not a small weight: how far is it from zero?"
+    elif abs(pruned[0]) > abs(kept[-1]):
+        idea = "Is it the other way round: True for what stays?"
+    else:
+        idea = "Are all entries ranked together, and does the mask point back to where each stood?"
+    assert abs(largest_gone) < abs(smallest_kept), (
+        f"Your mask removes {largest_gone:g} and keeps {smallest_kept:g}, which is smaller in size. {idea}\n"
+        f"The weight, with * at what you removed:\n{show(weight, torch.tensor(gone).view(2, 5))}"
+    )
+
+
+@check("among equals the earlier goes first")
+def mask_ties(magnitude_mask):
+    weight = torch.tensor([[0.5, 2.0, 0.5, 1.0], [0.5, 3.0, 0.5, 4.0]])
+    progress.given(f"sparsity 0.25 and the weight\n{show(weight)}")
+    mask = magnitude_mask(weight.clone(), 0.25)
+    gone = removed_by(mask, weight)
+    drawn = f"The weight, with * at what you removed:\n{show(weight, torch.tensor(gone).view(2, 4))}"
+    assert sum(gone) == 2, (
+        f"Your mask removes {sum(gone)} of 8 weights; 2 were asked. 0.5 occurs four times: what happens to equals?\n{drawn}"
+    )
+    assert gone == [True, False, True, False, False, False, False, False], (
+        f"Two of the four 0.5 go: those at the earlier positions, read row by row.\n{drawn}"
+    )
+
+
+@check("any shape and precision, and the weights are left alone")
+def mask_care(magnitude_mask):
+    weight = torch.tensor([[0.3, -0.8, 0.1], [0.7, 0.2, -0.9]])
+    progress.given(f"sparsity 0.5 and the weight\n{show(weight)}")
+    given = weight.clone()
+    mask = magnitude_mask(given, 0.5)
+    fault = mask_fault(mask, weight)
+    assert fault is None, f"For a weight of shape (2, 3): {fault}"
+    assert torch.equal(given, weight), (
+        f"magnitude_mask() changed the weight it was given; it should only look.\n"
+        f"Before:\n{show(weight)}\nafter:\n{show(given)}"
+    )
+
+
+@check("a sparsity that makes no sense is refused")
+def mask_errors(magnitude_mask):
+    weight = torch.tensor([[0.3, -0.8, 0.1], [0.7, 0.2, -0.9]])
+    assert magnitude_mask(weight.clone(), 0.5) is not None, (
+        "magnitude_mask() returned nothing: end it with `return ...`."
+    )
+    for sparsity in (1.5, -0.5):
+        try:
+            mask = magnitude_mask(weight.clone(), sparsity)
+        except ValueError:
+            continue
+        except AssertionError:
+            raise AssertionError(
+                f"Sparsity {sparsity} stops at an assert; the contract asks for a ValueError."
+            ) from None
+        raise AssertionError(
+            f"Nobody can remove {sparsity:.0%} of the weights: a ValueError was expected for sparsity {sparsity}, "
+            f"a {type(mask).__name__} came back. A wrong number should be told at once, not guessed at."
+        )
+
+
+def small_model(seed=0, heads=(2, 2), neurons=(6, 6)):
+    """A GPT-2 of a few hundred numbers, all of them random (biases and LayerNorm too), to try things on."""
+    config = GPT2Config(13, 8, n_embd=4, n_layer=len(heads), n_head=2, heads=heads, neurons=neurons)
+    small = GPT2(config).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in small.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    return small
+
+
+def parameters_after(model, before):
+    """The model's parameters by name after a function has changed it; ``before``: those that it had."""
+    after = dict(model.named_parameters())
+    shapes = {name: tuple(parameter.shape) for name, parameter in before.items()}
+    found = {name: tuple(parameter.shape) for name, parameter in after.items()}
+    assert found == shapes, (
+        f"The model has other parameters than before: {min(found.items() ^ shapes.items())[0]} is missing, new or of another shape. "
+        "Write into the parameters that are there."
+    )
+    assert any(bool(parameter.any()) for parameter in after.values()), (
+        "Every parameter of the model is 0 now. Only what is pruned becomes 0; the rest stays."
+    )
+    return after
+
+
+@check("attention and feed-forward weights, and nothing else")
+def prune_where(magnitude_prune):
+    small = small_model()
+    before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
+    wanted = [
+        f"h.{i}.{part}.weight" for i in (0, 1) for part in ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+    ]
+    progress.given("sparsity 0.5 and the small model whose parameters are listed above")
+    masks = magnitude_prune(small, 0.5)
+    assert masks is not None, "magnitude_prune() returned nothing: end it with `return ...`."
+    assert isinstance(masks, dict), f"A dict {{parameter name: mask}} was expected; a {type(masks).__name__} came back."
+    extra = [str(name) for name in masks if name not in wanted]
+    missing = [name for name in wanted if name not in masks]
+    assert not extra, (
+        f"Your masks name {', '.join(extra[:4])}{' and more' * (len(extra) > 4)}. Names are those of named_parameters(), and only weights of attention and feed-forward are pruned."
+    )
+    assert not missing, (
+        f"Your masks lack {', '.join(missing[:4])}{' and more' * (len(missing) > 4)}. Every block has four weights to prune."
+    )
+    for name, parameter in parameters_after(small, before).items():
+        if name not in wanted:
+            assert torch.equal(parameter, before[name]), (
+                f"{name} is no attention or feed-forward weight: it must stay as it was.\n"
+                f"Before:\n{show(before[name])}\nafter:\n{show(parameter)}"
+            )
+
+
+@check("each weight matrix on its own")
+def prune_each(magnitude_prune):
+    small = small_model()
+    with torch.no_grad():
+        for parameter in small.h[1].parameters():
+            parameter *= 10  # the second block's weights are far larger
+    before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
+    progress.given("sparsity 0.5 and a small model whose second block has ten times larger weights")
+    magnitude_prune(small, 0.5)
+    for name, parameter in parameters_after(small, before).items():
+        if parameter.dim() == 2 and name.startswith("h."):
+            got, n = int((parameter == 0).sum()), parameter.numel()
+            assert got == n // 2, (
+                f"At sparsity 0.5 each weight loses half of its entries. {name} has {n}, and {got} of them are zero in the model. "
+                "(The second block's weights are ten times larger here. Is each weight ranked on its own, and does the zero reach the model?)"
+            )
+
+
+@check("zeros in the model's own weights")
+def prune_writes(magnitude_prune):
+    small = small_model()
+    parameters = dict(small.named_parameters())
+    before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    progress.given("sparsity 0.5 and the small model whose parameters are listed above")
+    masks = magnitude_prune(small, 0.5)
+    assert masks is not None, "magnitude_prune() returned nothing: end it with `return ...`."
+    assert isinstance(masks, dict), f"A dict {{parameter name: mask}} was expected; a {type(masks).__name__} came back."
+    after = parameters_after(small, before)
+    for name in (f"h.{i}.{part}.weight" for i in (0, 1) for part in ("attn.c_attn", "mlp.c_proj")):
+        assert name in masks, f"There is no mask for {name} in what you return."
+        fault = mask_fault(masks[name], before[name])
+        assert fault is None, f"The mask of {name}: {fault}"
+        assert after[name] is parameters[name], (
+            f"{name} is a new parameter: an optimiser made earlier would go on training the old one. Write into the one that is there."
+        )
+        assert after[name].requires_grad, f"{name} can't be trained any more (requires_grad is False)."
+        wanted = torch.where(masks[name], before[name], 0.0)
+        assert torch.equal(after[name], wanted), (
+            f"The model's {name} does not agree with its mask: zero where it is False, unchanged where it is True. Is the model itself changed?\n"
+            f"Its mask:\n{show(masks[name])}\nthe weight before:\n{show(before[name])}\nafter:\n{show(after[name])}"
+        )

@@ -1,0 +1,46 @@
+"""Checks of exercise 1.1: the fraction of zeros."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from ..check import check
+
+# The two layers of the example.
+BIG = torch.tensor([[0.0, 2.0, 0.0, 1.0], [3.0, 0.0, 0.5, 0.0]])
+SMALL = torch.tensor([[0.7, 4.0]])
+
+
+@check("zeros of one tensor")
+def sparsity_basics(sparsity):
+    result = sparsity([BIG.clone()])
+    assert result is not None, "sparsity() returned nothing: end it with `return ...`."
+    assert math.isclose(float(result), 0.5, abs_tol=1e-6), (
+        f"The 2x4 matrix above has 4 zeros among its 8 entries, so its sparsity is 0.5; yours is {float(result):g}. "
+        "Is it the zeros that are counted, as a fraction of all entries?"
+    )
+    assert math.isclose(float(sparsity([torch.ones(3, 3)])), 0.0, abs_tol=1e-6), (
+        f"A matrix of ones has no zero: 0.0 was expected, {float(sparsity([torch.ones(3, 3)])):g} came back."
+    )
+
+
+@check("several tensors, each entry counting the same")
+def sparsity_pooled(sparsity):
+    result = sparsity([BIG.clone(), SMALL.clone()])
+    assert result is not None, "sparsity() returned nothing: end it with `return ...`."
+    assert math.isclose(float(result), 0.4, abs_tol=1e-6), (
+        f"The two layers above have 4 zeros among 10 entries together: 0.4 was expected, {float(result):g} came back. "
+        "Do all tensors count, and does each entry count the same, whichever tensor it is in?"
+    )
+
+
+@check("tiny is not zero")
+def sparsity_edges(sparsity):
+    result = sparsity([torch.tensor([0.0, 1e-20, -1e-20, 1.0])])
+    assert result is not None, "sparsity() returned nothing: end it with `return ...`."
+    assert math.isclose(float(result), 0.25, abs_tol=1e-6), (
+        f"Of 0, 1e-20, -1e-20 and 1 only the first is exactly zero: 0.25 was expected, {float(result):g} came back. "
+        "A tiny weight is not a pruned weight."
+    )

@@ -1,0 +1,265 @@
+"""Checks of exercise 2.2: neurons and heads are removed."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from ..check import check
+from ..lesson import show, tensor_fault
+from ..progress import progress
+
+
+def as_numbers(values, count):
+    """A learner's scores as a list of floats. (Their exact type and shape have a check of their own.)"""
+    assert values is not None, "neuron_scores() returned nothing: end it with `return ...`."
+    try:
+        flat = torch.as_tensor(values).detach().double().flatten().tolist()
+    except (TypeError, ValueError, RuntimeError):
+        raise AssertionError(f"A tensor of {count} scores was expected; a {type(values).__name__} came back.") from None
+    assert len(flat) == count, f"There are {count} neurons, so {count} scores were expected; {len(flat)} came back."
+    return flat
+
+
+@check("all that feeds a neuron times all that it feeds")
+def scores_value(neuron_scores):
+    feeds = torch.tensor([[3.0, 4.0], [0.0, 1.0], [6.0, 8.0]])  # (n=3, C=2)
+    fed = torch.tensor([[0.0, 3.0, 0.0], [2.0, 4.0, 1.0]])  # (C=2, n=3)
+    shown = f"c_fc weight\n{show(feeds)}\nno bias (all 0), c_proj weight\n{show(fed)}"
+    progress.given(shown)
+    got = as_numbers(neuron_scores(feeds.clone(), torch.zeros(3), fed.clone()), 3)
+    ideas = {
+        (5.0, 1.0, 10.0): "That is what feeds each neuron; what it feeds is missing.",
+        (2.0, 5.0, 1.0): "That is what each neuron feeds; what feeds it is missing.",
+        (7.0, 6.0, 11.0): "The two norms are added; a neuron that nobody listens to would still score.",
+        (100.0, 25.0, 100.0): "These are squares of what was expected.",
+        (14.0, 7.0, 14.0): "That looks like L1 norms, sums of absolute values.",
+    }
+    idea = ideas.get(
+        tuple(round(value, 3) for value in got), "A row of c_fc feeds a neuron; a column of c_proj is what it feeds."
+    )
+    assert torch.allclose(torch.tensor(got), torch.tensor([10.0, 5.0, 10.0]), rtol=1e-4), (
+        f"Scores of 10, 5 and 10 were expected; {', '.join(f'{g:.4g}' for g in got)} came back. {idea}\nGiven:\n{shown}"
+    )
+
+
+@check("the bias feeds it too")
+def scores_bias(neuron_scores):
+    feeds = torch.tensor([[3.0, 0.0], [0.0, 0.0], [0.0, 0.0]])  # (n=3, C=2)
+    bias = torch.tensor([-4.0, 2.0, 0.0])
+    fed = torch.tensor([[1.0, 0.0, 3.0], [0.0, 1.0, 4.0]])  # (C=2, n=3)
+    shown = f"c_fc weight\n{show(feeds)}\nbias\n{show(bias)}\nc_proj weight\n{show(fed)}"
+    progress.given(shown)
+    got = as_numbers(neuron_scores(feeds.clone(), bias.clone(), fed.clone()), 3)
+    if math.isclose(got[0], 3.0, rel_tol=1e-4):
+        idea = "Where does the bias come in? It feeds its neuron like one more input, one that is always 1."
+    elif math.isclose(got[0], 7.0, rel_tol=1e-4):
+        idea = "The bias belongs under the same root as the weights."
+    else:
+        idea = "The bias feeds its neuron like one more weight in the row."
+    assert torch.allclose(torch.tensor(got), torch.tensor([5.0, 2.0, 0.0]), rtol=1e-4, atol=1e-6), (
+        f"Scores of 5, 2 and 0 were expected; {', '.join(f'{g:.4g}' for g in got)} came back. {idea}\nGiven:\n{shown}"
+    )
+
+
+@check("one score a neuron, and the weights are left alone")
+def scores_care(neuron_scores):
+    given = [
+        torch.tensor([[3.0, 0.0], [1.0, 2.0], [2.0, 1.0]]),
+        torch.tensor([4.0, 2.0, 2.0]),
+        torch.tensor([[0.0, 1.0, 2.0], [2.0, 2.0, 0.0]]),
+    ]
+    before = [tensor.clone() for tensor in given]
+    progress.given(f"c_fc weight\n{show(given[0])}\nbias\n{show(given[1])}\nc_proj weight\n{show(given[2])}")
+    fault = tensor_fault(neuron_scores(*given), (3,))
+    assert fault is None, f"For 3 neurons: {fault}"
+    for name, now, old in zip(("c_fc_weight", "c_fc_bias", "c_proj_weight"), given, before, strict=True):
+        assert torch.equal(now, old), (
+            f"neuron_scores() changed {name}; it should only look.\nBefore:\n{show(old)}\nafter:\n{show(now)}"
+        )
+
+
+def mlp_output(x, c_fc_weight, c_fc_bias, c_proj_weight):
+    """What a feed-forward part makes of x (C,), without the last bias: as in gpt2_lib/gpt2.py."""
+    hidden = torch.nn.functional.gelu(c_fc_weight @ x + c_fc_bias, approximate="tanh")  # (n,)
+    return c_proj_weight @ hidden  # (C,)
+
+
+def three_tensors(result, name):
+    """The three tensors that remove_neurons and remove_heads return."""
+    assert result is not None, f"{name}() returned nothing: end it with `return ...`."
+    assert isinstance(result, tuple | list), f"{name}() returns three tensors; a {type(result).__name__} came back."
+    assert len(result) == 3, (
+        f"{name}() returns three tensors, the weight and the bias that feed, and the weight that is fed; {len(result)} came back."
+    )
+    for what, tensor in zip(("first", "second", "third"), result, strict=True):
+        assert isinstance(tensor, torch.Tensor), (
+            f"{name}() returns three torch tensors; the {what} that came back is a {type(tensor).__name__}."
+        )
+    return [tensor.detach() for tensor in result]
+
+
+@check("really smaller matrices")
+def neurons_shapes(remove_neurons):
+    keep = torch.tensor([0, 2, 3, 4])
+    progress.given(f"c_fc weight (6, 3), bias (6,), c_proj weight (3, 6), keep = {keep.tolist()}")
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.randn(shape, generator=generator) for shape in ((6, 3), (6,), (3, 6))]
+    smaller = three_tensors(remove_neurons(*weights, keep), "remove_neurons")
+    for name, old, new, shape, idea in zip(
+        ("c_fc weight", "bias", "c_proj weight"),
+        weights,
+        smaller,
+        ((4, 3), (4,), (3, 4)),
+        (
+            "A neuron is a row of it.",
+            "Each neuron has one entry in it.",
+            "A neuron is a column of it, since it is (out, in).",
+        ),
+        strict=True,
+    ):
+        got = tuple(new.shape)
+        if got == tuple(old.shape):
+            idea += " Its size did not change: zeros are not enough here."
+        elif got == tuple(2 if size == 4 else size for size in shape):
+            idea += " keep names those that stay."
+        assert got == shape, (
+            f"4 of 6 neurons stay: the {name} {tuple(old.shape)} becomes {shape}; yours is {got}. {idea}"
+        )
+
+
+@check("the same output as with those neurons silenced")
+def neurons_output(remove_neurons):
+    weights = [
+        torch.tensor([[3.0, 0.0], [1.0, 2.0], [0.0, 0.0], [2.0, 1.0]]),
+        torch.tensor([4.0, 2.0, 1.0, 2.0]),
+        torch.tensor([[0.0, 1.0, 3.0, 2.0], [2.0, 0.0, 4.0, 0.0]]),
+    ]
+    shown = f"c_fc weight\n{show(weights[0])}\nbias\n{show(weights[1])}\nc_proj weight\n{show(weights[2])}\nkeep = [0, 1, 3]"
+    progress.given(shown)
+    smaller = three_tensors(remove_neurons(*[w.clone() for w in weights], torch.tensor([0, 1, 3])), "remove_neurons")
+    n = smaller[0].size(0) if smaller[0].dim() == 2 else 0
+    shapes = [tuple(tensor.shape) for tensor in smaller]
+    assert shapes == [(n, 2), (n,), (2, n)], (
+        f"The three that came back don't fit together: {shapes}. A feed-forward part of width 2 has (n, 2), (n,) and (2, n)."
+    )
+    x = torch.tensor([0.0, 0.0])  # of the token only the biases are left
+    # GELU(4) = 3.9999 and GELU(2) = 1.9546; what GELU(1) = 0.8412 says must not come through
+    wanted = torch.tensor([1.9546 * 1 + 1.9546 * 2, 3.9999 * 2])
+    got = mlp_output(x, *[tensor.float() for tensor in smaller])
+    leak = torch.tensor([0.8412 * 3, 0.8412 * 4])
+    if torch.allclose(got, wanted + leak, atol=1e-3):
+        idea = "What is too much is GELU(1) times neuron 2's column: its bias leaks through."
+    else:
+        idea = "Do row, bias and column of what you keep belong to the same neurons?"
+    assert torch.allclose(got, wanted, atol=1e-3), (
+        f"Neuron 2 silenced, the input (0, 0): the output is {[round(v, 3) for v in wanted.tolist()]}; with your matrices it is "
+        f"{[round(v, 3) for v in got.tolist()]}. {idea}\nGiven:\n{shown}\nyour c_fc weight\n{show(smaller[0])}\nyour bias\n{show(smaller[1])}\n"
+        f"your c_proj weight\n{show(smaller[2])}"
+    )
+
+
+@check("order kept, weights left alone, all or one neuron kept")
+def neurons_care(remove_neurons):
+    weights = [torch.arange(8.0).view(4, 2), torch.arange(4.0), torch.arange(8.0).view(2, 4)]
+    before = [tensor.clone() for tensor in weights]
+    keep = torch.tensor([1, 2])
+    progress.given(
+        f"c_fc weight\n{show(weights[0])}\nbias\n{show(weights[1])}\nc_proj weight\n{show(weights[2])}\nkeep = [1, 2]"
+    )
+    smaller = three_tensors(remove_neurons(*weights, keep), "remove_neurons")
+    names = ("c_fc_weight", "c_fc_bias", "c_proj_weight")
+    for name, now, old in zip(names, weights, before, strict=True):
+        assert torch.equal(now, old), (
+            f"remove_neurons() changed the {name} it was given; copies are asked for.\nBefore:\n{show(old)}\nafter:\n{show(now)}"
+        )
+    assert keep.tolist() == [1, 2], f"remove_neurons() changed keep, from [1, 2] to {keep.tolist()}."
+    for new in smaller:
+        new.zero_()
+    for name, now, old in zip(names, weights, before, strict=True):
+        assert torch.equal(now, old), (
+            f"Writing into the smaller {name} wrote into the one that was given too: a copy of its own is asked for."
+        )
+
+
+def attention_output(x, c_attn_weight, c_attn_bias, c_proj_weight, n_head):
+    """What causal attention makes of x (T, C), without the last bias: as in gpt2_lib/gpt2.py."""
+    T = x.size(0)
+    qkv = (x @ c_attn_weight.t() + c_attn_bias).view(T, 3, n_head, -1)  # (T, 3, N, H)
+    q, k, v = qkv.permute(1, 2, 0, 3)  # each (N, T, H)
+    y = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)  # (N, T, H)
+    return y.transpose(0, 1).reshape(T, -1) @ c_proj_weight.t()  # (T, C)
+
+
+@check("really fewer heads")
+def heads_shapes(remove_heads):
+    progress.given("c_attn weight (24, 8), bias (24,), c_proj weight (8, 8), n_head = 4, keep = [0, 2, 3]")
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.randn(shape, generator=generator) for shape in ((24, 8), (24,), (8, 8))]
+    smaller = three_tensors(remove_heads(*weights, 4, torch.tensor([0, 2, 3])), "remove_heads")
+    for name, old, new, shape, idea in zip(
+        ("c_attn weight", "c_attn bias", "c_proj weight"),
+        weights,
+        smaller,
+        ((18, 8), (18,), (8, 6)),
+        (
+            "A head has H = 2 rows of Q in it, 2 of K and 2 of V.",
+            "It has one entry for each row of the weight.",
+            "A head is H = 2 of its columns, since it is (out, in).",
+        ),
+        strict=True,
+    ):
+        got = tuple(new.shape)
+        if got == tuple(old.shape):
+            idea += " Its size did not change: zeros are not enough here."
+        elif got in ((22, 8), (22,)):
+            idea += " Yours lost those of one of the three only."
+        assert got == shape, f"3 of 4 heads stay: the {name} {tuple(old.shape)} becomes {shape}; yours is {got}. {idea}"
+
+
+@check("the same output as with those heads silenced")
+def heads_output(remove_heads):
+    progress.given("c_attn weight (18, 6), bias (18,), c_proj weight (6, 6), n_head = 3, keep = [0, 2]")
+    generator = torch.Generator().manual_seed(1)
+    weights = [torch.randn(shape, generator=generator) for shape in ((18, 6), (18,), (6, 6))]
+    x = torch.randn(4, 6, generator=generator)  # (T=4, C=6)
+    silenced = weights[2].clone()
+    silenced[:, 2:4] = 0.0  # nobody listens to head 1
+    wanted = attention_output(x, weights[0], weights[1], silenced, 3)
+    smaller = three_tensors(remove_heads(*[w.clone() for w in weights], 3, torch.tensor([0, 2])), "remove_heads")
+    shapes = [tuple(tensor.shape) for tensor in smaller]
+    assert shapes == [(12, 6), (12,), (6, 4)], (
+        f"2 heads of size 2 in a model of width 6 are (12, 6), (12,) and (6, 4); {shapes} came back."
+    )
+    got = attention_output(x, *[tensor.float() for tensor in smaller], 2)
+    if not torch.equal(smaller[2], weights[2][:, [0, 1, 4, 5]]):
+        idea = "Look at c_proj first: head h feeds the columns h * H to h * H + H - 1."
+    elif not torch.equal(smaller[0][:4], weights[0][[0, 1, 4, 5]]):
+        idea = "Look at the first rows of c_attn: Q of head 0, then Q of head 2."
+    else:
+        idea = "c_proj and Q are right. Are K, V and all the biases taken from the same heads? K starts N * H rows further down."
+    assert torch.allclose(got, wanted, atol=1e-4), (
+        f"Three heads, head 1 silenced: the output for the last token is\n{show(wanted[-1])}\nwith your matrices it is\n{show(got[-1])}\n{idea}"
+    )
+
+
+@check("order kept, weights left alone, all or one head kept")
+def heads_care(remove_heads):
+    weights = [torch.arange(48.0).view(12, 4), torch.arange(12.0), torch.arange(16.0).view(4, 4)]
+    before = [tensor.clone() for tensor in weights]
+    keep = torch.tensor([1])
+    progress.given("c_attn weight (12, 4), bias (12,), c_proj weight (4, 4), n_head = 2, keep = [1]")
+    smaller = three_tensors(remove_heads(*weights, 2, keep), "remove_heads")
+    names = ("c_attn_weight", "c_attn_bias", "c_proj_weight")
+    for name, now, old in zip(names, weights, before, strict=True):
+        assert torch.equal(now, old), (
+            f"remove_heads() changed the {name} it was given; copies are asked for.\nBefore:\n{show(old)}\nafter:\n{show(now)}"
+        )
+    assert keep.tolist() == [1], f"remove_heads() changed keep, from [1] to {keep.tolist()}."
+    for new in smaller:
+        new.zero_()
+    for name, now, old in zip(names, weights, before, strict=True):
+        assert torch.equal(now, old), (
+            f"Writing into the smaller {name} wrote into the one that was given too: a copy of its own is asked for."
+        )

@@ -1,0 +1,180 @@
+"""Phase 1 as a program: prune the real model in every way and measure what is left.
+
+``python -m gpt2_lib.experiments`` prints the table and draws the curves to a PNG.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from .. import plots
+from ..checkpoints import CheckpointError, load_pretrained_gpt2
+from ..corpus import calibration_windows, held_out_windows
+from ..generate import generate
+from ..gpt2 import GPT2
+from ..metrics import evaluate, sparsity
+from ..pruning.gradual import RECOVERY, GradualRun
+from ..pruning.pruner import ModelPruner, prunable_weights, quick_magnitude_prune
+from ..pruning.schedules import Schedule, linear_sparsity
+
+SPARSITIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+GRADUAL_SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.9)
+PROMPT = "**MACBETH**  \n"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to prune in one shot: ``prune(model, attention, feedforward)`` cuts in place.
+
+    ``separate``: whether attention and feed-forward weights can have sparsities of their own; a method
+    that isn't takes the first.
+    """
+
+    name: str
+    prune: Callable[[GPT2, float, float], object]
+    separate: bool = False
+
+
+def _pages(model: GPT2, count: int = 64) -> Tensor:
+    """Windows of the training plays, as long as the model can see."""
+    assert model.tokenizer is not None
+    return calibration_windows(model.tokenizer, model.config.n_positions, count)
+
+
+def _prune_structures(model: GPT2, attention: float, feedforward: float) -> None:
+    one_head = 1 - 1 / min(model.config.heads)  # of each block's heads one stays, however high the sparsity
+    pages = _pages(model, 8)  # few: the explorer waits for it
+    ModelPruner(model).prune_structures(min(attention, one_head), feedforward, pages)
+
+
+def _calibrated(prune: Callable[[ModelPruner, Tensor, float], object]) -> Callable[[GPT2, float, float], object]:
+    """A method that needs text gets 64 windows of the training plays, always the same."""
+
+    def run(model: GPT2, sparsity: float, _: float) -> None:
+        prune(ModelPruner(model), _pages(model), sparsity)
+
+    return run
+
+
+# The course's methods in one shot; a new one joins the table, the curves and the explorer from here.
+METHODS = (
+    Method("magnitude, layer by layer", quick_magnitude_prune, separate=True),
+    Method("magnitude, global", lambda model, s, _: ModelPruner(model).prune_globally(s)),
+    Method("structured", _prune_structures, separate=True),
+)
+# Beyond the four: chance, and three that look at text.
+BEYOND = (
+    Method("random", lambda model, s, _: ModelPruner(model).prune_randomly(s)),
+    Method("Taylor", _calibrated(ModelPruner.prune_taylor)),
+    Method("Wanda", _calibrated(ModelPruner.prune_wanda)),
+    Method("SparseGPT", _calibrated(ModelPruner.prune_sparsegpt)),
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """What was measured at one sparsity."""
+
+    method: str
+    sparsity: float  # zeros among the prunable weights, to three digits
+    perplexity: float
+    accuracy: float
+    bits_per_character: float
+    sample: str
+
+
+def measure(model: GPT2, windows: Tensor, method: str, prompt: str = PROMPT) -> Point:
+    """Measure ``model`` as it is on ``windows`` (N, T) and let it write a few words."""
+    quality = evaluate(model, windows)
+    zeros = sparsity(prunable_weights(model).values())
+    sample = generate(model, prompt, 40, seed=1)
+    return Point(method, round(zeros, 3), quality.perplexity, quality.accuracy, quality.bits_per_character, sample)
+
+
+def sweep(
+    model: GPT2, windows: Tensor, sparsities: Iterable[float] = SPARSITIES, methods: Iterable[Method] = METHODS
+) -> list[Point]:
+    """Prune a copy of ``model`` with each method to each sparsity, in one shot, and measure it."""
+    jobs = [(method, s) for method in methods for s in sparsities]
+    points = []
+    for method, s in tqdm(jobs, desc="pruning and measuring"):
+        pruned = deepcopy(model)
+        method.prune(pruned, s, s)
+        points.append(measure(pruned, windows, method.name))
+    return points
+
+
+def sweep_gradually(
+    model: GPT2, windows: Tensor, sparsities: Sequence[float] = GRADUAL_SPARSITIES, steps: int = 10, batch: int = 4
+) -> list[Point]:
+    """Prune a copy of ``model`` to each of ``sparsities`` (ascending, evenly spaced), training in between.
+
+    ``steps`` of ``batch`` windows after each cut: a taste of gradual pruning, not its best.
+    """
+    pruned = deepcopy(model)
+    length = len(sparsities) * steps
+    schedule = Schedule(sparsities[-1], length - steps, initial=sparsities[0], every=steps, curve=linear_sparsity)
+    recipe = replace(RECOVERY, steps=length, batch=batch, warmup=5)
+    run = GradualRun(pruned, recipe, schedule, teacher=model)
+    pages = _pages(model, length * batch // 4).flatten()
+    points = []
+    for step in tqdm(range(length), desc="pruning and training"):
+        run.advance(pages)
+        if (step + 1) % steps == 0:
+            points.append(measure(pruned, windows, f"gradual, {steps} steps a cut"))
+    return points
+
+
+def table(points: Iterable[Point]) -> str:
+    """The points as a Markdown table."""
+    lines = ["| method | sparsity | perplexity | accuracy | bits per character |", "|-|-:|-:|-:|-:|"]
+    lines += [
+        f"| {p.method} | {p.sparsity:.0%} | {p.perplexity:,.1f} | {p.accuracy:.1%} | {p.bits_per_character:.3f} |"
+        for p in points
+    ]
+    return "\n".join(lines)
+
+
+def draw(points: list[Point], path: Path) -> None:
+    """Draw the curves to a PNG."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    perplexity, accuracy = figure.subplots(1, 2)
+    plots.quality_curves(perplexity, accuracy, points)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m gpt2_lib.experiments", description=__doc__)
+    parser.add_argument("--model", default="gpt2-mini", help="a name or folder that load_pretrained_gpt2 takes")
+    parser.add_argument("--windows", type=int, default=40, help="held-out windows to measure on (default: 40)")
+    parser.add_argument("--out", type=Path, default=Path("build/curves.png"), help="where the picture goes")
+    arguments = parser.parse_args()
+    if arguments.windows < 1:
+        parser.error("--windows must be at least 1")
+    torch.manual_seed(0)
+    try:
+        model, tokenizer = load_pretrained_gpt2(arguments.model)
+    except CheckpointError as error:
+        parser.error(str(error))
+    windows = held_out_windows(tokenizer, model.config.n_positions, arguments.windows)
+    points = sweep(model, windows, methods=METHODS + BEYOND) + sweep_gradually(model, windows)
+    print(table(points))
+    for point in points:
+        if point.method == METHODS[0].name and point.sparsity in (0.0, 0.5, 0.8):
+            print(f"\n--- {point.method}, {point.sparsity:.0%}\n{point.sample}")
+    draw(points, arguments.out)
+    print(f"\nMeasured on {windows.size(0)} held-out windows of {windows.size(1)} tokens; curves: {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()

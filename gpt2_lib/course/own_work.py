@@ -1,0 +1,119 @@
+"""Does an answer do its own work, or does it call the library's? Read from the function's code, without running it.
+
+A help for learners who call the library's answer, and no protection: who wants to hide such a call can.
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator
+from types import CodeType, FunctionType, ModuleType
+
+NEUTRAL = {"config", "gpt2", "plots", "course.lesson", "course.progress"}  # files of gpt2_lib without answers
+PRUNE = "torch.nn.utils.prune"
+
+
+def borrowed(function: object, notebook: dict[str, object]) -> str | None:
+    """The dotted name of a ready answer that ``function`` uses, None if it uses none.
+
+    ``notebook``: the global names of the notebook in which the function was written.
+
+    A ready answer is what comes from gpt2_lib, less what is NEUTRAL, or from torch.nn.utils.prune. What is imported
+    and not used is no fault. Where ``function`` stands for one in another process, it has been looked at there, and
+    knows what was found (``__borrowed__``).
+    """
+    if not isinstance(function, FunctionType) and "__borrowed__" in getattr(function, "__dict__", ()):
+        return vars(function)["__borrowed__"]
+    for thing in _reach(function, notebook):
+        module = getattr(thing, "__module__", None)
+        if isinstance(module, str) and _is_ready(module):
+            return f"{module}.{getattr(thing, '__qualname__', type(thing).__qualname__)}"
+    return None
+
+
+def code_of(function: object, notebook: dict[str, object]) -> set[CodeType]:
+    """The code of ``function`` and of its helpers in the same notebook, nested functions included."""
+    functions = [t for t in _reach(function, notebook) if isinstance(t, FunctionType) and t.__globals__ is notebook]
+    return {code for f in functions for code in _nested(f.__code__)}
+
+
+def _is_ready(name: str) -> bool:
+    package, _, rest = name.partition(".")
+    if package == "gpt2_lib":
+        return rest not in NEUTRAL
+    return f"{name}.".startswith(f"{PRUNE}.")
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _nested(constant)
+
+
+def _reach(function: object, notebook: dict[str, object]) -> Iterator[object]:
+    """``function``, what it uses, and what its helpers in the same notebook use."""
+    waiting, seen = [function], {}  # seen keeps what it has seen alive, so that no id comes twice
+    while waiting:
+        thing = waiting.pop()
+        if isinstance(thing, FunctionType):
+            thing = inspect.unwrap(thing)  # @torch.no_grad() stands before the learner's own function
+        if id(thing) not in seen:
+            seen[id(thing)] = thing
+            yield thing
+            if isinstance(thing, FunctionType) and thing.__globals__ is notebook:
+                waiting += _used(thing.__code__, notebook, {})
+            elif isinstance(thing, type) and thing.__module__ == notebook.get("__name__"):
+                waiting += [*vars(thing).values(), *thing.__bases__]
+
+
+def _used(code: CodeType, notebook: dict[str, object], imported: dict[str, str]) -> Iterator[object]:
+    """What the names in ``code`` stand for, modules' attributes to the end of their dots.
+
+    ``imported``: what names stand for that the code around this one has imported, {name: dotted name}.
+    """
+    imported, chains, growing = dict(imported), [], False  # chains: names with their dots
+    package = target = ""
+    before: object = None  # the argument of the instruction before
+    for instruction in (i for i in dis.get_instructions(code) if i.opname != "EXTENDED_ARG"):
+        operation, argument = instruction.opname, instruction.argval
+        growing = growing and operation in ("LOAD_ATTR", "LOAD_METHOD")
+        if growing:
+            chains[-1] += f".{argument}"
+        elif operation == "IMPORT_NAME":  # before it: the names of `from ... import`, None for `import ...`
+            package = argument if before else ""
+            target = package or argument.partition(".")[0]
+        elif operation == "IMPORT_FROM":
+            target = f"{package or target}.{argument}"
+        elif not operation.endswith(("_ATTR", "_CONST")):
+            names = argument if isinstance(argument, tuple) else (argument,)  # STORE_FAST_LOAD_FAST of Python 3.13
+            for action, name in zip(re.findall("LOAD|STORE", operation), names, strict=False):
+                thing = notebook.get(name) if operation in ("LOAD_GLOBAL", "LOAD_NAME") else None
+                stands_for = imported.get(name) or (thing.__name__ if isinstance(thing, ModuleType) else None)
+                growing = action == "LOAD" and stands_for is not None
+                if growing:
+                    chains.append(stands_for)
+                elif action == "LOAD":
+                    yield thing
+                elif target:
+                    imported[name], target = target, ""
+                else:
+                    imported.pop(name, None)
+        before = argument
+    yield from map(_named, chains)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _used(constant, notebook, imported)
+
+
+def _named(dotted: str) -> object:
+    """What a dotted name of the library's stands for; None where it has no such name."""
+    if dotted.partition(".")[0] != "gpt2_lib" and not _is_ready(dotted):
+        return None
+    try:
+        return pkgutil.resolve_name(dotted)
+    except Exception:  # whatever a module that can't be imported stops with
+        return None

@@ -1,0 +1,106 @@
+"""The answer to a request to /generate, whole or as a stream; the generation ends when the client hangs up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from .generation import Busy, Service
+from .schemas import GenerationRequest
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response, StreamingResponse
+
+CLIENT_GONE = 499  # counted in /metrics and never sent: the client hung up
+RETRY = {"Retry-After": "1"}  # seconds
+
+
+async def answer(request: Request, asked: GenerationRequest, service: Service, deadline: float) -> Response:
+    """Generate what is ``asked``. Raises HTTPException with 503 when too many wait, with 504 at the deadline."""
+    from starlette.exceptions import HTTPException
+    from starlette.responses import JSONResponse, Response
+
+    sampling = {"temperature": asked.temperature, "top_k": asked.top_k, "seed": asked.seed}
+    pieces = service.pieces(asked.ids, asked.max_new_tokens, deadline, **sampling)
+    late = f"Stopped after {service.settings.request_seconds:g} seconds, this server's limit: ask for fewer tokens."
+    try:  # a stream's first piece too, so that its status can still say what is wrong
+        text = await _unless_gone(request, anext(pieces) if asked.stream else _joined(pieces))
+    except Busy:
+        raise HTTPException(503, "Too many requests are waiting: try again in a second.", RETRY) from None
+    except TimeoutError:
+        raise HTTPException(504, late) from None
+    if text is None:
+        return Response(status_code=CLIENT_GONE)
+    counts = {"prompt_tokens": len(asked.ids), "new_tokens": asked.max_new_tokens}
+    if not asked.stream:
+        return JSONResponse({"text": text} | counts)
+    request.state.outcome = CLIENT_GONE  # what is counted unless the last event is reached
+    return _event_stream()(_events(text, pieces, counts, late, request.state), pieces)
+
+
+async def _joined(pieces: AsyncIterator[str]) -> str:
+    return "".join([piece async for piece in pieces])
+
+
+async def _unless_gone(request: Request, work: Awaitable[str]) -> str | None:
+    """What ``work`` gives, or None if the client hangs up before; then the work is cancelled."""
+
+    async def hung_up() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    working = asyncio.ensure_future(work)
+    tasks = (working, asyncio.ensure_future(hung_up()))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@cache
+def _event_stream() -> Callable[[AsyncIterator[str], AsyncGenerator[str, None]], StreamingResponse]:
+    """The class of a stream's response, made at the first one: its base is a package's that may be missing."""
+    from starlette.responses import StreamingResponse
+
+    class EventStream(StreamingResponse):
+        """Stops the generation however the answer ends: complete, hung up on, or not taken."""
+
+        media_type = "text/event-stream"
+
+        def __init__(self, events: AsyncIterator[str], pieces: AsyncGenerator[str, None]) -> None:
+            super().__init__(events, headers={"Cache-Control": "no-store"})
+            self.pieces = pieces
+
+        async def __call__(self, *call: Any) -> None:
+            async with aclosing(self.pieces):
+                await super().__call__(*call)
+
+    return EventStream
+
+
+async def _events(
+    first: str, pieces: AsyncIterator[str], counts: dict[str, int], late: str, state: Any
+) -> AsyncIterator[str]:
+    """Server-sent events: {"text": ...} for each piece, then {"done": true, ...}, or {"error": ...} when it is late."""
+    try:
+        yield _event(text=first)
+        async for piece in pieces:
+            if piece:
+                yield _event(text=piece)
+        state.outcome = 200
+        yield _event(done=True, **counts)
+    except TimeoutError:
+        state.outcome = 504
+        yield _event(error=late)
+
+
+def _event(**data: Any) -> str:
+    return f"data: {json.dumps(data)}\n\n"

@@ -1,0 +1,52 @@
+"""What a server counts: for Prometheus, and for the summary that it prints at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+from ..extras import need
+
+
+class Metrics:
+    """The counters of one server. ``in_flight`` and ``waiting`` are asked whenever the metrics are read."""
+
+    def __init__(self, in_flight: Callable[[], int], waiting: Callable[[], int]) -> None:
+        self._prometheus = prometheus = need("prometheus_client", "deploy")
+        self._registry = registry = prometheus.CollectorRegistry()
+        self._requests = prometheus.Counter("gpt2_requests", "Requests to /generate", ["status"], registry=registry)
+        self.new_tokens = prometheus.Counter("gpt2_new_tokens", "Tokens generated", registry=registry)
+        self.prompt_tokens = prometheus.Counter("gpt2_prompt_tokens", "Tokens of prompts read", registry=registry)
+        self._seconds = prometheus.Histogram("gpt2_request_seconds", "Seconds a request took", registry=registry)
+        for name, text, value in (
+            ("gpt2_in_flight", "Requests to /generate being answered", in_flight),
+            ("gpt2_waiting", "Generations that wait for their turn", waiting),
+            ("process_resident_memory_bytes", "Resident memory", _resident_bytes),
+            ("process_cpu_seconds", "CPU time, user and system", lambda: sum(psutil.Process().cpu_times()[:2])),
+        ):
+            prometheus.Gauge(name, text, registry=registry).set_function(value)
+
+    def count(self, status: int, seconds: float) -> None:
+        """Count a request to /generate that ended with ``status`` after ``seconds``."""
+        self._requests.labels(status).inc()
+        self._seconds.observe(seconds)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """All metrics in Prometheus's text format, and its media type."""
+        return self._prometheus.generate_latest(self._registry), self._prometheus.CONTENT_TYPE_LATEST
+
+    def summary(self) -> dict[str, Any]:
+        """What has been served so far: requests by status, tokens, resident bytes."""
+        samples = [s for metric in self._requests.collect() for s in metric.samples if s.name.endswith("_total")]
+        return {
+            "requests": {s.labels["status"]: int(s.value) for s in samples},
+            "prompt_tokens": int(self._registry.get_sample_value("gpt2_prompt_tokens_total")),
+            "new_tokens": int(self._registry.get_sample_value("gpt2_new_tokens_total")),
+            "resident_bytes": _resident_bytes(),
+        }
+
+
+def _resident_bytes() -> int:
+    return psutil.Process().memory_info().rss

@@ -1,0 +1,105 @@
+"""The body of a request to /generate: read up to a limit, and checked; a fault is a 4xx and a sentence that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .generation import Service
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from starlette.requests import Request
+
+DISCARDED_BYTES = 8 * 2**20  # of a body over the limit this much is read, so that its sender can read the answer
+COLDEST = 0.001  # logits over a smaller temperature overflow
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """A request that passed every check; the prompt as token ids."""
+
+    ids: list[int]
+    max_new_tokens: int
+    temperature: float
+    top_k: int | None
+    seed: int | None
+    stream: bool
+
+
+def body_schema(settings: Settings) -> type[BaseModel]:
+    """The fields of a body and their bounds, for `parse` and for the description in /openapi.json."""
+    import pydantic
+
+    class Generate(pydantic.BaseModel):
+        """The body of a request to /generate."""
+
+        model_config = pydantic.ConfigDict(strict=True, extra="forbid")
+        prompt: str
+        max_new_tokens: int = pydantic.Field(min(100, settings.max_new_tokens), ge=1, le=settings.max_new_tokens)
+        temperature: float = pydantic.Field(0.8, ge=0, le=10, allow_inf_nan=False, description="0 is greedy")
+        top_k: int | None = pydantic.Field(40, ge=1, le=2**31)
+        seed: int | None = pydantic.Field(None, ge=0, lt=2**63)
+        stream: bool = pydantic.Field(False, description="server-sent events, one a piece of text")
+
+    return Generate
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body of ``request``. Raises HTTPException with 413 for one of more than ``limit`` bytes."""
+    from starlette.exceptions import HTTPException
+
+    too_large = HTTPException(413, f"The body is larger than {limit:,} bytes: send a shorter prompt.")
+    if int(request.headers.get("content-length", 0)) > DISCARDED_BYTES:
+        raise too_large
+    body, size = bytearray(), 0
+    async for chunk in request.stream():  # what comes is counted, whatever was announced
+        size += len(chunk)
+        if size <= limit:
+            body += chunk
+        elif size > DISCARDED_BYTES:
+            break
+    if size > limit:
+        raise too_large
+    return bytes(body)
+
+
+def parse(body: bytes, schema: type[BaseModel], service: Service) -> GenerationRequest:
+    """What ``body`` asks for. Raises HTTPException with 422 for what isn't of ``schema`` or doesn't fit the model."""
+    import pydantic
+    from starlette.exceptions import HTTPException
+
+    try:
+        fields = schema.model_validate_json(body).model_dump()
+    except pydantic.ValidationError as error:
+        raise HTTPException(422, _sentence(error.errors(include_input=False)[0], list(schema.model_fields))) from None
+    prompt: str = fields.pop("prompt")
+    if not prompt:
+        raise HTTPException(422, "The prompt is empty: give the model at least one character to start from.")
+    if 0 < fields["temperature"] < COLDEST:
+        raise HTTPException(422, f"temperature: should be 0 (greedy) or at least {COLDEST}.")
+    allowed = service.settings.prompt_characters
+    if len(prompt) > allowed:
+        raise HTTPException(422, f"The prompt has {len(prompt):,} characters; {allowed:,} are allowed.")
+    assert service.model.tokenizer is not None  # `serve.main` takes no file without one
+    ids = service.model.tokenizer.encode(prompt)
+    context = service.model.config.n_positions
+    if len(ids) > context:
+        raise HTTPException(422, f"The prompt has {len(ids):,} tokens; this model sees {context:,}: shorten it.")
+    return GenerationRequest(ids, **fields)
+
+
+def _sentence(error: Mapping[str, Any], fields: list[str]) -> str:
+    """What is wrong with a body, from the first of pydantic's errors."""
+    if error["type"] == "json_invalid":
+        return f"The body is not JSON in UTF-8: {error['ctx']['error']}."
+    name = str(error["loc"][0])[:40] if error["loc"] else ""
+    if not name:
+        return f"Send a JSON object with the fields {', '.join(fields)}."
+    if error["type"] == "missing":
+        return f"The field {name!r} is missing."
+    if error["type"] == "extra_forbidden":
+        return f"There is no field {name!r}; the fields are {', '.join(fields)}."
+    return f"{name}: {error['msg'].removeprefix('Input ')}."

@@ -1,0 +1,268 @@
+"""The line of progress and the checks that fill it: in a script, in a kernel, out of order, with wrong answers."""
+
+from __future__ import annotations
+
+import ast
+import re
+import runpy
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from IPython.core import oinspect
+from nbclient import NotebookClient
+
+from autograder.authoring.sources import masters, to_notebook
+from gpt2_lib.course import checks
+from gpt2_lib.course import progress as progress_module
+from gpt2_lib.course.check import check, hidden
+from gpt2_lib.course.progress import Progress
+
+EXERCISES = {"1 double": {"double_small": 2, "double_text": 1}, "2 halve": {"halve": 4}}
+LABELS = {"double_small": "small numbers", "double_text": "text", "halve": "half of it"}
+
+
+def checking(progress: Progress, identity: str) -> AbstractContextManager[None]:
+    """A check of an answer that is there."""
+    return progress.check(identity, LABELS[identity], {"len": len}, {})
+
+
+@pytest.fixture
+def progress() -> Progress:
+    progress = Progress()
+    progress.begin("Phase 0", EXERCISES)
+    return progress
+
+
+def test_a_check_that_passes_is_ticked_and_counted(progress: Progress, capsys: pytest.CaptureFixture[str]) -> None:
+    with checking(progress, "double_small"):
+        pass
+    assert capsys.readouterr().out == "✔ small numbers\n"
+    assert progress.passed() == ["double_small"]
+    assert progress.points() == (2, 7)
+    assert repr(progress) == "Phase 0   1 double ■□   2 halve □   2 of 7 points"
+    assert "aria-valuenow='2'" in progress._repr_html_()
+
+
+def test_a_check_that_fails_later_is_taken_back(progress: Progress) -> None:
+    with checking(progress, "halve"):
+        pass
+    with pytest.raises(AssertionError), checking(progress, "halve"):
+        raise AssertionError("no")
+    assert progress.passed() == []
+
+
+def test_checks_run_twice_and_in_any_order_and_the_setup_run_again_count_once(progress: Progress) -> None:
+    for identity in ("halve", "double_small", "halve"):
+        with checking(progress, identity):
+            pass
+    progress.begin("Phase 0", EXERCISES)
+    assert progress.passed() == ["double_small", "halve"]
+    assert progress.points() == (6, 7)
+
+
+def test_before_the_setup_cell_a_check_works_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    early = Progress()
+    with checking(early, "halve"):
+        pass
+    assert capsys.readouterr().out == "✔ half of it\n"
+    early.begin("Phase 0", EXERCISES)
+    assert early.points() == (4, 7)
+
+
+# What a learner is told
+
+
+def message(progress: Progress, code: str, given: str = "", use: str = "f(3)") -> str:
+    """What the check of f says in a notebook whose earlier cells hold ``code``."""
+    notebook = {"__name__": "__main__", "progress": progress, "given": given}
+    exec(code, notebook)
+    with pytest.raises(AssertionError) as error:
+        exec(
+            f"with progress.check('halve', '', {{'f': f}}, globals()):\n    progress.given(given)\n    {use}", notebook
+        )
+    assert progress.passed() == []
+    return str(error.value)
+
+
+def test_an_answer_that_stops_is_told_the_error_and_what_it_was_given(progress: Progress) -> None:
+    said = message(progress, "def f(x):\n    return x.shape", given="x = 3")
+    assert said == "f() stopped with AttributeError: 'int' object has no attribute 'shape'\nIt was given:\n  x = 3"
+
+
+def test_an_error_in_a_helper_is_the_answers_too(progress: Progress) -> None:
+    assert message(progress, "def h(x): return x / 0\ndef f(x): return h(x)").startswith("f() stopped with Zero")
+
+
+def test_what_the_check_cannot_look_at_is_the_returned_value(progress: Progress) -> None:
+    said = message(progress, "def f(x): return 'text'", use="f(3).sum()")
+    assert said.startswith("What f() returned could not be looked at (AttributeError")
+
+
+def test_a_check_whose_helper_cell_has_not_run_says_to_run_the_cells_above(progress: Progress) -> None:
+    said = message(progress, "def f(x): return x", use="reader(f(3))")
+    assert said == (
+        "This check needs reader, which a cell above defines. "
+        "Run the cells above first (Run > Run All Above Selected Cell), then this one."
+    )
+    within = message(progress, "def reader(x): return torch.tensor(x)\ndef f(x): return x", use="reader(f(3))")
+    assert within.startswith("This check needs torch, which a cell above defines.")
+
+
+def test_an_answer_that_uses_an_unknown_name_is_told_the_name_and_what_it_may_be(progress: Progress) -> None:
+    said = message(progress, "def f(x): return torch.tensor(x)")
+    assert said.startswith("f() uses torch; there is no such name. Is it misspelt?")
+    assert "Run All Above Selected Cell" in said
+    assert message(progress, "def f(x):\n    return y\n    y = 1").startswith("f() stopped with UnboundLocalError")
+
+
+def test_an_answer_that_ends_the_program_does_not(progress: Progress) -> None:
+    assert "SystemExit" in message(progress, "import sys\ndef f(x): sys.exit()")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that interrupts")
+def test_an_endless_loop_is_stopped(progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_module, "SECONDS", 0.2)
+    assert "a loop that never ends" in message(progress, "def f(x):\n    while True: pass")
+
+
+def test_the_checks_own_words_and_the_stubs_come_through(progress: Progress) -> None:
+    with pytest.raises(AssertionError, match=r"^mine$"), checking(progress, "halve"):
+        raise AssertionError("mine")
+    with pytest.raises(NotImplementedError, match=r"^write it$"), checking(progress, "halve"):
+        raise NotImplementedError("write it")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [(None, r"no f yet: run the cell"), (0.5, r"f is no function any more but float"), ("f", r"but str: was the name")],
+)
+def test_what_is_no_answer_is_told(progress: Progress, answer: object, said: str) -> None:
+    with pytest.raises(AssertionError, match=said), progress.check("halve", "", {"len": len, "f": answer}, {}):
+        raise RuntimeError
+    assert progress.passed() == []
+
+
+def test_borrowed_work_gives_no_points_and_says_from_where(progress: Progress) -> None:
+    notebook = {"__name__": "__main__", "progress": progress}
+    exec("from gpt2_lib.pruning.selection import layer_masks\ndef f(x): return layer_masks(x)", notebook)
+    with pytest.raises(
+        AssertionError, match=r"f\(\) is built on gpt2_lib\.pruning\.selection\.layer_masks.*your own code"
+    ):
+        exec("with progress.check('halve', '', {'f': f}, globals()): pass", notebook)
+    exec("def f(x): return x / 2", notebook)
+    exec("with progress.check('halve', '', {'f': f}, globals()): pass", notebook)
+    assert progress.passed() == ["halve"]
+
+
+# The card
+
+
+def test_the_card_says_the_same_in_words_and_as_a_picture(progress: Progress) -> None:
+    with checking(progress, "double_text"):
+        pass
+    card = progress.summary({"half gone, perplexity": "25.5"})
+    assert card.markdown().splitlines() == [
+        "**Phase 0: 1 of 7 points**",
+        "",
+        "- half gone, perplexity: 25.5",
+        "- checks passed: 1 double □■ · 2 halve □",
+    ]
+    assert card.png().startswith(b"\x89PNG")
+    assert progress.summary({}).png() != card.png()
+
+
+# In a kernel, and without one
+
+CELLS = [
+    "from gpt2_lib.course.check import check\nfrom gpt2_lib.course.progress import progress\n"
+    "progress.begin('Phase 0', {'1 double': {'a': 1, 'b': 2}})",
+    "def f(x): return 2 * x",
+    "@check('two')\ndef b(f):\n    assert f(2) == 4\nb(f)",
+    "@check('one')\ndef a(f):\n    assert f(2) == 5, 'wrong'\na(f)",
+    "b(f)",
+]
+
+
+def test_the_line_at_the_top_of_a_notebook_fills_from_other_cells(tmp_path: Path) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    NotebookClient(notebook, timeout=300, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    (line,) = [output for output in notebook.cells[0].outputs if output.output_type == "display_data"]
+    assert "2</b> of 3 points" in line.data["text/html"]
+    assert line.data["text/plain"] == "Phase 0   1 double □■   2 of 3 points"
+    assert [o.evalue for cell in notebook.cells for o in cell.outputs if o.output_type == "error"] == ["wrong"]
+
+
+def test_in_plain_python_checks_work_and_nothing_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("\n".join(CELLS[:3]), encoding="utf-8")
+    runpy.run_path(str(script))
+    assert capsys.readouterr().out == "✔ two\n"
+
+
+# The decorator
+
+
+@check("half of it")
+def halved(f: Callable) -> int:
+    """What the hidden part goes on with."""
+    if f(4) != 2:
+        raise AssertionError("half of 4 is 2")  # no `assert`: pytest would add to its words
+    return 7
+
+
+def test_a_check_is_called_with_answers_and_shows_its_label(capsys: pytest.CaptureFixture[str]) -> None:
+    assert halved(lambda x: x / 2) == 7
+    assert capsys.readouterr().out == "✔ half of it\n"
+    assert (halved.label, halved.__name__, halved.__doc__) == (
+        "half of it",
+        "halved",
+        "What the hidden part goes on with.",
+    )
+
+
+def test_a_failed_check_shows_its_words_without_frames() -> None:
+    with pytest.raises(AssertionError, match=r"^half of 4 is 2$") as failed:
+        halved(lambda x: x)
+    assert vars(failed.value)["_render_traceback_"]() == ["✘ half of 4 is 2"]
+
+
+def test_two_question_marks_show_a_checks_code() -> None:
+    assert 'raise AssertionError("half of 4 is 2")' in str(oinspect.getsource(halved))
+
+
+def test_hidden_tests_have_a_seed_that_their_messages_tell() -> None:
+    with pytest.raises(AssertionError, match=r"^no \(seed \d+\)$"), hidden():
+        raise AssertionError("no")
+    with hidden() as one, hidden() as other:
+        first, second = (torch.rand(3, generator=draw.generator) for draw in (one, other))
+        assert (one.seed == other.seed) == torch.equal(first, second)
+
+
+def test_a_hidden_test_says_that_the_answer_stopped() -> None:
+    with pytest.raises(AssertionError, match=r"Your code stopped with KeyError: 3"), hidden():
+        raise KeyError(3)
+
+
+def test_each_check_of_the_masters_is_a_function_and_each_function_is_checked(repository: Path) -> None:
+    cells = [cell for master in masters(repository) for cell in to_notebook(master).cells]
+    graded = {cell.id: cell.source for cell in cells if cell.metadata.get("nbgrader", {}).get("grade")}
+    assert graded.keys() == {name for name, thing in vars(checks).items() if hasattr(thing, "label") and name[0] != "_"}
+    assert all(re.search(rf"^(found = )?check\.{name}\(\w+(, \w+)*\)$", graded[name], re.MULTILINE) for name in graded)
+
+
+def test_the_line_of_a_notebook_has_its_checks_and_their_points(repository: Path) -> None:
+    for master in masters(repository):
+        cells = to_notebook(master).cells
+        points = {c.id: c.metadata.nbgrader.points for c in cells if c.metadata.get("nbgrader", {}).get("grade")}
+        (begun,) = (cell.source for cell in cells if "progress.begin(" in cell.source)
+        (call,) = (
+            n for n in ast.walk(ast.parse(begun)) if isinstance(n, ast.Call) and ast.unparse(n.func) == "progress.begin"
+        )
+        exercises = ast.literal_eval(call.args[1])
+        assert [(i, p) for checks_of in exercises.values() for i, p in checks_of.items()] == list(points.items())
+        assert all(re.fullmatch(r"[\w.]+ \w+", name) for name in exercises), exercises.keys()

@@ -1,0 +1,62 @@
+"""What the pictures show is what they were given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from gpt2_lib import plots
+from gpt2_lib.course.experiments import Point
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+def test_curves_hold_each_methods_points_in_order_of_sparsity() -> None:
+    left, right = Figure().subplots(1, 2)
+    points = [Point(m, s, 20 + 100 * s, 0.3 - s / 10, 2, "") for m in ("a", "b") for s in (0.9, 0.0, 0.5)]
+    plots.quality_curves(left, right, points)
+    assert [line.get_label() for line in left.lines] == ["a", "b"]
+    np.testing.assert_allclose(left.lines[0].get_xydata(), [(0, 20), (0.5, 70), (0.9, 110)])
+    np.testing.assert_allclose(right.lines[1].get_ydata(), [0.3, 0.25, 0.21])
+    assert left.get_yscale() == "log"
+    assert len({(line.get_color(), line.get_marker(), line.get_linestyle()) for line in left.lines}) == 2
+
+
+def test_a_struck_out_entry_is_one_that_goes(ax) -> None:
+    keep = torch.tensor([[True, False, True], [True, True, False]])
+    plots.matrix(ax, torch.arange(6.0).view(2, 3), keep=keep)
+    assert [text.get_text() for text in ax.texts] == ["0", "1", "2", "3", "4", "5"]
+    struck = {tuple(np.mean(line.get_xydata(), axis=0)) for line in ax.lines}
+    assert struck == {(1.0, 0.0), (2.0, 1.0)}  # (column, row)
+
+
+def test_shares_of_parameters_add_up_to_one(ax) -> None:
+    plots.parameter_bars(ax, {"small": {"x": 1, "y": 3}, "big": {"x": 60, "y": 40}})
+    widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
+    np.testing.assert_allclose(widths, [[0.25, 0.6], [0.75, 0.4]])
+
+
+def test_the_histogram_after_pruning_counts_only_what_is_left(ax) -> None:
+    before = torch.linspace(-1, 1, 1000)
+    after = torch.where(before.abs() < 0.5, 0.0, before)
+    plots.pruned_histogram(ax, before, after)
+    counts = {patch.get_label(): patch.get_data().values.sum() for patch in ax.patches}
+    assert counts == {"before": 1000, "left": int((after != 0).sum())}
+
+
+def test_each_histogram_is_a_share_of_its_own_weights(ax) -> None:
+    plots.weight_histogram(ax, {"few": torch.linspace(-0.9, 0.9, 10), "many": torch.linspace(-1, 1, 5000)})
+    for patch in ax.patches:
+        assert patch.get_data().values.sum() == pytest.approx(1, abs=0.01)
+
+
+def test_a_mask_is_drawn_as_it_is(ax) -> None:
+    keep = torch.rand(5, 7) > 0.5
+    plots.mask(ax, keep, "title")
+    np.testing.assert_array_equal(ax.images[0].get_array(), keep.numpy())
+    assert ax.get_title() == "title"
