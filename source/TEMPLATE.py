@@ -20,7 +20,8 @@
 from gpt2_lib.course import checks as check
 from gpt2_lib.course.progress import progress
 
-progress.begin("Template", "<<checks>>")
+points = "<<checks>>"
+progress.begin("Template", points)
 
 # %% [markdown]
 # ## 1 · Scale: every number times a factor

@@ -90,9 +90,8 @@ def _fill_in(cells: list[dict], where: str) -> None:
 
 def _derived(mark: re.Match[str], checks: Mapping[str, Mapping[str, float]], where: str) -> str:
     if mark[0] == '"<<checks>>"':
-        return (
-            "{\n" + "".join(f"    {json.dumps(name)}: {json.dumps(dict(of))},\n" for name, of in checks.items()) + "}"
-        )
+        text = json.dumps(checks, indent=4, ensure_ascii=False)
+        return re.sub(r"(?<=[^{,\n ])(?=\n *\})", ",", text)  # as ruff has it
     known = {"": sum(points for of in checks.values() for points in of.values())}
     known |= {name.partition(" ")[0]: sum(of.values()) for name, of in checks.items()}
     known |= {check: points for of in checks.values() for check, points in of.items()}

@@ -56,7 +56,8 @@ from gpt2_lib.course.lesson import when_written
 from gpt2_lib.course.progress import progress
 from gpt2_lib.pruning.pruner import attention_weights, feedforward_weights, prunable_weights, quick_magnitude_prune
 
-progress.begin("Phase 1", "<<checks>>")
+points = "<<checks>>"
+progress.begin("Phase 1", points)
 
 # %% [markdown]
 # ## 1 · Meet the model

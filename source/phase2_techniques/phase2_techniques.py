@@ -58,7 +58,8 @@ from gpt2_lib.course.demos import GlobalDemo, NeuronDemo, ScheduleDemo, Threshol
 from gpt2_lib.course.lesson import mask_fault, show, tensor_fault, when_written
 from gpt2_lib.course.progress import progress
 
-progress.begin("Phase 2", "<<checks>>")
+points = "<<checks>>"
+progress.begin("Phase 2", points)
 
 # %%
 model, tokenizer = load_pretrained_gpt2()

@@ -67,7 +67,8 @@ from gpt2_lib.pruning.schedules import Schedule
 from gpt2_lib.storage.packed import load_packed, save_packed
 from gpt2_lib.train import Run
 
-progress.begin("Challenges", "<<checks>>")
+points = "<<checks>>"
+progress.begin("Challenges", points)
 
 # %%
 dense = challenges.dense()  # gpt2-mini as bundled, to compare with: prune a fresh one, not this

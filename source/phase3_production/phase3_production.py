@@ -57,7 +57,8 @@ from gpt2_lib.course.lesson import Slow, latency_fault, show, speedup_fault, ten
 from gpt2_lib.course.progress import progress
 from gpt2_lib.course.readiness import assessment, explain
 
-progress.begin("Phase 3", "<<checks>>")
+points = "<<checks>>"
+progress.begin("Phase 3", points)
 
 # %%
 model, tokenizer = load_pretrained_gpt2()

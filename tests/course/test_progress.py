@@ -260,9 +260,7 @@ def test_the_line_of_a_notebook_has_its_checks_and_their_points(repository: Path
         cells = to_notebook(master).cells
         points = {c.id: c.metadata.nbgrader.points for c in cells if c.metadata.get("nbgrader", {}).get("grade")}
         (begun,) = (cell.source for cell in cells if "progress.begin(" in cell.source)
-        (call,) = (
-            n for n in ast.walk(ast.parse(begun)) if isinstance(n, ast.Call) and ast.unparse(n.func) == "progress.begin"
-        )
-        exercises = ast.literal_eval(call.args[1])
+        assigned = [node for node in ast.parse(begun).body if isinstance(node, ast.Assign)]
+        exercises = ast.literal_eval(next(n.value for n in assigned if ast.unparse(n.targets[0]) == "points"))
         assert [(i, p) for checks_of in exercises.values() for i, p in checks_of.items()] == list(points.items())
         assert all(re.fullmatch(r"[\w.]+ \w+", name) for name in exercises), exercises.keys()

@@ -53,7 +53,7 @@ def answers() -> list:
 def test_the_release_derives_the_points_and_hides_what_is_hidden(copy: Path) -> None:
     notebook = read_notebook(copy / "notebooks" / "phase4" / "scaling.ipynb")
     text = "\n".join(cell.source for cell in notebook.cells)
-    assert '{\n    "1 scale": {"scale_values": 2, "scale_care": 1},\n}' in text
+    assert 'points = {\n    "1 scale": {\n        "scale_values": 2,\n        "scale_care": 1,\n    },\n}' in text
     assert "5 minutes · 3 points**" in text
     assert "<<" not in text
     assert "draw.random" not in text

@@ -232,7 +232,8 @@ def heads_output(remove_heads):
     assert shapes == [(12, 6), (12,), (6, 4)], (
         f"2 heads of size 2 in a model of width 6 are (12, 6), (12,) and (6, 4); {shapes} came back."
     )
-    got = attention_output(x, *[tensor.float() for tensor in smaller], 2)
+    feeds, bias, fed = (tensor.float() for tensor in smaller)
+    got = attention_output(x, feeds, bias, fed, 2)
     if not torch.equal(smaller[2], weights[2][:, [0, 1, 4, 5]]):
         idea = "Look at c_proj first: head h feeds the columns h * H to h * H + H - 1."
     elif not torch.equal(smaller[0][:4], weights[0][[0, 1, 4, 5]]):
