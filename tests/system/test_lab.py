@@ -176,7 +176,8 @@ def run_all(page: Page) -> None:
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.wait_for_function(
         """errors => {
-            const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(p => p.textContent);
+            const open = '.jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)';  // a folded cell shows no number
+            const prompts = [...document.querySelectorAll(open)].map(p => p.textContent);
             return prompts.length && prompts.every(p => /\\[\\d+\\]/.test(p)) || document.querySelector(errors);
         }""",
         arg=ERRORS,
