@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -44,6 +45,9 @@ def main(argv: list[str] | None = None, root: Path = PROJECT) -> int:
     except ERRORS as error:
         print("\n".join(map(plain, str(error).split("\n"))), file=sys.stderr)
         return 1
+    except BrokenPipeError:  # who read the output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:  # a full disk, a folder that can't be written, whichever command meets it
         print(plain(of_disk(error)), file=sys.stderr)
         return 1

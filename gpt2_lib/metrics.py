@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import safetensors.torch
@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .gpt2 import GPT2
+from .system.timing import take_turns, wall_seconds
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,8 @@ def cost(models: Mapping[str, GPT2], ids: Tensor, repeats: int = 15) -> dict[str
     The models take turns, ``repeats`` times after one warm-up each, so that a busy machine slows all
     of them alike; the number of threads is whatever `torch.get_num_threads` says.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in models}
-    for round_ in range(repeats + 1):
-        for name, model in models.items():
-            started = time.perf_counter()
-            model(ids)
-            if round_ > 0:
-                seconds[name].append(time.perf_counter() - started)
+    passes = {name: partial(model, ids) for name, model in models.items()}
+    seconds = take_turns(passes, repeats, timer=wall_seconds)
     costs: dict[str, Cost] = {}
     for name, model in models.items():
         saved = safetensors.torch.save({k: p.detach().contiguous() for k, p in model.named_parameters()})

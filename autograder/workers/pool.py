@@ -16,7 +16,6 @@ from typing import Generic, TypeVar
 
 from ..course import CourseError
 from ..text import plain
-from .cores import cores
 from .job import Job, Outcome, run, start
 
 CRASHES = 5  # of its workers, that one submission may see before it is given up
@@ -129,10 +128,13 @@ def _once_more(attempt: _Attempt[Task], outcome: Outcome) -> _Attempt[Task]:
 
 
 def processes(count: int | None = None) -> Workers:
-    """Processes on this machine, one a core if not said otherwise."""
-    number = count or cores()
+    """Processes on this machine, one a processor that this one may use if not said otherwise."""
+    if count is None:
+        from gpt2_lib.system.processors import processors  # brings PyTorch, which nothing else here needs
+
+        count = processors()
     context = multiprocessing.get_context("spawn")
-    return Workers(lambda: ProcessPoolExecutor(number, mp_context=context, initializer=start), number)
+    return Workers(lambda: ProcessPoolExecutor(count, mp_context=context, initializer=start), count)
 
 
 def cluster(scheduler: str) -> Workers:

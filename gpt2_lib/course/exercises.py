@@ -22,6 +22,7 @@ from ..gpt2 import GPT2
 from ..metrics import evaluate
 from ..pruning import scores
 from ..pruning.pruner import prunable_weights
+from ..system.command import run
 
 FINAL = 0.8  # sparsity of the training runs
 
@@ -241,4 +242,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -15,7 +15,19 @@ FOLDER = Path(gpt2_lib.__file__).parent
 
 # Room -> its files, in the order of reading; "" are those of the model. A new file is entered where it belongs.
 ROOMS = {
-    "": ["config", "muon", "tokenizer", "gpt2", "corpus", "checkpoints", "generate", "metrics", "train", "plots"],
+    "": [
+        "config",
+        "muon",
+        "tokenizer",
+        "gpt2",
+        "corpus",
+        "checkpoints",
+        "generate",
+        "metrics",
+        "train",
+        "plots",
+    ],
+    "system": ["processors", "timing", "command"],
     "pruning": ["scores", "selection", "schedules", "calibration", "sparsegpt", "surgery", "masking", "pruner"],
     "storage": ["quantize", "packed"],
     "deploy": [],
@@ -35,11 +47,12 @@ ROOMS = {
 ROOMS["pruning"] += ["gradual", "sensitivity"]
 ROOMS["course"] += ["exercises"]
 BELOW = {  # room -> the rooms that its files may import
-    "": set(),
-    "pruning": {"", "storage"},
-    "storage": {""},
-    "deploy": {"", "pruning", "storage"},
-    "course": {"", "pruning", "storage", "deploy"},
+    "system": set(),
+    "": {"system"},
+    "pruning": {"", "storage", "system"},
+    "storage": {"", "system"},
+    "deploy": {"", "pruning", "storage", "system"},
+    "course": {"", "pruning", "storage", "deploy", "system"},
 }
 CHECKS = "course.checks"  # one file an exercise, found by itself
 COMMANDS = {"experiments", "exercises"}  # at the top for `python -m` alone; the code is in course/
@@ -123,7 +136,7 @@ def test_a_check_knows_nothing_of_pruning_and_storage(name: str) -> None:
 
 def test_a_command_at_the_top_is_a_door_to_the_course() -> None:
     for name in COMMANDS:
-        assert imports(name)[0] == {f"course.{name}"}
+        assert imports(name)[0] == {"system.command", f"course.{name}"}
         assert name not in set().union(*(imports(other)[0] for other in FILES))
 
 

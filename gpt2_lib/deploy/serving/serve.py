@@ -83,9 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="drain when standard input ends, as by SIGTERM"
     )
+    usual = Settings()
     for option in fields(Settings):
-        name, kind = "--" + option.name.replace("_", "-"), option.type
-        parser.add_argument(name, type=kind, default=option.default, help=option.metadata["help"] + " (%(default)s)")
+        name, default = "--" + option.name.replace("_", "-"), getattr(usual, option.name)
+        parser.add_argument(name, type=option.type, default=default, help=option.metadata["help"] + " (%(default)s)")
     return parser
 
 
