@@ -11,6 +11,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from ..course import Course
+from ..files import write_whole
 from ..notebooks import (
     NotebookError,
     digest,
@@ -19,7 +20,6 @@ from ..notebooks import (
     stamp,
     stamped_digest,
     to_text,
-    write_text,
 )
 from .sources import SourceError, masters, to_notebook
 
@@ -44,7 +44,7 @@ def release(root: Path) -> list[str]:
         course.generate(phase.name)
         for made in sorted(course.folder("release", phase.name).glob("*.ipynb")):
             notebook = stamp(read_notebook(made))
-            write_text(made, to_text(notebook))
+            write_whole(made, to_text(notebook))
             message = hand_out(notebook, root / "notebooks" / phase.name / made.name)
             if message:
                 messages.append(message)
@@ -92,7 +92,7 @@ def hand_out(notebook: NotebookNode, path: Path) -> str | None:
     text = to_text(notebook)
     for place in _places(path):
         if not place.exists():
-            write_text(place, text)
+            write_whole(place, text)
             if place == path:
                 return f"{_name(path)}: written"
             return f"{_name(path)}: somebody worked in it, so it stays; the new version is {place.name} beside it"
@@ -103,7 +103,7 @@ def hand_out(notebook: NotebookNode, path: Path) -> str | None:
         except NotebookError:
             continue  # unreadable, but somebody's
         if is_pristine(old):
-            write_text(place, text)
+            write_whole(place, text)
             return f"{_name(place)}: updated"
         if stamped_digest(old) == digest(notebook):
             return None  # somebody works in the newest version
@@ -129,7 +129,7 @@ def _write_master(notebook: NotebookNode, path: Path) -> None:
             f"{_name(path)} was changed by hand, but it is generated: move the change to "
             f"{path.with_suffix('.py').name}, delete {path.name}, and run this again."
         )
-    write_text(path, to_text(notebook))
+    write_whole(path, to_text(notebook))
 
 
 def _only_notebooks(phase: Path) -> None:
