@@ -25,9 +25,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .. import plots
-from ..checkpoints import load_pretrained_gpt2, replace_whole, save_pretrained
+from ..checkpoints import load_pretrained_gpt2, save_pretrained
 from ..config import PRESETS
 from ..corpus import calibration_windows, held_out_windows
+from ..files import replace_whole
 from ..gpt2 import GPT2, KVCache
 from ..metrics import evaluate
 from ..pruning.pruner import ModelPruner, apply_magnitude_pruning

@@ -15,7 +15,19 @@ FOLDER = Path(gpt2_lib.__file__).parent
 
 # Room -> its files, in the order of reading; "" are those of the model. A new file is entered where it belongs.
 ROOMS = {
-    "": ["config", "muon", "tokenizer", "gpt2", "corpus", "checkpoints", "generate", "metrics", "train", "plots"],
+    "": [
+        "config",
+        "files",
+        "muon",
+        "tokenizer",
+        "gpt2",
+        "corpus",
+        "checkpoints",
+        "generate",
+        "metrics",
+        "train",
+        "plots",
+    ],
     "pruning": ["scores", "selection", "schedules", "calibration", "sparsegpt", "surgery", "masking", "pruner"],
     "storage": ["quantize", "packed"],
     "deploy": [],
@@ -32,6 +44,7 @@ ROOMS = {
         "demos",
     ],
 }
+ROOMS[""] += ["plots"]
 ROOMS["pruning"] += ["gradual", "sensitivity"]
 ROOMS["course"] += ["exercises"]
 BELOW = {  # room -> the rooms that its files may import
