@@ -3,7 +3,7 @@
 #   make lab LAB_ARGS="--no-browser --port 9000"     passes arguments on to JupyterLab
 #   make lab PYTHON=/path/to/python3.12              chooses the Python to set up with
 
-.PHONY: help lab test test-all check release handout collect grade feedback export bench train docs lint lock clean
+.PHONY: help lab teach test test-all check release handout collect grade feedback export bench train docs lint lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3 python3.13 python3.12 python3.11
@@ -19,7 +19,11 @@ help:      ## list the commands
 	@awk -F ' *## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 lab: .venv/lab       ## open Phase 1 in JupyterLab
-	JUPYTER_PREFER_ENV_PATH=1 $(python) -m jupyterlab $(as_root) --ServerApp.root_dir="$(folder)" $(LAB_ARGS) $(wildcard $(PHASE_1))
+	$(jupyterlab) --LabApp.app_settings_dir=gpt2_lib/course/jupyterlab $(LAB_ARGS) $(wildcard $(PHASE_1))
+jupyterlab = JUPYTER_PREFER_ENV_PATH=1 $(python) -m jupyterlab $(as_root) --ServerApp.root_dir="$(folder)"
+
+teach: .venv/lab     ## open JupyterLab with nbgrader's tools: Formgrader, Create Assignment, Validate
+	$(jupyterlab) $(LAB_ARGS)
 
 test: .venv/dev      ## run the tests that need Python alone, on all cores: some minutes
 	$(pytest) --ignore=tests/system

@@ -19,10 +19,12 @@ from .grading.check import CheckError, check
 from .grading.grade import folders, grade, table
 from .grading.record import clear
 from .grading.rehearse import rehearse
-from .intake import collect as collecting
-from .intake.collect import CollectError, collect
+from .intake.collect import collect
 from .intake.folder import IntakeError
 from .intake.platforms import NAMES
+from .intake.report import REFUSED
+from .intake.report import table as collected_table
+from .intake.source import CollectError
 from .lock import LockError, locked
 from .notebooks import NotebookError
 from .reports.feedback import feedback
@@ -152,8 +154,8 @@ def _check(arguments: argparse.Namespace, root: Path) -> int:
 def _collect(arguments: argparse.Namespace, root: Path) -> int:
     with locked(root, "collect"):
         report = collect(root, arguments.source, arguments.assignment, arguments.platform)
-    print(collecting.table(report))
-    return int(all(entry.kind == collecting.REFUSED for entry in report.files))  # of an empty export, too
+    print(collected_table(report))
+    return int(all(entry.kind == REFUSED for entry in report.files))  # of an empty export, too
 
 
 def _grade(arguments: argparse.Namespace, root: Path) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import nbformat
@@ -55,22 +54,6 @@ def as_node(content: dict) -> NotebookNode:
 def to_text(notebook: NotebookNode) -> str:
     """The file's content: sorted keys, one-space indent, a newline at the end."""
     return nbformat.writes(notebook).rstrip("\n") + "\n"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all, and not when it holds ``text`` already."""
-    if path.is_file() and path.read_bytes() == text.encode():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # two processes may write the same page at once
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(part, path)
-    except OSError as error:
-        error.filename = str(path)  # a full disk names none
-        raise
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def digest(notebook: NotebookNode) -> str:

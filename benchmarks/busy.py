@@ -36,7 +36,7 @@ from gpt2_lib.deploy.onnx import export_onnx  # noqa: E402
 from gpt2_lib.storage.packed import load_packed  # noqa: E402
 
 PHASE = "phase3_production"
-MASTER = ROOT / "source" / PHASE / f"{PHASE}.py"
+NOTEBOOK = ROOT / "source" / PHASE / f"{PHASE}.ipynb"
 CHECKS = ("metrics_latency", "analysis_speedup")
 NICE, PROCESSES = 19, 6  # of those in which the checks run side by side: they get what all others leave
 BURN = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"  # so that none is left over
@@ -96,7 +96,7 @@ def check(identity: str, answer: str | None, runs: int) -> tuple[int, float, str
     torch.set_num_threads(1)
     passed, message, source = 0, "", ""
     with contextlib.redirect_stdout(io.StringIO()):
-        for cell in to_notebook(MASTER).cells:
+        for cell in to_notebook(NOTEBOOK).cells:
             role = cell.metadata.get("nbgrader", {})
             if role.get("solution") or (role.get("locked") and not role["grade"]):
                 exec(cell.source, names)
@@ -115,7 +115,7 @@ def check(identity: str, answer: str | None, runs: int) -> tuple[int, float, str
 def exercise_of(identity: str) -> str:
     """The exercise that a check belongs to."""
     exercise = ""
-    for cell in to_notebook(MASTER).cells:
+    for cell in to_notebook(NOTEBOOK).cells:
         role = cell.metadata.get("nbgrader", {})
         exercise = cell.id if role.get("solution") else exercise
         if cell.id == identity:

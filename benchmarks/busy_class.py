@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers"), str(ROOT / "tests" / "course")]
 
 from busy import burning  # noqa: E402
-from classroom import Classroom, solutions  # noqa: E402
+from classroom import NOTEBOOKS, Classroom, solutions  # noqa: E402
 
-from autograder.authoring.sources import masters, to_notebook  # noqa: E402
+from autograder.authoring.sources import to_notebook  # noqa: E402
 from autograder.grading.grade import Submission, grade  # noqa: E402
 
 PHASE = "phase2_techniques"
@@ -37,11 +37,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sources = [master for master in masters(ROOT) if master.parent.name == PHASE]
         rounds = []
         for number in range(arguments.rounds + 1):
-            room = Classroom.made_of(sources, Path(folder, f"course{number}"), PHASE)
-            right = solutions(to_notebook(sources[0]))
+            room = Classroom.with_notebook(NOTEBOOKS[PHASE], Path(folder, f"course{number}"))
+            right = solutions(to_notebook(NOTEBOOKS[PHASE]))
             for student in range(arguments.students):
                 room.hand_in(
                     f"s{student:02}", PHASE, right | {"cubic_sparsity": f"{right['cubic_sparsity']}\n# {student}"}

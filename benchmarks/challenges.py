@@ -22,7 +22,7 @@ from autograder.authoring.sources import to_notebook
 from gpt2_lib.course import challenges
 from gpt2_lib.storage.packed import save_packed
 
-MASTER = Path(__file__).resolve().parent.parent / "source" / "phase3_production" / "challenges.py"
+NOTEBOOK = Path(__file__).resolve().parent.parent / "source" / "phase3_production" / "challenges.ipynb"
 MAKERS = {"sparse.gpt2pack": "make_sparse", "mobile.onnx": "make_mobile", "edge.gpt2pack": "make_edge"}
 MINUTES = 10
 
@@ -32,7 +32,7 @@ Found = challenges.Packed | challenges.Exported | challenges.Tracked
 def notebook() -> dict[str, Any]:
     """The names that the notebook's locked cells and its solutions make."""
     names: dict[str, Any] = {"__name__": "__main__"}
-    for cell in to_notebook(MASTER).cells:
+    for cell in to_notebook(NOTEBOOK).cells:
         role = cell.metadata.get("nbgrader", {})
         if role.get("solution") or (role.get("locked") and not role["grade"]):
             exec(cell.source, names)
@@ -117,7 +117,7 @@ def main() -> None:
                 shutil.copy(name, target)
             # In half the bytes and half the precision: the tests make mobile.onnx from it.
             save_packed(exported.pop().half(), target / "mobile.gpt2pack")
-        os.chdir(MASTER.parent)
+        os.chdir(NOTEBOOK.parent)
     total = sum(clock for clock, _ in minutes.values())
     header = ["challenge", "file", "MB", "measured", "accuracy lost", "minutes", "CPU minutes"]
     report.publish(

@@ -25,9 +25,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers"), str(ROOT / "tests" / "course")]
 
 from answers import answers  # noqa: E402
-from classroom import Classroom, solutions  # noqa: E402
+from classroom import NOTEBOOKS, Classroom, solutions  # noqa: E402
 
-from autograder.authoring.sources import masters, to_notebook  # noqa: E402
+from autograder.authoring.sources import to_notebook  # noqa: E402
 from autograder.course import Course  # noqa: E402
 from autograder.grading.grade import grade  # noqa: E402
 from autograder.notebooks import to_text  # noqa: E402
@@ -132,9 +132,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="Markdown page whose section is rewritten")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sources = [master for master in masters(ROOT) if master.parent.name == PHASE]
-        room = Classroom.made_of(sources, Path(folder, "course"), PHASE)
-        reference = solutions(to_notebook(sources[0]))
+        room = Classroom.with_notebook(NOTEBOOKS[PHASE], Path(folder, "course"))
+        reference = solutions(to_notebook(NOTEBOOKS[PHASE]))
         wrong, right = answers(PHASE)
         sizes = sorted({min(20, arguments.students), arguments.students, max(arguments.most, arguments.students)})
         hand_in(room, wrong, right, reference, sizes[-1])

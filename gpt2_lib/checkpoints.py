@@ -11,7 +11,6 @@ The bundled model is stored in the same format: `transformers` can open it too.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .config import PRESETS, GPT2Config
+from .files import replace_whole
 from .gpt2 import GPT2
 from .tokenizer import Tokenizer
 
@@ -92,16 +92,6 @@ def save_pretrained(model: GPT2, folder: str | Path, dtype: torch.dtype = torch.
     replace_whole(folder / "config.json", lambda path: path.write_text(config, encoding="utf-8", newline="\n"))
     if model.tokenizer is not None:
         replace_whole(folder / "tokenizer.json", model.tokenizer.save)
-
-
-def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Have ``write`` make the file beside ``path``, and put it there when it is complete, or not at all."""
-    part = path.with_name(path.name + ".part")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _folder_of(name: str | Path) -> Path:

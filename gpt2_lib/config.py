@@ -17,7 +17,8 @@ class GPT2Config:
 
     ``n_head`` and ``n_embd`` are those of the unpruned model and fix the size of one head,
     ``n_embd // n_head``. ``heads`` and ``neurons`` give each block's own number of attention heads
-    and of feed-forward neurons: structured pruning makes them smaller, block by block.
+    and of feed-forward neurons: structured pruning makes them smaller, block by block. The three ids are
+    those of the tokens that begin, end and pad a text, None where the model has no such token.
     """
 
     vocab_size: int = 50257
@@ -28,6 +29,9 @@ class GPT2Config:
     heads: tuple[int, ...] = field(default=())
     neurons: tuple[int, ...] = field(default=())
     dropout: float = 0.0
+    bos_token_id: int | None = field(default=None, compare=False)  # not of the shape
+    eos_token_id: int | None = field(default=None, compare=False)
+    pad_token_id: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.n_embd % self.n_head:
@@ -59,10 +63,16 @@ class TextCodec(Protocol):
 
     @property
     def bpe(self) -> tokenizers.Tokenizer: ...
+    @property
+    def end_of_text(self) -> int | None: ...
+    @property
+    def special(self) -> dict[str, str]: ...
+    def id_of(self, role: str) -> int | None: ...
     def __len__(self) -> int: ...
     def encode(self, text: str) -> list[int]: ...
     def decode(self, ids: Iterable[int]) -> str: ...
     def save(self, path: str | Path) -> None: ...
+    def to_json(self) -> str: ...
 
 
 ModelOrTokenizer: TypeAlias = Any  # of ``model, tokenizer = ...``: no type says that one comes first

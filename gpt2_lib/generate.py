@@ -2,50 +2,94 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from .gpt2 import GPT2, KVCache
 
+F = TypeVar("F", bound=Callable[..., Any])
+StopAt: TypeAlias = int | Literal["end of text"] | None
 
+
+def renamed(**names: str) -> Callable[[F], F]:
+    """A decorator: arguments may still be called by their old name, with a DeprecationWarning. ``old="new"``."""
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            for old in names.keys() & kwargs.keys():
+                warnings.warn(f"{old} is now called {names[old]}.", DeprecationWarning, stacklevel=2)
+                if names[old] in kwargs:
+                    raise TypeError(f"{old} and {names[old]} are the same argument: give the second alone.")
+                kwargs[names[old]] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return cast(F, call)
+
+    return decorate
+
+
+def end_of_text(model: GPT2) -> int | None:
+    """The id of the token that ends a text: the tokenizer's, else the configuration's; None if there is none."""
+    known = None if model.tokenizer is None else model.tokenizer.end_of_text
+    return model.config.eos_token_id if known is None else known
+
+
+@renamed(new_tokens="max_new_tokens")
 @torch.inference_mode()
 def generate_ids(
     model: GPT2,
     ids: Tensor,
-    new_tokens: int,
+    max_new_tokens: int,
     temperature: float = 1.0,
     top_k: int | None = None,
     seed: int | None = None,
+    stop_at: StopAt = "end of text",
 ) -> Iterator[Tensor]:
-    """Yield ``new_tokens`` next tokens, int64 (B, 1) each, after the prompt ``ids`` (B, T).
+    """Yield up to ``max_new_tokens`` next tokens, int64 (B, 1) each, after the prompt ``ids`` (B, T).
 
     ``temperature`` 0 takes the likeliest token (greedy); ``top_k`` samples among the k likeliest.
-    Raises ValueError for a negative temperature, a ``top_k`` below 1 or an empty prompt.
+    ``stop_at``: the id at which a text ends; None goes on to the last token. As soon as each row has had it, nothing
+    more is yielded, nor the token itself; a row that ends before others repeats it.
+    Raises ValueError for a negative temperature, a ``top_k`` below 1, an empty prompt, or a model that gives NaN.
     When the model's context is full, the older half of it is forgotten.
     """
     if not 0 <= temperature < math.inf:
         raise ValueError(f"temperature must be 0 (greedy) or more; got {temperature}.")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k must be 1 or more, or None for all tokens; got {top_k}.")
+    if stop_at == "end of text":
+        stop_at = end_of_text(model)
     context = model.config.n_positions
+    ids = ids[:, -context:].to(next(model.parameters(), ids).device)
     generator = None if seed is None else torch.Generator(ids.device).manual_seed(seed)
-    ids = ids[:, -context:]
-    cache = KVCache(min(context, ids.size(1) + new_tokens))
+    ended = torch.zeros(len(ids), 1, dtype=torch.bool, device=ids.device)
+    cache = KVCache(min(context, ids.size(1) + max_new_tokens))
     fed = ids  # what the cache has not seen yet
-    for _ in range(new_tokens):
+    for _ in range(max_new_tokens):
         if cache.seen + fed.size(1) > context:
             fed = ids[:, -(context // 2) :]
             cache = KVCache(context)
         logits = model.head(model.hidden(fed, cache)[:, -1])  # (B, V)
         fed = _choose(logits, temperature, top_k, generator)
+        if stop_at is not None:
+            fed = fed.masked_fill(ended, stop_at)
+            ended = fed == stop_at
+            if ended.all():
+                return
         ids = torch.cat((ids, fed), dim=1)
         yield fed
 
 
 def _choose(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None) -> Tensor:
+    if not logits.isfinite().all():
+        raise ValueError("The model gives NaN or infinite logits, so no token can be chosen: check its weights.")
     if temperature == 0:
         return logits.argmax(-1, keepdim=True)
     if top_k is not None:
@@ -54,16 +98,19 @@ def _choose(logits: Tensor, temperature: float, top_k: int | None, generator: to
     return torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)
 
 
+@renamed(new_tokens="max_new_tokens")
 def generate(
     model: GPT2,
     prompt: str,
-    new_tokens: int = 100,
+    max_new_tokens: int = 100,
     temperature: float = 0.8,
     top_k: int | None = 40,
     seed: int | None = None,
+    stop_at: StopAt = "end of text",
 ) -> str:
-    """Continue ``prompt`` by ``new_tokens`` tokens; returns the prompt and what follows it.
+    """Continue ``prompt`` by up to ``max_new_tokens`` tokens; returns the prompt and what follows it.
 
+    It ends before the token ``stop_at``, by default the tokenizer's ``end_of_text``; None never ends it.
     The same ``seed`` gives the same text on the same machine.
     """
     if model.tokenizer is None:
@@ -71,11 +118,10 @@ def generate(
     ids = model.tokenizer.encode(prompt)
     if not ids:
         raise ValueError("The prompt is empty: give the model at least one character to start from.")
-    start = torch.tensor([ids], device=model.wte.weight.device)
     was_training = model.training
     model.eval()
     try:
-        for token in generate_ids(model, start, new_tokens, temperature, top_k, seed):
+        for token in generate_ids(model, torch.tensor([ids]), max_new_tokens, temperature, top_k, seed, stop_at):
             ids.append(int(token))
     finally:
         model.train(was_training)

@@ -150,6 +150,7 @@ class GPT2(nn.Module):
         """
         past = cache.seen if cache is not None else 0
         self._check(ids, past, cache)
+        ids = ids.to(self.wte.weight.device)  # texts are encoded on the CPU
         T = ids.size(1)
         x = self.wte(ids) + self.wpe.weight[past : past + T]  # (B, T, C)
         x = F.dropout(x, self.config.dropout, self.training)

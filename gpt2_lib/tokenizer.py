@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
+
+END = "<|endoftext|>"
+ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")  # what transformers calls them
+FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+)
 
 
 class Tokenizer:
-    """A byte-level BPE: every text has ids, and ``decode(encode(text)) == text``."""
+    """A byte-level BPE: every text has ids, and ``decode(encode(text)) == text``.
 
-    def __init__(self, bpe: tokenizers.Tokenizer) -> None:
+    ``special`` is {role: token} of the tokens that are no text, for the roles in `ROLES`. ``<|endoftext|>``, where the
+    vocabulary has it, begins and ends a text, as in GPT-2, unless ``special`` says otherwise.
+    """
+
+    def __init__(self, bpe: tokenizers.Tokenizer, special: Mapping[str, str] | None = None) -> None:
+        usual: dict[str, str] = dict.fromkeys(ROLES[:3], END)
+        wanted = usual | dict(special or {})
+        self.special = {role: token for role, token in wanted.items() if bpe.token_to_id(token) is not None}
+        known = {token.content for token in bpe.get_added_tokens_decoder().values() if token.special}
+        bpe.add_special_tokens(sorted({*self.special.values()} - known))  # so that each is one token of a text
         self.bpe = bpe
+        self._unusual = any(usual.get(role) != token for role, token in self.special.items())
+        self.end_of_text = self.id_of("eos_token")
 
     def __len__(self) -> int:
         return self.bpe.get_vocab_size()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Tokenizer:
         return self  # never changes, so copies of a model share it
+
+    def id_of(self, role: str) -> int | None:
+        """The id of the special token with this role, or None if there is none."""
+        return self.bpe.token_to_id(self.special[role]) if role in self.special else None
 
     def encode(self, text: str) -> list[int]:
         return self.bpe.encode(text).ids
@@ -28,18 +56,44 @@ class Tokenizer:
         return self.bpe.decode([int(i) for i in ids], skip_special_tokens=False)
 
     def save(self, path: str | Path) -> None:
+        """Write ``tokenizer.json``, which has no roles in it; see `to_json`."""
         self.bpe.save(str(path))
 
+    def to_json(self) -> str:
+        """All of it as one text: that of tokenizer.json, and where they aren't GPT-2's the roles, as one more key."""
+        text = self.bpe.to_str()
+        return json.dumps(json.loads(text) | {"special_tokens": self.special}) if self._unusual else text
+
     @classmethod
-    def load(cls, folder: str | Path) -> Tokenizer:
-        """Read ``tokenizer.json``, or GPT-2's older ``vocab.json`` and ``merges.txt``."""
+    def from_json(cls, text: str) -> Tokenizer:
+        """The tokenizer that `to_json` wrote, or that of the text of a tokenizer.json."""
+        content = json.loads(text)
+        if "special_tokens" not in content:
+            return cls(tokenizers.Tokenizer.from_str(text))
+        special = content.pop("special_tokens")
+        return cls(tokenizers.Tokenizer.from_str(json.dumps(content)), special)
+
+    @classmethod
+    def load(cls, folder: str | Path, special: Mapping[str, int] | None = None) -> Tokenizer:
+        """Read ``tokenizer.json``, or GPT-2's older ``vocab.json`` and ``merges.txt``, and what is said beside them.
+
+        ``special``: {role: id}, as a model's config.json has them; they go before what the tokenizer's files say.
+        """
         folder = Path(folder)
-        if (folder / "tokenizer.json").is_file():
-            return cls(tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")))
+        described = _read(folder / "special_tokens_map.json") | _read(folder / "tokenizer_config.json")
         vocab, merges = folder / "vocab.json", folder / "merges.txt"
-        if vocab.is_file() and merges.is_file():
-            return cls(_byte_level(models.BPE.from_file(str(vocab), str(merges))))
-        raise FileNotFoundError(f"{folder} has no tokenizer.json (nor vocab.json and merges.txt).")
+        if (folder / "tokenizer.json").is_file():
+            bpe = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+            bpe.no_truncation()  # a limit that it was trained with is none of the model
+            bpe.no_padding()
+        elif vocab.is_file() and merges.is_file():
+            bpe = _byte_level(models.BPE.from_file(str(vocab), str(merges)), bool(described.get("add_prefix_space")))
+            _add_tokens(bpe, _added(folder, described))
+        else:
+            raise FileNotFoundError(f"{folder} has no tokenizer.json (nor vocab.json and merges.txt).")
+        roles = {role: _content(described[role]) for role in ROLES if described.get(role)}
+        by_id = {role: bpe.id_to_token(number) for role, number in (special or {}).items()}
+        return cls(bpe, roles | {role: token for role, token in by_id.items() if token is not None})
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -54,8 +108,36 @@ class Tokenizer:
         return cls(bpe)
 
 
-def _byte_level(model: models.BPE) -> tokenizers.Tokenizer:
+def _byte_level(model: models.BPE, add_prefix_space: bool = False) -> tokenizers.Tokenizer:
     bpe = tokenizers.Tokenizer(model)
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
     bpe.decoder = decoders.ByteLevel()
     return bpe
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _content(token: str | dict[str, Any]) -> str:
+    """The text of a special token, which transformers writes as a text or with its settings."""
+    return token if isinstance(token, str) else token["content"]
+
+
+def _added(folder: Path, described: dict[str, Any]) -> dict[int, AddedToken]:
+    """{id: token} that were added to a vocabulary; transformers 4 wrote them to either of two files."""
+    found = {number: AddedToken(text) for text, number in _read(folder / "added_tokens.json").items()}
+    for number, token in described.get("added_tokens_decoder", {}).items():
+        flags = {name: token.get(name, False) for name in ("single_word", "lstrip", "rstrip", "normalized", "special")}
+        found[int(number)] = AddedToken(token["content"], **flags)
+    return found
+
+
+def _add_tokens(bpe: tokenizers.Tokenizer, added: dict[int, AddedToken]) -> None:
+    for number, token in sorted(added.items()):
+        bpe.add_tokens([token])
+        if bpe.token_to_id(token.content) != number:
+            raise ValueError(
+                f"the added token {token.content!r} should have the id {number}, and gets "
+                f"{bpe.token_to_id(token.content)} after the {bpe.get_vocab_size() - 1} before it"
+            )

@@ -11,6 +11,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from ..course import Course
+from ..files import write_whole
 from ..notebooks import (
     NotebookError,
     digest,
@@ -19,9 +20,8 @@ from ..notebooks import (
     stamp,
     stamped_digest,
     to_text,
-    write_text,
 )
-from .sources import SourceError, masters, to_notebook
+from .sources import ORDER, SourceError, masters, notebooks, to_notebook
 
 
 def release(root: Path) -> list[str]:
@@ -30,21 +30,21 @@ def release(root: Path) -> list[str]:
     A notebook in which somebody worked is never replaced: the new version goes beside it, as
     ``x.new.ipynb``. Raises SourceError and CourseError.
     """
-    found = masters(root)
+    found = notebooks(root)
     if not found:
         raise SourceError(f"There is nothing to release: {root / 'source'} holds no <phase>/<name>.py.")
-    phases = sorted({master.parent for master in found})
+    phases = sorted({path.parent for path in found})
     for phase in phases:
         _only_notebooks(phase)
-    for master in found:
-        _write_master(to_notebook(master), master.with_suffix(".ipynb"))
+    for path in found:
+        _write_master(to_notebook(path), path)
     course = Course(root)
     messages = []
     for phase in phases:
         course.generate(phase.name)
         for made in sorted(course.folder("release", phase.name).glob("*.ipynb")):
             notebook = stamp(read_notebook(made))
-            write_text(made, to_text(notebook))
+            write_whole(made, to_text(notebook))
             message = hand_out(notebook, root / "notebooks" / phase.name / made.name)
             if message:
                 messages.append(message)
@@ -56,10 +56,10 @@ def fresh_release(root: Path) -> Iterator[Path]:
     """The masters of the course at ``root``, released in a folder of their own for as long as this is open."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
-        for master in masters(root):
-            copy = fresh / master.relative_to(root)
+        for source in [*(root / "source").glob("*/*.py"), *(root / "source").glob(f"*/{ORDER}")]:
+            copy = fresh / source.relative_to(root)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(master, copy)
+            shutil.copy(source, copy)
         release(fresh)
         yield fresh
 
@@ -92,7 +92,7 @@ def hand_out(notebook: NotebookNode, path: Path) -> str | None:
     text = to_text(notebook)
     for place in _places(path):
         if not place.exists():
-            write_text(place, text)
+            write_whole(place, text)
             if place == path:
                 return f"{_name(path)}: written"
             return f"{_name(path)}: somebody worked in it, so it stays; the new version is {place.name} beside it"
@@ -103,7 +103,7 @@ def hand_out(notebook: NotebookNode, path: Path) -> str | None:
         except NotebookError:
             continue  # unreadable, but somebody's
         if is_pristine(old):
-            write_text(place, text)
+            write_whole(place, text)
             return f"{_name(place)}: updated"
         if stamped_digest(old) == digest(notebook):
             return None  # somebody works in the newest version
@@ -125,18 +125,19 @@ def _name(path: Path) -> str:
 
 def _write_master(notebook: NotebookNode, path: Path) -> None:
     if path.exists() and not is_pristine(read_notebook(path)):
+        sources = " or ".join(master.name for master in masters(path))
         raise SourceError(
-            f"{_name(path)} was changed by hand, but it is generated: move the change to "
-            f"{path.with_suffix('.py').name}, delete {path.name}, and run this again."
+            f"{_name(path)} was changed by hand, but it is generated: move the change to {sources}, "
+            f"delete {path.name}, and run this again."
         )
-    write_text(path, to_text(notebook))
+    write_whole(path, to_text(notebook))
 
 
 def _only_notebooks(phase: Path) -> None:
     for path in sorted(phase.iterdir()):
-        if path.suffix == ".ipynb" and not path.with_suffix(".py").exists():
-            raise SourceError(f"{_name(path)} has no {path.stem}.py that it is generated from; delete or move it.")
-        if path.is_file() and path.suffix not in (".py", ".ipynb"):
+        if path.suffix == ".ipynb":
+            masters(path)  # raises for one that no master makes
+        elif path.is_file() and path.suffix != ".py" and path.name != ORDER:
             raise SourceError(f"{_name(path)}: only notebooks are released; keep other files out of source/.")
 
 

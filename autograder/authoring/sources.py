@@ -1,37 +1,32 @@
-"""The masters: ``source/<phase>/<name>.py`` in jupytext's percent format to an nbgrader notebook.
+"""The masters: ``source/<phase>/<name>.py`` in jupytext's percent format to nbgrader notebooks.
 
-What a cell is to nbgrader is spelt short in its header:
+A notebook is made of the masters that ``source/<phase>/phase.toml`` lists for it, joined in that order; in a phase
+without that file each master is a notebook of its own. What a cell is to nbgrader is spelt short in its header:
 
     # %% exercise="sparsity"              the learner's answer, between ### BEGIN/END SOLUTION
     # %% tests="sparsity_edges" points=2  a check that gives points, with ### BEGIN/END HIDDEN TESTS
     # %% locked="setup"                   a cell that learners can't change
+    # %% [markdown] minutes=5             what the exercise or part takes that begins here
 
-``tags=[...]`` and ``jupyter={...}`` go into the notebook as they are; any other key is an error.
-
-What follows from the cells is not written twice. In any cell these stand for it:
-
-    "<<checks>>"     in code: {exercise: {check: points}}; an exercise is "## 2.1 · Magnitude: ..." as "2.1 magnitude"
-    <<points>>       the points of the notebook
-    <<points 2.1>>   those of the checks in the section 2.1
-    <<points NAME>>  those of the check NAME
+``tags=[...]`` and ``jupyter={...}`` go into the notebook as they are; any other key is an error. What follows from the
+headers is not written twice: `derived` has the marks that stand for it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Mapping
+import tomllib
 from pathlib import Path
 
 from nbformat import NotebookNode
 
 from ..notebooks import KERNELSPEC, as_node, stamp
+from .derived import MarkError, fill_in
 
+ORDER = "phase.toml"
 ROLES = ("exercise", "tests", "locked")
 PASSED_THROUGH = ("tags", "jupyter")
-SECTION = re.compile(r"^#{2,3} (?:Exercise )?(\S+) · ([^:`\n]+)", re.MULTILINE)  # number, name
-DERIVED = re.compile(r'"<<checks>>"|<<points(?: ([^<>\n]+))?>>')
 GRADE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what nbformat allows as a cell id
 
 
@@ -39,30 +34,59 @@ class SourceError(Exception):
     """A master is wrong; the message names the file and the cell."""
 
 
-def masters(root: Path) -> list[Path]:
-    """All percent sources of a course, in order."""
-    return sorted((root / "source").glob("*/*.py"))
+def notebooks(root: Path) -> list[Path]:
+    """The notebooks that a course's sources make, ``source/<phase>/<name>.ipynb``, sorted. Raises SourceError."""
+    phases = sorted({path.parent for path in (root / "source").glob("*/*.py")})
+    return [phase / f"{name}.ipynb" for phase in phases for name in sorted(_order(phase))]
 
 
-def to_notebook(master: Path) -> NotebookNode:
-    """Make the instructor's notebook (solutions and hidden tests in) of one percent source.
+def masters(notebook: Path) -> list[Path]:
+    """The percent sources that ``source/<phase>/<name>.ipynb`` is made of, in order. Raises SourceError."""
+    order = _order(notebook.parent)
+    if notebook.stem not in order:
+        raise SourceError(f"{_name(notebook)} has no {notebook.stem}.py that it is generated from; delete or move it.")
+    return [notebook.parent / f"{name}.py" for name in order[notebook.stem]]
 
-    The same source gives the same notebook: cell ids are the grade ids, else hashes of the cell.
+
+def _order(phase: Path) -> dict[str, list[str]]:
+    """The phase's notebooks and the names of their masters. Raises SourceError where a master is in none or in two."""
+    there = sorted(path.stem for path in phase.glob("*.py"))
+    listed = phase / ORDER
+    if not listed.exists():
+        return {name: [name] for name in there}
+    try:
+        order = tomllib.loads(listed.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{_name(listed)} can't be read: {error}") from error
+    for name, parts in order.items():
+        if not (isinstance(parts, list) and parts and all(isinstance(part, str) for part in parts)):
+            raise SourceError(f'{_name(listed)}: {name} is to be a list of masters, such as ["opening", "ending"].')
+    named = [part for parts in order.values() for part in parts]
+    for part in sorted({*named, *there}):
+        if part not in there:
+            raise SourceError(f"{_name(listed)} lists {part!r}, but there is no {part}.py beside it.")
+        if named.count(part) != 1:
+            times = "no notebook" if part not in named else "more than one place"
+            raise SourceError(f"{_name(listed)} has {part}.py in {times}: list it once, where it belongs.")
+    return order
+
+
+def to_notebook(path: Path) -> NotebookNode:
+    """Make the instructor's notebook (solutions and hidden tests in) ``path``, one of `notebooks`, from its masters.
+
+    The same sources give the same notebook: cell ids are the grade ids, else hashes of the cell.
     Raises SourceError.
     """
+    cells, minutes, seen = [], [], {}
+    for master in masters(path):
+        for number, cell in enumerate(_read(master), start=1):
+            where = f"{_name(master)}, cell {number} ({(cell.source.splitlines() or ['empty'])[0][:60]!r})"
+            minutes.append(_minutes(cell, where))
+            cells.append(_cell(cell, where, seen))
     try:
-        import jupytext
-    except ImportError as error:
-        raise SourceError("Making notebooks needs the package jupytext: pip install -e '.[dev]'.") from error
-    try:
-        read = jupytext.read(master, fmt="py:percent")
-    except Exception as error:  # jupytext raises what its YAML and notebook parsers raise
-        raise SourceError(f"{_name(master)} can't be read as a percent script: {error}") from error
-    cells, seen = [], {}
-    for number, cell in enumerate(read.cells, start=1):
-        where = f"{_name(master)}, cell {number} ({(cell.source.splitlines() or ['empty'])[0][:60]!r})"
-        cells.append(_cell(cell, where, seen))
-    _fill_in(cells, _name(master))
+        fill_in(cells, minutes)
+    except MarkError as error:
+        raise SourceError(f"{_name(path)}: {error}") from error
     notebook = as_node(
         {
             "cells": cells,
@@ -74,30 +98,23 @@ def to_notebook(master: Path) -> NotebookNode:
     return stamp(notebook)
 
 
-def _fill_in(cells: list[dict], where: str) -> None:
-    """Put what follows from the cells in the place of its marks."""
-    checks: dict[str, dict[str, float]] = {}
-    section = ""
-    for cell in cells:
-        if cell["cell_type"] == "markdown" and (found := SECTION.findall(cell["source"])):
-            section = f"{found[-1][0]} {found[-1][1].strip().lower()}"
-        role = cell["metadata"].get("nbgrader", {})
-        if "points" in role:
-            checks.setdefault(section, {})[role["grade_id"]] = role["points"]
-    for cell in cells:
-        cell["source"] = DERIVED.sub(lambda mark: _derived(mark, checks, where), cell["source"])
+def _read(master: Path) -> list[NotebookNode]:
+    try:
+        import jupytext
+    except ImportError as error:
+        raise SourceError("Making notebooks needs the package jupytext: pip install -e '.[dev]'.") from error
+    try:
+        return jupytext.read(master, fmt="py:percent").cells
+    except Exception as error:  # jupytext raises what its YAML and notebook parsers raise
+        raise SourceError(f"{_name(master)} can't be read as a percent script: {error}") from error
 
 
-def _derived(mark: re.Match[str], checks: Mapping[str, Mapping[str, float]], where: str) -> str:
-    if mark[0] == '"<<checks>>"':
-        text = json.dumps(checks, indent=4, ensure_ascii=False)
-        return re.sub(r"(?<=[^{,\n ])(?=\n *\})", ",", text)  # as ruff has it
-    known = {"": sum(points for of in checks.values() for points in of.values())}
-    known |= {name.partition(" ")[0]: sum(of.values()) for name, of in checks.items()}
-    known |= {check: points for of in checks.values() for check, points in of.items()}
-    if (mark[1] or "") not in known:
-        raise SourceError(f"{where}: {mark[0]} stands for nothing: no section and no check is called {mark[1]!r}.")
-    return f"{known[mark[1] or '']:g}"
+def _minutes(cell: NotebookNode, where: str) -> int:
+    """Take ``minutes=N`` out of a cell's header; 0 where there is none."""
+    minutes = cell.metadata.pop("minutes", 0)
+    if isinstance(minutes, bool) or not isinstance(minutes, int) or minutes < 0:
+        raise SourceError(f"{where}: minutes are a whole number; got {minutes!r}.")
+    return minutes
 
 
 def _name(master: Path) -> str:
@@ -114,7 +131,7 @@ def _cell(cell: NotebookNode, where: str, seen: dict[str, str]) -> dict:
         shown = ", ".join(str(header[key]) if "incorrectly" in key else key for key in unknown)
         raise SourceError(
             f'{where}: can\'t make sense of {shown} in the header. Known: exercise="...", tests="..." points=N, '
-            f'locked="...", {", ".join(PASSED_THROUGH)}.'
+            f'locked="...", minutes=N, {", ".join(PASSED_THROUGH)}.'
         )
     if len(roles) > 1:
         raise SourceError(f"{where}: a cell is one of {', '.join(ROLES)}, not {' and '.join(roles)}.")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..authoring.release import fresh_release
-from ..authoring.sources import masters
+from ..authoring.sources import notebooks
 from ..course import Course
 from ..sandbox.bubblewrap import names_of
 from ..workers.job import Job, Outcome, run
@@ -24,7 +24,7 @@ def rehearse(root: Path) -> list[str]:
     faults = []
     with fresh_release(root) as fresh:
         course = Course(fresh)
-        for phase in sorted({master.parent.name for master in masters(root)}):
+        for phase in sorted({path.parent.name for path in notebooks(root)}):
             plans = read_assignment(course, phase)
             solved = {name: (course.folder("source", phase) / f"{name}.ipynb").read_bytes() for name in plans}
             hidden = tuple(names_of(root))

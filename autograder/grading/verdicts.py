@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..notebooks import write_text
+from ..files import write_whole
 
 FILE = "grading.json"
 
@@ -64,7 +64,7 @@ def read_grading(folder: Path) -> Grading:
 
 def write_grading(folder: Path, grading: Grading) -> None:
     """Write the grading of a folder of autograded/, whole or not at all."""
-    write_text(folder / FILE, json.dumps(asdict(grading), indent=1, sort_keys=True) + "\n")
+    write_whole(folder / FILE, json.dumps(asdict(grading), indent=1, sort_keys=True) + "\n")
 
 
 def _text(value: object) -> str:

@@ -9,9 +9,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .folder import MAX_NOTEBOOK, Refused
+from .folder import MAX_NOTEBOOK
 from .names import BROWSERS, LATER, NOTEBOOKS, base_name, copy_mark, notebook_of
 from .platforms.place import Aside, Place
+from .regular import Refused
 from .source import OTHER_ARCHIVES, CollectError, Entry
 
 ARTIFACTS = (".gpt2pack", ".onnx", ".csv", ".json")  # models and logs that a notebook asks for

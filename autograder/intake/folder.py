@@ -11,17 +11,16 @@ import functools
 import hashlib
 import importlib.metadata
 import itertools
-import operator
 import os
-import re
 import stat
 import sys
-import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from .names import looks_like
+from .regular import Refused, TooLarge, open_folder, read_regular
 from .times import read_time
 
 MAX_NOTEBOOK = 60_000_000  # bytes, with its outputs, which are thrown away
@@ -35,10 +34,6 @@ MAX_ENTRIES = 2_000  # files and folders that are looked at
 MAX_DEPTH = 8  # folders within folders
 NAMED = 5  # files in a sentence, at most
 
-# Windows has only the last one, and Unix all others.
-OPEN_FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
-COPY = r"(?:[ _]?\(\d+\)|[-_ ]copy ?\d*|-\d+)"  # what browsers, JupyterLab and Canvas append
-COPY_SUFFIX = re.compile(f"{COPY}$", re.IGNORECASE)
 MODULE_SUFFIXES = (".py", ".pyc", ".pyd", ".so", ".pth")
 # Read by Python or Jupyter at their start, though no package has these names.
 READ_AT_START = {
@@ -49,18 +44,6 @@ READ_AT_START = {
 
 class IntakeError(Exception):
     """The submission's folder can't be read at all; the message says why."""
-
-
-class Refused(Exception):
-    """A file is not taken; the message is the reason. ``suspicious``: no honest program makes such a file."""
-
-    def __init__(self, reason: str, suspicious: bool = False) -> None:
-        super().__init__(reason)
-        self.suspicious = suspicious
-
-
-class TooLarge(Refused):
-    """A file is not taken for its size."""
 
 
 @dataclass
@@ -105,7 +88,7 @@ def intake(folder: Path, wanted: Collection[str]) -> Intake:
         if folder.is_symlink() or folder.parent.is_symlink():
             _refuse(taken, folder.name, Refused("the folder is a link; links are never followed", suspicious=True))
             return taken
-        descriptor = _open_folder(folder)
+        descriptor = open_folder(folder)
     except NotADirectoryError as error:
         raise IntakeError(f"{folder.name} is a file; a submission is a folder with the notebook in it.") from error
     except OSError as error:
@@ -135,37 +118,6 @@ def which(taken: Collection[str], further: Sequence[str]) -> list[str]:
     more = f" and {len(further) - NAMED} more" if len(further) > NAMED else ""
     graded = " and ".join(f"{name}.ipynb" for name in sorted(taken)) or "nothing"
     return [f"{graded} was graded, not what lies beside it: {', '.join(map(repr, further[:NAMED]))}{more}"]
-
-
-def looks_like(stem: str, name: str) -> bool:
-    """Whether a file's name without .ipynb is ``name``, apart from case and what copying appends: " (1)", "-Copy1"."""
-    stem, name = (unicodedata.normalize("NFC", text).casefold() for text in (stem, name))
-    while stem != name:
-        shorter = COPY_SUFFIX.sub("", stem)
-        if shorter == stem:
-            return False
-        stem = shorter
-    return True
-
-
-def read_regular(path: str | Path, limit: int, dir_fd: int | None = None) -> bytes:
-    """The bytes of a regular file of at most ``limit`` bytes. Raises Refused, and FileNotFoundError."""
-    try:
-        before = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
-        _assert_regular(before)  # before opening: to open a device can do something
-        flags = functools.reduce(operator.or_, (getattr(os, name, 0) for name in OPEN_FLAGS), os.O_RDONLY)
-        with os.fdopen(os.open(path, flags, dir_fd=dir_fd), "rb") as file:
-            _assert_regular(os.fstat(file.fileno()))  # once more: it may have been exchanged in between
-            data = file.read(limit + 1)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise Refused("is a link; links are never followed", suspicious=True) from error
-        raise Refused(f"can't be read: {error.strerror}") from error
-    if len(data) > limit:
-        raise TooLarge(f"is larger than {limit // 1_000_000} MB")
-    return data
 
 
 @dataclass
@@ -251,7 +203,7 @@ def _walk(taken: Intake, descriptor: int, prefix: str, seen: _Seen, skip: Collec
             taken.refused[path] = f"is more than {MAX_DEPTH} folders deep"
             continue
         try:
-            inner = _open_folder(name, descriptor)
+            inner = open_folder(name, descriptor)
         except OSError as error:
             linked = error.errno in (errno.ELOOP, errno.ENOTDIR)  # exchanged since it was looked at
             _refuse(taken, path, Refused(f"can't be read: {error.strerror}", suspicious=linked))
@@ -289,30 +241,6 @@ def _installed() -> frozenset[str]:
     found = importlib.metadata.packages_distributions()
     names = {*sys.stdlib_module_names, *found, *READ_AT_START, "gpt2_lib", "autograder"}
     return frozenset(name.casefold() for name in names)
-
-
-def _open_folder(path: str | Path, dir_fd: int | None = None) -> int:
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
-
-
-def _assert_regular(found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        kind = next(name for is_kind, name in _kinds() if is_kind(found.st_mode))
-        raise Refused(f"is {kind}, not a file", suspicious=kind != "a folder")
-    if found.st_nlink > 1:
-        raise Refused(
-            "is a hard link: the same file has another name elsewhere. If that is all right, copy it and put the "
-            "copy in its place",
-            suspicious=True,
-        )
-
-
-def _kinds() -> Iterator[tuple]:
-    yield stat.S_ISLNK, "a link"
-    yield stat.S_ISDIR, "a folder"
-    yield stat.S_ISFIFO, "a pipe"
-    yield stat.S_ISSOCK, "a socket"
-    yield lambda mode: True, "a device"
 
 
 def _refuse(taken: Intake, path: str, error: Refused) -> None:

@@ -7,9 +7,10 @@ import re
 import unicodedata
 from collections.abc import Collection
 
-from .folder import COPY_SUFFIX
 from .source import ARCHIVES
 
+COPY = r"(?:[ _]?\(\d+\)|[-_ ]copy ?\d*|-\d+)"  # what browsers, JupyterLab and Canvas append
+COPY_SUFFIX = re.compile(f"{COPY}$", re.IGNORECASE)
 BROWSERS = re.compile(r"(?:[ _]?\(\d+\)|[-_ ]copy ?\d*)$", re.IGNORECASE)  # and JupyterLab's
 NOTEBOOKS = (".ipynb", ".ipynb.txt", ".ipynb.json", ".json", ".txt")  # what a browser makes of a notebook
 A_COPY = r"cop(?:y|ie|ia|io)|cópia|kop(?:i[aeo]|ija)|копия|副本|コピー|사본"
@@ -47,6 +48,17 @@ def copy_mark(file: str) -> str:
     """What `base_name` leaves out."""
     stem = os.path.splitext(file)[0]
     return stem[len(os.path.splitext(base_name(file))[0]) :]
+
+
+def looks_like(stem: str, name: str) -> bool:
+    """Whether a file's name without .ipynb is ``name``, apart from case and what copying appends: " (1)", "-Copy1"."""
+    stem, name = (unicodedata.normalize("NFC", text).casefold() for text in (stem, name))
+    while stem != name:
+        shorter = COPY_SUFFIX.sub("", stem)
+        if shorter == stem:
+            return False
+        stem = shorter
+    return True
 
 
 def notebook_of(file: str, known: Collection[str]) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from ..notebooks import METADATA_KEY, as_node, to_text
-from .folder import Refused
+from .regular import Refused
 
 MAX_CELLS = 2_000
 MAX_INPUTS = 20_000_000  # bytes: all but the outputs

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from ..files import write_whole
 from ..text import FORMULA, from_table
 from .platforms.moodle import EVERYBODY, without_group
 from .platforms.place import Person
@@ -154,17 +154,7 @@ def write_table(path: Path, columns: Collection[str], rows: Collection[Row]) -> 
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
     writer.writerows({column: _written(row[column]) for column in columns} for row in rows)
-    write(path, text.getvalue().encode("utf-8", "surrogateescape"))
-
-
-def write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def _today(row: Row) -> Row:

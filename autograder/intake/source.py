@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .folder import Refused, read_regular
+from .regular import Refused, read_regular
 
 MAX_ENTRIES = 50_000
 MAX_TOTAL = 4_000_000_000  # bytes, unpacked

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..notebooks import write_text
+from ..files import write_whole
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -33,5 +33,5 @@ def render(template: str, **values: object) -> str:
 
 def write_page(path: Path, template: str, **values: object) -> Path:
     """Write a rendered page, whole or not at all; returns ``path``."""
-    write_text(path, render(template, **values))
+    write_whole(path, render(template, **values))
     return path

@@ -34,9 +34,10 @@ from nbgrader.utils import is_grade, is_solution
 from sqlalchemy import func
 
 from ..course import Course, CourseError
+from ..files import write_whole
 from ..grading.results import of_notebook
 from ..grading.verdicts import Grading, read_grading
-from ..notebooks import as_node, read_notebook, write_text
+from ..notebooks import as_node, read_notebook
 from ..text import for_table
 from .pages import points, write_page
 from .people import Person, people
@@ -188,7 +189,7 @@ def _write_csv(root: Path, summary: Summary) -> Path:
         table.writerow([*persons, total, points(summary.maximum), *numbers, *map(for_table, words)])
     path = root / FOLDER / f"{summary.assignment}.csv"
     # With the mark without which Excel takes the file for another encoding.
-    write_text(path, "\ufeff" + text.getvalue().encode("utf-8", errors="replace").decode("utf-8"))
+    write_whole(path, "\ufeff" + text.getvalue().encode("utf-8", errors="replace").decode("utf-8"))
     return path
 
 

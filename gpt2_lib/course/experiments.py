@@ -17,8 +17,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .. import plots
-from ..checkpoints import CheckpointError, load_pretrained_gpt2, replace_whole
+from ..checkpoints import CheckpointError, load_pretrained_gpt2
 from ..corpus import calibration_windows, held_out_windows
+from ..files import replace_whole
 from ..generate import generate
 from ..gpt2 import GPT2
 from ..metrics import evaluate, sparsity

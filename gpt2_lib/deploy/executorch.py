@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints import replace_whole
+from ..files import replace_whole
 from ..gpt2 import GPT2
 from ..storage.quantize import quantize_int8
 from .extras import DeployError, need

@@ -33,8 +33,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..checkpoints import replace_whole
 from ..config import GPT2Config
+from ..files import replace_whole
 from ..generate import generate_ids
 from ..gpt2 import GPT2, Attention, KVCache
 from ..metrics import Quality, evaluate

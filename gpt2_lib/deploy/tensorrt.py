@@ -21,7 +21,7 @@ from types import ModuleType
 
 import torch
 
-from ..checkpoints import replace_whole
+from ..files import replace_whole
 from ..gpt2 import GPT2
 from ..pruning.pruner import prunable_weights
 from .extras import DeployError

@@ -34,8 +34,9 @@ import zstandard
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ..checkpoints import CheckpointError, assign, replace_whole
+from ..checkpoints import CheckpointError, assign
 from ..config import GPT2Config
+from ..files import replace_whole
 from ..gpt2 import GPT2
 from ..tokenizer import Tokenizer
 from .quantize import dequantize_int8, quantize_int8

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from classroom import REPOSITORY, Classroom, solutions
+from classroom import NOTEBOOKS, Classroom, solutions
 from doubling import GOOD, small_course
 
 from autograder.__main__ import main
@@ -173,9 +173,8 @@ def test_nothing_handed_in_is_said(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_a_whole_real_notebook_gets_full_marks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Phase 1's reference, hidden tests included; tests/system grades the others, and in the sandbox."""
     phase = "phase1_overview"
-    master = REPOSITORY / "source" / phase / f"{phase}.py"
-    room = Classroom.made_of([master], tmp_path / "course", phase)
-    notebook = room.written(phase, solutions(to_notebook(master)), whole=True)
+    room = Classroom.with_notebook(NOTEBOOKS[phase], tmp_path / "course")
+    notebook = room.written(phase, solutions(to_notebook(NOTEBOOKS[phase])), whole=True)
     (room.root / "notebooks" / phase / f"{phase}.ipynb").write_text(to_text(notebook), encoding="utf-8")
     assert main(["check", phase], root=room.root) == 0
     out = capsys.readouterr().out

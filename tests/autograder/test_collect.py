@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zipfile
 from datetime import UTC, datetime
@@ -31,9 +32,9 @@ from hypothesis import strategies as st
 from nbgrader.utils import parse_utc
 
 from autograder.course import Course
-from autograder.intake import roster
-from autograder.intake.collect import Collected, Report, collect, table
+from autograder.intake.collect import collect
 from autograder.intake.folder import intake
+from autograder.intake.report import Collected, Report, table
 
 ADA, BOB = "Ada Lovelace_1_assignsubmission_file_", "Bob_2_assignsubmission_file_"
 
@@ -191,7 +192,7 @@ def test_models_and_logs_come_along_with_the_notebook_of_the_same_person(root: P
 def test_a_model_that_is_too_large_is_named_and_not_taken(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autograder.intake.collect.MAX_EXTRA", 10)
+    monkeypatch.setattr("autograder.intake.store.MAX_EXTRA", 10)
     entries = {f"ada/{PHASE}.ipynb": "ada", "ada/sparse.gpt2pack": "x" * 11}
     report = outcomes(collected(root, entries))
     assert report["ada/sparse.gpt2pack"].startswith("refused: is larger than")
@@ -295,7 +296,7 @@ def test_interrupted_anywhere_it_is_finished_by_the_next_run(
 ) -> None:
     names = [f"{name}_{n}_assignsubmission_file_/{PHASE}.ipynb" for n, name in enumerate(("Ada", "Bob"))]
     source = packed(tmp_path / "1.zip", dict.fromkeys(names, "work"))
-    real, left = roster.os.replace, [writes]
+    real, left = os.replace, [writes]
 
     def killed(part: Path, path: Path) -> None:
         left[0] -= 1
@@ -304,7 +305,7 @@ def test_interrupted_anywhere_it_is_finished_by_the_next_run(
         real(part, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(roster.os, "replace", killed)
+        patch.setattr(os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             collect(root, source)
     assert all(c.taken for c in collect(root, source).files)

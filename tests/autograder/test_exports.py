@@ -26,7 +26,8 @@ from exports import (
 )
 from nbgrader.utils import parse_utc
 
-from autograder.intake.collect import CollectError, collect
+from autograder.intake.collect import collect
+from autograder.intake.source import CollectError
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from anybody import Term, terms
 from exports import rows
 from hypothesis import HealthCheck, given, settings
 
-from autograder.intake.collect import ASIDE, REFUSED, TAKEN, collect
+from autograder.intake.collect import collect
+from autograder.intake.report import ASIDE, REFUSED, TAKEN
 
 EXAMPLES = int(os.environ.get("EXAMPLES_OF_EXPORTS", "60"))
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from classroom import NOTEBOOKS
 from nbformat import NotebookNode
 
 from autograder.authoring import handout as module
@@ -113,8 +114,7 @@ def test_nothing_for_instructors_is_handed_out(made: Path) -> None:
 
 def test_the_notebooks_are_as_released_and_can_be_graded(made: Path) -> None:
     notebooks = sorted(path.relative_to(made).as_posix() for path in made.glob("notebooks/*/*.ipynb"))
-    masters = sorted((REPOSITORY / "source").glob("*/*.py"))
-    assert notebooks == [f"notebooks/{master.parent.name}/{master.stem}.ipynb" for master in masters]
+    assert notebooks == [f"notebooks/{path.parent.name}/{path.name}" for path in NOTEBOOKS.values()]
     for name in notebooks:
         notebook = read_notebook(made / name)
         assert is_pristine(notebook)

@@ -23,8 +23,10 @@ from hypothesis import strategies as st
 from autograder.grading.plan import Cell, Plan
 from autograder.grading.prepare import Prepared, prepare
 from autograder.intake import folder as module
-from autograder.intake.folder import IntakeError, Refused, intake, looks_like, shadows, which
+from autograder.intake.folder import IntakeError, intake, shadows, which
+from autograder.intake.names import looks_like
 from autograder.intake.notebook import MAX_CELLS, clean_notebook
+from autograder.intake.regular import Refused, read_regular
 
 LAB = "phase2_techniques"
 PLAN = Plan(LAB, (Cell("a", "code", "x = 0", "c1", locked=False, solution=True, points=None),))
@@ -297,9 +299,9 @@ def test_what_is_no_plain_file_is_refused_and_flagged(
 
 def test_a_device_is_not_even_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    monkeypatch.setattr(module.os, "open", lambda path, *a, **k: opened.append(path))
+    monkeypatch.setattr(os, "open", lambda path, *a, **k: opened.append(path))
     with pytest.raises(Refused, match="is a device"):
-        module.read_regular("/dev/zero", 10)
+        read_regular("/dev/zero", 10)
     assert opened == []
 
 
@@ -320,8 +322,8 @@ def test_a_device_in_the_folder_is_refused_and_flagged(
         assert path != name
         return real(path, *arguments, **named)
 
-    monkeypatch.setattr(module.os, "stat", looked_at)
-    monkeypatch.setattr(module.os, "open", opened)
+    monkeypatch.setattr(os, "stat", looked_at)
+    monkeypatch.setattr(os, "open", opened)
     assert_refused_for_review(folder, name, "is a device")
 
 
@@ -333,9 +335,9 @@ def test_a_file_exchanged_for_a_link_while_it_is_looked_at_is_refused(
     honest = os.stat(path, follow_symlinks=False)
     path.unlink()
     path.symlink_to(tmp_path)
-    monkeypatch.setattr(module.os, "stat", lambda *a, **k: honest)  # the look was at the file
+    monkeypatch.setattr(os, "stat", lambda *a, **k: honest)  # the look was at the file
     with pytest.raises(Refused, match="is a link"):
-        module.read_regular(path, 10)
+        read_regular(path, 10)
 
 
 def test_a_folder_that_is_a_link_is_refused_and_flagged(folder: Path, tmp_path: Path) -> None:
@@ -366,7 +368,7 @@ def test_only_a_folder_that_cannot_be_read_is_an_error(
             raise PermissionError(13, "Permission denied")
 
         place.mkdir()
-        monkeypatch.setattr(module.os, "open", forbidden)
+        monkeypatch.setattr(os, "open", forbidden)
     with pytest.raises(IntakeError, match={"file": "is a file", "nothing": "No such"}.get(what, "Permission denied")):
         intake(place, {LAB})
 
@@ -382,7 +384,7 @@ def test_a_single_file_that_cannot_be_read_is_refused_and_the_rest_taken(
             raise PermissionError(13, "Permission denied")
         return real(path, *arguments, **names)
 
-    monkeypatch.setattr(module.os, "open", forbidden)
+    monkeypatch.setattr(os, "open", forbidden)
     taken = intake(folder, {LAB})
     assert taken.refused == {"data.csv": "can't be read: Permission denied"}
     assert list(taken.notebooks) == [LAB]

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import jupytext
 import nbformat
 import pytest
-from classroom import PHASES, REPOSITORY, solutions
+from classroom import NOTEBOOKS, solutions
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from autograder.authoring.sources import masters, to_notebook
+from autograder.authoring.sources import to_notebook
 from autograder.grading.match import definitions, match
 from autograder.grading.plan import Cell, Plan
 from autograder.grading.sanitise import sanitise
@@ -294,19 +294,18 @@ def test_definitions_are_what_a_cell_binds_at_its_top_level(source: str, names: 
 # The course's own notebooks
 
 
-@pytest.mark.parametrize("phase", PHASES)
-def test_the_courses_own_answers_are_found_without_a_mark_and_after_a_formatter(phase: str) -> None:
-    for master in (path for path in masters(REPOSITORY) if path.parent.name == phase):
-        notebook = to_notebook(master)
-        answers = solutions(notebook)
-        plan = plan_of(notebook)
-        for cell in notebook.cells:
-            cell.metadata, cell.id = nbformat.from_dict({}), f"x{cell.id}"
-            if cell.cell_type == "code" and not re.search(r"^[ \t]*[%!]", cell.source, re.MULTILINE):
-                cell.source = ast.unparse(ast.parse(cell.source))
-        place = match(notebook.cells, plan).place
-        assert {name: notebook.cells[place[name]].id for name in answers} == {name: f"x{name}" for name in answers}
-        assert set(place) == {cell.name for cell in plan.cells}
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_courses_own_answers_are_found_without_a_mark_and_after_a_formatter(name: str) -> None:
+    notebook = to_notebook(NOTEBOOKS[name])
+    answers = solutions(notebook)
+    plan = plan_of(notebook)
+    for cell in notebook.cells:
+        cell.metadata, cell.id = nbformat.from_dict({}), f"x{cell.id}"
+        if cell.cell_type == "code" and not re.search(r"^[ \t]*[%!]", cell.source, re.MULTILINE):
+            cell.source = ast.unparse(ast.parse(cell.source))
+    place = match(notebook.cells, plan).place
+    assert {name: notebook.cells[place[name]].id for name in answers} == {name: f"x{name}" for name in answers}
+    assert set(place) == {cell.name for cell in plan.cells}
 
 
 def plan_of(master: NotebookNode) -> Plan:

@@ -12,8 +12,9 @@ from nbgrader.converters.base import BaseConverter
 from nbgrader.coursedir import CourseDirectory
 
 from autograder.course import Course
-from autograder.intake.collect import CollectError, collect
+from autograder.intake.collect import collect
 from autograder.intake.roster import MAX_ID, student_id
+from autograder.intake.source import CollectError
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ from exports import (
 )
 
 from autograder.intake import source as sources
-from autograder.intake.collect import CollectError, collect
+from autograder.intake.collect import collect
+from autograder.intake.source import CollectError
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from sqlalchemy.engine import Engine
 from test_feedback import EVIL, Page
 
 from autograder.course import CourseError
+from autograder.files import write_whole
 from autograder.grading.verdicts import Grading, Review, write_grading
-from autograder.notebooks import write_text
 from autograder.reports.summary import export, summarise
 
 NONE = dict.fromkeys(CHECKS, 0.0)
@@ -63,7 +63,7 @@ def test_the_csv_has_one_row_a_student(graded: Graded) -> None:
 
 def collected(graded: Graded, *lines: str) -> None:
     head = "student,name,system,number,assignment,file,attempt,entry,time"
-    write_text(graded.root / "submitted" / "students.csv", "\n".join([head, *lines]) + "\n")
+    write_whole(graded.root / "submitted" / "students.csv", "\n".join([head, *lines]) + "\n")
 
 
 def test_the_csv_says_who_a_student_is_to_the_platform(graded: Graded) -> None:
@@ -97,7 +97,7 @@ def test_a_spreadsheet_takes_the_csv_for_utf8(graded: Graded) -> None:
     "text", ["student;name\nada;Ada\n", "student,name,number,assignment\nada\n", '"' + "x" * 200_000]
 )
 def test_a_table_of_students_that_cant_be_read_is_named(graded: Graded, text: str) -> None:
-    write_text(graded.root / "submitted" / "students.csv", text)
+    write_whole(graded.root / "submitted" / "students.csv", text)
     with pytest.raises(CourseError, match=r"students\.csv can't be read .*repair it or move it away"):
         export(graded.course, PHASE)
 

@@ -18,14 +18,13 @@ import numpy as np
 import pytest
 import torch
 from answers.challenges import HELPERS, RIGHT, WRONG
-from classroom import ARTEFACTS, REPOSITORY, lay_artefacts, solutions
+from classroom import ARTEFACTS, NOTEBOOKS, lay_artefacts, solutions
 
 from autograder.authoring.sources import to_notebook
 from gpt2_lib.course import challenges
 from gpt2_lib.metrics import flops
 
-MASTER = REPOSITORY / "source" / "phase3_production" / "challenges.py"
-NOTEBOOK = to_notebook(MASTER)
+NOTEBOOK = to_notebook(NOTEBOOKS["challenges"])
 CELLS = {cell.id: cell for cell in NOTEBOOK.cells if "nbgrader" in cell.metadata}
 TEXT = "\n".join(cell.source for cell in NOTEBOOK.cells if cell.cell_type == "markdown")
 LOCKED = [c.source for c in CELLS.values() if c.metadata.nbgrader.locked and not c.metadata.nbgrader.grade]

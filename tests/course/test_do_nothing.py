@@ -17,11 +17,11 @@ from functools import cache
 
 import pytest
 import torch
-from checks import MASTERS, Cell, Phase
+from checks import NOTEBOOKS, Cell, Phase
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-PHASES = tuple(MASTERS)
+PHASES = tuple(NOTEBOOKS)
 CLOCK = {"metrics_latency", "analysis_speedup"}  # their models sleep
 
 

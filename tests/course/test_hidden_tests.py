@@ -26,7 +26,7 @@ from functools import cache
 
 import pytest
 from answers import answers
-from checks import MASTERS, Assertion, Cell
+from checks import NOTEBOOKS, Assertion, Cell
 from checks import Phase as Checks
 
 ACCIDENTS = {  # "{}" is the function's name
@@ -78,7 +78,7 @@ class Phase(Checks):
         return any(self.error(check.id, codes[answer], without_call) is None for answer in assertion.broke)
 
 
-EACH = [pytest.param(name, marks=pytest.mark.xdist_group(f"hidden tests of {name}")) for name in MASTERS]
+EACH = [pytest.param(name, marks=pytest.mark.xdist_group(f"hidden tests of {name}")) for name in NOTEBOOKS]
 
 
 @cache

@@ -9,17 +9,18 @@ import re
 import shutil
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 from execution import MEMORY_LIMIT, assert_fails_only_at_its_checks, execute
 
 from autograder.__main__ import main
 from autograder.authoring.release import release, stale
-from autograder.authoring.sources import SourceError, masters, to_notebook
+from autograder.authoring.sources import SourceError, masters, notebooks, to_notebook
 from autograder.notebooks import NotebookError, digest, is_pristine, read_notebook, to_text
 
 REPOSITORY = Path(__file__).parents[2]
-MASTERS = masters(REPOSITORY)
+NOTEBOOKS = notebooks(REPOSITORY)
 
 TINY = '''# %% [markdown]
 # # Doubling
@@ -79,7 +80,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def test_the_short_spelling_becomes_nbgraders_metadata(tiny: Path) -> None:
-    cells = to_notebook(tiny / "source/tiny/doubling.py").cells
+    cells = to_notebook(tiny / "source/tiny/doubling.ipynb").cells
     by_id = {cell.metadata.nbgrader.grade_id: cell for cell in cells if "nbgrader" in cell.metadata}
     roles = {
         name: tuple(cell.metadata.nbgrader[key] for key in ("grade", "solution", "locked"))
@@ -96,13 +97,13 @@ def test_the_short_spelling_becomes_nbgraders_metadata(tiny: Path) -> None:
 
 
 def test_the_same_source_gives_the_same_bytes(tiny: Path) -> None:
-    first, second = (to_text(to_notebook(tiny / "source/tiny/doubling.py")) for _ in range(2))
+    first, second = (to_text(to_notebook(tiny / "source/tiny/doubling.ipynb")) for _ in range(2))
     assert first == second
     assert first.endswith("}\n")
 
 
 def test_cell_ids_are_valid_and_differ_even_for_equal_cells(tiny: Path) -> None:
-    notebook = to_notebook(tiny / "source/tiny/doubling.py")
+    notebook = to_notebook(tiny / "source/tiny/doubling.ipynb")
     nbformat.validate(notebook)
     ids = [cell.id for cell in notebook.cells]
     assert len(set(ids)) == len(ids)
@@ -110,11 +111,11 @@ def test_cell_ids_are_valid_and_differ_even_for_equal_cells(tiny: Path) -> None:
 
 def test_a_cell_keeps_its_id_when_another_is_inserted(tiny: Path) -> None:
     master = tiny / "source/tiny/doubling.py"
-    before = {cell.source: cell.id for cell in to_notebook(master).cells}
+    before = {cell.source: cell.id for cell in to_notebook(master.with_suffix(".ipynb")).cells}
     master.write_text(
         TINY.replace('# %% locked="setup"', "# %%\nprint('new')\n\n# %% locked=\"setup\""), encoding="utf-8"
     )
-    after = {cell.source: cell.id for cell in to_notebook(master).cells}
+    after = {cell.source: cell.id for cell in to_notebook(master.with_suffix(".ipynb")).cells}
     assert {source: after[source] for source in before} == before
 
 
@@ -132,14 +133,78 @@ def test_a_cell_keeps_its_id_when_another_is_inserted(tiny: Path) -> None:
         ('locked="setup"', 'locked="set up"', "is no id"),
         ('locked="setup"', 'locked="setup" exercise="x"', "not exercise and locked"),
         ("    ### BEGIN SOLUTION\n", "", "needs its answer between"),
+        ("[markdown]", "[markdown] minutes=2.5", "minutes are a whole number"),
     ],
 )
 def test_a_wrong_header_is_an_error_that_names_file_and_cell(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in TINY
-    master = make_course(tmp_path, TINY.replace(old, new)) / "source/tiny/doubling.py"
+    notebook = make_course(tmp_path, TINY.replace(old, new)) / "source/tiny/doubling.ipynb"
     with pytest.raises(SourceError, match=re.escape(message)) as error:
-        to_notebook(master)
+        to_notebook(notebook)
     assert re.search(r"source/tiny/doubling\.py, cell \d", str(error.value))
+
+
+def joined(root: Path, order: str, **masters: str) -> Path:
+    """A course of one phase of these masters in an order."""
+    phase = root / "source" / "tiny"
+    phase.mkdir(parents=True)
+    for name, text in masters.items():
+        (phase / f"{name}.py").write_text(text, encoding="utf-8")
+    (phase / "phase.toml").write_text(order, encoding="utf-8")
+    return root
+
+
+def test_masters_are_joined_in_the_order_of_the_list(tmp_path: Path) -> None:
+    root = joined(
+        tmp_path,
+        'whole = ["opening", "doubling"]\nother = ["ending"]',
+        doubling=TINY,
+        ending="# %%\n3\n",
+        opening="# %% [markdown]\n# 1\n",
+    )
+    assert notebooks(root) == [root / "source/tiny/other.ipynb", root / "source/tiny/whole.ipynb"]
+    alone = to_notebook(make_course(tmp_path / "alone", TINY) / "source/tiny/doubling.ipynb").cells
+    assert to_notebook(root / "source/tiny/whole.ipynb").cells[1:] == alone
+    assert release(root) == ["notebooks/tiny/other.ipynb: written", "notebooks/tiny/whole.ipynb: written"]
+    assert {path.name for path in (root / "release").rglob("*.*")} == {"other.ipynb", "whole.ipynb"}
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ('whole = ["opening"]', "phase.toml has doubling.py in no notebook"),
+        ('whole = ["opening", "doubling"]\nother = ["opening"]', "phase.toml has opening.py in more than one place"),
+        ('whole = ["opening", "doubling", "end"]', "phase.toml lists 'end', but there is no end.py beside it"),
+        ('whole = "opening"', "phase.toml: whole is to be a list of masters"),
+        ("whole = [", "phase.toml can't be read: "),
+    ],
+)
+def test_a_wrong_order_is_an_error_that_says_what_to_mend(tmp_path: Path, order: str, message: str) -> None:
+    root = joined(tmp_path, order, doubling=TINY, opening="# %%\n1\n")
+    with pytest.raises(SourceError, match=re.escape(message)):
+        release(root)
+
+
+def test_points_minutes_and_counts_are_filled_in(tmp_path: Path) -> None:
+    marks = (
+        "# <<points>> <<points 1>> <<points double_basics>> <<minutes>> <<minutes 1>> <<minutes 1 a>> "
+        "<<exercises>> <<sections>>"
+    )
+    text = TINY.replace("# # Doubling", marks).replace(
+        '# %% exercise="double"',
+        "# %% [markdown] minutes=3\n# ## 1 · Twice\n# ### Exercise 1 a · `double`\n\n"
+        "# %% [markdown] minutes=4\n# ### Exercise 1 b · `more`\n\n"
+        '# %% [markdown] minutes=5\n# ## Further on\n\n# %% exercise="double"',
+    )
+    cells = to_notebook(make_course(tmp_path, text) / "source/tiny/doubling.ipynb").cells
+    assert cells[0].source == "2 2 2 12 7 3 one one"
+    assert not any("minutes" in cell.metadata for cell in cells)
+
+
+def test_a_mark_that_stands_for_nothing_is_an_error(tmp_path: Path) -> None:
+    root = make_course(tmp_path, TINY.replace("# # Doubling", "# <<minutes 9.9>>"))
+    with pytest.raises(SourceError, match=r"doubling\.ipynb: <<minutes 9\.9>> stands for nothing"):
+        release(root)
 
 
 # The release
@@ -296,8 +361,21 @@ def test_unreadable_notebooks_give_a_reason_and_a_way_out(tmp_path: Path) -> Non
 # The real notebooks
 
 
-def test_there_are_masters() -> None:
-    assert "phase1_overview" in {master.stem for master in MASTERS}
+def test_the_course_has_its_four_notebooks() -> None:
+    assert [path.stem for path in NOTEBOOKS] == [
+        "phase1_overview",
+        "phase2_techniques",
+        "challenges",
+        "phase3_production",
+    ]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_master_is_short_and_opens_in_jupytext_on_its_own(notebook: Path) -> None:
+    for master in masters(notebook):
+        text = master.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 400
+        assert jupytext.reads(text, fmt=".py").metadata["jupytext"]["text_representation"]["format_name"] == "percent"
 
 
 def test_the_committed_notebooks_are_fresh() -> None:
@@ -316,9 +394,9 @@ def test_a_learners_notebook_runs_to_its_end_and_fails_only_at_its_checks(tmp_pa
     assert peak < MEMORY_LIMIT
 
 
-@pytest.mark.parametrize("master", MASTERS, ids=lambda path: path.stem)
-def test_every_picture_in_markdown_has_alt_text(master: Path) -> None:
-    text = "\n".join(cell.source for cell in to_notebook(master).cells if cell.cell_type == "markdown")
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_picture_in_markdown_has_alt_text(notebook: Path) -> None:
+    text = "\n".join(cell.source for cell in to_notebook(notebook).cells if cell.cell_type == "markdown")
     pictures = re.findall(r"!\[([^\]]*)\]\(", text) + [
         "".join(re.findall(r'\balt="([^"]*)"', tag)) for tag in re.findall(r"<img\b[^>]*>", text)
     ]
@@ -331,7 +409,7 @@ def test_the_search_for_alt_text_sees_both_spellings() -> None:
 
 
 def test_the_digest_sees_every_change_of_a_cell(tiny: Path) -> None:
-    notebook = to_notebook(tiny / "source/tiny/doubling.py")
+    notebook = to_notebook(tiny / "source/tiny/doubling.ipynb")
     before = digest(notebook)
     notebook.cells[0].source += "!"
     assert digest(notebook) != before

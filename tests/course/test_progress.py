@@ -16,7 +16,7 @@ import torch
 from IPython.core import oinspect
 from nbclient import NotebookClient
 
-from autograder.authoring.sources import masters, to_notebook
+from autograder.authoring.sources import notebooks, to_notebook
 from gpt2_lib.course import checks
 from gpt2_lib.course import progress as progress_module
 from gpt2_lib.course.check import check, hidden
@@ -249,15 +249,15 @@ def test_a_hidden_test_says_that_the_answer_stopped() -> None:
 
 
 def test_each_check_of_the_masters_is_a_function_and_each_function_is_checked(repository: Path) -> None:
-    cells = [cell for master in masters(repository) for cell in to_notebook(master).cells]
+    cells = [cell for path in notebooks(repository) for cell in to_notebook(path).cells]
     graded = {cell.id: cell.source for cell in cells if cell.metadata.get("nbgrader", {}).get("grade")}
     assert graded.keys() == {name for name, thing in vars(checks).items() if hasattr(thing, "label") and name[0] != "_"}
     assert all(re.search(rf"^(found = )?check\.{name}\(\w+(, \w+)*\)$", graded[name], re.MULTILINE) for name in graded)
 
 
 def test_the_line_of_a_notebook_has_its_checks_and_their_points(repository: Path) -> None:
-    for master in masters(repository):
-        cells = to_notebook(master).cells
+    for path in notebooks(repository):
+        cells = to_notebook(path).cells
         points = {c.id: c.metadata.nbgrader.points for c in cells if c.metadata.get("nbgrader", {}).get("grade")}
         (begun,) = (cell.source for cell in cells if "progress.begin(" in cell.source)
         assigned = [node for node in ast.parse(begun).body if isinstance(node, ast.Assign)]

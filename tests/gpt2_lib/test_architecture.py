@@ -17,6 +17,7 @@ FOLDER = Path(gpt2_lib.__file__).parent
 ROOMS = {
     "": [
         "config",
+        "files",
         "muon",
         "tokenizer",
         "gpt2",
@@ -44,6 +45,7 @@ ROOMS = {
         "demos",
     ],
 }
+ROOMS[""] += ["plots"]
 ROOMS["pruning"] += ["gradual", "sensitivity"]
 ROOMS["course"] += ["exercises"]
 BELOW = {  # room -> the rooms that its files may import

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
-from tiny import TINY, random_ids, random_model, tokenizer
+from tiny import TINY, random_ids, random_model, tokenizer, tokenizer_with_end
 
 from gpt2_lib import generate
 from gpt2_lib.generate import generate_ids
@@ -105,3 +107,68 @@ def test_the_models_mode_is_left_as_it_was(model, training):
     with pytest.raises(ValueError, match="temperature"):
         generate(model, "To be", 2, temperature=-1)
     assert model.training is training
+
+
+# The end of a text
+
+
+@pytest.fixture
+def ending(model):
+    """A model that ends every text at once, greedily: its last token is <|endoftext|>."""
+    model.tokenizer = tokenizer_with_end()
+    end = model.tokenizer.end_of_text
+    with torch.no_grad():
+        model.ln_f.bias.fill_(1.0)
+        model.wte.weight[end].fill_(3.0)
+    assert end == TINY.vocab_size - 1
+    return model
+
+
+def test_a_text_ends_before_the_end_token(ending):
+    assert generate(ending, "to be", 6, temperature=0) == "to be"
+    assert sample(ending, random_ids(TINY, 1, 5), 6, temperature=0) == []
+
+
+def test_where_a_text_stops_can_be_chosen(ending):
+    assert generate(ending, "to be", 3, temperature=0, stop_at=None) == "to be" + 3 * "<|endoftext|>"
+    assert generate(ending, "to be", 3, temperature=0, stop_at=5) == "to be" + 3 * "<|endoftext|>"
+
+
+def test_the_configuration_tells_the_end_where_no_tokenizer_does(ending):
+    ending.config = replace(ending.config, eos_token_id=ending.tokenizer.end_of_text)
+    ending.tokenizer = None
+    assert sample(ending, random_ids(TINY, 1, 5), 6, temperature=0) == []
+
+
+def test_a_row_that_ends_before_others_repeats_the_end(model):
+    with torch.no_grad():
+        model.wpe.weight *= 0.3  # else the rows are much alike
+    prompts = random_ids(TINY, 3, 5)
+    alone = [sample(model, row[None], 12, temperature=0, stop_at=None) for row in prompts]
+    stop = alone[1][3]
+    together = torch.cat(list(generate_ids(model, prompts, 12, temperature=0, stop_at=stop)), dim=1).tolist()
+    lengths = [row.index(stop) if stop in row else 12 for row in alone]
+    assert len(together[0]) == max(lengths) > min(lengths) > 0
+    for row, expected, length in zip(together, alone, lengths, strict=True):
+        assert row == expected[:length] + [stop] * (len(row) - length)
+
+
+def test_the_old_name_of_the_number_of_tokens_still_works(model):
+    expected = generate(model, "to be", max_new_tokens=3, seed=1)
+    old: dict[str, int] = {"new_tokens": 3}
+    with pytest.warns(DeprecationWarning, match="new_tokens is now called max_new_tokens"):
+        assert generate(model, "to be", seed=1, **old) == expected
+    with (
+        pytest.raises(TypeError, match="are the same argument"),
+        pytest.warns(DeprecationWarning, match="max_new_tokens"),
+    ):
+        generate(model, "to be", max_new_tokens=3, **old)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("temperature", [0, 1.0])
+def test_a_model_of_nan_writes_nothing(model, temperature, value):
+    with torch.no_grad():
+        model.h[0].mlp.c_fc.weight[0, 0] = value
+    with pytest.raises(ValueError, match="NaN"):
+        generate(model, "to be", 3, temperature=temperature)

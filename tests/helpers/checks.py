@@ -25,11 +25,11 @@ import matplotlib.pyplot as plt
 from clock import no_sleep
 from torch import Tensor
 
-from autograder.authoring.sources import masters, to_notebook
+from autograder.authoring.sources import notebooks, to_notebook
 from gpt2_lib.course import checks as library
 
 # The challenges' checks measure files: tests/course/test_challenges.py has their wrong answers.
-MASTERS = {m.stem: m for m in masters(Path(__file__).parents[2]) if m.stem != "challenges"}
+NOTEBOOKS = {path.stem: path for path in notebooks(Path(__file__).parents[2]) if path.stem != "challenges"}
 DATA = (Tensor, list, dict)  # what an answer may change, to the harm of the next
 HIDDEN = "### BEGIN HIDDEN TESTS"
 
@@ -103,7 +103,7 @@ def is_assertion(node: ast.stmt) -> bool:
 
 
 class Phase:
-    """The checks of one master, and a namespace to run them in."""
+    """The checks of one notebook, and a namespace to run them in."""
 
     def __init__(self, name: str) -> None:
         self.solutions: dict[str, str] = {}  # exercise -> its reference answer
@@ -112,7 +112,7 @@ class Phase:
         self._names: dict[str, object] = {"__name__": "__main__"}
         backend = plt.get_backend()
         plt.switch_backend("template")  # draws nothing
-        for cell in to_notebook(MASTERS[name]).cells:
+        for cell in to_notebook(NOTEBOOKS[name]).cells:
             role = cell.metadata.get("nbgrader", {})
             if role.get("grade"):
                 self.checks.setdefault(list(self.solutions)[-1], []).append(Cell(cell.id, cell.source))

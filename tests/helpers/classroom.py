@@ -14,7 +14,7 @@ from answers import answers
 from nbformat import NotebookNode
 
 from autograder.authoring.release import release
-from autograder.authoring.sources import masters, to_notebook
+from autograder.authoring.sources import ORDER, masters, notebooks, to_notebook
 from autograder.course import Course
 from autograder.grading.grade import Submission, grade
 from autograder.grading.results import Result, results
@@ -26,7 +26,8 @@ from gpt2_lib.storage.packed import load_packed
 
 REPOSITORY = Path(__file__).parents[2]
 ARTEFACTS = REPOSITORY / "tests" / "course" / "artefacts"  # written by benchmarks/challenges.py
-PHASES = sorted({master.parent.name for master in masters(REPOSITORY)})
+NOTEBOOKS = {path.stem: path for path in notebooks(REPOSITORY)}
+PHASES = sorted({path.parent.name for path in NOTEBOOKS.values()})
 
 
 class Classroom:
@@ -38,13 +39,22 @@ class Classroom:
 
     @classmethod
     def made_of(cls, sources: list[Path], root: Path, phase: str) -> Classroom:
-        """A new course in ``root``: ``sources`` released as ``phase``."""
+        """A new course in ``root``: ``sources``, masters of a notebook each, released as ``phase``."""
         folder = root / "source" / phase
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for source in sources:
             shutil.copy(source, folder)
         release(root)
         return cls(root, phase)
+
+    @classmethod
+    def with_notebook(cls, notebook: Path, root: Path) -> Classroom:
+        """A new course in ``root`` of one of this repository's `NOTEBOOKS` alone."""
+        folder = root / notebook.parent.relative_to(REPOSITORY)
+        folder.mkdir(parents=True)
+        parts = masters(notebook)
+        (folder / ORDER).write_text(f"{notebook.stem} = {[part.stem for part in parts]}", encoding="utf-8")
+        return cls.made_of(parts, root, notebook.parent.name)
 
     def released(self, name: str) -> NotebookNode:
         """The learner's notebook ``name`` as it is handed out."""
@@ -84,9 +94,8 @@ class Class:
 
     def __init__(self, phase: str, folder: Path) -> None:
         self.phase = phase
-        sources = [master for master in masters(REPOSITORY) if master.parent.name == master.stem == phase]
-        self.classroom = Classroom.made_of(sources, folder / "course", phase)
-        self.reference = solutions(to_notebook(REPOSITORY / "source" / phase / f"{phase}.py"))
+        self.classroom = Classroom.with_notebook(NOTEBOOKS[phase], folder / "course")
+        self.reference = solutions(to_notebook(NOTEBOOKS[phase]))
         self.wrong, self.right = answers(phase)
         self._variants = {e: variants(self.wrong, self.right, e) for e in self.wrong}
         self._graded: dict[str, Future[list[Result]]] = {}

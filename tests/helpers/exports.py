@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from autograder.intake.collect import Collected, Report, collect
+from autograder.intake.collect import collect
+from autograder.intake.report import Collected, Report
 
 Files = Mapping[str, str | bytes]
 PHASE = "phase2_techniques"

@@ -12,7 +12,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
 
 from autograder.course import Course
-from autograder.notebooks import read_notebook, to_text, write_text
+from autograder.files import write_whole
+from autograder.notebooks import read_notebook, to_text
 
 PHASE, NOTEBOOK = "tiny", "sums"
 MASTER = (
@@ -70,7 +71,7 @@ class Graded:
         if change:
             change(notebook)
         folder = self.course.folder("autograded", PHASE, student)
-        write_text(folder / f"{NOTEBOOK}.ipynb", to_text(notebook))
+        write_whole(folder / f"{NOTEBOOK}.ipynb", to_text(notebook))
         with self.course.gradebook() as gradebook:
             gradebook.add_student(student)
             gradebook.add_submission(PHASE, student)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gpt2_lib import GPT2, GPT2Config
-from gpt2_lib.tokenizer import Tokenizer
+from gpt2_lib.tokenizer import END, Tokenizer
 
 if TYPE_CHECKING:
     import transformers
@@ -34,6 +34,13 @@ def tokenizer(vocab_size: int = TINY.vocab_size) -> Tokenizer:
     """A small byte-level BPE."""
     text = "To be, or not to be: that is the question:\nWhether 'tis nobler in the mind to suffer\nThe slings"
     return Tokenizer.train([text], vocab_size)
+
+
+def tokenizer_with_end(vocab_size: int = TINY.vocab_size, end: str = END, **special: str) -> Tokenizer:
+    """The same, whose last token is the special ``end``, as GPT-2's is. ``special``: {role: token}."""
+    bpe = tokenizer(vocab_size - 1).bpe
+    bpe.add_special_tokens([end])
+    return Tokenizer(bpe, special)
 
 
 def in_transformers(model: GPT2) -> transformers.GPT2LMHeadModel:

@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from classroom import Classroom, lay_artefacts, lost, solutions
-from test_challenges import MASTER, NOTEBOOK, checks_of
+from classroom import NOTEBOOKS, Classroom, lay_artefacts, lost, solutions
+from test_challenges import NOTEBOOK, checks_of
 
 from autograder.grading.results import Result
 from autograder.notebooks import to_text
@@ -16,7 +16,7 @@ from autograder.notebooks import to_text
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Result]]:
     """Student -> results. reference: right files; mixed: some wrong; empty: the notebook as released, no file."""
-    room = Classroom.made_of([MASTER], tmp_path_factory.mktemp("class") / "course", "phase3_production")
+    room = Classroom.with_notebook(NOTEBOOKS["challenges"], tmp_path_factory.mktemp("class") / "course")
     reference = solutions(NOTEBOOK)
     hand_in(room, "reference", reference)
     hand_in(room, "empty", {}, files=False)

@@ -11,14 +11,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from classroom import REPOSITORY, lay_artefacts
+from classroom import NOTEBOOKS, REPOSITORY, lay_artefacts
 from execution import MEMORY_LIMIT, assert_fails_only_at_its_checks, execute, no_extras, one_core, printed
 from nbformat import NotebookNode
 
-from autograder.authoring.sources import masters, to_notebook
+from autograder.authoring.sources import to_notebook
 from autograder.notebooks import read_notebook
 
-MASTERS = {master.stem: master for master in masters(REPOSITORY)}
 IN_JUPYTERLAB = "phase1_overview"
 
 
@@ -39,13 +38,13 @@ class Executed:
         folder = self.folder / f"{name}, master"
         folder.mkdir()
         lay_artefacts(folder)  # else the challenges would train, for minutes
-        return self._run(to_notebook(MASTERS[name]), folder, allow_errors=False)
+        return self._run(to_notebook(NOTEBOOKS[name]), folder, allow_errors=False)
 
     def _learners(self, name: str) -> tuple[NotebookNode, int]:
         """As committed; tests/course/test_notebooks.py holds it against its master."""
         folder = self.folder / f"{name}, learner's"
         folder.mkdir()
-        path = REPOSITORY / "notebooks" / MASTERS[name].parent.name / f"{name}.ipynb"
+        path = REPOSITORY / "notebooks" / NOTEBOOKS[name].parent.name / f"{name}.ipynb"
         return self._run(read_notebook(path), folder, allow_errors=True)
 
     def _run(self, notebook: NotebookNode, folder: Path, allow_errors: bool) -> tuple[NotebookNode, int]:
@@ -58,7 +57,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
     return Executed(tmp_path_factory.mktemp("executed"))
 
 
-@pytest.mark.parametrize("name", each(sorted(MASTERS.keys() - {IN_JUPYTERLAB})))
+@pytest.mark.parametrize("name", each(sorted(NOTEBOOKS.keys() - {IN_JUPYTERLAB})))
 def test_the_master_runs_without_error_on_one_core_in_little_memory(
     executed: Executed, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,7 +87,7 @@ def test_with_its_extras_phase_3_runs_every_target(tmp_path: Path) -> None:
 
 def targets_alone() -> NotebookNode:
     """Phase 3's master without exercises, checks and what looks at them."""
-    notebook = to_notebook(MASTERS["phase3_production"])
+    notebook = to_notebook(NOTEBOOKS["phase3_production"])
     kept = ("setup",)
     notebook.cells = [
         cell
@@ -100,7 +99,7 @@ def targets_alone() -> NotebookNode:
     return notebook
 
 
-@pytest.mark.parametrize("name", each(sorted(MASTERS)))
+@pytest.mark.parametrize("name", each(sorted(NOTEBOOKS)))
 def test_the_learners_version_fails_only_at_the_checks_and_says_why(executed: Executed, name: str) -> None:
     notebook, peak = executed.learners(name)
     assert peak < MEMORY_LIMIT

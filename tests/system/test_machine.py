@@ -14,7 +14,8 @@ import pytest
 from classroom import REPOSITORY
 from graded import Graded
 
-from autograder.notebooks import read_notebook, to_text, write_text
+from autograder.files import write_whole
+from autograder.notebooks import read_notebook, to_text
 
 RUN = "import sys; from pathlib import Path; from autograder.__main__ import main; root, *rest = sys.argv[1:]; "
 RUN += "sys.exit(main(rest, Path(root)))"
@@ -49,8 +50,8 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Graded:
     graded = Graded(tmp_path_factory.mktemp("machine"))
     graded.add("ada")
     handed_in = to_text(read_notebook(graded.root / "notebooks" / made.PHASE / f"{made.NOTEBOOK}.ipynb"))
-    write_text(graded.root / "submitted" / "bob" / made.PHASE / f"{made.NOTEBOOK}.ipynb", handed_in)
-    write_text(graded.root.parent / "export" / "eve" / f"{made.NOTEBOOK}.ipynb", handed_in)
+    write_whole(graded.root / "submitted" / "bob" / made.PHASE / f"{made.NOTEBOOK}.ipynb", handed_in)
+    write_whole(graded.root.parent / "export" / "eve" / f"{made.NOTEBOOK}.ipynb", handed_in)
     master = graded.root / "source" / made.PHASE / f"{made.NOTEBOOK}.py"
     master.write_text(master.read_text(encoding="utf-8") + "\n# %%\n1 + 1\n", encoding="utf-8")  # to be released
     for name in ("Makefile", "pyproject.toml", ".gitignore"):  # of which a handout is made

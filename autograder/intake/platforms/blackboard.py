@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from ..folder import Refused
+from ..regular import Refused
 from ..source import Entry
 from .place import Aside, Course, Person, Place, Places, common_start, local, names_at
 

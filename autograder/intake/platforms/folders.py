@@ -16,8 +16,8 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
-from ..folder import Refused
 from ..names import is_junk, is_work
+from ..regular import Refused
 from ..source import ARCHIVES, Entry, is_archive
 from ..times import read_time
 from .place import Aside, Course, Person, Place, Places

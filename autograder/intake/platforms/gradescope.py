@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 
 import yaml
 
-from ..folder import Refused
+from ..regular import Refused
 from ..source import Entry
 from ..times import read_time
 from .place import Aside, Course, Person, Place, Places, names_at

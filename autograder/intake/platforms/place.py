@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ..folder import Refused
+from ..regular import Refused
 from ..source import Entry
 
 

@@ -1,0 +1,96 @@
+"""What follows from a notebook's cells, put in the place of its marks: points, minutes, how many exercises.
+
+In any cell these stand for it, so that no number is written twice:
+
+    "<<checks>>"       in code: {exercise: {check: points}}; an exercise is "## 2.1 · Magnitude: ..." as "2.1 magnitude"
+    <<points>>         the points of the notebook
+    <<points 2.1>>     those of the checks in the section 2.1
+    <<points NAME>>    those of the check NAME
+    <<minutes>>        the minutes of the notebook, the sum of those in the cells' headers
+    <<minutes 2.1>>    those of a section; <<minutes 2.1 a>> those of the exercise 2.1 a in it
+    <<exercises>>      how many answers the learner writes, in words
+    <<sections>>       how many sections give points, in words
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+SECTION = re.compile(r"^#{2,3} (?:Exercise )?(\S+) · ([^:`\n]+)", re.MULTILINE)  # number, name
+HEADING = re.compile(r"^(##|###) (?:(?:Exercise )?(\S+(?: [a-z])?) · )?", re.MULTILINE)  # depth, number
+MARK = re.compile(r'"<<checks>>"|<<(points|minutes|exercises|sections)(?: ([^<>\n]+))?>>')
+WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+
+Checks = Mapping[str, Mapping[str, float]]  # section -> check -> points
+
+
+class MarkError(Exception):
+    """A mark stands for nothing."""
+
+
+def fill_in(cells: list[dict], minutes: list[int]) -> None:
+    """Put what follows from the cells, and from the minutes in their headers, in the place of its marks.
+
+    Raises MarkError.
+    """
+    checks = checks_by_section(cells)
+    exercises = sum(cell["metadata"].get("nbgrader", {}).get("solution", False) for cell in cells)
+    known = {
+        "points": _points(checks),
+        "minutes": _minutes_by_heading(cells, minutes),
+        "exercises": {"": _in_words(exercises)},
+        "sections": {"": _in_words(len(checks))},
+    }
+
+    def derived(mark: re.Match[str]) -> str:
+        if mark[0] == '"<<checks>>"':
+            return _as_code(checks)
+        if (mark[2] or "") not in known[mark[1]]:
+            raise MarkError(f"{mark[0]} stands for nothing: no section, exercise or check is called {mark[2]!r}.")
+        return known[mark[1]][mark[2] or ""]
+
+    for cell in cells:
+        cell["source"] = MARK.sub(derived, cell["source"])
+
+
+def checks_by_section(cells: list[dict]) -> Checks:
+    """The points of each check, by the section that it stands in: {"2.1 magnitude": {"mask_count": 2}}."""
+    checks: dict[str, dict[str, float]] = {}
+    section = ""
+    for cell in cells:
+        if cell["cell_type"] == "markdown" and (found := SECTION.findall(cell["source"])):
+            section = f"{found[-1][0]} {found[-1][1].strip().lower()}"
+        role = cell["metadata"].get("nbgrader", {})
+        if "points" in role:
+            checks.setdefault(section, {})[role["grade_id"]] = role["points"]
+    return checks
+
+
+def _points(checks: Checks) -> dict[str, str]:
+    found = {"": sum(points for of in checks.values() for points in of.values())}
+    found |= {section.partition(" ")[0]: sum(of.values()) for section, of in checks.items()}
+    found |= {check: points for of in checks.values() for check, points in of.items()}
+    return {name: f"{points:g}" for name, points in found.items()}
+
+
+def _minutes_by_heading(cells: list[dict], minutes: list[int]) -> dict[str, str]:
+    """The minutes of the headings' numbers: an exercise's count for the section around it, too."""
+    found, around = {"": 0}, {"##": "", "###": ""}
+    for cell, more in zip(cells, minutes, strict=True):
+        if cell["cell_type"] == "markdown":
+            for depth, number in HEADING.findall(cell["source"]):
+                around = {"##": number, "###": ""} if depth == "##" else around | {"###": number}
+        for name in {"", *around.values()} if more else ():
+            found[name] = found.get(name, 0) + more
+    return {name: str(total) for name, total in found.items()}
+
+
+def _as_code(checks: Checks) -> str:
+    text = json.dumps(checks, indent=4, ensure_ascii=False)
+    return re.sub(r"(?<=[^{,\n ])(?=\n *\})", ",", text)  # as ruff has it
+
+
+def _in_words(count: int) -> str:
+    return WORDS[count] if count < len(WORDS) else str(count)

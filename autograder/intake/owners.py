@@ -1,0 +1,110 @@
+"""Whose folder each file of an export goes to: the student, and the assignment of what is no notebook."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .contents import Released, What, artifact
+from .platforms.place import Person, Place
+from .regular import Refused
+from .report import Outcomes
+from .roster import Roster
+from .source import Entry
+
+
+@dataclass(frozen=True)
+class File:
+    """A file whose person is known, and what it is; the student and the assignment of an artifact come later."""
+
+    entry: Entry
+    place: Place
+    what: What
+    assignment: str = ""
+
+
+class _Near(NamedTuple):
+    """Where somebody has a notebook of an assignment."""
+
+    attempt: str | None
+    folder: tuple[str, ...]
+    assignment: str
+
+
+class Owners:
+    """The students of an export. ``only`` is the assignment that was asked for."""
+
+    def __init__(self, roster: Roster, released: Released, only: str | None, outcomes: Outcomes) -> None:
+        self._roster, self._released, self._only, self._outcomes = roster, released, only, outcomes
+        self._ids: dict[Person, str] = {}  # of who hands in notebooks
+
+    def identify(self, people: Collection[Person], assignment: str) -> dict[Person, str]:
+        """The student ids of those whose notebooks were not taken."""
+        ids = self._roster.identify(dict.fromkeys(people, (assignment,)))
+        self._ids |= ids
+        return ids
+
+    def of(self, places: Collection[tuple[Entry, Place]]) -> dict[str, str]:
+        """The name of each file whose student is known -> the student."""
+        return {entry.name: self._ids[place.person] for entry, place in places if place.person in self._ids}
+
+    def settled(self, files: list[File]) -> Iterator[tuple[str, str, list[File]]]:
+        """(student, assignment, files), sorted; what can be nobody's is told."""
+        groups = self._grouped(files)
+        homes: dict[str, set[str]] = defaultdict(set)
+        for (student, _), members in groups.items():
+            homes[student] |= {file.place.home for file in members}
+        for (student, assignment), members in sorted(groups.items()):
+            if len(homes[student]) > 1:
+                shown = " and ".join(sorted(homes[student]))
+                why = Refused(f"{shown} would become one student, {student}: give them different names, or join them")
+                for file in members:
+                    self._outcomes.tell(file.entry, why, student, assignment)
+            else:
+                yield student, assignment, members
+
+    def _grouped(self, files: list[File]) -> dict[tuple[str, str], list[File]]:
+        """(student, assignment) -> files."""
+        of: dict[Person, set[str]] = defaultdict(set)  # the assignments of which somebody hands in notebooks
+        theirs: dict[Person, set[_Near]] = {file.place.person: set() for file in files}
+        for file in files:
+            if file.assignment:
+                of[file.place.person].add(file.assignment)
+                theirs[file.place.person].add(_Near(file.place.attempt, file.entry.parts[:-1], file.assignment))
+        self._ids |= self._roster.identify(of)
+        names = Counter(person.name for person in theirs)
+        groups: dict[tuple[str, str], list[File]] = defaultdict(list)
+        for file in files:
+            person = file.place.person
+            try:
+                assignment = file.assignment or self._assignment_of_artifact(file, theirs[person], names)
+            except Refused as refused:
+                self._outcomes.tell(file.entry, refused)
+                continue
+            student = self._ids.get(person) or self._roster.known(person, assignment, names)
+            groups[student, assignment].append(file)
+        return groups
+
+    def _assignment_of_artifact(self, file: File, theirs: set[_Near], names: Counter[str]) -> str:
+        """That of the notebook beside it, or else of one that the same person has handed in before."""
+        place, folder = file.place, file.entry.parts[:-1]
+        with_it = [n for n in theirs if n.attempt == place.attempt] or theirs
+        beside = [n for n in with_it if n.folder == folder]
+        near = {n.assignment for n in beside or with_it}
+        if not near:
+            near = {a for a in self._released.all if self._has(self._roster.known(place.person, a, names), a)}
+        asking = near & self._released.ask_for(artifact(file.what.file, place.person.system, ("-1",), self._released))
+        if self._only in near:
+            near = {self._only}
+        elif asking:
+            near = asking
+        if not near:
+            raise Refused("no notebook of the same person is there: collect that first, or with it")
+        if len(near) > 1:
+            raise Refused(f"may be of {' or '.join(sorted(near))}: collect it with --assignment")
+        return near.pop()
+
+    def _has(self, student: str, assignment: str) -> bool:
+        return bool(student) and any(file.endswith(".ipynb") for file in self._roster.of(student, assignment))

@@ -1,0 +1,94 @@
+"""What became of each file of an export: for the terminal, and in ``submitted/collected.csv``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..text import plain
+from .platforms.place import Aside
+from .regular import Refused
+from .roster import Row, read_table, write_table
+from .source import Entry
+
+TAKEN, ASIDE, REFUSED = "taken", "set aside", "refused"
+COLUMNS: tuple[str, ...] = ("export", "file", "kind", "student", "assignment", "what")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What became of one file of the export. Without a match, student and assignment are ""."""
+
+    entry: str
+    kind: str
+    outcome: str
+    student: str = ""
+    assignment: str = ""
+
+    @property
+    def taken(self) -> bool:
+        return self.kind == TAKEN
+
+    def __str__(self) -> str:
+        return self.outcome if self.taken else f"{self.kind}: {self.outcome}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of an export: ``platform`` is whose names its files have, ``people`` how many handed in."""
+
+    platform: str
+    people: int
+    files: list[Collected]
+    nothing: tuple[str, ...] = ()  # who handed in no notebook that could be taken
+
+
+class Outcomes:
+    """What became of the files so far."""
+
+    def __init__(self) -> None:
+        self._files: list[Collected] = []
+
+    def tell(self, entry: Entry, why: Aside | Refused, student: str = "", assignment: str = "") -> None:
+        """Enter a file that is not taken."""
+        kind, text = (ASIDE, why.reason) if isinstance(why, Aside) else (REFUSED, str(why))
+        self._files.append(Collected(entry.name, kind, text, student, assignment))
+
+    def taken(self, entry: Entry, remarks: list[str], student: str, assignment: str) -> None:
+        """Enter a file that lies in the course now."""
+        self._files.append(Collected(entry.name, TAKEN, "; ".join(remarks), student, assignment))
+
+    def reasons(self) -> dict[str, str]:
+        """The name of each file that was not taken -> why."""
+        return {told.entry: told.outcome for told in self._files if not told.taken}
+
+    def files(self, whose: Mapping[str, str]) -> list[Collected]:
+        """All, by name. ``whose`` has the student of files by name, whatever became of them."""
+        named = [c if c.student else replace(c, student=whose.get(c.entry, "")) for c in self._files]
+        return sorted(named, key=lambda c: c.entry)
+
+
+def save(submitted: Path, export: str, files: list[Collected]) -> None:
+    """Write collected.csv, in the place of what was said of this export before."""
+    path = submitted / "collected.csv"
+    others = [row for row in read_table(path, COLUMNS) if row["export"] != export]
+    rows: list[Row] = [
+        dict(zip(COLUMNS, (export, c.entry, c.kind, c.student, c.assignment, c.outcome), strict=True)) for c in files
+    ]
+    write_table(path, COLUMNS, [*others, *rows])
+
+
+def table(report: Report) -> str:
+    """One line a file: whose it is, what became of it, what it was called; then the sums."""
+    rows = [(plain(c.student or "?"), c.assignment or "?", c) for c in report.files]
+    width = max((len(f"{student}  {assignment}") for student, assignment, _ in rows), default=0)
+    lines = [
+        f"{f'{student}  {assignment}':<{width}}  {plain(c)}  <- {plain(c.entry)}" for student, assignment, c in rows
+    ]
+    kinds = Counter(c.kind for c in report.files)
+    sums = ", ".join(f"{kinds[kind]} {kind}" for kind in (TAKEN, ASIDE, REFUSED))
+    head = f"{report.platform}: {report.people} who handed in"
+    nothing = [f"No notebook of: {', '.join(map(plain, report.nothing))}"] if report.nothing else []
+    return "\n".join([head, *lines, sums, *nothing])

@@ -1,0 +1,134 @@
+# %% [markdown] minutes=2
+# ## 2 · Measure before you cut
+#
+# Two numbers carry the whole course: how much is gone, and how much it hurt. You write both.
+#
+# ### Exercise 1.1 · sparsity
+# *difficulty ★☆☆ · <<minutes 1.1>> minutes*
+#
+# **Sparsity** is the fraction of entries that are exactly zero, over all tensors together:
+#
+# $$\text{sparsity} = \frac{\text{number of zeros}}{\text{number of entries}}$$
+#
+# A big layer must count for more than a small one. Here are two layers, 2×4 and 1×2, with zeros struck out:
+
+# %% jupyter={"source_hidden": true}
+# Picture: two layers and their zeros
+big = torch.tensor([[0.0, 2.0, 0.0, 1.0], [3.0, 0.0, 0.5, 0.0]])
+small = torch.tensor([[0.7, 4.0]])
+
+figure, axes = plt.subplots(1, 2, figsize=(7, 1.8), layout="constrained", width_ratios=(4, 2))
+plots.matrix(axes[0], big, "4 zeros of 8", keep=big != 0)
+plots.matrix(axes[1], small, "0 zeros of 2", keep=small != 0)
+plt.show()
+print("together: 4 zeros of 10 entries, so the sparsity is 0.4")
+
+
+# %% exercise="sparsity"
+def sparsity(tensors):
+    """Fraction of exact zeros over all tensors together.
+
+    tensors: a list of torch tensors of any shapes (at least one entry in all)
+    returns: a float from 0.0 (no zeros) to 1.0 (nothing but zeros)
+    """
+    ### BEGIN SOLUTION
+    tensors = list(tensors)
+    zeros = sum((t == 0).sum().item() for t in tensors)
+    return zeros / sum(t.numel() for t in tensors)
+    ### END SOLUTION
+
+
+# %% tests="sparsity_basics" points=2
+check.sparsity_basics(sparsity)
+### BEGIN HIDDEN TESTS
+with check.hidden():
+    for shape in [(1,), (7,), (5, 3), (2, 3, 4)]:
+        generator = torch.Generator().manual_seed(sum(shape))
+        t = torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) > 0.4)
+        zeros = 0
+        for value in t.flatten().tolist():
+            if value == 0.0:
+                zeros += 1
+        got = float(sparsity([t]))
+        assert math.isclose(got, zeros / t.numel(), abs_tol=1e-6), (
+            f"A tensor of shape {shape} with {zeros} zeros among {t.numel()} entries: {zeros / t.numel():.4f} was expected, {got:.4f} came back."
+        )
+    got = float(sparsity([torch.zeros(4, 4)]))
+    assert math.isclose(got, 1.0, abs_tol=1e-6), f"A matrix of nothing but zeros has sparsity 1.0; yours is {got:g}."
+### END HIDDEN TESTS
+
+# %% tests="sparsity_pooled" points=2
+check.sparsity_pooled(sparsity)
+### BEGIN HIDDEN TESTS
+with check.hidden():
+    generator = torch.Generator().manual_seed(11)
+    for shapes in [[(100, 3), (2,)], [(2,), (100, 3)], [(4, 4), (1,), (3, 2, 2)], [(8,), (8,), (8,), (800,)]]:
+        tensors = [
+            torch.randn(s, generator=generator) * (torch.rand(s, generator=generator) > 0.1 * (3 + i))
+            for i, s in enumerate(shapes)
+        ]
+        zeros, entries = 0, 0
+        for t in tensors:
+            for value in t.flatten().tolist():
+                entries += 1
+                if value == 0.0:
+                    zeros += 1
+        got = float(sparsity(tensors))
+        assert math.isclose(got, zeros / entries, abs_tol=1e-6), (
+            f"Tensors of shapes {shapes} with {zeros} zeros among {entries} entries: {zeros / entries:.4f} was expected, {got:.4f} came back."
+        )
+### END HIDDEN TESTS
+
+# %% tests="sparsity_edges" points=1
+check.sparsity_edges(sparsity)
+### BEGIN HIDDEN TESTS
+with check.hidden():
+    before = torch.tensor([[0.0, -1.5], [2.0, 0.0]])
+    given = before.clone()
+    sparsity([given])
+    assert torch.equal(given, before), "sparsity() changed the tensor it was given; it should only look."
+    for dtype in (torch.float16, torch.bfloat16, torch.int64):
+        t = torch.tensor([0, 1, 2, 0, 0], dtype=dtype)
+        assert math.isclose(float(sparsity([t])), 0.6, abs_tol=1e-6), (
+            f"[0, 1, 2, 0, 0] as {dtype} has sparsity 0.6; yours is {float(sparsity([t])):g}."
+        )
+    t = torch.tensor([0.0, -0.0, -3.0, 4.0])
+    assert math.isclose(float(sparsity([t])), 0.5, abs_tol=1e-6), (
+        f"[0, -0.0, -3, 4] has two zeros (minus zero is zero): 0.5 was expected, {float(sparsity([t])):g} came back."
+    )
+    t = torch.arange(12.0).reshape(3, 4).t()[::2]  # not contiguous: 0, 4, 8 and 2, 6, 10
+    assert math.isclose(float(sparsity([t])), 1 / 6, abs_tol=1e-6), (
+        "A slice of a transposed tensor was counted wrongly."
+    )
+    t = torch.ones(3_000, 1_000, dtype=torch.float16)
+    t[:1_000] = 0
+    assert math.isclose(float(sparsity([t])), 1 / 3, abs_tol=1e-5), (
+        f"Three million float16 entries, a third of them zero: 0.3333 was expected, {float(sparsity([t])):.4f} came back."
+    )
+### END HIDDEN TESTS
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# `t == 0` gives a tensor of `True` and `False`, and `True` counts as 1 in a sum.
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Keep two running totals over the list: the zeros seen so far and the entries seen so far (`t.numel()`). Divide once,
+# at the very end.
+# </details>
+
+# %% [markdown]
+# **What you saw.** Your function on the real model: nobody has pruned it yet, so next to nothing should be zero.
+
+# %%
+with when_written("exercise 1.1"):
+    print(f"gpt2-mini as trained: {sparsity([p.detach() for p in model.parameters()]):.4%} of its parameters are zero")
+    half = deepcopy(model)
+    quick_magnitude_prune(half, att_sparsity=0.5, ff_sparsity=0.5)
+    print(
+        f"attention and feed-forward weights pruned to 50 %: {sparsity([w.detach() for w in prunable_weights(half).values()]):.2%} of those weights,"
+    )
+    print(
+        f"but only {sparsity([p.detach() for p in half.parameters()]):.2%} of the whole model: a claim about sparsity must name its denominator"
+    )

@@ -1,0 +1,93 @@
+# %% [markdown]
+# ## What you have built
+#
+# | | technique | the idea in one line | smaller and faster on any chip? | training needed? |
+# |-|-|-|-|-|
+# | 2.1 | magnitude | cut what is near zero, layer by layer | no: zeros are stored and multiplied like any number | no |
+# | 2.2 | structured | cut whole neurons and heads | **yes**: the matrices are smaller | to recover |
+# | 2.3 | gradual | cut a little, train, cut again | no | that is the point of it |
+# | 2.4 | global | one ranking for all layers | no | no |
+#
+# Your own functions once more, all on the real model, each in one shot and without any training after it. Run this cell
+# when you are done, or earlier: what is not written yet is left out.
+
+# %%
+measured = {"gpt2-mini as trained, perplexity": f"{dense.perplexity:.2f}"}
+
+with when_written("exercise 2.1"):
+    pruned = deepcopy(model)
+    magnitude_prune(pruned, 0.5)
+    measured["half of the weights gone, layer by layer"] = f"{evaluate(pruned, windows).perplexity:.2f}"
+
+with when_written("exercise 2.2"):
+    pruned = deepcopy(model)
+    for block in pruned.h:
+        mlp = block.mlp
+        parts = [mlp.c_fc.weight.detach(), mlp.c_fc.bias.detach(), mlp.c_proj.weight.detach()]
+        keep = neuron_scores(*parts).argsort(descending=True)[: len(parts[1]) * 9 // 10].sort().values
+        smaller = [torch.nn.Parameter(part) for part in remove_neurons(*parts, keep)]
+        mlp.c_fc.weight, mlp.c_fc.bias, mlp.c_proj.weight = smaller
+    measured["a tenth of the neurons removed"] = f"{evaluate(pruned, windows).perplexity:.2f}"
+
+with when_written("exercise 2.3"):
+    early = cubic_sparsity(25, 0, 100, 0.0, 0.8) / 0.8
+    measured["of all that goes, cut in the first quarter of a schedule"] = f"{early:.0%}"
+
+with when_written("exercise 2.4"):
+    pruned = deepcopy(model)
+    weights = {n: p.detach() for n, p in pruned.named_parameters() if n.startswith("h.") and p.dim() == 2}
+    for name, mask in global_masks(weights, 0.5).items():
+        weights[name].mul_(mask)
+    measured["half of the weights gone, one ranking for all"] = f"{evaluate(pruned, windows).perplexity:.2f}"
+
+# %% [markdown]
+# ### Your card
+# Yours to share: right-click the picture (with Shift, if JupyterLab's own menu opens) to copy or save it. The text below it
+# says the same.
+
+# %%
+card = progress.summary(measured)
+display(card)
+print(card.markdown())
+
+# %% [markdown]
+# The points on the card are those of the checks that you see. Hidden tests look at more shapes, precisions and edge cases.
+# To see all your points: save the notebook (Ctrl + S), then run `make check` in a terminal.
+#
+# ### Knowledge check 2
+# Answer first, then unfold.
+#
+# **1. Why does a mask remove exactly $k$ weights, and not all those below a threshold?**
+# <details><summary>answer</summary>
+#
+# Weights can be equal: gpt2-mini's were stored in float16, and 46 of them lie exactly on the threshold that halves its first
+# feed-forward matrix. A threshold takes all of them or none, and the sparsity you get is not the one you asked for.
+# </details>
+#
+# **2. You delete a neuron's row in `c_fc`, but keep its bias. What goes wrong?**
+# <details><summary>answer</summary>
+#
+# If the row is only set to zero, the neuron still sends GELU(bias) into everything that it feeds. If it is really removed, the
+# shapes no longer fit. A neuron is a row, a bias and a column of `c_proj`: all three go.
+# </details>
+#
+# **3. Pruned weights have no gradient any more. Why are they set to zero again after every step of the optimiser?**
+# <details><summary>answer</summary>
+#
+# Momentum remembers earlier gradients and goes on moving a weight whose gradient is zero now. Only a mask applied
+# after the step is sure.
+# </details>
+#
+# **4. Global and layer by layer, both at 50 %: how many zeros does each have, and where?**
+# <details><summary>answer</summary>
+#
+# Equally many in all. Layer by layer, each layer loses half; in one ranking, layers of small weights lose more and can empty out.
+# </details>
+#
+# **5. Which of the four makes the model faster on a phone without a special kernel?**
+# <details><summary>answer</summary>
+#
+# Structured pruning: a plain dense kernel has less to do when the matrices are smaller. The others leave the shapes as they are.
+# </details>
+#
+# **Next:** Phase 3, where a pruned model is packed, quantised, measured and shipped.

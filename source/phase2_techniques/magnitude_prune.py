@@ -1,0 +1,187 @@
+# %% [markdown] minutes=5
+# ### Exercise 2.1 b · `magnitude_prune`
+# *★★☆ · <<minutes 2.1 b>> minutes*
+#
+# One weight is done; now the model. Every attention and every feed-forward **weight** of every block is pruned, each
+# ranked on its own, so that each ends up with the same sparsity. **Never** biases (few, and each moves a whole output),
+# LayerNorm (few, and it scales everything) or embeddings (looked up, not multiplied).
+#
+# A PyTorch model is a list of named parameters. Here is a GPT-2 small enough to print, with 2 heads and blocks of
+# different width, as structured pruning leaves them:
+
+
+# %% jupyter={"source_hidden": true}
+# Table: the parameters of a small model
+lines = ["| parameter | shape | what it is | pruned |", "|-|-|-|-|"]
+for name, parameter in check.small_model(neurons=(6, 3)).named_parameters():
+    part = (
+        "attention"
+        if ".attn." in name
+        else "feed-forward"
+        if ".mlp." in name
+        else "embedding"
+        if "w" in name[:1]
+        else "LayerNorm"
+    )
+    pruned = "**yes**" if parameter.dim() == 2 and part in ("attention", "feed-forward") else "no"
+    lines.append(f"| `{name}` | {tuple(parameter.shape)} | {part} | {pruned} |")
+display(Markdown("\n".join(lines)))
+
+
+# %% exercise="magnitude_prune"
+def magnitude_prune(model: GPT2, sparsity: float) -> dict[str, torch.Tensor]:
+    """Prune every attention and feed-forward weight of every block, each on its own: write zeros into the model.
+
+    model:   a GPT2; its own parameters are changed in place, and stay trainable
+    returns: {parameter name: its bool keep-mask}, for the pruned weights and nothing else
+    """
+    ### BEGIN SOLUTION
+    masks = {}
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if (".attn." in name or ".mlp." in name) and name.endswith(".weight"):
+                masks[name] = magnitude_mask(parameter, sparsity)
+                parameter[~masks[name]] = 0.0
+    return masks
+    ### END SOLUTION
+
+
+# %% tests="prune_where" points=2
+check.prune_where(magnitude_prune)
+### BEGIN HIDDEN TESTS
+with check.hidden():
+    for heads, neurons in (((1, 2, 1), (3, 8, 5)), ((2,), (6,)), ((1,) * 11, (2,) * 11)):
+        small = check.small_model(random.SystemRandom().randrange(10**6), heads, neurons)
+        before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
+        masks = magnitude_prune(small, 0.25)
+        wanted = set()
+        for name in before:
+            if name.startswith("h.") and ("attn" in name or "mlp" in name) and not name.endswith("bias"):
+                wanted.add(name)
+        assert set(masks) == wanted, (
+            f"A model with {len(heads)} blocks, {heads} heads and {neurons} neurons: masks for {len(wanted)} weights were "
+            f"expected; yours are for {len(masks)}, among them {sorted(set(masks) ^ wanted)[0]!r} missing or too many."
+        )
+        gone = sum(sum(check.removed_by(masks[name], before[name])) for name in wanted)
+        n = sum(before[name].numel() for name in wanted)
+        assert 0 < gone < n, f"At sparsity 0.25 some entries go and some stay; your masks remove {gone} of {n}."
+### END HIDDEN TESTS
+
+# %% tests="prune_each" points=1
+check.prune_each(magnitude_prune)
+### BEGIN HIDDEN TESTS
+with check.hidden() as draw:
+    for sparsity in (0.1, 0.5, 0.77):
+        small = check.small_model(draw.seed, heads=(2, 1), neurons=(7, 3))
+        before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
+        magnitude_prune(small, sparsity)
+        for name, parameter in check.parameters_after(small, before).items():
+            if name.startswith("h.") and ("attn" in name or "mlp" in name) and not name.endswith("bias"):
+                values = before[name].flatten().tolist()
+                wanted = [False] * len(values)
+                while sum(wanted) < round(sparsity * len(values)):  # the smallest that is left goes
+                    smallest = None
+                    for position, value in enumerate(values):
+                        if not wanted[position] and (smallest is None or abs(value) < abs(values[smallest])):
+                            smallest = position
+                    wanted[smallest] = True
+                got = [value == 0 for value in parameter.detach().flatten().tolist()]
+                if sum(got) == sum(wanted):
+                    fault = "the right number of them is zero in the model, but they are not the smallest"
+                else:
+                    fault = f"{sum(wanted)} of them go, {sum(got)} are zero in the model"
+                assert got == wanted, f"Sparsity {sparsity}, {name} with its {len(values)} entries: {fault}."
+### END HIDDEN TESTS
+
+# %% tests="prune_writes" points=1
+check.prune_writes(magnitude_prune)
+### BEGIN HIDDEN TESTS
+with check.hidden():
+    for heads, neurons in (((1, 2, 1), (3, 8, 5)), ((2,), (6,))):
+        small = check.small_model(random.SystemRandom().randrange(10**6), heads, neurons)
+        with torch.no_grad():
+            small.h[0].mlp.c_fc.weight.abs_()[0, 0] = 0.0  # goes, and only its mask can say so
+        before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
+        masks = magnitude_prune(small, 0.7)
+        after, zeros, entries = check.parameters_after(small, before), 0, 0
+        for name, mask in masks.items():
+            if name not in before or before[name].dim() != 2:
+                continue  # a wrong name has a check of its own
+            rows = zip(
+                mask.flatten().tolist(), before[name].flatten().tolist(), after[name].flatten().tolist(), strict=True
+            )
+            for kept, old, new in rows:
+                assert new == (old if kept else 0.0), (
+                    f"{name} was {old:.4f} where its mask is {kept}; it is {new:.4f} now."
+                )
+                assert new != 0 or not kept, (
+                    f"At sparsity 0.7, your mask of {name} keeps a 0, its smallest. What goes is False, also where it was 0 already."
+                )
+                zeros, entries = zeros + (new == 0), entries + 1
+        assert 0 < zeros < entries, (
+            f"At sparsity 0.7, {zeros} of the {entries} entries that your masks name are zero in the model."
+        )
+        for name, parameter in after.items():
+            assert parameter.requires_grad, f"{name} can't be trained any more (requires_grad is False)."
+### END HIDDEN TESTS
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# `for name, parameter in model.named_parameters()` visits everything. The names tell which are yours: those inside
+# `attn` or `mlp` that end in `weight`. `magnitude_mask` does the rest, one parameter at a time.
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# PyTorch refuses to write into a trainable parameter unless you say that this is not training: put the loop inside
+# `with torch.no_grad():`. Then `parameter[~mask] = 0.0`, or `parameter *= mask`, writes into the model itself.
+# (`parameter = parameter * mask` makes a new tensor, and the model never hears of it.)
+# </details>
+
+# %% [markdown]
+# **What you saw.** Your function prunes gpt2-mini: each point is a fresh copy, measured on pages it has never seen.
+# Your curve lies on the library's if the two agree. The third curve cuts the same *number* of weights by lot: the
+# distance between them is what looking at the size is worth.
+
+# %%
+from gpt2_lib import quick_magnitude_prune
+
+levels = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8)
+
+
+def curve(prune):
+    """Perplexity on held-out text after ``prune(copy of the model, sparsity)``, for each of the levels."""
+    perplexities = []
+    for s in levels:
+        copy = deepcopy(model)
+        prune(copy, s)
+        perplexities.append(evaluate(copy, windows[:6]).perplexity)
+    return perplexities
+
+
+def prune_by_lot(copy, sparsity):
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for block in copy.h:
+            for layer in (block.attn.c_attn, block.attn.c_proj, block.mlp.c_fc, block.mlp.c_proj):
+                layer.weight *= torch.rand(layer.weight.shape, generator=generator) >= sparsity
+
+
+with when_written("exercise 2.1"):
+    yours = curve(magnitude_prune)
+    library, by_lot = curve(lambda copy, s: quick_magnitude_prune(copy, s, s)), curve(prune_by_lot)
+    figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+    ax.plot(levels, library, color=plots.GREY, linewidth=7, alpha=0.5, label="the library, by magnitude")
+    ax.plot(levels, yours, color=plots.BLUE, marker="o", label="yours")
+    ax.plot(levels, by_lot, color=plots.ORANGE, marker="s", linestyle="--", label="by lot")
+    ax.set(yscale="log", xlabel="sparsity of attention and feed-forward weights", ylabel="perplexity (log scale)")
+    ax.legend(frameon=False)
+    plt.show()
+    print("perplexity  " + "".join(f"{s:>9.0%}" for s in levels))
+    for name, values in (("yours", yours), ("library", library), ("by lot", by_lot)):
+        print(f"{name:<12}" + "".join(f"{value:9.1f}" for value in values))
+
+# %% [markdown]
+# The first third goes for little. At a half, gpt2-mini is twice as unsure as before, and from there it gets worse quickly; by lot, it
+# would have been lost at a third. Nothing was retrained here: this is **one shot**. Exercise 2.3 trains in between, and
+# the bend moves to the right. And remember Phase 1: these zeros make no dense matrix product faster. What the next exercise cuts does.

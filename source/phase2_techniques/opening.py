@@ -1,0 +1,65 @@
+# %% [markdown]
+# # Phase 2: prune it yourself
+#
+# **<<minutes>> minutes · <<sections>> techniques, <<exercises>> short functions · <<points>> points · no GPU, no network**
+#
+# In Phase 1 a library pruned the model for you. Now you write the pruning: every function here is a few lines long, and every
+# one works on the real model as soon as it is right. At the end you have built what the papers describe, and measured it.
+#
+# | | technique | what goes | minutes | difficulty | points |
+# |-|-|-|-:|-|-:|
+# | 2.1 | **magnitude** | the smallest weights of each layer | <<minutes 2.1>> | ★☆☆ | <<points 2.1>> |
+# | 2.2 | **structured** | whole neurons and attention heads, so that the matrices get smaller | <<minutes 2.2>> | ★★★ | <<points 2.2>> |
+# | 2.3 | **gradual** | a little at a time, with training in between | <<minutes 2.3>> | ★★☆ | <<points 2.3>> |
+# | 2.4 | **global** | the smallest weights of the whole model, ranked together | <<minutes 2.4>> | ★★☆ | <<points 2.4>> |
+#
+# They stand on their own: stuck in one, go on with the next, and come back.
+#
+# **How it works.** Each exercise shows the idea on a tiny matrix, then a cell marked `# YOUR CODE HERE` is yours. The cells
+# below it check it: each check looks at one thing and gives its own points, so a nearly right answer gets most of them. A check
+# that fails says what it expected, for which input, and what came back. Two hints are folded under each exercise.
+# PyTorch, NumPy, a plain loop: any way that is right is right. Only, write it yourself: an answer that calls
+# `gpt2_lib`'s pruning or `torch.nn.utils.prune` gets no points.
+#
+# Run the cells from top to bottom with **Shift + Enter**. The line under the next cell fills as your checks pass.
+
+# %% locked="setup" jupyter={"source_hidden": true}
+# Set-up: imports, and the line that fills as your checks pass
+try:
+    from gpt2_lib import GPT2, evaluate, held_out_windows, load_pretrained_gpt2, plots
+except ImportError:
+    raise ImportError(
+        "This notebook runs in a Python without the course's library. Choose Kernel > Change Kernel > Python 3 "
+        "in the JupyterLab that `make lab` opened."
+    ) from None
+
+import math
+import random
+from copy import deepcopy
+
+import matplotlib.pyplot as plt
+import torch
+from IPython.display import Markdown, display
+
+from gpt2_lib.course import checks as check
+from gpt2_lib.course.demos import GlobalDemo, NeuronDemo, ScheduleDemo, ThresholdDemo
+from gpt2_lib.course.lesson import mask_fault, show, tensor_fault, when_written
+from gpt2_lib.course.progress import progress
+
+points = "<<checks>>"
+progress.begin("Phase 2", points)
+
+# %%
+model, tokenizer = load_pretrained_gpt2()
+windows = held_out_windows(tokenizer, model.config.n_positions, 12)  # (12, 256): pages of three plays it never saw
+dense = evaluate(model, windows)  # the mark to hold: perplexity, accuracy, bits per character
+
+# %% [markdown]
+# Everything is loaded: `model` is gpt2-mini, `windows` are pages that it has never seen, and `dense` says how well it does on them
+# before anything is cut.
+
+# %%
+print(
+    f"gpt2-mini as trained: perplexity {dense.perplexity:.2f}, {dense.bits_per_character:.3f} bits per character, "
+    f"its first guess is right for {dense.accuracy:.1%} of {dense.tokens:,} tokens"
+)

@@ -1,0 +1,58 @@
+# %% [markdown]
+# ## d · Edge: pruned and int8
+#
+# On a small device flash memory is what is scarce. Pruning and int8 multiply: a zero costs one bit, and what is left a byte
+# instead of four. `save_packed(model, path, int8=True)` does both; you bring the pruned model.
+#
+# | check | asks for | points |
+# |-|-|-:|
+# | `edge_int8` | every matrix in int8, less than 4 % of the accuracy lost | <<points edge_int8>> |
+# | `edge_small` | and half of the prunable weights gone, the file 4 times as small as gpt2-mini in float32 | <<points edge_small>> |
+# | `edge_bar` | and less than 2 % lost | <<points edge_bar>> |
+
+
+# %% exercise="edge_model"
+def make_edge() -> None:
+    """Write a pruned gpt2-mini to edge.gpt2pack, its matrices as int8."""
+    ### BEGIN SOLUTION
+    save_packed(load_packed("sparse.gpt2pack"), "edge.gpt2pack", int8=True)
+    ### END SOLUTION
+
+
+def edge_model() -> bytes:
+    """The packed file's bytes. Grading calls this, and nothing else."""
+    return Path("edge.gpt2pack").read_bytes()
+
+
+# %%
+if not Path("edge.gpt2pack").exists():
+    with when_written("challenge d"):
+        make_edge()
+
+# %% tests="edge_int8" points=3
+found = check.edge_int8(edge_model)
+### BEGIN HIDDEN TESTS
+with check.hidden(100):
+    challenges.assert_quality(found, challenges.EDGE_PART_LOST, hidden=True)
+### END HIDDEN TESTS
+
+# %% tests="edge_small" points=3
+found = check.edge_small(edge_model)
+### BEGIN HIDDEN TESTS
+with check.hidden(100):
+    challenges.assert_quality(found, challenges.EDGE_PART_LOST, hidden=True)
+### END HIDDEN TESTS
+
+# %% tests="edge_bar" points=4
+found = check.edge_bar(edge_model)
+### BEGIN HIDDEN TESTS
+with check.hidden(100):
+    challenges.assert_quality(found, challenges.EDGE_LOST, hidden=True)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `load_packed("sparse.gpt2pack")` gives you the model of challenge a: it is pruned and trained already. Rounding to int8 costs
+# almost nothing on top.
+# </details>

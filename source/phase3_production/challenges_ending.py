@@ -1,0 +1,23 @@
+# %% [markdown]
+# ## What you ship
+
+# %%
+measured = {"gpt2-mini in float32": f"{4 * sum(p.numel() for p in dense.parameters()) / 1e6:.2f} MB"}
+for name, file, read in (
+    ("sparse", "sparse.gpt2pack", lambda: challenges.packed(sparse_model)),
+    ("mobile", "mobile.onnx", lambda: challenges.exported(mobile_model)),
+    ("edge", "edge.gpt2pack", lambda: challenges.packed(edge_model)),
+):
+    if Path(file).exists():
+        shipped = read().model
+        measured[name] = (
+            f"{Path(file).stat().st_size / 1e6:.2f} MB, {challenges.lost(shipped):.1%} of the accuracy lost"
+        )
+card = progress.summary(measured)
+display(card)
+print(card.markdown())
+
+# %% [markdown]
+# The points on the card are those of the checks on the pages that you see. To see all your points: save the notebook (Ctrl + S), then
+# run `make check` in a terminal. **When you hand in, hand in the files too**: `sparse.gpt2pack`, `mobile.onnx`, `run.csv` and
+# `edge.gpt2pack` lie beside this notebook; a zip of its folder has them all.

@@ -1,0 +1,78 @@
+# %% [markdown] minutes=1
+# Read the speed of the first table: **zeros make nothing faster** on a dense kernel. The second is faster in about the ratio of
+# its operations. Both lost quality in one shot: a model is trained after such cuts, which is what the `challenges` notebook is for.
+#
+# ## Four ways out
+#
+# Each cell does what can be done on this machine and says where it stops. Files go to a temporary folder.
+
+# %%
+from gpt2_lib.deploy.extras import DeployError, MissingExtraError
+
+folder = Path(tempfile.mkdtemp(prefix="gpt2-production-"))
+
+# %% [markdown]
+# ### Cloud: ONNX Runtime, a server, Kubernetes
+# ONNX is the format that most runtimes read. The exported file holds the graph, the weights and the tokenizer; ONNX Runtime
+# runs it without PyTorch. In int8, the head is untied from the embedding first: tied, it would be left in 32 bits.
+
+# %%
+try:
+    from gpt2_lib.deploy.onnx import OnnxGPT2, export_onnx
+
+    rows = ["| file | MB | ms to read 128 tokens | perplexity |", "|-|-:|-:|-:|"]
+    prompt = windows[:1, :128]
+    for name, exported, int8 in (
+        ("dense", model, False),
+        ("25 % removed", smaller, False),
+        ("25 % removed, int8", smaller, True),
+    ):
+        runtime = OnnxGPT2(
+            export_onnx(exported, folder / f"{name.partition(',')[0]} {int8}.onnx", int8=int8), threads=1
+        )
+        runtime.logits(prompt)
+        times = []
+        for _ in range(9):
+            started = time.perf_counter()
+            runtime.logits(prompt)
+            times.append(time.perf_counter() - started)
+        size = (folder / f"{name.partition(',')[0]} {int8}.onnx").stat().st_size / 1e6
+        found = runtime.evaluate(windows[:4]).perplexity
+        rows.append(f"| {name} | {size:.2f} | {1000 * statistics.median(times):.1f} | {found:.2f} |")
+    display(Markdown("\n".join(rows)))
+except MissingExtraError as missing:
+    print(missing)
+
+# %% [markdown]
+# Served: `deploy_to_production` starts a web server in a process of its own and hands you the keys. It refuses what is too long,
+# too large or too much at once, reports its health and its metrics, and finishes what it has begun when it is told to stop.
+
+# %%
+from gpt2_lib import deploy_to_production
+
+try:
+    with deploy_to_production(smaller) as served:
+        print(served)
+        print(served.generate("To be, or not to be", new_tokens=24, seed=1))
+        load = served.measure(requests=20, concurrency=2)
+        print(
+            f"{load['requests']} requests of 32 tokens, {load['errors'] or 'none'} of them failed: "
+            f"{1000 * load['median_seconds']:.0f} ms each (median), {load['tokens_per_second']:.0f} tokens a second"
+        )
+except (MissingExtraError, DeployError) as reason:
+    print(reason)
+
+# %% [markdown]
+# In a cluster the same server runs in a container. The manifests are in `gpt2_lib/deploy/serving/manifests` (kustomize: a base, a
+# dense and a pruned overlay). No cluster is here, so they are checked without one: against Kubernetes' schema, and for what
+# a schema doesn't see (a selector that fits nothing, a probe on a port that is closed).
+
+# %%
+from gpt2_lib.deploy.serving import kubernetes
+
+try:
+    for overlay in ("dense", "pruned"):
+        faults = kubernetes.validate(kubernetes.MANIFESTS / "overlays" / overlay)
+        print(f"{overlay}: {faults or 'no fault found; not applied to any cluster'}")
+except (MissingExtraError, DeployError) as reason:
+    print(reason)

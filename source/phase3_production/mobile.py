@@ -1,0 +1,35 @@
+# %% [markdown]
+# ### Mobile: Core ML and ExecuTorch
+# Phones run what their vendors compile. Both need packages that the course doesn't install by itself; what these say in red does
+# no harm. Core ML models can be made here but only run on Apple's systems, so the saved program is read back and computed step
+# by step, to compare the numbers.
+
+# %%
+try:
+    from gpt2_lib.deploy.coreml import export_coreml, interpret, package_bytes
+
+    package = export_coreml(pruned, folder / "pruned.mlpackage", sparse=True, int8=True)
+    ids = windows[:1, :32]
+    with torch.no_grad():
+        apart = (torch.from_numpy(interpret(package, ids)) - pruned(ids)).abs().max()
+    size = sum(p.numel() * 4 for p in pruned.parameters())
+    print(
+        f"Core ML, 60 % zeros stored sparsely, int8: {package_bytes(package) / 1e6:.2f} MB of {size / 1e6:.2f}; its logits are up to "
+        f"{apart:.2f} from PyTorch's.\nIt was computed here step by step: running it takes an Apple system."
+    )
+except (MissingExtraError, DeployError) as reason:
+    print(reason)
+
+# %%
+try:
+    from gpt2_lib.deploy.executorch import ExecuTorchGPT2, export_executorch
+
+    program = export_executorch(smaller, folder / "smaller.pte", int8=False)
+    ids = windows[:1, :32]
+    with torch.no_grad():
+        apart = (torch.from_numpy(ExecuTorchGPT2(program).logits(ids)) - smaller(ids)).abs().max()
+    print(
+        f"ExecuTorch, 25 % removed: {program.stat().st_size / 1e6:.2f} MB, run here; its logits are up to {apart:.1e} from PyTorch's."
+    )
+except (MissingExtraError, DeployError) as reason:
+    print(reason)

@@ -1,0 +1,75 @@
+# %% [markdown]
+# # Phase 3: into production
+#
+# **<<minutes>> minutes · <<sections>> exercises · <<points>> points · no GPU, no network**
+#
+# A pruned model on your laptop has saved nobody anything yet. Here it is packed into a small file, measured as a service would
+# measure it, exported, served and asked over HTTP: all for real, as far as this machine goes. Where it stops, it says so.
+#
+# | | exercise | what you write | minutes | difficulty | points |
+# |-|-|-|-:|-|-:|
+# | 3.1 | **pack** | a sparse file: one bit an entry, and the values that are left | <<minutes 3.1>> | ★★☆ | <<points 3.1>> |
+# | 3.2 | **quantise** | int8 with one scale a row, where a zero stays a zero | <<minutes 3.2>> | ★★☆ | <<points 3.2>> |
+# | 3.3 | **measure** | latency, memory and accuracy of a model | <<minutes 3.3>> | ★★☆ | <<points 3.3>> |
+# | 3.4 | **compare** | what pruning bought, and what it cost | <<minutes 3.4>> | ★☆☆ | <<points 3.4>> |
+# | 3.5 | **readiness** | five questions | <<minutes 3.5>> | ★☆☆ | <<points 3.5>> |
+#
+# The cells work as in Phase 2: write your code, run the checks below it, unfold a hint if you need one. After them come the four
+# integrations (TensorRT, mobile, cloud, training pipelines): run, read, and change what makes you curious.
+
+# %% locked="setup" jupyter={"source_hidden": true}
+# Set-up: imports, and the line that fills as your checks pass
+try:
+    from gpt2_lib import GPT2, GPT2Config, ModelPruner, evaluate, held_out_windows, load_pretrained_gpt2, plots
+except ImportError:
+    raise ImportError(
+        "This notebook runs in a Python without the course's library. Choose Kernel > Change Kernel > Python 3 "
+        "in the JupyterLab that `make lab` opened."
+    ) from None
+
+import math
+import random
+import statistics
+import tempfile
+import time
+from copy import deepcopy
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from IPython.display import Markdown, display
+
+from gpt2_lib.course import checks as check
+from gpt2_lib.course.lesson import Slow, latency_fault, show, speedup_fault, tensor_fault, when_written
+from gpt2_lib.course.progress import progress
+from gpt2_lib.course.readiness import assessment, explain
+
+points = "<<checks>>"
+progress.begin("Phase 3", points)
+
+# %%
+model, tokenizer = load_pretrained_gpt2()
+windows = held_out_windows(tokenizer, model.config.n_positions, 12)  # (12, 256): pages of three plays it never saw
+
+# %% [markdown]
+# ## What you ship
+#
+# `ModelPruner` is the library's face for all that you wrote in Phase 2. Sixty percent of the attention and feed-forward weights
+# go, by SparseGPT, which corrects the weights that stay:
+
+# %%
+from gpt2_lib.corpus import calibration_windows
+
+pruned = deepcopy(model)
+pruner = ModelPruner(pruned)
+pruner.prune_sparsegpt(calibration_windows(tokenizer, model.config.n_positions, 32), 0.6)
+stats = pruner.get_model_statistics()
+dense_quality, quality = evaluate(model, windows), evaluate(pruned, windows)
+print(
+    f"zeros: {stats['sparsity']:.1%} of the {stats['prunable']:,} prunable weights, {stats['whole_model_sparsity']:.1%} of the "
+    f"whole model\n"
+    f"in memory: {stats['bytes_dense'] / 1e6:.2f} MB before, {stats['bytes_dense'] / 1e6:.2f} MB now\n"
+    f"perplexity {dense_quality.perplexity:.1f} -> {quality.perplexity:.1f}, accuracy {dense_quality.accuracy:.1%} -> "
+    f"{quality.accuracy:.1%}, in one shot and without training"
+)

@@ -1,0 +1,141 @@
+# %% [markdown] minutes=3
+# ## 3.3 · Measure: what a service looks at
+# *difficulty ★★☆ · <<minutes 3.3>> minutes · <<points 3.3>> points*
+#
+# Three numbers decide whether a model can be served: how long it takes, how much memory it holds, how often it is right. Each has
+# a trap:
+#
+# - **Latency.** The first pass is slow (memory is fetched, kernels are chosen), and now and then another program gets in between.
+#   So: several passes, and the **median** of them. A mean would pay for every hiccup.
+# - **Memory.** Bytes, not parameters: an fp16 entry has two, and each tensor counts once.
+# - **Accuracy.** The logits at place $t$ guess token $t + 1$; and dropout must be off (`model.eval()`).
+
+
+# %% exercise="evaluate_production_metrics"
+def evaluate_production_metrics(model: torch.nn.Module, test_data: torch.Tensor) -> dict[str, float]:
+    """Latency, memory and accuracy of a model; the model is left as it was.
+
+    model:     model(ids) takes token ids, int64 (B, T), and gives logits (B, T, V)
+    test_data: int64 (N, T), N pages of token ids
+    returns:   {"latency": seconds of a pass over the first page alone, (1, T): the median of 5 passes or more,
+                "memory": bytes of all parameters,
+                "accuracy": share of right guesses, from 0 to 1: each token but a page's first is guessed from
+                those before it, and the likeliest next token is the guess}
+    """
+    ### BEGIN SOLUTION
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        times = []
+        for _ in range(9):
+            started = time.perf_counter()
+            model(test_data[:1])
+            times.append(time.perf_counter() - started)
+        guesses = model(test_data)[:, :-1].argmax(-1)  # (N, T - 1)
+    model.train(was_training)
+    return {
+        "latency": statistics.median(times),
+        "memory": sum(p.numel() * p.element_size() for p in model.parameters()),
+        "accuracy": (guesses == test_data[:, 1:]).double().mean().item(),
+    }
+    ### END SOLUTION
+
+
+# %% tests="metrics_accuracy" points=2
+check.metrics_accuracy(evaluate_production_metrics)
+### BEGIN HIDDEN TESTS
+with check.hidden() as draw:
+    for shape in [(1, 2), (3, 7), (5, 16)]:
+        tiny = check.tiny_gpt2(draw.seed)
+        pages = torch.randint(17, shape, generator=draw.generator)
+        for row in range(shape[0]):  # every guess of the first page becomes right, every second of the next, ...
+            for place in range(1, shape[1], 1 + row):
+                with torch.no_grad():
+                    pages[row, place] = tiny(pages[row : row + 1])[0, place - 1].argmax()
+        right = 0
+        with torch.no_grad():
+            for page in pages:
+                guesses = tiny(page[None])[0].argmax(-1).tolist()
+                for place in range(1, shape[1]):
+                    right += guesses[place - 1] == int(page[place])
+        wanted = right / (shape[0] * (shape[1] - 1))
+        got = check.metric(evaluate_production_metrics(tiny, pages.clone()), "accuracy")
+        assert abs(got - wanted) < 1e-6, (
+            f"{shape[0]} pages of {shape[1]} tokens: accuracy {wanted:.4f} was expected, {got:.4f} came back."
+        )
+    noisy = check.tiny_gpt2(draw.seed, dropout=0.5).train()
+    pages = torch.randint(17, (8, 16), generator=draw.generator)
+    for place in range(1, 16, 2):  # so many right guesses that dropout would cost some
+        with torch.no_grad():
+            pages[:, place] = check.tiny_gpt2(draw.seed)(pages)[:, place - 1].argmax(-1)
+    quiet = check.accuracy_of(check.tiny_gpt2(draw.seed), pages)
+    for _ in range(3):
+        got = check.metric(evaluate_production_metrics(noisy, pages.clone()), "accuracy")
+        assert abs(got - quiet) < 1e-6, (
+            f"A model in training mode with dropout: accuracy {quiet:.4f} was expected, {got:.4f} came back. Is dropout off?"
+        )
+### END HIDDEN TESTS
+
+# %% tests="metrics_memory" points=1
+check.metrics_memory(evaluate_production_metrics)
+### BEGIN HIDDEN TESTS
+with check.hidden():
+    tiny = check.tiny_gpt2(n_layer=random.SystemRandom().randint(3, 6)).bfloat16()
+    count = sum(p.numel() for p in tiny.parameters())
+    got = check.metric(evaluate_production_metrics(tiny, torch.zeros(2, 6, dtype=torch.int64)), "memory")
+    assert got == 2 * count, f"{count:,} bfloat16 parameters take {2 * count:,} bytes; {got:,.0f} came back."
+### END HIDDEN TESTS
+
+# %% tests="metrics_latency" points=2
+check.metrics_latency(evaluate_production_metrics)
+### BEGIN HIDDEN TESTS
+with check.hidden():
+    chance = random.SystemRandom()
+    places = chance.sample(range(4), 4)
+    usual = chance.sample(
+        [chance.uniform(0.006, 0.009), chance.uniform(0.015, 0.02)], 2
+    )  # so that no constant is right
+    for nap, (slow, quick) in zip(usual, (places[:2], places[2:]), strict=True):
+        naps = [nap] * 4
+        naps[slow], naps[quick] = chance.uniform(0.06, 0.065), 0.0
+        fault = latency_fault(
+            lambda *given: check.metric(evaluate_production_metrics(*given), "latency"),
+            check.tiny_gpt2(),
+            pages=1,
+            naps=naps,
+        )
+        assert fault is None, f"Of every four passes of this model one is slow and one quick. {fault}"
+### END HIDDEN TESTS
+
+# %% tests="metrics_care" points=1
+check.metrics_care(evaluate_production_metrics)
+### BEGIN HIDDEN TESTS
+with check.hidden():
+    chance = random.SystemRandom()
+    tiny = check.tiny_gpt2(chance.randrange(10**6), n_layer=chance.randint(1, 5))
+    pages = torch.randint(17, (3, 8), generator=torch.Generator().manual_seed(chance.randrange(10**6)))
+    for place in range(1, 8, chance.randint(1, 3)):  # so that some guesses are right
+        with torch.no_grad():
+            pages[0, place] = tiny(pages[:1])[0, place - 1].argmax()
+    before = {name: p.detach().clone() for name, p in tiny.named_parameters()}
+    size, right = sum(4 * p.numel() for p in before.values()), check.accuracy_of(tiny, pages)
+    came = evaluate_production_metrics(tiny, pages.clone())
+    after = {name: p for name, p in tiny.named_parameters() if p.requires_grad}
+    assert set(after) == set(before), "The model's parameters can't be trained any more afterwards."
+    # Each number has a check of its own. One of them has to be right here: a model that nobody looks at is left as it was, too.
+    assert check.metric(came, "memory") == size or abs(check.metric(came, "accuracy") - right) < 1e-6, (
+        f"Neither the memory ({size:,} bytes) nor the accuracy ({right:.4f}) of this model is right. Does your function measure the model that it is given?"
+    )
+### END HIDDEN TESTS
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# `time.perf_counter()` before and after; collect five or more differences in a list, then `statistics.median`.
+# Accuracy: `model(test_data)[:, :-1].argmax(-1)` are the guesses, `test_data[:, 1:]` what they are about.
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Around it all: remember `model.training`, call `model.eval()`, measure under `torch.no_grad()`, then `model.train(remembered)`.
+# Memory is one line: `sum(p.numel() * p.element_size() for p in model.parameters())`.
+# </details>
