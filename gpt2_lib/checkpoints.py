@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .config import PRESETS, GPT2Config
-from .files import replace_whole
 from .gpt2 import GPT2
+from .system.files import replace_whole
 from .tokenizer import Tokenizer
 
 BUNDLED = {"gpt2-mini": Path(__file__).parent / "weights" / "gpt2-mini"}

@@ -15,10 +15,12 @@ from typing import cast
 
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .config import TextCodec
 from .gpt2 import GPT2
+from .modules import at_least_float32, to_device_of, unwrap
 from .system.timing import take_turns, wall_seconds
 
 
@@ -37,9 +39,23 @@ class Quality:
         return math.exp(min(self.loss, 700.0))
 
 
+def next_tokens(model: nn.Module, windows: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (N (T - 1), V) of ``windows`` (N, T), float32 at least, and the tokens (N (T - 1),) that they predict.
+
+    ``model``: a `GPT2`, or a language model of transformers. The windows go where it is. In half precision a sum
+    of losses would keep 8 or 11 bits, and overflow: hence float32.
+    """
+    windows = to_device_of(model, windows)
+    output = model(windows)
+    logits = output if isinstance(output, Tensor) else output.logits
+    return at_least_float32(logits[:, :-1].flatten(0, 1)), windows[:, 1:].flatten()
+
+
 @torch.inference_mode()
-def evaluate(model: GPT2, windows: Tensor, tokens_per_batch: int = 4096) -> Quality:
+def evaluate(model: nn.Module, windows: Tensor, tokens_per_batch: int = 4096) -> Quality:
     """Measure ``model`` on non-overlapping ``windows`` of token ids (N, T), T >= 2.
+
+    ``model``: a `GPT2`, also in torch.compile or DataParallel, or a language model of transformers.
 
     Each window stands alone: its tokens 2 ... T are predicted from those before them, so N (T - 1)
     tokens count. Bits per character divides the same bits by the characters those tokens spell.
@@ -51,15 +67,15 @@ def evaluate(model: GPT2, windows: Tensor, tokens_per_batch: int = 4096) -> Qual
     loss = hits = 0.0
     try:
         for batch in torch.split(windows, max(1, tokens_per_batch // windows.size(1))):
-            logits = model(batch)[:, :-1].flatten(0, 1)  # (n (T - 1), V)
-            targets = batch[:, 1:].flatten()
+            logits, targets = next_tokens(model, batch)  # (n (T - 1), V), (n (T - 1),)
             loss += F.cross_entropy(logits, targets, reduction="sum").item()
             hits += (logits.argmax(-1) == targets).sum().item()
     finally:
         model.train(was_training)
     tokens = windows.size(0) * (windows.size(1) - 1)
     pages = cast("list[list[int]]", windows[:, 1:].tolist())
-    characters = sum(len(model.tokenizer.decode(page)) for page in pages) if model.tokenizer else math.nan
+    tokenizer: TextCodec | None = getattr(unwrap(model), "tokenizer", None)
+    characters = sum(len(tokenizer.decode(page)) for page in pages) if tokenizer else math.nan
     return Quality(loss / tokens, hits / tokens, loss / math.log(2) / characters, tokens)
 
 
@@ -110,7 +126,8 @@ def cost(models: Mapping[str, GPT2], ids: Tensor, repeats: int = 15) -> dict[str
     The models take turns, ``repeats`` times after one warm-up each, so that a busy machine slows all
     of them alike; the number of threads is whatever `torch.get_num_threads` says.
     """
-    passes = {name: partial(model, ids) for name, model in models.items()}
+    inputs = {name: to_device_of(model, ids) for name, model in models.items()}
+    passes = {name: partial(model, inputs[name]) for name, model in models.items()}
     seconds = take_turns(passes, repeats, timer=wall_seconds)
     costs: dict[str, Cost] = {}
     for name, model in models.items():

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 ROWS = COLUMNS = 8  # of a tensor that `show` writes out
 TICK = 0.1  # seconds between two looks at the time
 WAITING = 40  # how many times as long as computing may waiting take: a niced process may get a thirtieth of a processor
+LONGER = [1.5**attempt for attempt in range(8)]  # how much longer the naps get of two models that are to be told apart
 PASSES, MOST, ATTEMPTS = 5, 1000, 3  # a latency: the median of PASSES to MOST, measured so often at most
 COARSE = time.get_clock_info("time").resolution  # next to nothing but on Windows
 # How much more a learner's clock may tell than the model's, since the call itself takes time, and how much less.
@@ -216,11 +217,29 @@ def _medians(seconds: list[float]) -> Iterator[float]:
             yield from (low, (low + high) / 2, high)
 
 
-def speedup_fault(speedup: float, original: Slow, pruned: Slow) -> str | None:
-    """What is wrong with ``speedup`` as the ratio of the two models' latencies, None when nothing is.
+def speedup_fault(
+    measure: Callable[[Slow, Slow], float], original: nn.Module, pruned: nn.Module, naps: tuple[float, float]
+) -> str | None:
+    """What is wrong with ``measure(original, pruned)`` as the ratio of their latencies, None when nothing is.
 
-    Any latency will do that lies between a model's fastest pass and its slowest.
+    ``naps``: seconds that a page takes each of them. Any latency will do that lies between a model's fastest pass and
+    its slowest. On a busy machine passes of the faster model may take as long as some of the slower one's, and then
+    a wrong ratio lies between, too: such an attempt decides nothing, and the next one takes longer naps.
     """
+    fault, wrong = None, 0
+    for longer in LONGER:
+        models = Slow(original, [naps[0] * longer]), Slow(pruned, [naps[1] * longer])
+        fault = _speedup_fault(measure(*models), *models)
+        before, after = (model.seconds() for model in models)
+        if before and after and min(before) <= max(after) and min(after) <= max(before):
+            continue
+        wrong += fault is not None
+        if fault is None or wrong == ATTEMPTS:
+            break
+    return fault
+
+
+def _speedup_fault(speedup: float, original: Slow, pruned: Slow) -> str | None:
     before, after = original.seconds(), pruned.seconds()
     if not before or not after:
         return "One of the models was never given the first page alone, so its latency was not measured."

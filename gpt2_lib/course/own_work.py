@@ -12,7 +12,14 @@ import re
 from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
 
-NEUTRAL = {"config", "gpt2", "plots", "course.lesson", "course.progress"}  # files of gpt2_lib without answers
+NEUTRAL = {
+    "config",
+    "gpt2",
+    "plots",
+    "course.lesson",
+    "course.outcome",
+    "course.progress",
+}  # files of gpt2_lib without answers
 PRUNE = "torch.nn.utils.prune"
 
 

@@ -1,9 +1,9 @@
 """Training with masks: what is pruned stays exactly zero, whatever the optimiser does.
 
-Momentum and weight decay would move a pruned weight off zero at the next step. So its gradient is
-zeroed before every step (no momentum builds up) and the weight itself after it. What a weight was when
-it was pruned is remembered, so that new masks can bring it back: a gradual schedule is allowed to
-change its mind (Zhu & Gupta, 2017, section 3).
+A pruned weight still has a gradient, which, with the momentum of earlier ones, would move it off zero at the
+next step. So its gradient is zeroed before every step (no momentum builds up) and the weight itself after it.
+What a weight was when it was pruned is remembered, so that new masks can bring it back: a gradual schedule is
+allowed to change its mind (Zhu & Gupta, 2017, section 3).
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from ..modules import unwrap
+
 Masks = dict[str, Tensor]  # parameter name -> bool tensor of its shape, True = keep
 
 
 @torch.no_grad()
 def apply_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
     """Write zeros where a mask is False. Raises ValueError for a mask that doesn't fit, before anything is cut."""
-    parameters = dict(model.named_parameters())
+    parameters = dict(unwrap(model).named_parameters())
     check_masks(parameters, masks)
     for name, mask in masks.items():
-        parameters[name].masked_fill_(~mask, 0.0)
+        parameters[name].masked_fill_(~mask.to(parameters[name].device), 0.0)
 
 
 def check_masks(parameters: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
@@ -47,7 +49,7 @@ class MaskKeeper:
     """
 
     def __init__(self, model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], masks: Mapping[str, Tensor]):
-        self.parameters = dict(model.named_parameters())
+        self.parameters = dict(unwrap(model).named_parameters())
         check_masks(self.parameters, masks)  # before the optimisers are touched
         self.optimizers = list(optimizers)
         self.masks: Masks = {}  # as they are now, True = keep
@@ -70,6 +72,7 @@ class MaskKeeper:
         A weight that comes back has the value it had when it was pruned, and no momentum.
         """
         check_masks(self.parameters, masks)
+        masks = self._where_they_belong(masks)
         weights = self.candidates(masks)
         for name, mask in masks.items():
             self.remembered[name], self.masks[name] = weights[name], mask.clone()
@@ -107,9 +110,13 @@ class MaskKeeper:
     def load_state_dict(self, state: Mapping[str, Masks]) -> None:
         """Continue from a snapshot; the model's and the optimisers' own state is loaded by their own means."""
         check_masks(self.parameters, state["masks"])
-        self.masks = dict(state["masks"])
-        self.remembered = dict(state["remembered"])
+        self.masks = self._where_they_belong(state["masks"])
+        self.remembered = self._where_they_belong(state["remembered"])
         self._factors = {name: mask.to(self.parameters[name]) for name, mask in self.masks.items()}
+
+    def _where_they_belong(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Each on its parameter's device: a snapshot may come from another."""
+        return {name: tensor.to(self.parameters[name].device) for name, tensor in tensors.items()}
 
     def zero_gradients(self) -> None:
         """Zero the gradients of pruned weights. Every step does; clipping by a norm wants it done before."""

@@ -1,8 +1,10 @@
 """The verbs: prune a model's weights, in place.
 
-What is prunable in a GPT-2: the weight matrices of every block's attention (``c_attn``, ``c_proj``) and
-feed-forward part (``c_fc``, ``c_proj``). Never biases, LayerNorm or embeddings. In any other
-``nn.Module``: the weights of its ``nn.Linear`` layers.
+What is prunable is said in `targets`: the matrices of attention and feed-forward in a GPT-2, ours or
+transformers', and the weights of the ``nn.Linear`` layers in any other module. Verbs that cut by parts
+(`prune_attention_layers`, `quick_magnitude_prune`) need a model whose parts are known: GPT-2s, and those that
+call them ``self_attn`` and ``mlp``, as Llama does. Those that cut heads and neurons (`prune_structures`,
+`remove_structures`) need this library's `GPT2`.
 
 A verb computes all masks before it cuts, and refuses to empty a layer: where it raises an error, the
 model is as it was.
@@ -13,59 +15,38 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from .. import metrics
 from ..gpt2 import GPT2
-from ..storage.packed import packed_bytes
+from ..modules import unwrap
 from . import calibration, scores, selection, surgery
 from .masking import Masks, apply_masks
 from .sparsegpt import sparsegpt
+from .statistics import model_statistics
+from .targets import (
+    as_gpt2,
+    as_stored,
+    attention_weights,
+    check_has_data,
+    feedforward_weights,
+    matrices,
+    prunable_weights,
+)
 
-Batches: TypeAlias = Tensor | Iterable[Any]  # a GPT-2's windows of token ids (N, T), or what another model takes
+__all__ = [
+    "ModelPruner",
+    "apply_magnitude_pruning",
+    "attention_weights",
+    "feedforward_weights",
+    "prunable_weights",
+    "quick_magnitude_prune",
+]
 
-
-def attention_weights(model: nn.Module) -> dict[str, Tensor]:
-    """{parameter name: weight (out, in)} of all attention matrices, in block order."""
-    return _weights(model, "attn")
-
-
-def feedforward_weights(model: nn.Module) -> dict[str, Tensor]:
-    """{parameter name: weight (out, in)} of all feed-forward matrices, in block order."""
-    return _weights(model, "mlp")
-
-
-def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
-    """All prunable matrices, in the order of the model's parameters; a shared one counts once."""
-    if isinstance(model, GPT2):
-        wanted = attention_weights(model) | feedforward_weights(model)
-    else:
-        wanted = {
-            f"{name}.weight".lstrip(".")  # a bare nn.Linear has no name
-            for name, module in model.named_modules()  # pyright: ignore[reportUnknownVariableType]  torch gives no type
-            if isinstance(module, nn.Linear)
-        }
-    return {name: p for name, p in model.named_parameters() if name in wanted}
-
-
-def _weights(model: nn.Module, part: str) -> dict[str, Tensor]:
-    return {
-        name: p
-        for name, p in _gpt2(model).named_parameters()
-        if name.startswith("h.") and f".{part}." in name and name.endswith(".weight")
-    }
-
-
-def _gpt2(model: nn.Module) -> GPT2:
-    if not isinstance(model, GPT2):
-        raise ValueError(
-            f"A {type(model).__name__} has no attention and feed-forward parts that are known here; prune it with "
-            "prune_layers or prune_globally."
-        )
-    return model
+Batches: TypeAlias = Tensor | Iterable[Any]  # a language model's windows of token ids (N, T), or what another takes
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class ModelPruner:
@@ -76,13 +57,15 @@ class ModelPruner:
     >>> pruner.prune_feedforward_layers(0.6)
     >>> pruner.get_model_statistics()["sparsity"]
 
-    ``model``: a `GPT2`, or any module with nn.Linear layers. Every verb returns the masks it applied.
+    ``model``: a `GPT2`, or any module with nn.Linear layers; of one in torch.compile or DataParallel, the model
+    inside. Every verb returns the masks it applied, each of its parameter's shape.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        if not prunable_weights(model):
-            raise ValueError(f"This {type(model).__name__} has no nn.Linear layer: there is nothing to prune.")
-        self.model = model
+        self.model = unwrap(model)
+        if not prunable_weights(self.model):
+            raise ValueError(f"This {type(self.model).__name__} has no nn.Linear layer: there is nothing to prune.")
+        check_has_data(self.model)
         self.masks: Masks = {}
 
     # By magnitude.
@@ -97,45 +80,50 @@ class ModelPruner:
 
     def prune_layers(self, sparsity: float, names: Iterable[str] | None = None) -> Masks:
         """Remove the smallest ``sparsity`` of each of the matrices ``names`` (all that are prunable)."""
-        return self._apply(selection.layer_masks(self._named(names), sparsity))
+        return self._apply(selection.layer_masks(prunable_weights(self.model, names), sparsity))
 
     def prune_globally(self, sparsity: float, min_kept: float = 0.0) -> Masks:
         """Remove the smallest ``sparsity`` of all weights, ranked together; of each layer ``min_kept`` stays."""
-        return self._apply(selection.global_masks(self._named(None), sparsity, min_kept))
+        return self._apply(selection.global_masks(prunable_weights(self.model), sparsity, min_kept))
 
     def prune_n_m(self, n: int = 2, m: int = 4) -> Masks:
         """Keep the ``n`` largest of every ``m`` neighbours along the inputs."""
-        return self._apply(selection.n_m_masks(self._named(None), n, m))
+        return self._apply(as_stored(self.model, selection.n_m_masks(matrices(self.model), n, m)))
 
     def prune_rectangles(self, sparsity: float, block: tuple[int, int] = (16, 16)) -> Masks:
         """Remove whole rectangles of ``block`` entries (block sparsity), those of the lowest L2 norm."""
-        return self._apply(selection.block_masks(self._named(None), sparsity, block))
+        return self._apply(as_stored(self.model, selection.block_masks(matrices(self.model), sparsity, block)))
 
     # By other scores. ``windows`` (N, T) is the calibration text for a GPT-2, token ids; any other module
     # gets an iterable of what ``model(batch)`` takes.
 
     def prune_randomly(self, sparsity: float, seed: int = 0) -> Masks:
         """Remove a random ``sparsity`` of every matrix: what any method has to beat."""
-        weights = self._named(None)
+        weights = prunable_weights(self.model)
         _check_finite(weights)
         return self._apply(selection.layer_masks(scores.random(weights, seed), sparsity))
 
-    def prune_taylor(self, windows: Batches, sparsity: float, loss: Callable[..., Tensor] | None = None) -> Masks:
-        """Remove what changes the loss on ``windows`` least, to first order, layer by layer.
+    def prune_taylor(
+        self,
+        windows: Batches,
+        sparsity: float,
+        loss: Callable[..., Tensor] | None = None,
+        globally: bool = False,
+    ) -> Masks:
+        """Remove what changes the loss on ``windows`` least, to first order (Molchanov et al., 2017 and 2019).
 
-        ``loss(model, batch)`` is a batch's mean loss, a scalar; that of a GPT-2 is known.
+        Layer by layer; with ``globally``, all weights are ranked together, since their scores have one unit.
+        ``loss(model, batch)`` is a batch's mean loss, a scalar; that of a language model is known.
         """
-        if loss is None:
-            if not isinstance(self.model, GPT2):
-                raise ValueError(
-                    f"A {type(self.model).__name__} has no loss that is known here: give one, a function "
-                    "loss(model, batch) of its mean over a batch."
-                )
-            loss = calibration.next_token_loss
-        weights = self._named(None)
+        loss = loss or calibration.loss_of(self.model)
+        weights = prunable_weights(self.model)
         _check_finite(weights)
-        gradients = calibration.gradients(self.model, windows, list(weights), loss)
-        return self._apply(selection.layer_masks(scores.taylor(weights, gradients), sparsity))
+        sizes = calibration.gradients(self.model, windows, list(weights), loss)
+        found: dict[str, Tensor] = {}
+        for name, w in weights.items():  # one by one, so that the model is not held three times
+            found |= scores.taylor({name: w}, {name: sizes.pop(name)})
+        select = selection.global_masks if globally else selection.layer_masks
+        return self._apply(select(found, sparsity))
 
     def prune_wanda(self, windows: Batches, sparsity: float | None = None, n_m: tuple[int, int] | None = None) -> Masks:
         """Wanda: |weight| times the norm of its input, compared within a row, or n:m (Sun et al., 2023)."""
@@ -143,7 +131,7 @@ class ModelPruner:
 
         def solve(names: list[str]) -> Masks:
             norms = calibration.input_norms(self.model, windows, names)
-            masks = select(scores.wanda(self._named(names), norms))
+            masks = as_stored(self.model, select(scores.wanda(matrices(self.model, names), norms)))
             apply_masks(self.model, masks)
             return masks
 
@@ -155,17 +143,17 @@ class ModelPruner:
         """SparseGPT: prunes and corrects what is left of each matrix (Frantar & Alistarh, 2023)."""
         select = _row_pattern(sparsity, n_m)
         if n_m is not None:
-            select(self._named(None))  # complains, by the layer's name, before anything is cut
+            select(matrices(self.model))  # complains, by the layer's name, before anything is cut
 
         def solve(names: list[str]) -> Masks:
             masks: Masks = {}
             for name, hessian in calibration.hessians(self.model, windows, names).items():
-                weight = self._named([name])[name]
+                weight = matrices(self.model, [name])[name]
                 solved = sparsegpt(weight, hessian, sparsity=sparsity, n_m=n_m)
                 masks[name] = solved != 0
                 with torch.no_grad():
                     weight.copy_(solved)
-            return masks
+            return as_stored(self.model, masks)
 
         return self._one_after_another(solve)
 
@@ -176,12 +164,12 @@ class ModelPruner:
     def prune_structures(self, heads: float = 0.25, neurons: float = 0.25, windows: Tensor | None = None) -> Masks:
         """Zero heads and neurons, biases too; the shapes stay, so that training can go on."""
         keep_heads, keep_neurons = self._structures_to_keep(heads, neurons, windows)
-        return self._apply(surgery.silencing_masks(_gpt2(self.model), heads=keep_heads, neurons=keep_neurons))
+        return self._apply(surgery.silencing_masks(as_gpt2(self.model), heads=keep_heads, neurons=keep_neurons))
 
     def remove_structures(self, heads: float = 0.25, neurons: float = 0.25, windows: Tensor | None = None) -> GPT2:
         """Really remove them. Returns the smaller model, ``pruner.model`` from now on; the one given stays as it is."""
         keep_heads, keep_neurons = self._structures_to_keep(heads, neurons, windows)
-        self.model = surgery.shrink(_gpt2(self.model), heads=keep_heads, neurons=keep_neurons)
+        self.model = surgery.shrink(as_gpt2(self.model), heads=keep_heads, neurons=keep_neurons)
         parameters = dict(self.model.named_parameters())
         self.masks = {name: parameters[name].detach() != 0 for name in self.masks}
         return self.model
@@ -189,7 +177,7 @@ class ModelPruner:
     def _structures_to_keep(
         self, heads: float, neurons: float, windows: Tensor | None
     ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
-        model = _gpt2(self.model)
+        model = as_gpt2(self.model)
         _check_finite(dict(model.named_parameters()))
         keep_heads: dict[int, Tensor] = {}
         keep_neurons: dict[int, Tensor] = {}
@@ -208,47 +196,8 @@ class ModelPruner:
         return keep_heads, keep_neurons
 
     def get_model_statistics(self) -> dict[str, Any]:
-        """Counts, bytes and sparsity now, each with what it is a share of.
-
-        Of the whole model: ``parameters``, ``zeros``, ``whole_model_sparsity`` = zeros / parameters. Of the
-        prunable weights: their number ``prunable``, ``sparsity`` = their zeros / prunable,
-        ``bytes_dense`` in memory and ``bytes_packed`` as bitmask and non-zero values. For a GPT-2 also
-        ``attention_sparsity`` and ``feedforward_sparsity``, and ``flops`` of a forward pass over one full
-        context, which zeros don't change. ``layers`` has, for each prunable matrix, parameters, zeros,
-        sparsity, bytes_dense, bytes_packed and, for a GPT-2, flops.
-        """
-        model, weights = self.model, prunable_weights(self.model)
-        layers = {name: _layer_statistics(w.detach()) for name, w in weights.items()}
-        every = list(model.parameters())
-        parameters = sum(p.numel() for p in every)
-        zeros = parameters - sum(int(torch.count_nonzero(p)) for p in every)
-
-        def total(key: str, names: Iterable[str] = weights) -> int:
-            return sum(layers[name][key] for name in names)
-
-        def share(names: Iterable[str]) -> float:
-            return total("zeros", names) / total("parameters", names)
-
-        statistics: dict[str, Any] = {
-            "parameters": parameters,
-            "zeros": zeros,
-            "prunable": total("parameters"),
-            "sparsity": share(weights),
-            "whole_model_sparsity": zeros / parameters,
-            "bytes_dense": total("bytes_dense"),
-            "bytes_packed": total("bytes_packed"),
-            "layers": layers,
-        }
-        if isinstance(model, GPT2):
-            flops = metrics.flops(model, model.config.n_positions)
-            for name, layer in layers.items():
-                layer["flops"] = flops[name]
-            statistics |= {
-                "attention_sparsity": share(attention_weights(model)),
-                "feedforward_sparsity": share(feedforward_weights(model)),
-                "flops": sum(flops.values()),
-            }
-        return statistics
+        """Counts, bytes and sparsity now, as `statistics.model_statistics` tells them."""
+        return model_statistics(self.model)
 
     def state_dict(self) -> dict[str, Masks]:
         """The masks, for torch.save; the weights are in ``model.state_dict()``."""
@@ -259,16 +208,6 @@ class ModelPruner:
         apply_masks(self.model, state["masks"])
         self.masks = dict(state["masks"])
 
-    def _named(self, names: Iterable[str] | None) -> dict[str, Tensor]:
-        weights = prunable_weights(self.model)
-        if names is None:
-            return weights
-        names = list(names)
-        unknown = [name for name in names if name not in weights]
-        if unknown:
-            raise ValueError(f"No prunable layer is called {unknown[0]!r}. There are: {', '.join(weights)}.")
-        return {name: weights[name] for name in names}
-
     def _apply(self, masks: Masks) -> Masks:
         _check_nothing_is_empty(masks)
         apply_masks(self.model, masks)
@@ -277,7 +216,7 @@ class ModelPruner:
 
     def _one_after_another(self, solve: Callable[[list[str]], Masks]) -> Masks:
         """``solve`` one group of layers after the other, so that each is calibrated on what is pruned before it."""
-        weights = self._named(None)
+        weights = prunable_weights(self.model)
         _check_finite(weights)
         masks: Masks = {}
         with _restored_on_error(weights):
@@ -323,19 +262,8 @@ def _restored_on_error(weights: Mapping[str, Tensor]) -> Generator[None]:
         raise
 
 
-def _layer_statistics(weight: Tensor) -> dict[str, Any]:
-    zeros = weight.numel() - int(torch.count_nonzero(weight))
-    return {
-        "parameters": weight.numel(),
-        "zeros": zeros,
-        "sparsity": zeros / weight.numel(),
-        "bytes_dense": weight.numel() * weight.element_size(),
-        "bytes_packed": packed_bytes(weight),
-    }
-
-
 def quick_magnitude_prune(
-    model: GPT2, att_sparsity: float = 0.3, ff_sparsity: float = 0.5
+    model: nn.Module, att_sparsity: float = 0.3, ff_sparsity: float = 0.5
 ) -> tuple[ModelPruner, dict[str, Any]]:
     """Prune attention and feed-forward weights by magnitude, layer by layer, in place."""
     pruner = ModelPruner(model)
@@ -345,7 +273,7 @@ def quick_magnitude_prune(
     return pruner, pruner.get_model_statistics()
 
 
-def apply_magnitude_pruning(model: GPT2, sparsity: float = 0.6) -> GPT2:
+def apply_magnitude_pruning(model: Module, sparsity: float = 0.6) -> Module:
     """Prune every attention and feed-forward matrix to ``sparsity``, in place; returns ``model``."""
     quick_magnitude_prune(model, sparsity, sparsity)
     return model

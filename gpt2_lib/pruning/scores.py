@@ -33,15 +33,23 @@ def wanda(weights: Mapping[str, Tensor], input_norms: Mapping[str, Tensor]) -> d
     ``input_norms``: for each weight (out, in) the norms (in,) over all tokens of the calibration text.
     Meant to be compared within a row: `selection.row_masks`, `selection.n_m_masks`.
     """
-    return {name: w.detach().abs() * input_norms[name].to(w) for name, w in weights.items()}
+    return {name: _wide(w).abs() * _wide(input_norms[name]).to(w.device) for name, w in weights.items()}
 
 
 def taylor(weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """|w g|, to first order what the loss changes by when the entry goes (Molchanov et al., 2017, equation 7).
+    """|w| times the size of the loss's gradient by w: to first order, how much an example's loss changes without it.
 
-    ``gradients``: of the loss by each weight, of the weight's shape.
+    ``gradients``: of each weight's shape, sizes over single examples, as `calibration.gradients` gives them. With
+    its ``order`` 1 the score is the mean of |w g| (Molchanov et al., 2017, section 2.2, there for feature maps),
+    with ``order`` 2 the root of the mean of (w g)^2 (Molchanov et al., 2019, equation 8; the root ranks alike).
+    In units of the loss, so that layers can be compared.
     """
-    return {name: (w.detach() * gradients[name]).abs() for name, w in weights.items()}
+    return {name: (_wide(w) * _wide(gradients[name]).to(w.device)).abs() for name, w in weights.items()}
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """In float32 at least: a product of two small numbers of half precision would be zero."""
+    return tensor.detach().to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def neuron(c_fc_weight: Tensor, c_fc_bias: Tensor, c_proj_weight: Tensor, order: float = 2) -> Tensor:
@@ -49,8 +57,8 @@ def neuron(c_fc_weight: Tensor, c_fc_bias: Tensor, c_proj_weight: Tensor, order:
 
     c_fc_weight (n, C) and c_fc_bias (n,) feed the neurons; c_proj_weight (C, n) takes from them.
     """
-    feeds = torch.cat([c_fc_weight, c_fc_bias[:, None]], dim=1)  # (n, C + 1)
-    return (feeds.norm(order, dim=1) * c_proj_weight.norm(order, dim=0)).detach()
+    feeds = _wide(torch.cat([c_fc_weight, c_fc_bias[:, None]], dim=1))  # (n, C + 1)
+    return feeds.norm(order, dim=1) * _wide(c_proj_weight).norm(order, dim=0)
 
 
 def head(c_attn_weight: Tensor, c_attn_bias: Tensor, c_proj_weight: Tensor, n_head: int, order: float = 2) -> Tensor:
@@ -59,10 +67,10 @@ def head(c_attn_weight: Tensor, c_attn_bias: Tensor, c_proj_weight: Tensor, n_he
     c_attn_weight (3 N H, C) and c_attn_bias (3 N H,) hold Q, then K, then V, each head by head;
     c_proj_weight (C, N H) takes from the heads.
     """
-    feeds = torch.cat([c_attn_weight, c_attn_bias[:, None]], dim=1)  # (3 N H, C + 1)
+    feeds = _wide(torch.cat([c_attn_weight, c_attn_bias[:, None]], dim=1))  # (3 N H, C + 1)
     feeds = feeds.view(3, n_head, -1, feeds.size(1)).transpose(0, 1).flatten(1)  # (N, 3 H (C + 1))
-    fed = c_proj_weight.t().reshape(n_head, -1)  # (N, H C)
-    return (feeds.norm(order, dim=1) * fed.norm(order, dim=1)).detach()
+    fed = _wide(c_proj_weight).t().reshape(n_head, -1)  # (N, H C)
+    return feeds.norm(order, dim=1) * fed.norm(order, dim=1)
 
 
 def contribution(gram: Tensor, weight: Tensor, units: int) -> Tensor:
@@ -84,4 +92,4 @@ def block_influence(inputs: Tensor, outputs: Tensor) -> float:
 
     inputs, outputs: (tokens, C). In [0, 2]; a block near 0 can go (Men et al., 2024, "ShortGPT", equation 1).
     """
-    return 1.0 - F.cosine_similarity(inputs, outputs, dim=-1).mean().item()
+    return 1.0 - F.cosine_similarity(_wide(inputs), _wide(outputs), dim=-1).mean().item()

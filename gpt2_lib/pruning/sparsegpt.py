@@ -46,7 +46,7 @@ def sparsegpt(
     if n_m is not None:
         selection.n_m_masks({"weight": weight}, *n_m)  # refuses what doesn't fit, before the work begins
         block -= block % n_m[1]
-    R, dead = _factor(hessian, damping)  # (in, in), (in, 1)
+    R, dead = (found.to(weight.device) for found in _factor(hessian, damping))  # (in, in), (in, 1)
     original = weight.detach().float().t().contiguous()  # (in, out): one input's weights lie side by side
     first = dead | (original == 0)  # (in, out): they go first, and cost nothing
     pruned = torch.empty_like(original)
@@ -111,7 +111,8 @@ def _factor(hessian: Tensor, damping: float) -> tuple[Tensor, Tensor]:
 
     Raises ValueError when the damped Hessian isn't positive definite.
     """
-    H = hessian.double().flip(0, 1)  # a copy: the usual, lower factor of the flipped matrix, flipped back, is upper
+    # On the CPU: not every device has float64. A flipped copy: its usual, lower factor, flipped back, is upper.
+    H = hessian.cpu().double().flip(0, 1)
     diagonal = H.diagonal()
     dead = diagonal == 0
     diagonal[dead] = 1.0

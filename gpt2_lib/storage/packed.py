@@ -36,8 +36,8 @@ from torch import Tensor
 
 from ..checkpoints import CheckpointError, assign
 from ..config import GPT2Config
-from ..files import replace_whole
 from ..gpt2 import GPT2
+from ..system.files import replace_whole
 from ..tokenizer import Tokenizer
 from .quantize import dequantize_int8, quantize_int8
 

@@ -1,1 +1,1 @@
-"""What every program needs of its machine: commands that end well, seconds, processors. Nothing of models."""
+"""What every program needs of its machine: whole files, processors, seconds, and commands that end well. No models."""

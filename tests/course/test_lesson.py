@@ -307,18 +307,48 @@ def test_of_a_few_attempts_the_best_counts(clock: Clock, interrupted: int, passe
 
 @pytest.mark.parametrize("latency", [statistics.median, statistics.mean, min, max])
 def test_a_ratio_of_any_latencies_is_a_speedup_however_busy_the_machine(clock: Clock, latency: Callable) -> None:
-    original, pruned = Slow(nn.Identity(), [0.03]), Slow(nn.Identity(), [0.006])
-    ratio = latency(timed(clock, original, torch.zeros(1, 2))) / latency(timed(clock, pruned, torch.zeros(1, 2)))
-    assert speedup_fault(ratio, original, pruned) is None
+    def measure(*models: Slow) -> float:
+        before, after = (latency(timed(clock, model, torch.zeros(1, 2))) for model in models)
+        return before / after
+
+    assert speedup_fault(measure, nn.Identity(), nn.Identity(), (0.03, 0.006)) is None
 
 
-def test_what_is_no_speedup_is_told_so(clock: Clock) -> None:
-    original, pruned = Slow(nn.Identity(), [0.03]), Slow(nn.Identity(), [0.006])
-    assert "never given" in str(speedup_fault(5.0, original, pruned))
-    before, after = (statistics.median(timed(clock, m, torch.zeros(1, 2))) for m in (original, pruned))
-    assert "above 1 is faster" in str(speedup_fault(before - after, original, pruned))
-    assert "Latency over latency" in str(speedup_fault(1000.0, original, pruned))
-    assert speedup_fault(float("nan"), original, pruned)
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda before, after: before - after, "above 1 is faster"),
+        (lambda before, after: 1000.0, "Latency over latency"),
+        (lambda before, after: float("nan"), "your speedup is nan"),
+    ],
+    ids=["difference", "too much", "nan"],
+)
+def test_what_is_no_speedup_is_told_so(clock: Clock, wrong: Callable, words: str) -> None:
+    def measure(*models: Slow) -> float:
+        return wrong(*(statistics.median(timed(clock, model, torch.zeros(1, 2))) for model in models))
+
+    assert words in str(speedup_fault(measure, nn.Identity(), nn.Identity(), (0.03, 0.006)))
+
+
+def test_a_speedup_without_a_pass_is_none() -> None:
+    assert "never given" in str(speedup_fault(lambda *models: 5.0, nn.Identity(), nn.Identity(), (0.03, 0.006)))
+
+
+@pytest.mark.parametrize("clock", [[0.0]], indirect=True, ids=["idle"])
+@pytest.mark.parametrize("constant", [0.5, 1.0, 2.0])
+def test_a_busy_machine_lets_no_constant_through(clock: Clock, constant: float) -> None:
+    """A pass that took the faster model as long as the slower one makes any ratio look right, and decides nothing."""
+    attempts = []
+
+    def measure(*models: Slow) -> float:
+        attempts.append(models)
+        clock.late = [0.2, *[0.0] * 6] if len(attempts) < 4 else [0.0]
+        for model in models:
+            timed(clock, model, torch.zeros(1, 2))
+        return constant
+
+    ways = [(0.03, 0.006), (0.006, 0.03)]
+    assert any(speedup_fault(measure, nn.Identity(), nn.Identity(), naps) for naps in ways)
 
 
 # The time limit

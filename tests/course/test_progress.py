@@ -15,6 +15,7 @@ import pytest
 import torch
 from IPython.core import oinspect
 from nbclient import NotebookClient
+from nbformat import NotebookNode
 
 from autograder.authoring.sources import notebooks, to_notebook
 from gpt2_lib.course import checks
@@ -41,11 +42,11 @@ def progress() -> Progress:
 def test_a_check_that_passes_is_ticked_and_counted(progress: Progress, capsys: pytest.CaptureFixture[str]) -> None:
     with checking(progress, "double_small"):
         pass
-    assert capsys.readouterr().out == "✔ small numbers\n"
+    assert capsys.readouterr().out == "✔ small numbers · 2 of 2 points\n"
     assert progress.passed() == ["double_small"]
     assert progress.points() == (2, 7)
-    assert repr(progress) == "Phase 0   1 double ■□   2 halve □   2 of 7 points"
-    assert "aria-valuenow='2'" in progress._repr_html_()
+    assert repr(progress) == "Phase 0   1 double 2/3   2 halve 0/4   2 of 7 points"
+    assert "<b style='margin-left: auto'>2 of 7 points</b>" in progress._repr_html_()
 
 
 def test_a_check_that_fails_later_is_taken_back(progress: Progress) -> None:
@@ -167,41 +168,62 @@ def test_the_card_says_the_same_in_words_and_as_a_picture(progress: Progress) ->
         pass
     card = progress.summary({"half gone, perplexity": "25.5"})
     assert card.markdown().splitlines() == [
-        "**Phase 0: 1 of 7 points**",
+        "**Real-World GPT-2 Pruning · Phase 0: 1 of 7 points**",
         "",
         "- half gone, perplexity: 25.5",
-        "- checks passed: 1 double □■ · 2 halve □",
+        "- checks passed: 1 double 1 of 2 · 2 halve 0 of 1",
     ]
     assert card.png().startswith(b"\x89PNG")
     assert progress.summary({}).png() != card.png()
+    assert "alt='**Real-World GPT-2 Pruning · Phase 0: 1 of 7 points**" in card._repr_html_()
 
 
 # In a kernel, and without one
 
 CELLS = [
     "from gpt2_lib.course.check import check\nfrom gpt2_lib.course.progress import progress\n"
-    "progress.begin('Phase 0', {'1 double': {'a': 1, 'b': 2}})",
-    "def f(x): return 2 * x",
+    "progress.begin('Phase 0', {'1 double': {'a': 1, 'b': 2}, '2 half': {}})",
+    "def f(x): raise NotImplementedError('Nothing here yet')",
     "@check('two')\ndef b(f):\n    assert f(2) == 4\nb(f)",
+    "def f(x): return 2 * x\nb(f)",
     "@check('one')\ndef a(f):\n    assert f(2) == 5, 'wrong'\na(f)",
-    "b(f)",
+    "assert f(2) == 5",
 ]
 
 
-def test_the_line_at_the_top_of_a_notebook_fills_from_other_cells(tmp_path: Path) -> None:
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
-    NotebookClient(notebook, timeout=300, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    (line,) = [output for output in notebook.cells[0].outputs if output.output_type == "display_data"]
-    assert "2</b> of 3 points" in line.data["text/html"]
-    assert line.data["text/plain"] == "Phase 0   1 double □■   2 of 3 points"
-    assert [o.evalue for cell in notebook.cells for o in cell.outputs if o.output_type == "error"] == ["wrong"]
+def run(folder: Path, cells: list[str]) -> list[list[NotebookNode]]:
+    """The cells' outputs; each must end, whatever it shows."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, timeout=300, allow_errors=True, resources={"metadata": {"path": str(folder)}}).execute()
+    return [cell.outputs for cell in notebook.cells]
+
+
+def test_a_notebook_shows_lines_and_no_error_and_the_next_kernel_knows_what_passed(tmp_path: Path) -> None:
+    line, _stub, missing, passed, failed, last = run(tmp_path, CELLS)
+    assert line[0].data["text/plain"] == "Phase 0   1 double 2/3   2 half 0/0   2 of 3 points"
+    assert "2 of 3 points</b>" in line[0].data["text/html"]
+    assert [output.data["text/plain"] for output in missing] == [
+        "☐ two · 0 of 2 points\nNothing here yet: write f in its cell, run that cell, then this one."
+    ]
+    assert [output.data["text/plain"] for output in passed] == ["✔ two · 2 of 2 points", line[0].data["text/plain"]]
+    assert [output.data["text/plain"] for output in failed] == ["✘ one · 0 of 1 points\nwrong"]
+    assert [output.output_type for output in last] == ["error"]  # an error of the learner's own is shown as ever
+    again = run(tmp_path, [CELLS[0]])
+    assert again[0][0].data["text/plain"] == line[0].data["text/plain"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"Phase 0": 3}', '{"Phase 0": [[]]}', "[" * 10**5, "x" * 10**6])
+def test_a_progress_file_that_is_none_counts_for_nothing(tmp_path: Path, text: str) -> None:
+    file = tmp_path / ".progress.json"
+    file.write_text(text)
+    assert not any(progress_module._kept(file).values())
 
 
 def test_in_plain_python_checks_work_and_nothing_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "script.py"
-    script.write_text("\n".join(CELLS[:3]), encoding="utf-8")
+    script.write_text("\n".join([CELLS[0], CELLS[2].rpartition("\n")[0], CELLS[3]]), encoding="utf-8")
     runpy.run_path(str(script))
-    assert capsys.readouterr().out == "✔ two\n"
+    assert capsys.readouterr().out == "✔ two · 2 of 2 points\n"
 
 
 # The decorator
@@ -225,10 +247,10 @@ def test_a_check_is_called_with_answers_and_shows_its_label(capsys: pytest.Captu
     )
 
 
-def test_a_failed_check_shows_its_words_without_frames() -> None:
+def test_a_failed_check_has_its_words_for_the_notebook() -> None:
     with pytest.raises(AssertionError, match=r"^half of 4 is 2$") as failed:
         halved(lambda x: x)
-    assert vars(failed.value)["_render_traceback_"]() == ["✘ half of 4 is 2"]
+    assert repr(vars(failed.value)["outcome"]) == "✘ half of it\nhalf of 4 is 2"
 
 
 def test_two_question_marks_show_a_checks_code() -> None:

@@ -90,27 +90,76 @@ def test_a_plain_module_works_and_a_layer_used_twice_counts_twice():
     torch.testing.assert_close(input_norms(model, x, ["first.weight"])["first.weight"], norms["first.weight"])
 
 
-def test_the_gradient_is_that_of_the_mean_loss_however_the_text_is_cut(monkeypatch):
+@pytest.mark.parametrize(("order", "size"), [(1, torch.abs), (2, torch.square)])
+def test_the_gradients_sizes_are_averaged_window_by_window_however_the_text_is_cut(order, size):
+    """Molchanov et al., 2017, section 2.2, and 2019, equation 8, as a slow loop."""
     model = random_model()
-    logits = model(WINDOWS)[:, :-1]
-    F.cross_entropy(logits.flatten(0, 1), WINDOWS[:, 1:].flatten()).backward()
-    expected = {name: model.get_parameter(name).grad for name in NAMES}
-    monkeypatch.setattr(calibration, "TOKENS_PER_BATCH", 3 * 32)
-    for name, gradient in gradients(random_model(), WINDOWS, NAMES).items():
-        torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-6)
+    expected = {name: torch.zeros_like(model.get_parameter(name)) for name in NAMES}
+    for window in WINDOWS:
+        model.zero_grad()
+        logits = model(window[None])[0]
+        losses = [-logits[t].log_softmax(-1)[window[t + 1]] for t in range(31)]
+        (torch.stack(losses).sum() / 31).backward()
+        for name in NAMES:
+            expected[name] += size(model.get_parameter(name).grad) / len(WINDOWS)
+    for batches in (WINDOWS, [WINDOWS[:3], WINDOWS[3:]], iter(WINDOWS.split(2))):
+        found = gradients(random_model(), batches, NAMES, order=order)
+        for name in NAMES:
+            wanted = expected[name] if order == 1 else expected[name].sqrt()
+            torch.testing.assert_close(found[name], wanted.detach(), rtol=1e-3, atol=1e-6)
 
 
-def test_the_gradient_of_any_loss_of_any_module():
+def test_examples_whose_gradients_cancel_out_still_count():
+    model, x = Plain().eval(), torch.randn(1, 5)
+    batches = [(x, 1.0), (x, -1.0)]  # the gradient of the mean loss is zero
+    found = gradients(model, batches, ["first.weight"], loss=lambda model, batch: batch[1] * model(batch[0]).sum())
+    model(x).sum().backward()
+    assert model.first.weight.grad is not None
+    torch.testing.assert_close(found["first.weight"], model.first.weight.grad.abs())
+
+
+def test_each_row_of_a_tensor_is_an_example_and_any_other_batch_is_one():
     model, x, y = Plain().eval(), torch.randn(20, 5), torch.randn(20, 3)
-    F.mse_loss(model(x), y).backward()
-    expected = model.first.weight.grad
-    found = gradients(
-        Plain(),
-        [(x[:10], y[:10]), (x[10:], y[10:])],
-        ["first.weight"],
-        loss=lambda model, batch: F.mse_loss(model(batch[0]), batch[1]),
-    )
+    expected = torch.zeros(5, 5)
+    for k in (0, 10):
+        model.zero_grad()
+        F.mse_loss(model(x[k : k + 10]), y[k : k + 10]).backward()
+        assert model.first.weight.grad is not None
+        expected += model.first.weight.grad.abs() / 2
+    pairs = [(x[:10], y[:10]), (x[10:], y[10:])]
+    found = gradients(Plain(), pairs, ["first.weight"], loss=lambda model, batch: F.mse_loss(model(batch[0]), batch[1]))
     torch.testing.assert_close(found["first.weight"], expected)
+
+    def square(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        return model(batch).square().mean()
+
+    rows, whole = (list(x.split(1)), x)
+    alone, cut = (gradients(Plain(), batches, ["second.weight"], loss=square) for batches in (rows, whole))
+    torch.testing.assert_close(alone, cut)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_gradients_of_half_precision_are_those_of_the_same_weights_in_float32(dtype):
+    half = random_model().to(dtype)
+    expected = gradients(deepcopy(half).float(), WINDOWS, NAMES)
+    found = gradients(half, WINDOWS, NAMES)
+    assert {p.dtype for p in half.parameters()} == {dtype}
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name])
+
+
+def test_an_order_that_is_no_mean_is_refused():
+    with pytest.raises(ValueError, match=r"order is 1 .* or 2"):
+        gradients(random_model(), WINDOWS, NAMES, order=3)
+
+
+def test_hooks_of_training_on_the_parameters_do_not_hear_of_it():
+    """Some train in the backward pass, by a hook that takes the step: the weights must not move."""
+    model, heard = random_model(), []
+    model.get_parameter(NAMES[0]).register_post_accumulate_grad_hook(heard.append)
+    model.get_parameter(NAMES[0]).register_hook(heard.append)
+    gradients(model, WINDOWS, NAMES)
+    assert heard == []
 
 
 def state(model: nn.Module) -> tuple:

@@ -62,9 +62,15 @@ def test_wanda_is_the_weight_times_the_norm_of_its_input():
             assert score[i, j].item() == pytest.approx(abs(weight[i, j].item()) * norm(inputs[:, j].tolist(), 2))
 
 
-def test_wanda_of_half_precision_weights_stays_in_half_precision():
-    score = scores.wanda({"w": randn(4, WIDTH).bfloat16()}, {"w": torch.ones(WIDTH)})["w"]
-    assert score.dtype == torch.bfloat16
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_scores_of_half_precision_neither_vanish_nor_overflow(dtype):
+    weight, small, large = (torch.full((2, 4), size, dtype=dtype) for size in (1e-4, 1e-5, 6e4))
+    assert (scores.wanda({"w": weight}, {"w": small[0]})["w"] > 0).all()
+    assert (scores.taylor({"w": weight}, {"w": small})["w"] > 0).all()
+    assert scores.wanda({"w": large}, {"w": large[0]})["w"].isfinite().all()
+    assert scores.taylor({"w": large}, {"w": large})["w"].isfinite().all()
+    assert scores.neuron(large, large[:, 0], large.t()).isfinite().all()
+    assert scores.head(large[:1].expand(6, 4), large[0, :1].expand(6), large.t(), n_head=1).isfinite().all()
 
 
 def test_taylor_is_what_a_linear_loss_changes_by_when_an_entry_goes():

@@ -1,0 +1,69 @@
+"""What a check says in a notebook: a few words beside a coloured bar, in the place of an error and its frames."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import display
+
+Kind = Literal["passed", "failed", "not begun"]
+MARKS: dict[Kind, str] = {"passed": "✔", "failed": "✘", "not begun": "☐"}
+# The bar's colour: on a white page and on a black one its contrast is at least 3 (WCAG 2.2, 1.4.11).
+BARS: dict[Kind, str] = {"passed": "#1a7f37", "failed": "#cf3a30", "not begun": "#768390"}
+
+# The page around the cells: a column that is easy to read, and a bar at the cells that are the learner's to write.
+STYLE = """<style>
+.jp-Notebook .jp-RenderedMarkdown :is(p, li, h1, h2, h3, details) { max-width: 46em }
+.jp-Notebook .jp-RenderedHTMLCommon table { margin-left: 0 }
+.jp-Notebook .jp-CodeCell:not(.jp-mod-readOnly):has(.gpt2-yours, .cm-content[contenteditable=true])
+  .jp-InputArea-editor { border-left: 4px solid #0b5cad }
+</style>"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``head``, a line, and ``body``: the lines below it, with tables that need their spaces."""
+
+    kind: Kind
+    head: str
+    body: str = ""
+
+    def __repr__(self) -> str:
+        return "\n".join([f"{MARKS[self.kind]} {self.head}", *self.body.splitlines()])
+
+    def _repr_html_(self) -> str:
+        body = self.body and (
+            "<pre style='margin: 0; padding: 0; background: none; color: inherit; white-space: pre-wrap; "
+            f"line-height: 1.4'>{html.escape(self.body)}</pre>"
+        )
+        return (
+            f"<div role='status' style='border-left: 4px solid {BARS[self.kind]}; padding: 2px 14px; margin: 2px 0; "
+            f"line-height: 1.5'><b>{MARKS[self.kind]} {html.escape(self.head)}</b>{body}</div>"
+        )
+
+
+def instead_of_frames(shell: InteractiveShell) -> None:
+    """Let ``shell`` show an error that has an ``outcome`` as that, and a stub's as words; other errors as ever."""
+
+    def shown(
+        shell: InteractiveShell,
+        kind: type[BaseException],
+        error: BaseException,
+        frames: TracebackType,
+        tb_offset: int | None = None,
+    ) -> None:
+        outcome = vars(error).get("outcome")
+        if outcome is None and isinstance(error, NotImplementedError):
+            outcome = Outcome("not begun", str(error) or "Nothing here yet.")
+        if outcome is None:
+            shell.showtraceback((kind, error, frames), tb_offset=tb_offset)
+        else:
+            display(outcome)
+
+    handler: Callable[..., None] = shown
+    shell.set_custom_exc((AssertionError, NotImplementedError), handler)

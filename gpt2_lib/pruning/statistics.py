@@ -1,0 +1,70 @@
+"""How much of a model is gone: counts, bytes and sparsity, of the whole and of each prunable matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import metrics
+from ..gpt2 import GPT2
+from ..modules import unwrap
+from ..storage.packed import packed_bytes
+from .targets import attention_weights, feedforward_weights, has_parts, prunable_weights
+
+
+def model_statistics(model: nn.Module) -> dict[str, Any]:
+    """Counts, bytes and sparsity now, each with what it is a share of.
+
+    Of the whole model: ``parameters``, ``zeros``, ``whole_model_sparsity`` = zeros / parameters. Of the
+    prunable weights: their number ``prunable``, ``sparsity`` = their zeros / prunable,
+    ``bytes_dense`` in memory and ``bytes_packed`` as bitmask and non-zero values. Where the parts are known
+    (`targets`) also ``attention_sparsity`` and ``feedforward_sparsity``; for a `GPT2` of this library
+    ``flops`` of a forward pass over one full context, which zeros don't change. ``layers`` has, for each
+    prunable matrix, parameters, zeros, sparsity, bytes_dense, bytes_packed and, for a `GPT2`, flops.
+    """
+    model = unwrap(model)
+    weights = prunable_weights(model)
+    layers = {name: _layer(w.detach()) for name, w in weights.items()}
+    every = list(model.parameters())
+    parameters = sum(p.numel() for p in every)
+    zeros = parameters - sum(int(torch.count_nonzero(p)) for p in every)
+
+    def total(key: str, names: Iterable[str] = weights) -> int:
+        return sum(layers[name][key] for name in names)
+
+    def share(names: Iterable[str]) -> float:
+        return total("zeros", names) / total("parameters", names)
+
+    statistics: dict[str, Any] = {
+        "parameters": parameters,
+        "zeros": zeros,
+        "prunable": total("parameters"),
+        "sparsity": share(weights),
+        "whole_model_sparsity": zeros / parameters,
+        "bytes_dense": total("bytes_dense"),
+        "bytes_packed": total("bytes_packed"),
+        "layers": layers,
+    }
+    if has_parts(model):
+        statistics["attention_sparsity"] = share(attention_weights(model))
+        statistics["feedforward_sparsity"] = share(feedforward_weights(model))
+    if isinstance(model, GPT2):
+        flops = metrics.flops(model, model.config.n_positions)
+        for name, layer in layers.items():
+            layer["flops"] = flops[name]
+        statistics["flops"] = sum(flops.values())
+    return statistics
+
+
+def _layer(weight: Tensor) -> dict[str, Any]:
+    zeros = weight.numel() - int(torch.count_nonzero(weight))
+    return {
+        "parameters": weight.numel(),
+        "zeros": zeros,
+        "sparsity": zeros / weight.numel(),
+        "bytes_dense": weight.numel() * weight.element_size(),
+        "bytes_packed": packed_bytes(weight),
+    }

@@ -1,0 +1,190 @@
+"""What of a model can be pruned: its matrices, by name.
+
+In this library's `GPT2`, and in transformers' GPT-2: the weights of every block's attention (``c_attn``,
+``c_proj``) and feed-forward part (``c_fc``, ``c_proj``). In any other ``nn.Module``, such as transformers'
+Llama: the weights of its ``nn.Linear`` layers. Never biases, norms and embeddings, nor the head that a model
+of transformers predicts its tokens with, tied to the embedding or not: Wanda and SparseGPT leave it whole too.
+
+Adapters (what lies beside a ``base_layer``, and what is called ``lora_...`` or ``adapter...``) are left alone;
+the layer that they adapt is pruned. Layers whose weight is computed from other tensors at each pass
+(torch.nn.utils.prune, parametrize, weight_norm) are refused by name: zeros written to it would be lost.
+
+An ``nn.Linear`` stores its weight as (out, in), transformers' ``Conv1D`` as (in, out). A mask has the shape of
+its parameter; what depends on the inputs (`matrices`) is always (out, in).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ..gpt2 import GPT2
+from ..modules import unwrap
+
+ADAPTER = re.compile(r"(^|\.)(lora_|adapter)")
+ATTENTION = {"attn", "self_attn"}  # of GPT-2, of Llama and most others
+FEEDFORWARD = {"mlp"}
+GPT2_BLOCK = re.compile(r"(?:transformer\.)?h\.\d+")  # ours; transformers' with a head and without
+
+
+def prunable_weights(model: nn.Module, names: Iterable[str] | None = None) -> dict[str, Tensor]:
+    """{parameter name: parameter} of all prunable matrices, in the model's order, or of ``names`` alone.
+
+    A shared matrix counts once. Raises ValueError, with the layer's name and what to do, for a weight that is
+    computed from others and for one that is quantised, and for a name that isn't a prunable matrix's.
+    """
+    return {name: cast("Tensor", layer.weight) for name, layer in prunable_layers(model, names).items()}
+
+
+def attention_weights(model: nn.Module) -> dict[str, Tensor]:
+    """{parameter name: parameter} of all attention matrices; ValueError for a model without known parts."""
+    return _part(model, ATTENTION)
+
+
+def feedforward_weights(model: nn.Module) -> dict[str, Tensor]:
+    """{parameter name: parameter} of all feed-forward matrices; ValueError for a model without known parts."""
+    return _part(model, FEEDFORWARD)
+
+
+def has_parts(model: nn.Module) -> bool:
+    """Whether the attention and feed-forward matrices of ``model`` are known."""
+    words: set[str] = set().union(*(name.split(".") for name in prunable_layers(model)))
+    return bool(words & ATTENTION) and bool(words & FEEDFORWARD)
+
+
+def _part(model: nn.Module, words: set[str]) -> dict[str, Tensor]:
+    if not has_parts(model):
+        raise ValueError(
+            f"A {type(unwrap(model)).__name__} has no attention and feed-forward parts that are known here; prune it "
+            "with prune_layers or prune_globally."
+        )
+    return {name: w for name, w in prunable_weights(model).items() if words & set(name.split("."))}
+
+
+def matrices(model: nn.Module, names: Iterable[str] | None = None) -> dict[str, Tensor]:
+    """The weights as `prunable_weights` gives them, but each (out, in): a view where the layer stores another."""
+    return {name: matrix(layer) for name, layer in prunable_layers(model, names).items()}
+
+
+def as_stored(model: nn.Module, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The masks with those of matrices, (out, in), turned to the shape of their parameters."""
+    layers = prunable_layers(model)
+    turned = {name for name, layer in layers.items() if is_conv1d(layer)}
+    return {name: mask.t().contiguous() if name in turned else mask for name, mask in masks.items()}
+
+
+def prunable_layers(model: nn.Module, names: Iterable[str] | None = None) -> dict[str, nn.Module]:
+    """{name of a weight: the nn.Linear or Conv1D that owns it}, as in `prunable_weights`."""
+    model = unwrap(model)
+    whole, adapters = _whole(model), _adapters(model)
+    found: dict[str, nn.Module] = {}
+    for owner, layer in _named_modules(model).items():
+        adapter = ADAPTER.search(owner) or owner.startswith(adapters)
+        of_a_block = owner.startswith("h.") or not isinstance(model, GPT2)
+        if is_matrix_layer(layer) and of_a_block and not adapter:
+            check_plain(owner, layer)
+            if id(layer.weight) not in whole:
+                found[f"{owner}.weight".lstrip(".")] = layer  # a bare nn.Linear has no name
+    order = [name for name, _ in model.named_parameters() if name in found]
+    wanted = order if names is None else list(names)
+    unknown = [name for name in wanted if name not in order]
+    if unknown:
+        raise ValueError(f"No prunable layer is called {unknown[0]!r}. There are: {', '.join(order)}.")
+    return {name: found[name] for name in wanted}
+
+
+def is_matrix_layer(module: nn.Module) -> bool:
+    """Whether ``module`` is an nn.Linear or transformers' Conv1D."""
+    return isinstance(module, nn.Linear) or is_conv1d(module)
+
+
+def is_conv1d(module: nn.Module) -> bool:
+    """Whether ``module`` is transformers' Conv1D, whose weight is (in, out); transformers itself isn't imported."""
+    return any(c.__name__ == "Conv1D" and c.__module__.startswith("transformers.") for c in type(module).__mro__)
+
+
+def matrix(layer: nn.Module) -> Tensor:
+    """A layer's weight as (out, in): itself or a view."""
+    weight = cast("Tensor", layer.weight)
+    return weight.detach().t() if is_conv1d(layer) else weight
+
+
+def check_plain(owner: str, layer: nn.Module) -> None:
+    """Raise ValueError, with the way out, unless the layer's weight and bias are plain floating point parameters."""
+    tensors: dict[str, Any] = layer._parameters
+    kind = f"The layer {owner!r}" if owner else "The layer"
+    for leaf in ("weight", "bias"):
+        if leaf in tensors:
+            continue
+        if parametrize.is_parametrized(layer, leaf):
+            way = f"torch.nn.utils.parametrize.remove_parametrizations(layer, {leaf!r})"
+        elif hasattr(layer, f"{leaf}_mask"):
+            way = f"torch.nn.utils.prune.remove(layer, {leaf!r})"
+        elif f"{leaf}_g" in tensors:
+            way = f"torch.nn.utils.remove_weight_norm(layer, {leaf!r})"
+        elif f"{leaf}_orig" in tensors:
+            way = f"torch.nn.utils.remove_spectral_norm(layer, {leaf!r})"
+        else:
+            way = "a layer with parameters of its own in its place"
+        raise ValueError(
+            f"{kind} computes its {leaf} from other tensors at each pass, so that zeros written to it would be lost. "
+            f"Make it a parameter first: {way}."
+        )
+    if not cast("Tensor", layer.weight).is_floating_point():
+        raise ValueError(f"{kind} has weights of {layer.weight.dtype}: prune the model before it is quantised.")
+
+
+def check_has_data(model: nn.Module) -> None:
+    """Raise ValueError for a model on the meta device, where tensors have shapes and no numbers."""
+    for name, p in unwrap(model).named_parameters():
+        if p.is_meta:
+            raise ValueError(
+                f"{name} is on the meta device: it has a shape, but no numbers. Load the model's weights first, for "
+                "example with load_pretrained_gpt2."
+            )
+
+
+def as_gpt2(model: nn.Module) -> GPT2:
+    """The GPT2 of this library inside ``model``'s wrappers, for what needs its heads and neurons; else ValueError."""
+    inner = unwrap(model)
+    if not isinstance(inner, GPT2):
+        raise ValueError(
+            f"A {type(inner).__name__} has no attention and feed-forward parts whose heads and neurons are known here: "
+            "load its folder with load_pretrained_gpt2 if it is a GPT-2, or prune it weight by weight."
+        )
+    return inner
+
+
+def gpt2_block(model: nn.Module, name: str) -> str | None:
+    """The transformer block, such as ``h.3``, that a weight of a GPT-2, ours or transformers', is in; else None."""
+    inner = unwrap(model)
+    known = isinstance(inner, GPT2) or type(inner).__module__.startswith("transformers.models.gpt2.")
+    found = GPT2_BLOCK.match(name)
+    return found[0] if known and found else None
+
+
+def _whole(model: nn.Module) -> set[int]:
+    """The ids of the parameters that are never pruned: those of embeddings and of the head."""
+    kept = [module for module in _named_modules(model).values() if isinstance(module, nn.Embedding)]
+    head = getattr(model, "get_output_embeddings", None)  # a method of transformers' models
+    kept += [module for module in [head() if callable(head) else None] if isinstance(module, nn.Module)]
+    return {id(p) for module in kept for p in module.parameters(recurse=False)}
+
+
+def _adapters(model: nn.Module) -> tuple[str, ...]:
+    """What the names of adapters' modules begin with: all that lies beside a ``base_layer``."""
+    return tuple(
+        f"{name}.{child}".lstrip(".")
+        for name, module in _named_modules(model).items()
+        if "base_layer" in module._modules
+        for child in module._modules
+        if child != "base_layer"
+    )
+
+
+def _named_modules(model: nn.Module) -> dict[str, nn.Module]:
+    return dict(model.named_modules())  # pyright: ignore[reportUnknownArgumentType]  torch gives no type
