@@ -23,14 +23,14 @@ ROOMS = {
         "tokenizer",
         "gpt2",
         "corpus",
-        "checkpoints",
         "generate",
         "metrics",
         "train",
         "plots",
     ],
     "pruning": ["scores", "selection", "schedules", "targets", "calibration", "sparsegpt", "surgery", "masking"],
-    "storage": ["quantize", "packed"],
+    "checkpoints": ["errors", "modelling", "description", "hub", "plain", "weights"],
+    "storage": ["quantize", "bitmask", "packed"],
     "deploy": [],
     "course": [
         "claims",
@@ -48,11 +48,12 @@ ROOMS = {
 ROOMS["pruning"] += ["statistics", "pruner", "gradual", "sensitivity"]
 ROOMS["course"] += ["exercises"]
 BELOW = {  # room -> the rooms that its files may import
-    "": set(),
-    "pruning": {"", "storage"},
-    "storage": {""},
-    "deploy": {"", "pruning", "storage"},
-    "course": {"", "pruning", "storage", "deploy"},
+    "": {"checkpoints"},
+    "checkpoints": {""},
+    "pruning": {"", "checkpoints", "storage"},
+    "storage": {"", "checkpoints"},
+    "deploy": {"", "checkpoints", "pruning", "storage"},
+    "course": {"", "checkpoints", "pruning", "storage", "deploy"},
 }
 CHECKS = "course.checks"  # one file an exercise, found by itself
 COMMANDS = {"experiments", "exercises"}  # at the top for `python -m` alone; the code is in course/
@@ -196,5 +197,5 @@ def test_extras_are_imported_only_when_they_are_needed(name: str) -> None:
 
 def test_the_hub_is_known_where_models_are_loaded() -> None:
     outside_deploy = [name for name in FILES if room_of(name) != "deploy"]
-    assert {name for name in outside_deploy if "huggingface_hub" in imports(name)[1]} == {"checkpoints"}
+    assert {name for name in outside_deploy if "huggingface_hub" in imports(name)[1]} == {"checkpoints.hub"}
     assert not {name for name in outside_deploy if "transformers" in imports(name)[1]}
