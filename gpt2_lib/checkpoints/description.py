@@ -1,5 +1,8 @@
 """config.json and its neighbours: what a folder says about the model in it."""
 
+# What JSON gives has no types.
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import json
@@ -83,10 +86,15 @@ def _ids(folder: Path, c: dict[str, Any]) -> dict[str, int]:
     found: dict[str, int] = {}
     for name in IDS:
         for value in (first.get(name), c.get(name)):
-            number: object = cast("list[object]", value)[0] if isinstance(value, list) and value else value
+            number = _first(value)
             if type(number) is int and 0 <= number < c["vocab_size"]:
                 found.setdefault(name, number)
     return found
+
+
+def _first(value: Any) -> Any:
+    """The id, or the first of several: generation here stops at one."""
+    return value[0] if isinstance(value, list) and value else value
 
 
 def config_json(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """A model's parameters under the names of a plain GPT-2, whatever is wrapped around it, or why that can't be."""
 
+# nn.Module.named_modules has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import re
