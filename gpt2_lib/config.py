@@ -75,4 +75,19 @@ class TextCodec(Protocol):
     def to_json(self) -> str: ...
 
 
+def special_ids(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, int | None]:
+    """The ids of the tokens that begin, end and pad a text, by their names in `GPT2Config`.
+
+    Where a text ends the tokenizer says first, which may be newer than the configuration.
+    """
+    if tokenizer is None:
+        return {name: getattr(config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    begin, end, pad = config.bos_token_id, tokenizer.end_of_text, config.pad_token_id
+    return {
+        "bos_token_id": tokenizer.id_of("bos_token") if begin is None else begin,
+        "eos_token_id": config.eos_token_id if end is None else end,
+        "pad_token_id": tokenizer.id_of("pad_token") if pad is None else pad,
+    }
+
+
 ModelOrTokenizer: TypeAlias = Any  # of ``model, tokenizer = ...``: no type says that one comes first

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, cast
 import torch
 from torch import Tensor
 
+from .config import special_ids
 from .gpt2 import GPT2, KVCache
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,12 +34,6 @@ def renamed(**names: str) -> Callable[[F], F]:
         return cast(F, call)
 
     return decorate
-
-
-def end_of_text(model: GPT2) -> int | None:
-    """The id of the token that ends a text: the tokenizer's, else the configuration's; None if there is none."""
-    known = None if model.tokenizer is None else model.tokenizer.end_of_text
-    return model.config.eos_token_id if known is None else known
 
 
 @renamed(new_tokens="max_new_tokens")
@@ -65,7 +60,7 @@ def generate_ids(
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k must be 1 or more, or None for all tokens; got {top_k}.")
     if stop_at == "end of text":
-        stop_at = end_of_text(model)
+        stop_at = special_ids(model.config, model.tokenizer)["eos_token_id"]
     context = model.config.n_positions
     ids = ids[:, -context:].to(next(model.parameters(), ids).device)
     generator = None if seed is None else torch.Generator(ids.device).manual_seed(seed)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -19,6 +20,20 @@ def unwrap(model: nn.Module) -> nn.Module:
             model = cast("nn.Module", model.module)
         else:
             return model
+
+
+def way_to_a_parameter(layer: nn.Module, leaf: str) -> str | None:
+    """The call that makes a layer's ``leaf`` (weight, bias) a parameter again where a function of torch.nn.utils
+    computes it from other tensors at each pass; None where none is known to."""
+    if parametrize.is_parametrized(layer, leaf):
+        return f"torch.nn.utils.parametrize.remove_parametrizations(layer, {leaf!r})"
+    if hasattr(layer, f"{leaf}_mask"):
+        return f"torch.nn.utils.prune.remove(layer, {leaf!r})"
+    if f"{leaf}_g" in layer._parameters:
+        return f"torch.nn.utils.remove_weight_norm(layer, {leaf!r})"
+    if f"{leaf}_orig" in layer._parameters:
+        return f"torch.nn.utils.remove_spectral_norm(layer, {leaf!r})"
+    return None
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -26,18 +26,22 @@ class Tokenizer:
     """A byte-level BPE: every text has ids, and ``decode(encode(text)) == text``.
 
     ``special`` is {role: token} of the tokens that are no text, for the roles in `ROLES`. ``<|endoftext|>``, where the
-    vocabulary has it, begins and ends a text, as in GPT-2, unless ``special`` says otherwise.
+    vocabulary has it, begins and ends a text, as in GPT-2, unless ``special`` says otherwise. ``end_of_text`` is the id
+    at which generation stops: that of the eos_token, unless a model's configuration names another.
     """
 
-    def __init__(self, bpe: tokenizers.Tokenizer, special: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, bpe: tokenizers.Tokenizer, special: Mapping[str, str] | None = None, end_of_text: int | None = None
+    ) -> None:
         usual: dict[str, str] = dict.fromkeys(ROLES[:3], END)
         wanted = usual | dict(special or {})
         self.special = {role: token for role, token in wanted.items() if bpe.token_to_id(token) is not None}
         known = {token.content for token in bpe.get_added_tokens_decoder().values() if token.special}
         bpe.add_special_tokens(sorted({*self.special.values()} - known))  # so that each is one token of a text
         self.bpe = bpe
-        self._unusual = any(usual.get(role) != token for role, token in self.special.items())
-        self.end_of_text = self.id_of("eos_token")
+        end = self.id_of("eos_token")
+        self.end_of_text = end if end_of_text is None else end_of_text
+        self._usual = self.end_of_text == end and all(usual.get(role) == token for role, token in self.special.items())
 
     def __len__(self) -> int:
         return self.bpe.get_vocab_size()
@@ -62,23 +66,21 @@ class Tokenizer:
     def to_json(self) -> str:
         """All of it as one text: that of tokenizer.json, and where they aren't GPT-2's the roles, as one more key."""
         text = self.bpe.to_str()
-        return json.dumps(json.loads(text) | {"special_tokens": self.special}) if self._unusual else text
+        roles = {"special_tokens": self.special, "end_of_text": self.end_of_text}
+        return text if self._usual else json.dumps(json.loads(text) | {"gpt2_lib": roles})
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
         """The tokenizer that `to_json` wrote, or that of the text of a tokenizer.json."""
         content = json.loads(text)
-        if "special_tokens" not in content:
+        roles = content.pop("gpt2_lib", None)
+        if roles is None:
             return cls(tokenizers.Tokenizer.from_str(text))
-        special = content.pop("special_tokens")
-        return cls(tokenizers.Tokenizer.from_str(json.dumps(content)), special)
+        return cls(tokenizers.Tokenizer.from_str(json.dumps(content)), roles["special_tokens"], roles["end_of_text"])
 
     @classmethod
-    def load(cls, folder: str | Path, special: Mapping[str, int] | None = None) -> Tokenizer:
-        """Read ``tokenizer.json``, or GPT-2's older ``vocab.json`` and ``merges.txt``, and what is said beside them.
-
-        ``special``: {role: id}, as a model's config.json has them; they go before what the tokenizer's files say.
-        """
+    def load(cls, folder: str | Path, end_of_text: int | None = None) -> Tokenizer:
+        """Read ``tokenizer.json``, or GPT-2's older ``vocab.json`` and ``merges.txt``, and what is said beside them."""
         folder = Path(folder)
         described = _read(folder / "special_tokens_map.json") | _read(folder / "tokenizer_config.json")
         vocab, merges = folder / "vocab.json", folder / "merges.txt"
@@ -92,8 +94,7 @@ class Tokenizer:
         else:
             raise FileNotFoundError(f"{folder} has no tokenizer.json (nor vocab.json and merges.txt).")
         roles = {role: _content(described[role]) for role in ROLES if described.get(role)}
-        by_id = {role: bpe.id_to_token(number) for role, number in (special or {}).items()}
-        return cls(bpe, roles | {role: token for role, token in by_id.items() if token is not None})
+        return cls(bpe, roles, end_of_text)
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:

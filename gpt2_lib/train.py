@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 from . import corpus
 from .checkpoints import save_pretrained
 from .config import GPT2Config
+from .files import replace_whole
 from .gpt2 import GPT2
 from .metrics import evaluate
 from .muon import Muon
@@ -146,9 +147,8 @@ class Run:
         """Write the snapshot, whole or not at all."""
         if self.snapshot is None:
             return
-        part = self.snapshot.with_suffix(".part")
-        torch.save({"identity": self.identity()} | self.state(), part)
-        part.replace(self.snapshot)
+        state = {"identity": self.identity()} | self.state()
+        replace_whole(self.snapshot, lambda part: torch.save(state, part))
 
     def before_clipping(self) -> None:
         """For runs that change the gradients before their norm is clipped."""

@@ -6,8 +6,10 @@ In any cell these stand for it, so that no number is written twice:
     <<points>>         the points of the notebook
     <<points 2.1>>     those of the checks in the section 2.1
     <<points NAME>>    those of the check NAME
-    <<minutes>>        the minutes of the notebook, the sum of those in the cells' headers
+    <<minutes>>        the minutes of the notebook's core path, the sum of those in the cells' headers
     <<minutes 2.1>>    those of a section; <<minutes 2.1 a>> those of the exercise 2.1 a in it
+    <<minutes deeper>> those of the cells with the tag "deeper", which the core path leaves out
+    <<words>>          the words on the core path; <<lines>> the lines of code that are shown there
     <<exercises>>      how many answers the learner writes, in words
     <<sections>>       how many sections give points, in words
 """
@@ -20,7 +22,10 @@ from collections.abc import Mapping
 
 SECTION = re.compile(r"^#{2,3} (?:Exercise )?(\S+) · ([^:`\n]+)", re.MULTILINE)  # number, name
 HEADING = re.compile(r"^(##|###) (?:(?:Exercise )?(\S+(?: [a-z])?) · )?", re.MULTILINE)  # depth, number
-MARK = re.compile(r'"<<checks>>"|<<(points|minutes|exercises|sections)(?: ([^<>\n]+))?>>')
+MARK = re.compile(r'"<<checks>>"|<<(points|minutes|exercises|sections|words|lines)(?: ([^<>\n]+))?>>')
+HIDDEN_FROM_LEARNERS = r"### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS"
+SOLUTION = r"### BEGIN SOLUTION.*?### END SOLUTION"
+DEEPER = "deeper"  # the tag of what the core path leaves out
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
 Checks = Mapping[str, Mapping[str, float]]  # section -> check -> points
@@ -42,6 +47,8 @@ def fill_in(cells: list[dict], minutes: list[int]) -> None:
         "minutes": _minutes_by_heading(cells, minutes),
         "exercises": {"": _in_words(exercises)},
         "sections": {"": _in_words(len(checks))},
+        "words": {"": f"{sum(map(words, core(cells))):,}"},
+        "lines": {"": str(sum(map(lines_shown, core(cells))))},
     }
 
     def derived(mark: re.Match[str]) -> str:
@@ -53,6 +60,34 @@ def fill_in(cells: list[dict], minutes: list[int]) -> None:
 
     for cell in cells:
         cell["source"] = MARK.sub(derived, cell["source"])
+
+
+def core(cells: list[dict]) -> list[dict]:
+    """The cells of the core path."""
+    return [cell for cell in cells if not is_deeper(cell)]
+
+
+def is_deeper(cell: dict) -> bool:
+    return DEEPER in cell["metadata"].get("tags", [])
+
+
+def words(cell: dict) -> int:
+    """How many words a learner reads in ``cell``: of Markdown, without what is folded, without formulas."""
+    if cell["cell_type"] != "markdown":
+        return 0
+    text = re.sub(r"<details.*?</details>", " ", MARK.sub("1", cell["source"]), flags=re.DOTALL)
+    text = re.sub(r"<[^>]*>|\$\$.*?\$\$|[|#*`_-]+", " ", text, flags=re.DOTALL)
+    return len(re.findall(r"\w[\w'.,%-]*", text))
+
+
+def lines_shown(cell: dict) -> int:
+    """How many lines of code a learner sees in ``cell`` as it is opened: none of a folded one."""
+    folded = cell["metadata"].get("jupyter", {}).get("source_hidden")
+    if cell["cell_type"] != "code" or folded:
+        return 0
+    source = re.sub(HIDDEN_FROM_LEARNERS, "", cell["source"], flags=re.DOTALL)
+    source = re.sub(SOLUTION, "a comment\nan error", source, flags=re.DOTALL)  # what nbgrader puts there
+    return sum(1 for line in source.splitlines() if line.strip())
 
 
 def checks_by_section(cells: list[dict]) -> Checks:
@@ -77,12 +112,13 @@ def _points(checks: Checks) -> dict[str, str]:
 
 def _minutes_by_heading(cells: list[dict], minutes: list[int]) -> dict[str, str]:
     """The minutes of the headings' numbers: an exercise's count for the section around it, too."""
-    found, around = {"": 0}, {"##": "", "###": ""}
+    found, around = {"": 0, DEEPER: 0}, {"##": "", "###": ""}
     for cell, more in zip(cells, minutes, strict=True):
         if cell["cell_type"] == "markdown":
             for depth, number in HEADING.findall(cell["source"]):
                 around = {"##": number, "###": ""} if depth == "##" else around | {"###": number}
-        for name in {"", *around.values()} if more else ():
+        names = {DEEPER, around["###"]} - {""} if is_deeper(cell) else {"", *around.values()}
+        for name in names if more else ():
             found[name] = found.get(name, 0) + more
     return {name: str(total) for name, total in found.items()}
 

@@ -1,7 +1,8 @@
 """The masters: ``source/<phase>/<name>.py`` in jupytext's percent format to nbgrader notebooks.
 
 A notebook is made of the masters that ``source/<phase>/phase.toml`` lists for it, joined in that order; in a phase
-without that file each master is a notebook of its own. What a cell is to nbgrader is spelt short in its header:
+without that file each master is a notebook of its own. ``{deeper = "NAME"}`` in the list gives all of a master's cells
+the tag ``deeper``: the core path leaves them out. What a cell is to nbgrader is spelt short in its header:
 
     # %% exercise="sparsity"              the learner's answer, between ### BEGIN/END SOLUTION
     # %% tests="sparsity_edges" points=2  a check that gives points, with ### BEGIN/END HIDDEN TESTS
@@ -18,11 +19,12 @@ import hashlib
 import re
 import tomllib
 from pathlib import Path
+from typing import NamedTuple
 
 from nbformat import NotebookNode
 
 from ..notebooks import KERNELSPEC, as_node, stamp
-from .derived import MarkError, fill_in
+from .derived import DEEPER, MarkError, fill_in
 
 ORDER = "phase.toml"
 ROLES = ("exercise", "tests", "locked")
@@ -45,23 +47,35 @@ def masters(notebook: Path) -> list[Path]:
     order = _order(notebook.parent)
     if notebook.stem not in order:
         raise SourceError(f"{_name(notebook)} has no {notebook.stem}.py that it is generated from; delete or move it.")
-    return [notebook.parent / f"{name}.py" for name in order[notebook.stem]]
+    return [notebook.parent / f"{part.name}.py" for part in order[notebook.stem]]
 
 
-def _order(phase: Path) -> dict[str, list[str]]:
-    """The phase's notebooks and the names of their masters. Raises SourceError where a master is in none or in two."""
+class Part(NamedTuple):
+    """A master of a notebook, and whether the core path leaves it out."""
+
+    name: str
+    deeper: bool = False
+
+
+def _order(phase: Path) -> dict[str, list[Part]]:
+    """The phase's notebooks and their masters. Raises SourceError where a master is in none or in two."""
     there = sorted(path.stem for path in phase.glob("*.py"))
     listed = phase / ORDER
     if not listed.exists():
-        return {name: [name] for name in there}
+        return {name: [Part(name)] for name in there}
     try:
-        order = tomllib.loads(listed.read_text(encoding="utf-8"))
+        read = tomllib.loads(listed.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SourceError(f"{_name(listed)} can't be read: {error}") from error
-    for name, parts in order.items():
-        if not (isinstance(parts, list) and parts and all(isinstance(part, str) for part in parts)):
-            raise SourceError(f'{_name(listed)}: {name} is to be a list of masters, such as ["opening", "ending"].')
-    named = [part for parts in order.values() for part in parts]
+    order = {}
+    for name, parts in read.items():
+        if not (isinstance(parts, list) and parts and all(map(_is_part, parts))):
+            raise SourceError(
+                f"{_name(listed)}: {name} is to be a list of masters, such as "
+                '["opening", "sparsity", {deeper = "claims"}, "ending"].'
+            )
+        order[name] = [Part(part) if isinstance(part, str) else Part(part["deeper"], deeper=True) for part in parts]
+    named = [part.name for parts in order.values() for part in parts]
     for part in sorted({*named, *there}):
         if part not in there:
             raise SourceError(f"{_name(listed)} lists {part!r}, but there is no {part}.py beside it.")
@@ -71,6 +85,12 @@ def _order(phase: Path) -> dict[str, list[str]]:
     return order
 
 
+def _is_part(part: object) -> bool:
+    return isinstance(part, str) or (
+        isinstance(part, dict) and part.keys() == {DEEPER} and isinstance(part[DEEPER], str)
+    )
+
+
 def to_notebook(path: Path) -> NotebookNode:
     """Make the instructor's notebook (solutions and hidden tests in) ``path``, one of `notebooks`, from its masters.
 
@@ -78,10 +98,13 @@ def to_notebook(path: Path) -> NotebookNode:
     Raises SourceError.
     """
     cells, minutes, seen = [], [], {}
+    deeper = {part.name for part in _order(path.parent).get(path.stem, ()) if part.deeper}
     for master in masters(path):
         for number, cell in enumerate(_read(master), start=1):
             where = f"{_name(master)}, cell {number} ({(cell.source.splitlines() or ['empty'])[0][:60]!r})"
             minutes.append(_minutes(cell, where))
+            if master.stem in deeper:
+                cell.metadata["tags"] = [*cell.metadata.get("tags", []), DEEPER]
             cells.append(_cell(cell, where, seen))
     try:
         fill_in(cells, minutes)

@@ -27,7 +27,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -244,8 +244,8 @@ def _first_part(data: bytes) -> dict[str, str]:
 def _check_sizes(found: object) -> GPT2Config:
     """The sizes a file claims, if they are gpt2-mini's, or those of what pruning leaves of it."""
     whole = dense().config
-    shape = {field.name for field in fields(whole) if field.compare}  # what else is said differs between versions
-    if not isinstance(found, dict) or not shape <= found.keys():
+    needed = {field.name for field in fields(whole) if field.compare}
+    if not isinstance(found, dict) or not needed <= found.keys() <= asdict(whole).keys():
         raise AssertionError("This file does not say which sizes its model has.")
     for name in ("vocab_size", "n_positions", "n_embd", "n_head", "dropout"):
         if found[name] != getattr(whole, name):
@@ -260,12 +260,12 @@ def _check_sizes(found: object) -> GPT2Config:
     ):
         if not isinstance(sizes, list) or any(type(size) is not int or not 1 <= size <= most for size in sizes):
             raise AssertionError(f"This is not gpt2-mini, nor a part of it: {name} must lie in 1 to {most}.")
-    return GPT2Config(**{name: found[name] for name in shape})
+    return GPT2Config(**{name: found[name] for name in needed})
 
 
 def _check_tokenizer(text: str | None) -> None:
     _, tokenizer = dense()
-    if text is not None and Tokenizer.from_json(text).to_json() != tokenizer.to_json():  # versions write it differently
+    if text is not None and Tokenizer.from_json(text).to_json() != tokenizer.to_json():  # whatever the spaces in it
         raise AssertionError("This file has another tokenizer than gpt2-mini: leave that as it is.")
 
 

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from .. import plots
 from ..checkpoints import CheckpointError, load_pretrained_gpt2
 from ..corpus import calibration_windows, held_out_windows
+from ..files import replace_whole
 from ..generate import generate
 from ..gpt2 import GPT2
 from ..metrics import evaluate, sparsity
@@ -26,7 +27,6 @@ from ..pruning.gradual import RECOVERY, GradualRun
 from ..pruning.pruner import ModelPruner, prunable_weights, quick_magnitude_prune
 from ..pruning.schedules import Schedule, linear_sparsity
 from ..system.command import count, output_file, run
-from ..system.files import replace_whole
 
 SPARSITIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 GRADUAL_SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.9)

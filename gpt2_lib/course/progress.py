@@ -16,7 +16,7 @@ from pathlib import Path
 from IPython import get_ipython
 from IPython.display import display, update_display
 
-from ..system.files import replace_whole
+from ..files import replace_whole
 from .answer_errors import explain, own_function
 from .card import Card
 from .lesson import time_limit

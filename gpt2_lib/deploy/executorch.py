@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..files import replace_whole
 from ..gpt2 import GPT2
 from ..storage.quantize import quantize_int8
-from ..system.files import replace_whole
 from .extras import DeployError, need
 
 

@@ -35,8 +35,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from ..files import replace_whole
 from ..gpt2 import GPT2
-from ..system.files import replace_whole
 from .extras import DeployError, need
 from .onnx_graph import Graph
 from .onnx_runtime import CONFIG, DATA, TOKENIZER, OnnxGPT2

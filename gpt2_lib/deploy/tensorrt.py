@@ -21,9 +21,9 @@ from types import ModuleType
 
 import torch
 
+from ..files import replace_whole
 from ..gpt2 import GPT2
 from ..pruning.pruner import prunable_weights
-from ..system.files import replace_whole
 from .extras import DeployError
 from .onnx import export_onnx
 

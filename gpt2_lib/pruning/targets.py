@@ -20,10 +20,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from ..gpt2 import GPT2
-from ..modules import unwrap
+from ..modules import unwrap, way_to_a_parameter
 
 ADAPTER = re.compile(r"(^|\.)(lora_|adapter)")
 ATTENTION = {"attn", "self_attn"}  # of GPT-2, of Llama and most others
@@ -120,16 +119,7 @@ def check_plain(owner: str, layer: nn.Module) -> None:
     for leaf in ("weight", "bias"):
         if leaf in tensors:
             continue
-        if parametrize.is_parametrized(layer, leaf):
-            way = f"torch.nn.utils.parametrize.remove_parametrizations(layer, {leaf!r})"
-        elif hasattr(layer, f"{leaf}_mask"):
-            way = f"torch.nn.utils.prune.remove(layer, {leaf!r})"
-        elif f"{leaf}_g" in tensors:
-            way = f"torch.nn.utils.remove_weight_norm(layer, {leaf!r})"
-        elif f"{leaf}_orig" in tensors:
-            way = f"torch.nn.utils.remove_spectral_norm(layer, {leaf!r})"
-        else:
-            way = "a layer with parameters of its own in its place"
+        way = way_to_a_parameter(layer, leaf) or "a layer with parameters of its own in its place"
         raise ValueError(
             f"{kind} computes its {leaf} from other tensors at each pass, so that zeros written to it would be lost. "
             f"Make it a parameter first: {way}."

@@ -10,7 +10,8 @@ A packed file, format 1:
 The frame holds parts one after the other, each 8 bytes of length (unsigned, little-endian) and as many
 bytes of safetensors. The first part has ``config.json`` and, if the model has one, ``tokenizer.json``,
 as uint8. Then comes one part for each parameter: ``<name>.values``, with ``<name>.bitmask`` if only the
-non-zero values are stored, and ``<name>.scale`` if they are int8. The bytes of ``values`` are in planes:
+non-zero values are stored, with ``<name>.negative`` then, a bit for each zero, if some are -0, and
+``<name>.scale`` if they are int8. The bytes of ``values`` are in planes:
 the first byte of every value, then the second of every value, and so on. Parts are made, compressed,
 read and unpacked one at a time, so that beside the model only a few copies of one tensor take memory.
 """
@@ -22,74 +23,29 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 import safetensors.torch
-import tokenizers
 import torch
 import zstandard
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..checkpoints import CheckpointError, assign
-from ..config import GPT2Config
+from ..checkpoints import CheckpointError, assign, not_written, plain_parameters
+from ..config import GPT2Config, special_ids
+from ..files import replace_whole
 from ..gpt2 import GPT2
-from ..system.files import replace_whole
 from ..tokenizer import Tokenizer
+from .bitmask import pack, packed_bytes, unpack, unpack_bits
 from .quantize import dequantize_int8, quantize_int8
 
 MAGIC = b"GPT2PACK"
 VERSION = 1
 HEADER = len(MAGIC) + 4 + hashlib.sha256().digest_size  # bytes
 LENGTH = 8  # bytes of a part's length
+EXACT = (torch.float32, torch.float16, torch.bfloat16)  # float32 holds each of their numbers
 LEVEL = 6  # of zstd's 22: 1 to 3 % smaller than level 1 or 3; 12 gains under 1 % more, and takes twice the time
-
-
-# One tensor
-
-
-def pack(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Split ``weight``, of any shape, into ``bitmask`` uint8 (ceil(n / 8),) and ``values`` (non-zeros,).
-
-    Entries are taken row by row. Entry i is bit 7 - i % 8 of byte i // 8 (the first of eight is the
-    highest bit), 1 where it is not zero; bits after the last entry are 0. ``values`` has the weight's
-    dtype, float or int8. A negative zero counts as zero and comes back as +0. Both are on the CPU.
-    """
-    flat = weight.detach().cpu().reshape(-1)
-    kept = flat != 0
-    return torch.from_numpy(np.packbits(kept.numpy())), flat[kept]
-
-
-def unpack(bitmask: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The weight of ``shape`` that `pack` split, exactly; see there.
-
-    Raises ValueError when the three don't belong together.
-    """
-    n = prod(shape)
-    if bitmask.dtype != torch.uint8 or bitmask.shape != (-(-n // 8),) or values.dim() != 1:
-        raise ValueError(
-            f"A weight of shape {tuple(shape)} needs a uint8 bitmask of {-(-n // 8)} bytes and a list of values; got "
-            f"{bitmask.dtype} {tuple(bitmask.shape)} and {tuple(values.shape)}."
-        )
-    bits = np.unpackbits(bitmask.cpu().numpy())
-    if bits.sum(dtype=np.int64) != len(values) or bits[n:].any():
-        raise ValueError(
-            f"The bitmask marks {bits.sum(dtype=np.int64)} of {n} entries, but there are {len(values)} values."
-        )
-    weight = torch.zeros(n, dtype=values.dtype)
-    weight[torch.from_numpy(bits[:n].view(bool))] = values.cpu()
-    return weight.view(shape)
-
-
-def packed_bytes(weight: Tensor) -> int:
-    """Bytes of the bitmask and the values that `pack` makes of ``weight``, before any compression."""
-    return -(-weight.numel() // 8) + int(torch.count_nonzero(weight)) * weight.element_size()
-
-
-# A whole model
 
 
 @dataclass(frozen=True)
@@ -100,7 +56,7 @@ class Sizes:
     values: int  # stored weights: the non-zero ones where there is a bitmask, else all of a tensor
     bitmasks: int
     scales: int  # of int8 weights
-    other: int  # configuration, tokenizer, and the names and lengths that safetensors needs
+    other: int  # configuration, tokenizer, signs of zeros, and the names and lengths that safetensors needs
     file: int  # all of it compressed, with the header: the file's size
 
     @property
@@ -109,29 +65,33 @@ class Sizes:
         return self.values + self.bitmasks + self.scales + self.other
 
 
-def save_packed(model: GPT2, path: str | Path, int8: bool = False) -> Sizes:
+def save_packed(model: nn.Module, path: str | Path, int8: bool = False) -> Sizes:
     """Write ``model`` to one file, its sparse matrices packed; whole or not at all. Returns its sizes.
 
     Each attention and feed-forward matrix is stored as bitmask and non-zero values if that takes fewer
     bytes than all its values, else dense, as every other tensor is. `load_packed` gives the same weights
     back, exactly. With ``int8`` all matrices, the embeddings too, are rounded by `quantize_int8` first.
+    A model that torch.compile or DataParallel has wrapped is saved without that.
 
-    Raises ValueError, and leaves a file that was there as it was, if the parameters aren't those that
-    the model's configuration describes, or if weights that are NaN or infinite are to become int8.
+    Raises TypeError for another kind of model; ValueError if the parameters aren't those that the model's
+    configuration describes, are float64, or NaN or infinite and to become int8; SaveError, which is an OSError too,
+    where the file can't be written. Each time, what was there is as it was.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sizes = []
+    sizes: list[Sizes] = []
 
     def write(part: Path) -> None:
         with open(part, "wb") as file:
             sizes.append(_write(model, int8, file))
 
-    replace_whole(path, write)
+    try:
+        replace_whole(path, write)
+    except OSError as error:
+        raise not_written(path, error) from error
     return sizes[0]
 
 
-def packed_sizes(model: GPT2, int8: bool = False) -> Sizes:
+def packed_sizes(model: nn.Module, int8: bool = False) -> Sizes:
     """What `save_packed` would write, without writing it."""
     with open(os.devnull, "wb") as nowhere:
         return _write(model, int8, nowhere)
@@ -178,8 +138,13 @@ class _Hashed:
         return self.file.write(data)
 
 
-def _write(model: GPT2, int8: bool, file: BinaryIO) -> Sizes:
-    _check_model(model)
+def _write(model: nn.Module, int8: bool, file: BinaryIO) -> Sizes:
+    inner, weights = plain_parameters(model, "packed")
+    for name, p in weights.items():
+        if p.dtype not in EXACT:
+            raise ValueError(
+                f"{name} is {p.dtype}, and load_packed would round it to float32: use model.float() first."
+            )
     stored = {"values": 0, "bitmask": 0, "scale": 0}
     total = 0
     file.seek(HEADER)  # the header needs the hash, and is written last
@@ -187,7 +152,7 @@ def _write(model: GPT2, int8: bool, file: BinaryIO) -> Sizes:
     compressing = zstandard.ZstdCompressor(level=LEVEL)
     # All that it asks of a file is to be written to.
     with compressing.stream_writer(frame, closefd=False) as compressor:  # pyright: ignore[reportArgumentType]
-        for pieces in _parts(model, int8):
+        for pieces in _parts(inner, weights, int8):
             part = safetensors.torch.save(pieces)
             compressor.write(len(part).to_bytes(LENGTH, "little"))
             compressor.write(part)
@@ -199,7 +164,7 @@ def _write(model: GPT2, int8: bool, file: BinaryIO) -> Sizes:
     file.seek(0)
     file.write(MAGIC + VERSION.to_bytes(4, "little") + frame.sha256.digest())
     return Sizes(
-        dense=sum(p.numel() * p.element_size() for p in model.parameters()),
+        dense=sum(p.numel() * p.element_size() for p in weights.values()),
         values=stored["values"],
         bitmasks=stored["bitmask"],
         scales=stored["scale"],
@@ -208,36 +173,19 @@ def _write(model: GPT2, int8: bool, file: BinaryIO) -> Sizes:
     )
 
 
-def _check_model(model: GPT2) -> None:
-    if not isinstance(model, GPT2):
-        raise TypeError(f"Only a GPT2 of this library can be packed; got {type(model).__name__}.")
-    with torch.device("meta"):
-        wanted = {name: p.shape for name, p in GPT2(model.config).named_parameters()}
-    found = {name: p.shape for name, p in model.named_parameters()}
-    for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name):
-            raise ValueError(
-                f"The model's parameter {name} is not as its configuration describes it ({_shape(found, name)}, should "
-                f"be {_shape(wanted, name)}), so it could not be loaded again: pack a plain GPT2, its masks applied."
-            )
-
-
-def _shape(shapes: dict[str, torch.Size], name: str) -> str:
-    return str(tuple(shapes[name])) if name in shapes else "absent"
-
-
-def _parts(model: GPT2, int8: bool) -> Iterator[dict[str, Tensor]]:
+def _parts(model: GPT2, weights: dict[str, Tensor], int8: bool) -> Iterator[dict[str, Tensor]]:
     """The tensors of each part, in the file's order."""
-    texts = {"config.json": json.dumps(asdict(model.config))}
+    config = asdict(model.config) | special_ids(model.config, model.tokenizer)
+    texts = {"config.json": json.dumps({name: value for name, value in config.items() if value is not None})}
     if model.tokenizer is not None:
-        texts["tokenizer.json"] = model.tokenizer.bpe.to_str()
+        texts["tokenizer.json"] = model.tokenizer.to_json()
     yield {name: torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8) for name, text in texts.items()}
-    for name, p in model.named_parameters():
-        yield {f"{name}.{kind}": tensor for kind, tensor in _pieces(name, p.detach().cpu(), int8).items()}
+    for name, p in weights.items():
+        yield {f"{name}.{kind}": tensor for kind, tensor in _pieces(name, p.cpu(), int8).items()}
 
 
 def _pieces(name: str, weight: Tensor, int8: bool) -> dict[str, Tensor]:
-    pieces = {}
+    pieces: dict[str, Tensor] = {}
     if int8 and weight.dim() == 2:
         try:
             weight, pieces["scale"] = quantize_int8(weight)
@@ -245,6 +193,9 @@ def _pieces(name: str, weight: Tensor, int8: bool) -> dict[str, Tensor]:
             raise ValueError(f"{name}: {error}") from error
     if name.startswith("h.") and weight.dim() == 2 and packed_bytes(weight) < weight.numel() * weight.element_size():
         pieces["bitmask"], pieces["values"] = pack(weight)
+        negative = weight[weight == 0].signbit()
+        if negative.any():
+            pieces["negative"] = pack(negative)[0]
     else:
         pieces["values"] = weight
     pieces["values"] = _planes(pieces["values"])
@@ -297,7 +248,7 @@ def _read(file: BinaryIO) -> GPT2:
         with torch.device("meta"):
             model = GPT2(GPT2Config(**json.loads(texts["config.json"])))
         if "tokenizer.json" in texts:
-            model.tokenizer = Tokenizer(tokenizers.Tokenizer.from_str(texts["tokenizer.json"]))
+            model.tokenizer = Tokenizer.from_json(texts["tokenizer.json"])
         for name, p in list(model.named_parameters()):
             assign(model, name, _weight(name, _next_part(frame), p.shape))
     return model.eval()
@@ -312,6 +263,9 @@ def _weight(name: str, pieces: dict[str, Tensor], shape: torch.Size) -> Tensor:
     weight = _from_planes(pieces[f"{name}.values"])
     if f"{name}.bitmask" in pieces:
         weight = unpack(pieces[f"{name}.bitmask"], weight, shape)
+    if f"{name}.negative" in pieces:
+        zeros = (weight == 0).nonzero(as_tuple=True)
+        weight[zeros] = torch.where(unpack_bits(pieces[f"{name}.negative"], len(zeros[0])), -0.0, 0.0).to(weight.dtype)
     if f"{name}.scale" in pieces:
         weight = dequantize_int8(weight, pieces[f"{name}.scale"])
     if weight.shape != shape:

@@ -12,7 +12,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
-from execution import MEMORY_LIMIT, assert_fails_only_at_its_checks, execute
+from execution import MEMORY_LIMIT, assert_no_error_and_each_check_says_what_is_missing, execute
 
 from autograder.__main__ import main
 from autograder.authoring.release import release, stale
@@ -201,6 +201,24 @@ def test_points_minutes_and_counts_are_filled_in(tmp_path: Path) -> None:
     assert not any("minutes" in cell.metadata for cell in cells)
 
 
+def test_what_is_deeper_counts_apart(tmp_path: Path) -> None:
+    marks = "# two words, <<words>> <<lines>> <<minutes>> <<minutes deeper>>"
+    root = make_course(tmp_path, TINY.replace("# # Doubling", marks))
+    phase = root / "source" / "tiny"
+    more = "# %% [markdown] minutes=7\n# ### Exercise 1 c · `more`\n# <<minutes 1 c>> words\n\n# %%\n1 + 1\n"
+    (phase / "more.py").write_text(more, encoding="utf-8")
+    (phase / "phase.toml").write_text('doubling = ["doubling", {deeper = "more"}]', encoding="utf-8")
+    cells = to_notebook(phase / "doubling.ipynb").cells
+    deeper = [cell.source for cell in cells if "deeper" in cell.metadata.get("tags", [])]
+    assert deeper == ["### Exercise 1 c · `more`\n7 words", "1 + 1"]
+    release(root)
+    released = read_notebook(root / "notebooks" / "tiny" / "doubling.ipynb").cells
+    core = [cell for cell in released if "deeper" not in cell.metadata.get("tags", [])]
+    shown = [line for cell in core if cell.cell_type == "code" for line in cell.source.splitlines() if line.strip()]
+    read = [word for cell in core if cell.cell_type == "markdown" for word in re.findall(r"\w+", cell.source)]
+    assert cells[0].source == f"two words, {len(read)} {len(shown)} 0 7"
+
+
 def test_a_mark_that_stands_for_nothing_is_an_error(tmp_path: Path) -> None:
     root = make_course(tmp_path, TINY.replace("# # Doubling", "# <<minutes 9.9>>"))
     with pytest.raises(SourceError, match=r"doubling\.ipynb: <<minutes 9\.9>> stands for nothing"):
@@ -386,11 +404,11 @@ def test_the_committed_notebooks_hold_no_solution_and_no_hidden_test() -> None:
     assert_no_secrets([path for path in (REPOSITORY / "notebooks").rglob("*") if path.is_file()])
 
 
-def test_a_learners_notebook_runs_to_its_end_and_fails_only_at_its_checks(tmp_path: Path) -> None:
+def test_a_learners_notebook_runs_to_its_end_and_says_what_is_missing(tmp_path: Path) -> None:
     """A sample: tests/system/test_execution.py runs them all, the masters too, and with every extra."""
     path = REPOSITORY / "notebooks" / "phase2_techniques" / "phase2_techniques.ipynb"
-    notebook, peak = execute(read_notebook(path), tmp_path, allow_errors=True)
-    assert_fails_only_at_its_checks(notebook)
+    notebook, peak = execute(read_notebook(path), tmp_path)
+    assert_no_error_and_each_check_says_what_is_missing(notebook)
     assert peak < MEMORY_LIMIT
 
 

@@ -17,20 +17,21 @@ FOLDER = Path(gpt2_lib.__file__).parent
 ROOMS = {
     "": [
         "config",
+        "files",
         "muon",
         "modules",
         "tokenizer",
         "gpt2",
         "corpus",
-        "checkpoints",
         "generate",
         "metrics",
         "train",
         "plots",
     ],
-    "system": ["files", "processors", "timing", "command"],
+    "system": ["processors", "timing", "command"],
     "pruning": ["scores", "selection", "schedules", "targets", "calibration", "sparsegpt", "surgery", "masking"],
-    "storage": ["quantize", "packed"],
+    "checkpoints": ["errors", "modelling", "description", "hub", "plain", "weights"],
+    "storage": ["quantize", "bitmask", "packed"],
     "deploy": [],
     "course": [
         "claims",
@@ -49,11 +50,12 @@ ROOMS["pruning"] += ["statistics", "pruner", "gradual", "sensitivity"]
 ROOMS["course"] += ["exercises"]
 BELOW = {  # room -> the rooms that its files may import
     "system": set(),
-    "": {"system"},
-    "pruning": {"", "storage", "system"},
-    "storage": {"", "system"},
-    "deploy": {"", "pruning", "storage", "system"},
-    "course": {"", "pruning", "storage", "deploy", "system"},
+    "": {"checkpoints", "system"},
+    "checkpoints": {"", "system"},
+    "pruning": {"", "checkpoints", "storage", "system"},
+    "storage": {"", "checkpoints", "system"},
+    "deploy": {"", "checkpoints", "pruning", "storage", "system"},
+    "course": {"", "checkpoints", "pruning", "storage", "deploy", "system"},
 }
 CHECKS = "course.checks"  # one file an exercise, found by itself
 COMMANDS = {"experiments", "exercises"}  # at the top for `python -m` alone; the code is in course/
@@ -197,5 +199,5 @@ def test_extras_are_imported_only_when_they_are_needed(name: str) -> None:
 
 def test_the_hub_is_known_where_models_are_loaded() -> None:
     outside_deploy = [name for name in FILES if room_of(name) != "deploy"]
-    assert {name for name in outside_deploy if "huggingface_hub" in imports(name)[1]} == {"checkpoints"}
+    assert {name for name in outside_deploy if "huggingface_hub" in imports(name)[1]} == {"checkpoints.hub"}
     assert not {name for name in outside_deploy if "transformers" in imports(name)[1]}

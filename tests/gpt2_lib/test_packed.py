@@ -188,15 +188,32 @@ def test_a_model_without_tokenizer_stays_without(tmp_path):
     assert load_packed(tmp_path / "m").tokenizer is None
 
 
-def test_zeros_of_multiplied_masks_lose_their_sign_and_nothing_else(tmp_path):
+def test_zeros_of_multiplied_masks_keep_their_sign(tmp_path):
     model = pruned()
     with torch.no_grad():
         model.h[0].mlp.c_fc.weight.mul_(-1.0)
     assert (model.h[0].mlp.c_fc.weight.signbit() & (model.h[0].mlp.c_fc.weight == 0)).any()
     save_packed(model, tmp_path / "m")
-    again = load_packed(tmp_path / "m")
-    assert torch.equal(again.h[0].mlp.c_fc.weight, model.h[0].mlp.c_fc.weight)
-    assert not (again.h[0].mlp.c_fc.weight.signbit() & (again.h[0].mlp.c_fc.weight == 0)).any()
+    assert_same_bits(model, load_packed(tmp_path / "m"))
+    sizes = packed_sizes(model)
+    assert sizes.packed < 1.03 * packed_sizes(pruned()).packed
+
+
+def test_float64_is_refused_since_it_comes_back_as_float32(tmp_path):
+    with pytest.raises(ValueError, match=r"float64.*model\.float\(\)"):
+        save_packed(pruned().double(), tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["file/m", "file"])
+def test_a_place_that_cannot_be_written_is_told_in_words(tmp_path, where):
+    (tmp_path / "file").write_text("precious")
+    (tmp_path / "folder").mkdir()
+    target = tmp_path / "folder" if where == "file" else tmp_path / where
+    with pytest.raises(CheckpointError, match=r"Can't write .*Choose another|Can't write .*choose a place"):
+        save_packed(pruned(), target)
+    assert (tmp_path / "file").read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 from classroom import NOTEBOOKS, REPOSITORY, lay_artefacts
-from execution import MEMORY_LIMIT, assert_fails_only_at_its_checks, execute, no_extras, one_core, printed
+from execution import (
+    MEMORY_LIMIT,
+    assert_no_error_and_each_check_says_what_is_missing,
+    execute,
+    no_extras,
+    one_core,
+    printed,
+)
 from nbformat import NotebookNode
 
 from autograder.authoring.sources import to_notebook
@@ -103,4 +110,4 @@ def targets_alone() -> NotebookNode:
 def test_the_learners_version_fails_only_at_the_checks_and_says_why(executed: Executed, name: str) -> None:
     notebook, peak = executed.learners(name)
     assert peak < MEMORY_LIMIT
-    assert_fails_only_at_its_checks(notebook)
+    assert_no_error_and_each_check_says_what_is_missing(notebook)

@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ... import plots
-from ...system.files import replace_whole
+from ...files import replace_whole
 from ..extras import DeployError
 
 BASELINE = "PyTorch, dense"  # what the picture's speed-ups are over

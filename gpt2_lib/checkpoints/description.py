@@ -1,0 +1,155 @@
+"""config.json and its neighbours: what a folder says about the model in it."""
+
+# What JSON gives has no types.
+# pyright: reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from ..config import GPT2Config, TextCodec, special_ids
+from . import modelling
+from .errors import CheckpointError
+
+MODEL_TYPE = "gpt2"
+HEADS = {"GPT2LMHeadModel", "GPT2Model", modelling.NAME}  # classes whose language model this one is
+# Settings of other GPT-2s that would change the numbers; only these values are built in.
+BUILT_IN = {
+    "activation_function": "gelu_new",
+    "layer_norm_epsilon": 1e-5,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "add_cross_attention": False,
+}
+# The same function: GELU's approximation by tanh, which transformers has five times.
+GELU = {"gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"}
+OTHER_NAMES = {  # transformers takes either
+    "n_embd": ("hidden_size",),
+    "n_layer": ("num_hidden_layers",),
+    "n_head": ("num_attention_heads",),
+    "n_positions": ("max_position_embeddings", "n_ctx"),
+}
+WEIGHTS = {".safetensors", ".bin", ".h5", ".msgpack", ".gguf"}  # files of a model, whosever
+IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+
+
+def read_config(folder: Path) -> GPT2Config:
+    """The sizes, and the ids that begin, end and pad a text. Raises CheckpointError for another kind of model."""
+    path = folder / "config.json"
+    try:
+        c = json.loads(path.read_text(encoding="utf-8"))
+        if c.get("model_type") != MODEL_TYPE:
+            raise CheckpointError(f"{path} describes a {c.get('model_type')!r} model; only 'gpt2' can be loaded.")
+        _check_built_in(path, c)
+        for name, others in OTHER_NAMES.items():
+            for other in others:
+                if other in c:
+                    c.setdefault(name, c[other])
+        neurons = c.get("n_inner") or 4 * c["n_embd"]
+        return GPT2Config(
+            vocab_size=c["vocab_size"],
+            n_positions=c["n_positions"],
+            n_embd=c["n_embd"],
+            n_layer=c["n_layer"],
+            n_head=c["n_head"],
+            heads=tuple(c.get("heads", ())) or _heads_left(c),
+            neurons=tuple(c.get("neurons", ())) or (neurons,) * c["n_layer"],
+            **_ids(folder, c),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} is no GPT-2 configuration: {error!r}. Download or copy the model's folder again."
+        ) from error
+
+
+def _check_built_in(path: Path, c: dict[str, Any]) -> None:
+    for key, value in BUILT_IN.items():
+        found = c.get(key, value)
+        if found != value and not (key == "activation_function" and found in GELU):
+            raise CheckpointError(
+                f"{path} sets {key} to {found!r}; only models with {value!r} can be loaded: choose another."
+            )
+
+
+def _heads_left(c: dict[str, Any]) -> tuple[int, ...]:
+    """Heads in each block: transformers 4 notes those that its own prune_heads has taken away."""
+    gone = cast("dict[str, list[int]]", c.get("pruned_heads") or {})
+    return tuple(c["n_head"] - len(gone.get(str(block), ())) for block in range(c["n_layer"]))
+
+
+def _ids(folder: Path, c: dict[str, Any]) -> dict[str, int]:
+    """The special ids that lie in the vocabulary. transformers looks at generation_config.json first."""
+    path = folder / "generation_config.json"
+    first: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found: dict[str, int] = {}
+    for name in IDS:
+        for value in (first.get(name), c.get(name)):
+            number = _first(value)
+            if type(number) is int and 0 <= number < c["vocab_size"]:
+                found.setdefault(name, number)
+    return found
+
+
+def _first(value: Any) -> Any:
+    """The id, or the first of several: generation here stops at one."""
+    return value[0] if isinstance(value, list) and value else value
+
+
+def config_json(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, Any]:
+    """What config.json says of such a model."""
+    c: dict[str, Any] = {
+        "model_type": MODEL_TYPE,
+        "architectures": ["GPT2LMHeadModel"],
+        "activation_function": "gelu_new",
+        "layer_norm_epsilon": 1e-5,
+        "tie_word_embeddings": True,
+        **{name: number for name, number in special_ids(config, tokenizer).items() if name != "pad_token_id"},
+        "vocab_size": config.vocab_size,
+        "n_positions": config.n_positions,
+        "n_embd": config.n_embd,
+        "n_layer": config.n_layer,
+        "n_head": config.n_head,
+        "n_inner": config.neurons[0] if len(set(config.neurons)) == 1 else None,
+    }
+    if (pad := special_ids(config, tokenizer)["pad_token_id"]) is not None:
+        c["pad_token_id"] = pad
+    if set(config.heads) != {config.n_head} or len(set(config.neurons)) > 1:
+        c |= {"heads": config.heads, "neurons": config.neurons, **modelling.SETTINGS}  # blocks of different sizes
+    return c
+
+
+def tokenizer_json(config: GPT2Config, tokenizer: TextCodec) -> dict[str, Any]:
+    """What tokenizer_config.json says.
+
+    AutoTokenizer reads tokenizer.json as it is only if told this class; else it takes GPT-2's and adds <|endoftext|>
+    to a vocabulary that lacks it. It would tidy spaces and, in transformers 4, give token_type_ids, which GPT-2 adds
+    to the text as embeddings.
+    """
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": config.n_positions,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "clean_up_tokenization_spaces": False,
+        **tokenizer.special,
+    }
+
+
+def refuse_another_model(folder: Path) -> None:
+    """Raise CheckpointError if ``folder`` holds a model that is no GPT-2 of the kind that is saved here."""
+    found: Any = None
+    if (folder / "config.json").exists():
+        try:
+            found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            classes = set(found.get("architectures") or HEADS)
+            if found.get("model_type") == MODEL_TYPE and classes & HEADS:
+                return
+            kind = f"a {found.get('model_type')!r} model ({', '.join(sorted(classes - HEADS)) or 'of no class'})"
+        except (ValueError, AttributeError, TypeError):
+            kind = "a config.json that describes no model"
+    elif weights := sorted(file.name for file in folder.glob("*") if file.suffix in WEIGHTS):
+        kind = f"{weights[0]}, and no config.json that says what it is"
+    else:
+        return
+    raise CheckpointError(f"{folder} holds {kind}: it is left as it is. Save to a new folder, or empty this one first.")

@@ -1,0 +1,146 @@
+"""Reading a GPT-2's weights, from one safetensors file or several, into a model on the meta device."""
+
+# What safetensors gives has no types, or in part.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..gpt2 import GPT2
+from .errors import CheckpointError
+
+T = TypeVar("T")
+ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
+TRANSPOSED = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
+MASKS = re.compile(r"(h\.\d+\.attn)\.(bias|masked_bias)")  # the causal mask, which OpenAI stored with the weights
+HEAD = "lm_head.weight"
+CONVERT = (
+    "it is not opened here. transformers converts it: GPT2LMHeadModel.from_pretrained(folder).save_pretrained(new)"
+)
+ELSEWHERE = {  # files of other programs, and what to do with them
+    "adapter_model.*": "it is an adapter for another model: in PEFT, merge_and_unload() joins the two; save that",
+    "pytorch_model*.bin*": f"it is a pickle, which can run any code when it is opened, so {CONVERT}",
+    "*.h5": f"it is TensorFlow's, and {CONVERT}, with from_tf=True",
+    "*.msgpack": f"it is Flax's, and {CONVERT}, with from_flax=True",
+    "*.ckpt*": f"it is TensorFlow's, and {CONVERT}, with from_tf=True",
+    "*.gguf": f"it is llama.cpp's, and {CONVERT}, with gguf_file=...",
+}
+
+
+def other_weights(folder: Path) -> str:
+    """A sentence about weights in another program's format, or nothing."""
+    for pattern, what in ELSEWHERE.items():
+        for found in sorted(folder.glob(pattern)):
+            return f" There is {found.name}, but {what}."
+    return ""
+
+
+def fill(model: GPT2, folder: Path) -> None:
+    """Read the weights into ``model`` (on the meta device), one tensor at a time, largest first.
+
+    safetensors maps the file, and mapped pages count as memory until it is closed. Opened anew for
+    each tensor, the peak is the model plus one small tensor instead of twice the model.
+    """
+    wanted = dict(model.named_parameters())
+    path = folder / (ONE if (folder / ONE).is_file() else INDEX)
+    stored = _stored(path)
+    _check_names(path, {*wanted}, {*stored})
+    for name in sorted(wanted, key=lambda name: -wanted[name].numel()):
+        file, full = stored[name]
+        weight = _float32(file, full, turned=name.endswith(TRANSPOSED))
+        if weight.shape != wanted[name].shape:
+            raise CheckpointError(
+                f"{file}: {name} has shape {tuple(weight.shape)}, config.json asks for {tuple(wanted[name].shape)}."
+            )
+        assign(model, name, weight)
+        if name == "wte.weight" and HEAD in stored:
+            _check_tied(model, *stored[HEAD])
+
+
+def _stored(path: Path) -> dict[str, tuple[Path, str]]:
+    """{parameter: (file, its name there)}: some store a model with the prefix ``transformer.``."""
+    alone = path.name == ONE
+    places = dict.fromkeys(_read(path, lambda file: file.keys()), path) if alone else _places(path)
+    stored = {name.removeprefix("transformer."): (file, name) for name, file in places.items()}
+    if len(stored) < len(places):
+        raise CheckpointError(f"{path} has weights twice, with the prefix 'transformer.' and without: choose another.")
+    return stored
+
+
+def _places(index: Path) -> dict[str, Path]:
+    """{tensor: file} of weights in several files."""
+    try:
+        names: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        strange = [file for file in names.values() if Path(file).name != file or not file.endswith(".safetensors")]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"Can't read {index}: {error!r}. Download or copy it again.") from error
+    if strange:
+        raise CheckpointError(f"{index} names {strange[0]!r}, which is no safetensors file beside it: choose another.")
+    for file in sorted(set(names.values())):
+        if not (index.parent / file).is_file():
+            raise CheckpointError(f"{index.parent} lacks {file}, which {index.name} names: download or copy it again.")
+    return {name: index.parent / file for name, file in names.items()}
+
+
+def _check_names(path: Path, wanted: set[str], stored: set[str]) -> None:
+    missing, more = sorted(wanted - stored), sorted(stored - wanted - {HEAD})
+    if missing:
+        raise CheckpointError(
+            f"{path} lacks {len(missing)} of the {len(wanted)} tensors of this GPT-2, such as {missing[0]!r}: "
+            "it belongs to another model, or config.json does."
+        )
+    masks = {name for name in more if (found := MASKS.fullmatch(name)) and f"{found[1]}.c_attn.weight" in wanted}
+    if more := [name for name in more if name not in masks]:
+        raise CheckpointError(
+            f"{path} has {len(more)} tensors that this GPT-2 lacks, such as {more[0]!r}: it belongs to another model, "
+            "with more blocks or another head, or config.json does."
+        )
+
+
+def _read(path: Path, get: Callable[[Any], T]) -> T:
+    try:
+        with safe_open(path, "pt") as file:
+            return get(file)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"Can't read {path}: {error}. Is it cut short? Delete it and download or copy it again."
+        ) from error
+
+
+def _float32(path: Path, name: str, turned: bool) -> Tensor:
+    """A copy, so that nothing of the file stays in memory."""
+
+    def copy(file: Any) -> Tensor:
+        tensor: Tensor = file.get_tensor(name)
+        if not tensor.is_floating_point():
+            raise CheckpointError(
+                f"{path}: {name} is {tensor.dtype}, and weights are floating-point numbers. Is the model quantised? "
+                "Choose one that is not."
+            )
+        tensor = tensor.t() if turned else tensor
+        return torch.empty(tensor.shape).copy_(tensor)
+
+    return _read(path, copy)
+
+
+def _check_tied(model: GPT2, path: Path, name: str) -> None:
+    if not _read(path, lambda file: torch.equal(file.get_tensor(name).float(), model.wte.weight)):
+        raise CheckpointError(
+            f"{path} has a head ({name}) of its own, different from the token embedding. Only a GPT-2 whose head "
+            "is tied to it can be loaded: choose another."
+        )
+
+
+def assign(model: GPT2, name: str, tensor: Tensor) -> None:
+    """Make ``tensor`` the parameter ``name`` of a model that was built on the meta device."""
+    owner, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(owner), leaf, torch.nn.Parameter(tensor))

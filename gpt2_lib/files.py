@@ -1,0 +1,123 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Have ``write`` make the file beside ``path``, and put it there when it is complete, or not at all.
+
+    Folders that are missing are made. After a crash of the machine there is the old file or the new one. It has the
+    rights of any new file. What ``write`` raises goes on to the caller.
+    """
+    with _folder(path.parent):
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")  # two processes may write the same file at once
+        try:
+            write_through(part, write)
+            os.replace(part, path)
+            flush_folder(path.parent)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def write_through(path: Path, write: Callable[[Path], object]) -> None:
+    """Have ``write`` make the file ``path``, which is new, and wait until the disk has it."""
+    path.touch()
+    rights = path.stat().st_mode  # as the umask has them; safetensors makes files that only their owner can read
+    write(path)
+    path.chmod(rights)
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Wait until the disk has the names in ``folder``, on systems and disks that can do that."""
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)  # on Windows a folder can't be opened
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+# Several files that belong together, in a folder that may hold others. They are written to ASIDE, with the list of
+# their names; ASIDE is renamed to COMPLETE, and from then on the new ones count: what broke off is finished later.
+ASIDE, COMPLETE, NAMES = ".saving", ".saved", ".names"
+
+
+def replace_together(folder: Path, files: Mapping[str, Callable[[Path], object]], stale: Iterable[str] = ()) -> None:
+    """Put ``files``, {name: what writes it}, into ``folder``: all of them, or none and nothing is changed.
+
+    Files there that match a pattern in ``stale`` and are not among ``files`` are taken away with the old ones. What a
+    writer raises goes on to the caller. A process that is killed leaves the old files, or the new ones to whoever calls
+    `finish_replacing`.
+    """
+    aside = folder / ASIDE
+    with _folder(folder):
+        try:
+            shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+            aside.mkdir()
+            for name, write in files.items():
+                write_through(aside / name, write)
+            write_through(aside / NAMES, lambda path: path.write_text(json.dumps([*files]), encoding="utf-8"))
+            flush_folder(aside)
+            os.replace(aside, folder / COMPLETE)
+            flush_folder(folder)
+            finish_replacing(folder, stale)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def finish_replacing(folder: Path, stale: Iterable[str] = ()) -> None:
+    """Put files that `replace_together` has written completely into their places; does nothing if there are none.
+
+    Where that fails, the old files are put back.
+    """
+    complete, aside = folder / COMPLETE, folder / ASIDE
+    if not complete.is_dir():
+        return
+    names = json.loads((complete / NAMES).read_text(encoding="utf-8"))
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    new = [name for name in names if (complete / name).exists()]  # the others are in their places already
+    old = {file.name for pattern in stale for file in folder.glob(pattern)} - set(names)
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for name in sorted(old | {name for name in new if (folder / name).exists()}):
+            moved.append(_move(folder / name, aside / name))
+        for name in new:
+            moved.append(_move(complete / name, folder / name))
+    except BaseException:
+        for source, target in reversed(moved):
+            os.replace(target, source)
+        shutil.rmtree(complete, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    flush_folder(folder)
+    shutil.rmtree(complete)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _move(source: Path, target: Path) -> tuple[Path, Path]:
+    os.replace(source, target)
+    return source, target
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Make ``folder`` and those above it that are missing, and take them away again where something goes wrong."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with suppress(OSError):  # it was not made, or somebody else has put a file there
+            for empty in missing:
+                empty.rmdir()
+        raise
