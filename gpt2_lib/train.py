@@ -177,8 +177,13 @@ class Run:
         return loss
 
 
-def fit(run: Run, ids: Tensor, held_out: Tensor, every: int) -> None:
-    """Train to the recipe's end; log the held-out quality and take a snapshot each ``every`` steps."""
+def fit(
+    run: Run, ids: Tensor, held_out: Tensor, every: int, measured: Callable[[dict], object] = lambda row: None
+) -> None:
+    """Train to the recipe's end; log the held-out quality and take a snapshot each ``every`` steps.
+
+    ``measured`` is called with each new row of the log, when the snapshot is taken.
+    """
     average, started = math.nan, time.monotonic()
     earlier = run.log[-1]["seconds"] if run.log else 0.0
     with tqdm(total=run.recipe.steps, initial=run.step, desc="training", unit="step") as bar:
@@ -202,6 +207,7 @@ def fit(run: Run, ids: Tensor, held_out: Tensor, every: int) -> None:
                     }
                 )
                 run.save()
+                measured(run.log[-1])
                 tqdm.write(" ".join(f"{k}={v}" for k, v in run.log[-1].items()))
 
 
