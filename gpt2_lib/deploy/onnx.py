@@ -130,7 +130,7 @@ class _ExternalData:
     def store(self, entry: TensorProto, array: np.ndarray) -> None:
         """Append ``array``, and have ``entry`` say where it is."""
         padding = bytes(-self.file.tell() % PAGE)
-        for piece in (padding, memoryview(array).cast("B")):
+        for piece in (padding, array.data.cast("B")):
             self.file.write(piece)
             self.digest.update(piece)
         entry.data_location = need("onnx", "deploy").TensorProto.EXTERNAL

@@ -199,3 +199,17 @@ def test_a_device_that_is_not_there_is_told_before_any_work(device: str, capsys:
     with pytest.raises(SystemExit):
         train.main(["--device", device])
     assert "can't be used here" in capsys.readouterr().err
+
+
+@posix
+@pytest.mark.parametrize("flushed", [True, False], ids=["line by line", "at its end"])
+def test_the_autograders_commands_end_silently_too(flushed: bool, tmp_path: Path):
+    script = (
+        "import sys; from autograder import __main__ as tool\n"
+        f"tool.release = lambda root: print('x', flush={flushed}) or ['y']\n"
+        "sys.exit(tool.main(['--course', sys.argv[1], 'release']))"
+    )
+    process = start("-c", script, str(tmp_path))
+    assert process.stdout is not None
+    process.stdout.close()
+    assert ended(process) == (CLOSED, "")

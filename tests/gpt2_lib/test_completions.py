@@ -87,7 +87,7 @@ def test_a_prompt_may_be_token_ids_or_a_list_of_one_text(client: openai.OpenAI):
     assert client.completions.create(prompt=["To be"], **asked).choices[0].text == text
     assert client.completions.create(prompt=TOKENIZER.encode("To be"), **asked).choices[0].text == text
     for stream in (False, True):
-        got = client.completions.create(prompt=TOKENIZER.encode("To be"), echo=True, stream=stream, **asked)
+        got: Any = client.completions.create(prompt=TOKENIZER.encode("To be"), echo=True, stream=stream, **asked)
         chunks = list(got) if stream else [got]
         assert "".join(chunk.choices[0].text for chunk in chunks) == "To be" + text
 

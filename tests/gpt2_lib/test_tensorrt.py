@@ -240,7 +240,7 @@ def test_an_engine_that_does_not_run_here_is_told_in_words(
 ):
     with pytest.raises(DeployError, match=words):
         target._largest_error(Strange(gives), b"engine", tiny.random_model())
-    fake = FakeTensorRT(b"engine")
+    fake: Any = FakeTensorRT(b"engine")
     fake.Runtime = Strange(gives).Runtime
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", fake)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -252,7 +252,7 @@ def test_an_engine_that_does_not_run_here_is_told_in_words(
 
 
 def test_tensorrt_11_has_no_switch_for_strong_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    fake = FakeTensorRT(b"engine")
+    fake: Any = FakeTensorRT(b"engine")
     fake.NetworkDefinitionCreationFlag = types.SimpleNamespace()
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", fake)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

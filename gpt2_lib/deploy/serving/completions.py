@@ -49,7 +49,7 @@ def completion_schema(settings: Settings) -> type[BaseModel]:
         temperature: float | None = pydantic.Field(None, ge=0, le=10, allow_inf_nan=False, description="1 by default")
         top_k: int | None = pydantic.Field(None, ge=1, le=2**31)
         seed: int | None = pydantic.Field(None, ge=-(2**63), lt=2**63)
-        stop: stop_field() = None
+        stop: stop_field() = None  # pyright: ignore[reportInvalidTypeForm]  # made here: pydantic is an extra
         stream: bool | None = None
         stream_options: StreamOptions | None = None
         echo: bool | None = None

@@ -23,7 +23,7 @@ def stop_field() -> Any:
     """The type of the field ``stop``: a string, a few, or None."""
     import pydantic
 
-    string = Annotated[str, pydantic.Field(min_length=1, max_length=LONGEST_STOP)]
+    string: Any = Annotated[str, pydantic.Field(min_length=1, max_length=LONGEST_STOP)]
     return string | Annotated[list[string], pydantic.Field(max_length=STOPS)] | None
 
 
@@ -40,7 +40,10 @@ def body_schema(settings: Settings) -> type[BaseModel]:
         temperature: float = pydantic.Field(0.8, ge=0, le=10, allow_inf_nan=False, description="0 is greedy")
         top_k: int | None = pydantic.Field(40, ge=1, le=2**31)
         seed: int | None = pydantic.Field(None, ge=0, lt=2**63)
-        stop: stop_field() = pydantic.Field(None, description="the text ends before the first of these strings")
+        # Made here, since pydantic is an extra.
+        stop: stop_field() = pydantic.Field(  # pyright: ignore[reportInvalidTypeForm]
+            None, description="the text ends before the first of these strings"
+        )
         stream: bool = pydantic.Field(False, description="server-sent events, one a piece of text")
 
     return Generate
