@@ -14,7 +14,7 @@ from nbgrader.api import Gradebook
 from nbgrader.utils import is_grade, is_solution
 
 from ..course import Course
-from ..notebooks import read_notebook
+from ..notebooks import grade_id, read_notebook
 from .words import in_words
 
 
@@ -77,10 +77,10 @@ def of_notebook(name: str, notebook: NotebookNode, scores: dict[str, tuple[float
     exercise, broken = name, ""
     for cell in notebook.cells:
         if is_solution(cell):
-            exercise = cell.metadata.nbgrader.grade_id
+            exercise = grade_id(cell)
             broken = _error(cell)
         elif is_grade(cell):
-            check = cell.metadata.nbgrader.grade_id
+            check = grade_id(cell)
             points, max_points = scores[check]
             message = _error(cell)
             if message and broken:
