@@ -68,7 +68,7 @@ class Folder:
         self.programs = path.parent / "programs"
         for made in (self.path, self.home, self.programs):
             made.mkdir()
-        for name in ("Makefile", "requirements.lock", "requirements-dev.lock", "pyproject.toml"):
+        for name in ("Makefile", "setup.mk", "requirements.lock", "requirements-dev.lock", "pyproject.toml"):
             shutil.copy(repository / name, path)
         self.program("uname", "echo Linux")
         self.program("nvidia-smi", "exit 9")
@@ -517,6 +517,9 @@ def test_a_pytorch_of_another_version_is_replaced(folder: Folder) -> None:
 
 def test_make_alone_lists_every_command(folder: Folder) -> None:
     _, output, installed = folder.run("help")
-    targets, *_ = re.findall(r"\.PHONY: (.*)", (folder.path / "Makefile").read_text())
-    assert {line.split()[1] for line in output.splitlines()} == set(targets.split())
+    commands: set[str] = set()
+    for file in ("setup.mk", "Makefile"):
+        targets, *_ = re.findall(r"\.PHONY: (.*)", (folder.path / file).read_text())
+        commands |= set(targets.split())
+    assert {line.split()[1] for line in output.splitlines()} == commands
     assert installed == []

@@ -64,9 +64,17 @@ def table(results: list[Result]) -> str:
         mine = [r for r in results if (r.notebook, r.exercise) == (notebook, exercise)]
         rows.append(_row(exercise, mine, width))
         for message in dict.fromkeys(r.message for r in mine if r.message):
-            rows.append(textwrap.fill(message, 96, initial_indent="    - ", subsequent_indent="      "))
+            rows += _lines(message)
     rows.append(_row("total", results, width))
     return "\n".join(rows)
+
+
+def _lines(message: str) -> Iterator[str]:
+    """A message under its exercise: the lines of a matrix stay lines, and long ones are wrapped."""
+    indent = "    - "
+    for line in message.splitlines():
+        yield from textwrap.wrap(line, 96, initial_indent=indent, subsequent_indent="      ") or [""]
+        indent = "      "
 
 
 def _row(name: str, results: list[Result], width: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -28,6 +27,7 @@ from ..grading.plan import Plan
 from ..grading.prepare import Prepared, prepare
 from ..notebooks import grade_id
 from ..sandbox.bubblewrap import Limits
+from ..sandbox.privileges import die_with_parent
 from ..sandbox.provisioner import zygote
 from ..text import plain
 from .execute import Run
@@ -213,7 +213,7 @@ def start() -> None:
     """In a new worker: leave an interrupt to the grader, and end when it ends, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        die_with_parent()
     grader = multiprocessing.parent_process()
     assert grader is not None
     if grader.pid != os.getppid():
