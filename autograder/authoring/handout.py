@@ -17,9 +17,7 @@ from .release import fresh_release, hand_out
 
 MARKER = ".handout.json"  # file -> SHA-256 of what was written: what differs was changed by somebody
 COPIED = ("environment.yml", "requirements.lock", "setup.mk", "nbgrader_config.py", "LICENSE")
-LIBRARY = ("gpt2_lib/**/*.py", "gpt2_lib/weights/*/*")
-LIBRARY += tuple(f"gpt2_lib/deploy/serving/manifests/{file}" for file in ("Containerfile", "*/*.yaml", "*/*/*.yaml"))
-LIBRARY += ("autograder/**/*.py", "autograder/*/templates/*")  # of `make check`
+PACKAGES = ("gpt2_lib", "autograder")  # the second for `make check`; pyproject.toml says which data files they have
 LEFT_OUT = ("gpt2_lib/exercises.py", "gpt2_lib/course/exercises.py")  # the reference solutions
 NOT_LEARNERS = ("cluster", "dev")  # extras
 TEMPLATES = Path(__file__).parent / "templates"  # the files that a handout has in its own form
@@ -74,14 +72,18 @@ def _made_before(target: Path) -> dict[str, str]:
 
 def _files(root: Path, notebooks: list[str]) -> dict[str, bytes]:
     """All files but the notebooks: path -> content."""
-    paths = [root / name for name in COPIED] + [path for pattern in LIBRARY for path in sorted(root.glob(pattern))]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = [*COPIED, *(f"{package}/**/*.py" for package in PACKAGES)]
+    for package, data in project["tool"]["setuptools"]["package-data"].items():
+        patterns += [f"{package.replace('.', '/')}/{pattern}" for pattern in data]
+    paths = [path for pattern in patterns for path in sorted(root.glob(pattern))]
     files = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths if path.is_file()}
     for name in LEFT_OUT:
         files.pop(name, None)
     made = {
         "README.md": _filled("README.md", notebooks="\n".join(f"- [{Path(path).stem}]({path})" for path in notebooks)),
         "Makefile": _filled("Makefile"),
-        "pyproject.toml": _pyproject(tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))),
+        "pyproject.toml": _pyproject(project),
         ".gitignore": _filled("gitignore"),
     }
     return files | {name: text.encode() for name, text in made.items()}
@@ -95,6 +97,7 @@ def _pyproject(ours: dict) -> str:
     """What pip needs, without the tools that learners don't run, and without what the autograder adds to Jupyter."""
     project = ours["project"]
     extras = {name: wanted for name, wanted in project["optional-dependencies"].items() if name not in NOT_LEARNERS}
+    data = ours["tool"]["setuptools"]["package-data"]
     return _filled(
         "pyproject.toml.in",
         requires=_toml(ours["build-system"]["requires"]),
@@ -103,7 +106,7 @@ def _pyproject(ours: dict) -> str:
         python=_toml(project["requires-python"]),
         dependencies=_toml(project["dependencies"]),
         extras="\n".join(f"{name} = {_toml(wanted)}" for name, wanted in extras.items()),
-        data=_toml(ours["tool"]["setuptools"]["package-data"]["gpt2_lib"]),
+        data="\n".join(f"{_toml(package)} = {_toml(patterns)}" for package, patterns in data.items()),
     )
 
 
