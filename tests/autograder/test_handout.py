@@ -29,7 +29,6 @@ SHARED = {
     ("gpt2_lib/deploy/production.py", '"memory": sum(p.numel() * p.element_size() for p in model.parameters()),'),
     ("gpt2_lib/deploy/production.py", '"speedup": before["latency"] / after["latency"],'),
     ("gpt2_lib/storage/quantize.py", "largest = weight.abs().amax(dim=1)  # (out,)"),
-    ("gpt2_lib/pruning/scores.py", "feeds = torch.cat([c_fc_weight, c_fc_bias[:, None]], dim=1)  # (n, C + 1)"),
 }
 
 
