@@ -32,8 +32,8 @@ from .reports.summary import export
 from .sandbox import bubblewrap
 from .sandbox.bubblewrap import SandboxError
 from .text import plain
-from .workers.learner import BrokenToolError
 from .workers.pool import cluster, processes
+from .workers.setting import BrokenToolError
 
 ERRORS = (CheckError, CollectError, CourseError, HandoutError, IntakeError, LockError, NotebookError, SandboxError)
 ERRORS += (SourceError, BrokenToolError)
