@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -134,6 +135,13 @@ def sweep_gradually(
         if (step + 1) % steps == 0:
             points.append(measure(pruned, windows, f"gradual, {steps} steps a cut"))
     return points
+
+
+def readable(sample: str) -> str:
+    """A sample for a page: line breaks without end, which a ruined model writes, are told instead of shown."""
+    shown = re.sub(r"\n{3,}", "\n\n", sample).rstrip()
+    left_out = sample.count("\n") - shown.count("\n")
+    return shown + (f"\n\n*(and {left_out} line breaks)*" if left_out > 3 else "")
 
 
 def table(points: Iterable[Point]) -> str:

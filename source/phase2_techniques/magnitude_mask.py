@@ -1,4 +1,4 @@
-# %% [markdown] minutes=5
+# %% [markdown] minutes=8
 # ## 2.1 · Magnitude: the smallest weights go
 # *difficulty ★☆☆ and ★★☆ · <<minutes 2.1>> minutes · <<points 2.1>> points*
 #
@@ -42,6 +42,21 @@ print(f"the keep-mask:\n{show(keep)}")
 # %%
 ThresholdDemo(model.h[0].mlp.c_fc.weight)
 
+# %% [markdown]
+# <details><summary>Hint 1: where do the small ones stand?</summary>
+#
+# Flatten the absolute values. If you knew the positions from the smallest to the largest, the first
+# `round(sparsity * n)` of them would be all you need: a mask of `True` everywhere gets `False` there.
+# </details>
+# <details><summary>Hint 2: the function that sorts</summary>
+#
+# `values.argsort(stable=True)` gives those positions, and *stable* leaves equals in their order. Start from
+# `torch.ones(n, dtype=torch.bool)`, give it the weight's shape at the end. For the error: `not 0 <= sparsity <= 1`
+# also catches NaN, which is neither smaller nor larger than anything.
+# </details>
+#
+# **✎ Write it here**
+
 
 # %% exercise="magnitude_mask"
 def magnitude_mask(weight: torch.Tensor, sparsity: float) -> torch.Tensor:
@@ -60,6 +75,9 @@ def magnitude_mask(weight: torch.Tensor, sparsity: float) -> torch.Tensor:
     return mask.view(weight.shape)
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="mask_count" points=2
 check.mask_count(magnitude_mask)
@@ -204,16 +222,3 @@ with check.hidden():
             "Which numbers does your test let through?"
         )
 ### END HIDDEN TESTS
-
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# Flatten the absolute values. If you knew the positions from the smallest to the largest, the first
-# `round(sparsity * n)` of them would be all you need: a mask of `True` everywhere gets `False` there.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# `values.argsort(stable=True)` gives those positions, and *stable* leaves equals in their order. Start from
-# `torch.ones(n, dtype=torch.bool)`, give it the weight's shape at the end. For the error: `not 0 <= sparsity <= 1`
-# also catches NaN, which is neither smaller nor larger than anything.
-# </details>

@@ -1,4 +1,4 @@
-# %% [markdown] minutes=2
+# %% [markdown] minutes=7
 # ## 2.2 · Structured: whole neurons and heads go
 # *difficulty ★★☆ and ★★★ · <<minutes 2.2>> minutes · <<points 2.2>> points*
 #
@@ -55,6 +55,20 @@ print("neuron 3: sqrt(4 + 1 + 4)  * sqrt(4 + 0)  = 3 * 2 =  6")
 # %%
 NeuronDemo(model, windows[:4], 1)
 
+# %% [markdown]
+# <details><summary>Hint 1: which dimension?</summary>
+#
+# Square, add up along the right dimension, take the root: once along the rows of `c_fc_weight`, with the bias's
+# square added before the root, and once down the columns of `c_proj_weight`.
+# </details>
+# <details><summary>Hint 2: two norms</summary>
+#
+# `torch.cat([c_fc_weight, c_fc_bias[:, None]], dim=1)` has one row for each neuron with everything that feeds it, and
+# `.norm(dim=1)` gives a norm for each row, `.norm(dim=0)` for each column.
+# </details>
+#
+# **✎ Write it here**
+
 
 # %% exercise="neuron_scores"
 def neuron_scores(c_fc_weight: torch.Tensor, c_fc_bias: torch.Tensor, c_proj_weight: torch.Tensor) -> torch.Tensor:
@@ -68,6 +82,9 @@ def neuron_scores(c_fc_weight: torch.Tensor, c_fc_bias: torch.Tensor, c_proj_wei
     return feeds.norm(dim=1) * c_proj_weight.norm(dim=0)
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="scores_value" points=2
 check.scores_value(neuron_scores)
@@ -139,15 +156,3 @@ with check.hidden() as draw:
                 f"scores are {show(scores)}."
             )
 ### END HIDDEN TESTS
-
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# Square, add up along the right dimension, take the root: once along the rows of `c_fc_weight`, with the bias's
-# square added before the root, and once down the columns of `c_proj_weight`.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# `torch.cat([c_fc_weight, c_fc_bias[:, None]], dim=1)` has one row for each neuron with everything that feeds it, and
-# `.norm(dim=1)` gives a norm for each row, `.norm(dim=0)` for each column.
-# </details>

@@ -1,5 +1,5 @@
-# %% [markdown] minutes=3
-# ### Exercise 2.2 b · `remove_neurons`
+# %% [markdown] minutes=4
+# ### Exercise 2.2 b · `remove_neurons` (going deeper)
 # *★★☆ · <<minutes 2.2 b>> minutes*
 #
 # Now cut. It is tempting to write zeros into row $j$ of $W_{fc}$ and call neuron $j$ gone. It isn't: it still gets
@@ -28,6 +28,19 @@ print(
     f"the difference is GELU(1) * its column:       {[round(v, 3) for v in (whole - without).tolist()]}, for every token"
 )
 
+# %% [markdown]
+# <details><summary>Hint 1: picking rows</summary>
+#
+# A tensor of indices picks rows: `matrix[keep]`. Which dimension of each of the three holds the neurons?
+# </details>
+# <details><summary>Hint 2: picking columns</summary>
+#
+# `matrix[:, keep]` picks columns, and `index_select(dim, keep)` says the same with the dimension spelt out. Both
+# make copies.
+# </details>
+#
+# **✎ Write it here**
+
 
 # %% exercise="remove_neurons"
 def remove_neurons(
@@ -42,6 +55,9 @@ def remove_neurons(
     return c_fc_weight[keep], c_fc_bias[keep], c_proj_weight[:, keep]
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="neurons_shapes" points=1
 check.neurons_shapes(remove_neurons)
@@ -132,14 +148,3 @@ with check.hidden():
                     f"keep = {kept} of {n} neurons: writing into what came back wrote into what was given. Copies are asked for, whatever stays."
                 )
 ### END HIDDEN TESTS
-
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# A tensor of indices picks rows: `matrix[keep]`. Which dimension of each of the three holds the neurons?
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# `matrix[:, keep]` picks columns, and `index_select(dim, keep)` says the same with the dimension spelt out. Both
-# make copies.
-# </details>

@@ -1,5 +1,5 @@
-# %% [markdown] minutes=3
-# ### Exercise 2.3 b · `train_step_with_masks`
+# %% [markdown] minutes=6
+# ### Exercise 2.3 b · `train_step_with_masks` (going deeper)
 # *★★☆ · <<minutes 2.3 b>> minutes*
 #
 # Now train while weights are gone. An optimiser knows nothing of masks. It moves *every* weight: by today's gradient, and by
@@ -31,6 +31,21 @@ for row, column in alive.nonzero().tolist():
     )
 plt.show()
 
+# %% [markdown]
+# <details><summary>Hint 1: an ordinary step</summary>
+#
+# An ordinary step of training comes first, in four lines: forget the old gradients, compute the loss, go backward, let
+# the optimiser step. The masks have their say after that, and only then.
+# </details>
+# <details><summary>Hint 2: putting the zeros back</summary>
+#
+# `for name, parameter in model.named_parameters()` goes through all of them; `masks` may hold a mask for `name`. Writing
+# zeros is not training: do it inside `with torch.no_grad():`, into the parameter itself (`parameter[~mask] = 0.0`).
+# `loss.item()` is the loss as a number.
+# </details>
+#
+# **✎ Write it here**
+
 
 # %% exercise="train_step_with_masks"
 def train_step_with_masks(
@@ -55,6 +70,9 @@ def train_step_with_masks(
     return loss.item()
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="step_zeros" points=2
 check.step_zeros(train_step_with_masks)
@@ -168,18 +186,6 @@ with check.hidden() as draw:
     )
 ### END HIDDEN TESTS
 
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# An ordinary step of training comes first, in four lines: forget the old gradients, compute the loss, go backward, let
-# the optimiser step. The masks have their say after that, and only then.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# `for name, parameter in model.named_parameters()` goes through all of them; `masks` may hold a mask for `name`. Writing
-# zeros is not training: do it inside `with torch.no_grad():`, into the parameter itself (`parameter[~mask] = 0.0`).
-# `loss.item()` is the loss as a number.
-# </details>
 
 # %% [markdown]
 # **What you saw.** Your two functions train gpt2-mini while it is pruned to 80 %: 32 small steps, each on two pages from the
