@@ -191,6 +191,12 @@ with check.hidden() as draw:
                 f"Three layers of {dtype} with the weights {parts} at sparsity {sparsity}: the {12 - len(left)} smallest go; your masks "
                 f"say {kept}."
             )
+    close = torch.tensor([1 + place / 2**16 for place in range(12, 0, -1)])  # in half precision all the same
+    kept = global_masks({"close": close}, 0.25)["close"].tolist()
+    assert kept == [True] * 9 + [False] * 3, (
+        f"Twelve float32 weights that differ by 0.000015 each, the smallest last, at sparsity 0.25: the last three go; your mask "
+        f"says {kept}. Is a weight compared as precisely as it was given?"
+    )
     values = draw.random.sample(powers[:-1], 11)
     values.insert(draw.random.choice((0, 2, 4, 6, 8, 10)), powers[-1])  # the largest is in both
     base = torch.tensor(values).reshape(3, 4)

@@ -158,6 +158,12 @@ with check.hidden() as draw:
                     f"A weight of {dtype}, shape {shape}, at sparsity {count}/12: the {count} smallest go; your mask says otherwise.\n"
                     f"The weight:\n{show(weight)}\nyour mask:\n{show(mask)}"
                 )
+    close = [1 + place / 2**16 for place in range(12, 0, -1)]  # all the same in half precision, the smallest come last
+    mask = magnitude_mask(torch.tensor(close), 0.25)
+    assert mask.tolist() == [True] * 9 + [False] * 3, (
+        f"Twelve float32 weights that differ by 0.000015 each, the smallest last, at sparsity 0.25: the last three go. Yours goes "
+        f"by\n{show(mask)}\nIs a weight compared as precisely as it was given?"
+    )
     wide, high, thinned = (
         torch.tensor(draw.random.sample(values, 12)).reshape(shape) for shape in ((3, 4), (4, 3), (3, 4))
     )

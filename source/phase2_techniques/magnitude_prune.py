@@ -73,6 +73,9 @@ check.prune_each(magnitude_prune)
 with check.hidden() as draw:
     for sparsity in (0.1, 0.5, 0.77):
         small = check.small_model(draw.seed, heads=(2, 1), neurons=(7, 3))
+        with torch.no_grad():  # all the same in half precision, the smallest come last
+            fc = small.h[0].mlp.c_fc.weight
+            fc.copy_(1 + torch.arange(fc.numel(), 0, -1).view_as(fc) / 2**16)
         before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
         magnitude_prune(small, sparsity)
         for name, parameter in check.parameters_after(small, before).items():

@@ -112,6 +112,12 @@ check.scores_care(neuron_scores)
 ### BEGIN HIDDEN TESTS
 with check.hidden() as draw:
     draw.random, generator = random.Random(draw.seed), torch.Generator().manual_seed(draw.seed)
+    sizes = 1 + torch.arange(5.0, 0, -1) / 2**16  # all the same in half precision
+    scores = neuron_scores(sizes[:, None].repeat(1, 3), sizes, sizes.repeat(3, 1)).tolist()
+    assert sorted(range(5), key=scores.__getitem__) == [4, 3, 2, 1, 0], (
+        f"Five neurons of float32 weights, each fed a little less than the one before: your scores are {scores}. Is a weight counted "
+        "as precisely as it was given?"
+    )
     for n, C in ((1, 1), (5, 3), (4, 6)):
         order = draw.random.sample(range(n), n)  # the neurons from the least important to the most
         sizes = torch.zeros(n)
