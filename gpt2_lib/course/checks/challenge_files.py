@@ -1,4 +1,4 @@
-"""Checks of the four challenges; the measuring is in gpt2_lib/course/challenges.py."""
+"""Checks of the four challenges; the measuring is in gpt2_lib/course/challenges/."""
 
 from __future__ import annotations
 
