@@ -40,6 +40,7 @@ from IPython.display import Markdown, display
 
 from gpt2_lib.config import PRESETS
 from gpt2_lib.course import checks as check
+from gpt2_lib.course import pictures
 from gpt2_lib.course.lesson import when_written
 from gpt2_lib.course.progress import progress
 from gpt2_lib.pruning.pruner import attention_weights, feedforward_weights, prunable_weights, quick_magnitude_prune

@@ -13,21 +13,7 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: logits, and the probabilities that they make
-logits = torch.tensor([[[2.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]])  # (B=1, T=2, V=4)
-targets = torch.tensor([[0, 3]])  # (B=1, T=2)
-
-figure, axes = plt.subplots(1, 2, figsize=(8, 1.8), layout="constrained")
-plots.matrix(axes[0], logits[0], "logits")
-plots.matrix(axes[1], (logits[0].softmax(-1) * 1000).round() / 1000, "probabilities = softmax of each row")
-for ax in axes:
-    for place, token in enumerate(targets[0].tolist()):
-        ax.add_patch(plt.Rectangle((token - 0.5, place - 0.5), 1, 1, fill=False, edgecolor=plots.BLUE, linewidth=3))
-plt.show()
-p = logits[0].softmax(-1)
-by_hand = math.exp(-(math.log(p[0, 0]) + math.log(p[1, 3])) / 2)
-print(
-    f"the right tokens got {p[0, 0]:.3f} and {p[1, 3]:.3f}: exp(-(log {p[0, 0]:.3f} + log {p[1, 3]:.3f}) / 2) = {by_hand:.4f}"
-)
+pictures.probabilities()
 
 
 # %% exercise="perplexity"

@@ -25,15 +25,7 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: the weight, its size, what is left
-weight = torch.tensor([[0.9, -0.1, 0.4, -1.2], [0.2, -0.5, 0.05, 0.4]])
-keep = torch.tensor([[True, False, False, True], [False, True, False, True]])
-
-figure, axes = plt.subplots(1, 3, figsize=(10, 1.9), layout="constrained")
-plots.matrix(axes[0], weight, "the weight")
-plots.matrix(axes[1], weight.abs(), "its size: four of eight go", keep=keep)
-plots.matrix(axes[2], weight.masked_fill(~keep, 0), "what is left")
-plt.show()
-print(f"the keep-mask:\n{show(keep)}")
+pictures.smallest()
 
 # %% [markdown]
 # Now with 147,456 weights: the feed-forward matrix of the first block. Drag the sparsity. The two lines are the
@@ -66,13 +58,11 @@ check.mask_count(magnitude_mask)
 ### BEGIN HIDDEN TESTS
 with check.hidden() as draw:
     for shape in [(1,), (2,), (5,), (7,), (10,), (1, 3), (3, 7), (4, 6), (2, 3, 5), (40,)]:
-        n = 1
-        for size in shape:
-            n *= size
+        n = math.prod(shape)
         sizes = (torch.randperm(n, generator=draw.generator) + 1) / n  # all different, none zero
         signs = torch.where(torch.rand(n, generator=draw.generator) < 0.5, -1.0, 1.0)
         weight = (sizes * signs).reshape(shape)
-        for sparsity in (0, 0.1, 0.25, 0.5, 0.7, 0.9, 1, round(random.Random(draw.seed + n).random(), 3)):
+        for sparsity in (0, 0.1, 0.25, 0.5, 0.7, 0.9, 1, round(draw.random.random(), 3)):
             wanted = round(sparsity * n)
             got = sum(check.removed_by(magnitude_mask(weight.clone(), sparsity), weight))
             assert got == wanted, (
@@ -86,9 +76,7 @@ check.mask_choice(magnitude_mask)
 ### BEGIN HIDDEN TESTS
 with check.hidden() as draw:
     for shape in [(6,), (4, 8), (8, 4), (2, 3, 5)]:
-        n = 1
-        for size in shape:
-            n *= size
+        n = math.prod(shape)
         sizes = (torch.randperm(n, generator=draw.generator) + 1) / n
         signs = torch.where(torch.rand(n, generator=draw.generator) < 0.5, -1.0, 1.0)
         weight = (sizes * signs).reshape(shape)
@@ -97,12 +85,8 @@ with check.hidden() as draw:
         assert 0 < sum(gone) < n, (
             f"A weight of shape {shape} at sparsity 0.5: some entries go and some stay; your mask removes {sum(gone)} of {n}."
         )
-        largest_gone, smallest_kept = 0.0, math.inf
-        for value, g in zip(values, gone, strict=True):
-            if g and abs(value) > abs(largest_gone):
-                largest_gone = value
-            if not g and abs(value) < abs(smallest_kept):
-                smallest_kept = value
+        largest_gone = sorted((value for value, g in zip(values, gone, strict=True) if g), key=abs)[-1]
+        smallest_kept = sorted((value for value, g in zip(values, gone, strict=True) if not g), key=abs)[0]
         assert abs(largest_gone) < abs(smallest_kept), (
             f"A weight of shape {shape} at sparsity 0.5: your mask removes {largest_gone:.3f} and keeps "
             f"{smallest_kept:.3f}, which is smaller in size."
@@ -119,13 +103,9 @@ with check.hidden() as draw:
         cases += [(torch.randint(-2, 3, shape, generator=draw.generator) / 2, s) for s in (0.25, 0.5, 0.75)]
     for weight, sparsity in cases:
         values = weight.flatten().tolist()
-        left = int(sparsity * len(values))  # always a whole number here
-        wanted = [False] * len(values)
-        for size in (0.0, 0.5, 1.0):
-            for position, value in enumerate(values):
-                if abs(value) == size and left > 0:
-                    wanted[position] = True
-                    left -= 1
+        smallest_first = sorted(range(len(values)), key=lambda place, of=values: abs(of[place]))  # equals stay in order
+        go = smallest_first[: int(sparsity * len(values))]  # always a whole number here
+        wanted = [place in go for place in range(len(values))]
         gone = check.removed_by(magnitude_mask(weight.clone(), sparsity), weight)
         if sum(gone) == sum(wanted):
             fault = "the right number goes, but not the earlier ones among those of equal size"
@@ -190,10 +170,9 @@ with check.hidden() as draw:
 # %% tests="mask_errors" points=1
 check.mask_errors(magnitude_mask)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
+with check.hidden() as draw:
     for shape in [(4, 6), (6, 8), (10, 10)]:  # a sparsity that makes sense is not refused
-        weight = torch.rand(shape, generator=generator) + 0.1
+        weight = torch.rand(shape, generator=draw.generator) + 0.1
         got = sum(check.removed_by(magnitude_mask(weight.clone(), 0.5), weight))
         assert got == weight.numel() // 2, (
             f"Sparsity 0.5 makes sense: of a weight of shape {shape}, {weight.numel() // 2} entries go; your mask removes {got}."

@@ -54,10 +54,7 @@ with check.hidden():
         small = check.small_model(random.SystemRandom().randrange(10**6), heads, neurons)
         before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
         masks = magnitude_prune(small, 0.25)
-        wanted = set()
-        for name in before:
-            if name.startswith("h.") and ("attn" in name or "mlp" in name) and not name.endswith("bias"):
-                wanted.add(name)
+        wanted = {name for name, old in before.items() if name.startswith("h.") and old.dim() == 2}
         assert set(masks) == wanted, (
             f"A model with {len(heads)} blocks, {heads} heads and {neurons} neurons: masks for {len(wanted)} weights were "
             f"expected; yours are for {len(masks)}, among them {sorted(set(masks) ^ wanted)[0]!r} missing or too many."
@@ -79,15 +76,10 @@ with check.hidden() as draw:
         before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
         magnitude_prune(small, sparsity)
         for name, parameter in check.parameters_after(small, before).items():
-            if name.startswith("h.") and ("attn" in name or "mlp" in name) and not name.endswith("bias"):
+            if name.startswith("h.") and parameter.dim() == 2:
                 values = before[name].flatten().tolist()
-                wanted = [False] * len(values)
-                while sum(wanted) < round(sparsity * len(values)):  # the smallest that is left goes
-                    smallest = None
-                    for position, value in enumerate(values):
-                        if not wanted[position] and (smallest is None or abs(value) < abs(values[smallest])):
-                            smallest = position
-                    wanted[smallest] = True
+                smallest = sorted(values, key=abs)[: round(sparsity * len(values))]
+                wanted = [value in smallest for value in values]
                 got = [value == 0 for value in parameter.detach().flatten().tolist()]
                 if sum(got) == sum(wanted):
                     fault = "the right number of them is zero in the model, but they are not the smallest"

@@ -26,27 +26,7 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: four neurons, a colour each
-c_fc_weight = torch.tensor([[3.0, 0.0], [1.0, 2.0], [0.0, 0.0], [2.0, 1.0]])  # (n=4, C=2)
-c_fc_bias = torch.tensor([4.0, 2.0, 1.0, 2.0])  # (n=4,)
-c_proj_weight = torch.tensor([[0.0, 0.0, 3.0, 2.0], [2.0, 0.0, 4.0, 0.0]])  # (C=2, n=4)
-
-figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained", width_ratios=(2, 1, 4))
-plots.matrix(axes[0], c_fc_weight, "c_fc weight")
-plots.matrix(axes[1], c_fc_bias[:, None], "bias")
-plots.matrix(axes[2], c_proj_weight, "c_proj weight")
-for j, (colour, *_) in zip(range(4), plots.SERIES, strict=False):
-    for ax, corner, width, height in (
-        (axes[0], (-0.45, j - 0.45), 1.9, 0.9),
-        (axes[1], (-0.45, j - 0.45), 0.9, 0.9),
-        (axes[2], (j - 0.45, -0.45), 0.9, 1.9),
-    ):
-        ax.add_patch(plt.Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=2.5))
-    axes[0].text(-0.6, j, f"neuron {j} ", ha="right", va="center", color=colour, weight="bold")
-plt.show()
-print("neuron 0: sqrt(9 + 0 + 16) * sqrt(0 + 4)  = 5 * 2 = 10")
-print("neuron 1: sqrt(1 + 4 + 4)  * sqrt(0 + 0)  = 3 * 0 =  0   nobody listens to it")
-print("neuron 2: sqrt(0 + 0 + 1)  * sqrt(9 + 16) = 1 * 5 =  5   it hears nothing but its bias, and still speaks")
-print("neuron 3: sqrt(4 + 1 + 4)  * sqrt(4 + 0)  = 3 * 2 =  6")
+pictures.neurons()
 
 # %% [markdown]
 # On the real model: drag, and neurons fall out of the second block (blocks count from 0), those with the lowest scores first.
@@ -77,11 +57,7 @@ with check.hidden() as draw:
         feeds, fed = torch.randn(n, C, generator=draw.generator), torch.randn(C, n, generator=draw.generator)
         got = check.as_numbers(neuron_scores(feeds.clone(), torch.zeros(n), fed.clone()), n)
         for j in range(n):
-            into = out = 0.0
-            for i in range(C):
-                into += float(feeds[j, i]) ** 2
-                out += float(fed[i, j]) ** 2
-            wanted = math.sqrt(into) * math.sqrt(out)
+            wanted = math.hypot(*feeds[j].tolist()) * math.hypot(*fed[:, j].tolist())
             assert math.isclose(got[j], wanted, rel_tol=1e-3), (
                 f"Random weights of {n} neurons, width {C}, no bias: neuron {j} has score {wanted:.4f}; yours is {got[j]:.4f}."
             )
@@ -97,11 +73,7 @@ with check.hidden() as draw:
         bias[0] = -1.5
         got = check.as_numbers(neuron_scores(feeds.clone(), bias.clone(), fed.clone()), n)
         for j in range(n):
-            into, out = float(bias[j]) ** 2, 0.0
-            for i in range(C):
-                into += float(feeds[j, i]) ** 2
-                out += float(fed[i, j]) ** 2
-            wanted = math.sqrt(into) * math.sqrt(out)
+            wanted = math.hypot(*feeds[j].tolist(), float(bias[j])) * math.hypot(*fed[:, j].tolist())
             assert math.isclose(got[j], wanted, rel_tol=1e-3), (
                 f"Random weights of {n} neurons, width {C}: neuron {j}, bias {float(bias[j]):.4f}, has score {wanted:.4f}; yours is {got[j]:.4f}."
             )
@@ -111,7 +83,6 @@ with check.hidden() as draw:
 check.scores_care(neuron_scores)
 ### BEGIN HIDDEN TESTS
 with check.hidden() as draw:
-    draw.random, generator = random.Random(draw.seed), torch.Generator().manual_seed(draw.seed)
     sizes = 1 + torch.arange(5.0, 0, -1) / 2**16  # all the same in half precision
     scores = neuron_scores(sizes[:, None].repeat(1, 3), sizes, sizes.repeat(3, 1)).tolist()
     assert sorted(range(5), key=scores.__getitem__) == [4, 3, 2, 1, 0], (
@@ -123,10 +94,10 @@ with check.hidden() as draw:
         sizes = torch.zeros(n)
         for rank, neuron in enumerate(order):
             sizes[neuron] = 4.0 ** (rank - 3)  # so far apart that the precision doesn't matter, nor which norm it is
-        feeds, fed = (0.8 + 0.4 * torch.rand(n, C, generator=generator) for _ in range(2))
+        feeds, fed = (0.8 + 0.4 * torch.rand(n, C, generator=draw.generator) for _ in range(2))
         plain = [
             feeds * sizes[:, None],
-            0.05 + 0.01 * torch.rand(n, generator=generator),
+            0.05 + 0.01 * torch.rand(n, generator=draw.generator),
             (fed * sizes[:, None]).t().contiguous(),
         ]
         kinds = {str(dtype): [tensor.to(dtype) for tensor in plain] for dtype in (torch.float16, torch.bfloat16)}

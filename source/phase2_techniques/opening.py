@@ -42,6 +42,7 @@ import torch
 from IPython.display import Markdown, display
 
 from gpt2_lib.course import checks as check
+from gpt2_lib.course import pictures
 from gpt2_lib.course.demos import GlobalDemo, NeuronDemo, ScheduleDemo, ThresholdDemo
 from gpt2_lib.course.lesson import mask_fault, show, tensor_fault, when_written
 from gpt2_lib.course.progress import progress

@@ -13,23 +13,7 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: the rows and columns of head 0
-N, H, C = 2, 2, 4
-labels = [f"{part} head {h}" for part in "QKV" for h in range(N) for _ in range(H)]
-rows_of_head_0 = torch.tensor([0, 1, 4, 5, 8, 9])
-columns_of_head_0 = torch.tensor([0, 1])
-
-figure, axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
-stays = torch.ones(3 * N * H, C, dtype=torch.bool)
-stays[rows_of_head_0] = False
-plots.matrix(axes[0], torch.arange(48.0).view(12, 4) - 24, "c_attn weight (3 N H, C)", keep=stays)
-axes[0].set_yticks(range(12), labels)
-for line in (3.5, 7.5):
-    axes[0].axhline(line, color="black", linewidth=2)
-stays = torch.ones(C, N * H, dtype=torch.bool)
-stays[:, columns_of_head_0] = False
-plots.matrix(axes[1], torch.arange(16.0).view(4, 4) - 8, "c_proj weight (C, N H)", keep=stays)
-axes[1].set_xticks(range(4), ["head 0", "head 0", "head 1", "head 1"])
-plt.show()
+pictures.head()
 
 
 # %% exercise="remove_heads"
@@ -57,11 +41,12 @@ def remove_heads(
 # %% tests="heads_shapes" points=1
 check.heads_shapes(remove_heads)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
+with check.hidden() as draw:
     for N, H, kept in ((2, 3, [1]), (3, 1, [0, 2]), (5, 2, [0, 1, 4])):
         C, k = N * H, len(kept)
-        weights = [torch.rand(shape, generator=generator) + 2 for shape in ((3 * N * H, C), (3 * N * H,), (C, N * H))]
+        weights = [
+            torch.rand(shape, generator=draw.generator) + 2 for shape in ((3 * N * H, C), (3 * N * H,), (C, N * H))
+        ]
         numbers = {number for weight in weights for number in weight.flatten().tolist()}
         smaller = check.three_tensors(remove_heads(*weights, N, torch.tensor(kept)), "remove_heads")
         got, wanted = [tuple(tensor.shape) for tensor in smaller], [(3 * k * H, C), (3 * k * H,), (C, k * H)]
@@ -134,16 +119,15 @@ with check.hidden() as draw:
 # %% tests="heads_care" points=1
 check.heads_care(remove_heads)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
+with check.hidden() as draw:
     # The last three have been pruned before: their heads are no longer as wide together as the model (N H < C).
     for N, H, C, kept in ((2, 2, 4, [0, 1]), (3, 2, 6, [0, 2]), (2, 2, 6, [0]), (3, 1, 4, [0, 2]), (1, 2, 4, [0])):
         for dtype in (torch.float32, torch.float16):
             width, k = N * H, len(kept)
             weights = [  # whole numbers, each once: exact in any precision
-                torch.randperm(3 * width * C, generator=generator).view(3 * width, C).to(dtype) + 1,
-                torch.randperm(3 * width, generator=generator).to(dtype) + 1,
-                torch.randperm(C * width, generator=generator).view(C, width).to(dtype) + 1,
+                torch.randperm(3 * width * C, generator=draw.generator).view(3 * width, C).to(dtype) + 1,
+                torch.randperm(3 * width, generator=draw.generator).to(dtype) + 1,
+                torch.randperm(C * width, generator=draw.generator).view(C, width).to(dtype) + 1,
             ]
             before = [tensor.clone() for tensor in weights]
             smaller = check.three_tensors(remove_heads(*weights, N, torch.tensor(kept)), "remove_heads")

@@ -11,22 +11,7 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: neuron 2 goes, and what it said is missing
-figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained", width_ratios=(2, 1, 4))
-gone = torch.tensor([False, False, True, False])  # neuron 2
-plots.matrix(axes[0], c_fc_weight, "c_fc weight", keep=~gone[:, None].expand(4, 2))
-plots.matrix(axes[1], c_fc_bias[:, None], "bias", keep=~gone[:, None])
-plots.matrix(axes[2], c_proj_weight, "c_proj weight", keep=~gone.expand(2, 4))
-plt.show()
-
-keep = torch.tensor([0, 1, 3])
-x = torch.tensor([0.5, -1.0])  # any token
-whole = check.mlp_output(x, c_fc_weight, c_fc_bias, c_proj_weight)
-without = check.mlp_output(x, c_fc_weight[keep], c_fc_bias[keep], c_proj_weight[:, keep])
-print(f"output with neuron 2, whose row is all zeros: {[round(v, 3) for v in whole.tolist()]}")
-print(f"output without it:                            {[round(v, 3) for v in without.tolist()]}")
-print(
-    f"the difference is GELU(1) * its column:       {[round(v, 3) for v in (whole - without).tolist()]}, for every token"
-)
+pictures.leak()
 
 
 # %% exercise="remove_neurons"
@@ -46,10 +31,9 @@ def remove_neurons(
 # %% tests="neurons_shapes" points=1
 check.neurons_shapes(remove_neurons)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
+with check.hidden() as draw:
     for n, C, kept in ((6, 3, [1]), (5, 5, [0, 4]), (4, 7, [1, 2, 3]), (8, 4, [0, 1, 2, 3, 4, 5, 6, 7])):
-        weights = [torch.rand(shape, generator=generator) + 2 for shape in ((n, C), (n,), (C, n))]
+        weights = [torch.rand(shape, generator=draw.generator) + 2 for shape in ((n, C), (n,), (C, n))]
         numbers = {number for weight in weights for number in weight.flatten().tolist()}
         smaller = check.three_tensors(remove_neurons(*weights, torch.tensor(kept)), "remove_neurons")
         got, k = [tuple(tensor.shape) for tensor in smaller], len(kept)
@@ -103,14 +87,13 @@ with check.hidden() as draw:
 # %% tests="neurons_care" points=1
 check.neurons_care(remove_neurons)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
+with check.hidden() as draw:
     for n, C, kept in ((4, 2, [0, 1, 2, 3]), (4, 2, [3]), (5, 3, [0, 3, 4]), (1, 2, [0])):
         for dtype in (torch.float32, torch.float16):
             weights = [  # whole numbers, each once: exact in any precision
-                torch.randperm(n * C, generator=generator).view(n, C).to(dtype) + 1,
-                torch.randperm(n, generator=generator).to(dtype) + 1,
-                torch.randperm(n * C, generator=generator).view(C, n).to(dtype) + 1,
+                torch.randperm(n * C, generator=draw.generator).view(n, C).to(dtype) + 1,
+                torch.randperm(n, generator=draw.generator).to(dtype) + 1,
+                torch.randperm(n * C, generator=draw.generator).view(C, n).to(dtype) + 1,
             ]
             before = [tensor.clone() for tensor in weights]
             smaller = check.three_tensors(remove_neurons(*weights, torch.tensor(kept)), "remove_neurons")

@@ -12,24 +12,7 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: an optimiser's step wakes what was pruned
-before = torch.tensor([[0.9, 0.0, -0.6, 0.0], [0.0, 0.5, 0.0, -1.1]])
-weight = torch.nn.Parameter(before.clone())
-weight.grad = torch.zeros_like(weight)
-optimizer = torch.optim.SGD([weight], lr=0.2, momentum=0.5)
-optimizer.state[weight]["momentum_buffer"] = torch.tensor([[1.0, -2.0, 0.5, 3.0], [-1.0, 2.0, 4.0, 1.0]])
-optimizer.step()
-moved = weight.detach()
-alive = (before == 0) & (moved != 0)
-
-figure, axes = plt.subplots(1, 3, figsize=(10, 2.1), layout="constrained")
-plots.matrix(axes[0], before, "before: four of eight are pruned", keep=before != 0)
-plots.matrix(axes[1], moved, "after the optimiser's step: all alive")
-plots.matrix(axes[2], torch.where(alive, 0.0, moved), "what a step with masks leaves", keep=~alive)
-for row, column in alive.nonzero().tolist():
-    axes[1].add_patch(
-        plt.Rectangle((column - 0.45, row - 0.45), 0.9, 0.9, fill=False, edgecolor=plots.RED, linewidth=2)
-    )
-plt.show()
+pictures.momentum()
 
 
 # %% exercise="train_step_with_masks"

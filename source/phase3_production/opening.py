@@ -41,6 +41,7 @@ import torch
 from IPython.display import Markdown, display
 
 from gpt2_lib.course import checks as check
+from gpt2_lib.course import pictures
 from gpt2_lib.course.lesson import latency_fault, show, speedup_fault, tensor_fault, when_written
 from gpt2_lib.course.progress import progress
 from gpt2_lib.course.readiness import assessment

@@ -14,14 +14,7 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: a sparse weight and its bits
-weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
-
-figure, axes = plt.subplots(1, 2, figsize=(9, 1.6), layout="constrained")
-plots.matrix(axes[0], weight, "a weight: 10 entries of 4 bytes", keep=weight != 0)
-plots.matrix(axes[1], (weight != 0).float(), "its bits, row by row")
-plt.show()
-print("bits    01010100 01000000   2 bytes (the last six are filled up)")
-print("values  1.5 -2.0 0.5 3.0   16 bytes, instead of 40 in all")
+pictures.bits()
 
 
 # %% exercise="pack"
@@ -63,10 +56,7 @@ with check.hidden() as draw:
         )
     for weight in weights:
         _, got = check.lists(pack(weight.clone()))
-        wanted = []
-        for value in weight.flatten().tolist():
-            if value != 0:
-                wanted.append(value)
+        wanted = [value for value in weight.flatten().tolist() if value != 0]
         assert got == wanted, (
             f"A weight of shape {tuple(weight.shape)} with {len(wanted)} entries that are not zero: your {len(got)} values are "
             f"others, or in another order. Tiny is not zero."

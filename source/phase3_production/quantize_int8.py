@@ -13,14 +13,7 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: a weight and its int8
-weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [0.02, 0.0, -0.0127, 0.001]])
-q = torch.tensor([[127, -50, 0, 0], [127, 0, -81, 6]])
-
-figure, axes = plt.subplots(1, 2, figsize=(9, 1.6), layout="constrained")
-plots.matrix(axes[0], weight, "a weight: two rows, one of small entries")
-plots.matrix(axes[1], q, "int8; the scales are 1.27/127 and 0.02/127", keep=q != 0)
-plt.show()
-print("The second row's -0.0127 is -81 of its own steps. With the first row's scale it would have been -1 step.")
+pictures.int8()
 
 
 # %% exercise="quantize_int8"
@@ -87,10 +80,9 @@ with check.hidden() as draw:
 # %% tests="int8_zeros" points=1
 check.int8_zeros(quantize_int8)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
+with check.hidden() as draw:
     for shape in [(1, 1), (3, 8), (6, 5)]:
-        weight = torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) < 0.5)
+        weight = torch.randn(shape, generator=draw.generator) * (torch.rand(shape, generator=draw.generator) < 0.5)
         weight[-1] = 0.0
         check.assert_zeros_stay(quantize_int8(weight.clone()), weight)
 ### END HIDDEN TESTS

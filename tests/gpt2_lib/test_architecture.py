@@ -36,6 +36,7 @@ ROOMS = {
         "claims",
         "readiness",
         "lesson",
+        "pictures.worked_examples",
         "own_work",
         "progress",
         "check",
