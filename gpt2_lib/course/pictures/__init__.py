@@ -1,4 +1,4 @@
-"""Pictures of the notebooks' worked examples. It may import what the course's other files may; the notebooks import it."""
+"""Pictures of the worked examples. It may import what the course's other files may; the notebooks import it."""
 
 from .worked_examples import (
     bits,
