@@ -7,7 +7,7 @@ c.CourseDirectory.course_id = "gpt2-pruning"
 
 # source/ holds the percent scripts with all solutions, and their order: never copy them to learners.
 # autograded/ holds what the grader notes for the instructor, which is not for learners either.
-c.CourseDirectory.ignore = ["*.py", "*.pyc", "*.toml", "__pycache__", ".ipynb_checkpoints", "feedback", "grading.json"]
+c.CourseDirectory.ignore = ["*.py", "*.pyc", "*.toml", "__pycache__", ".*", "feedback", "grading.json"]
 
 # What stands in the learner's notebook in place of the answer.
 c.ClearSolutions.code_stub = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -31,8 +32,8 @@ from .reports.summary import export
 from .sandbox import bubblewrap
 from .sandbox.bubblewrap import SandboxError
 from .text import plain
-from .workers.learner import BrokenToolError
 from .workers.pool import cluster, processes
+from .workers.setting import BrokenToolError
 
 ERRORS = (CheckError, CollectError, CourseError, HandoutError, IntakeError, LockError, NotebookError, SandboxError)
 ERRORS += (SourceError, BrokenToolError)
@@ -42,10 +43,15 @@ def main(argv: list[str] | None = None, root: Path = PROJECT) -> int:
     """Run one subcommand on the course at ``root``; returns the exit status."""
     arguments = _parser().parse_args(argv)
     try:
-        return arguments.run(arguments, _course(arguments.course or root))
+        status = arguments.run(arguments, _course(arguments.course or root))
+        sys.stdout.flush()
+        return status
     except ERRORS as error:
         print("\n".join(map(plain, str(error).split("\n"))), file=sys.stderr)
         return 1
+    except BrokenPipeError:  # who read the output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # at its end Python would complain
+        return 141
     except OSError as error:  # a full disk, a folder that can't be written, whichever command meets it
         print(plain(of_disk(error)), file=sys.stderr)
         return 1

@@ -51,6 +51,11 @@ def as_node(content: dict) -> NotebookNode:
     return node
 
 
+def grade_id(cell: NotebookNode) -> str:
+    """The name that nbgrader knows a cell by, "" for a cell of no role."""
+    return cell.metadata.get("nbgrader", {}).get("grade_id", "")
+
+
 def to_text(notebook: NotebookNode) -> str:
     """The file's content: sorted keys, one-space indent, a newline at the end."""
     return nbformat.writes(notebook).rstrip("\n") + "\n"

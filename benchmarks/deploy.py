@@ -14,9 +14,9 @@ import torch
 from report import arguments, environment, publish, table
 
 from gpt2_lib import GPT2, GPT2Config, ModelPruner, load_pretrained_gpt2, save_pretrained
-from gpt2_lib.deploy.bench import take_turns
 from gpt2_lib.deploy.onnx import OnnxGPT2, export_onnx
 from gpt2_lib.metrics import flops
+from gpt2_lib.system.timing import take_turns
 
 TOKENS = 128
 RATIO = 0.25  # of the heads and of the neurons of every block
@@ -47,7 +47,7 @@ def compare(name: str, model: GPT2, rounds: int, folder: Path) -> tuple[list[lis
         "ONNX, structured": lambda: structured.logits(ids),
     }
     with torch.inference_mode():
-        seconds = take_turns(calls, rounds, name)
+        seconds = take_turns(calls, rounds, title=name)
 
     def speed_up(slow: str, fast: str) -> float:
         return statistics.median(a / b for a, b in zip(seconds[slow], seconds[fast], strict=True))

@@ -3,9 +3,15 @@
 The model's files are here; pruning/, storage/ and deploy/ build on it, and course/ on them all.
 """
 
+import sys as _sys
 from importlib import import_module as _import_module
 from importlib import metadata as _metadata
 from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+if _sys.argv[:1] == ["-m"]:  # one of our commands is starting, and what follows takes seconds
+    from .system.command import interrupt_quietly as _interrupt_quietly
+
+    _interrupt_quietly()
 
 from .checkpoints import CheckpointError, load_pretrained_gpt2, save_pretrained
 from .config import GPT2Config

@@ -71,7 +71,7 @@ def generate_ids(
         if cache.seen + fed.size(1) > context:
             fed = ids[:, -(context // 2) :]
             cache = KVCache(context)
-        logits = model.head(model.hidden(fed, cache)[:, -1])  # (B, V)
+        logits = model.next_logits(fed, cache)  # (B, V)
         fed = _choose(logits, temperature, top_k, generator)
         if stop_at is not None:
             fed = fed.masked_fill(ended, stop_at)

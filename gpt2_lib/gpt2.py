@@ -164,6 +164,10 @@ class GPT2(nn.Module):
         """Logits (..., V) of hidden states (..., C)."""
         return F.linear(x, self.wte.weight)
 
+    def next_logits(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Logits (B, V) of the token that follows ``ids`` (B, T); ``cache`` and errors as in `hidden`."""
+        return self.head(self.hidden(ids, cache)[:, -1])
+
     def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
         return self.head(self.hidden(ids, cache))
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import safetensors.torch
@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from .config import TextCodec
 from .gpt2 import GPT2
 from .modules import at_least_float32, to_device_of, unwrap
+from .system.timing import take_turns, wall_seconds
 
 
 @dataclass(frozen=True)
@@ -125,27 +126,15 @@ def cost(models: Mapping[str, GPT2], ids: Tensor, repeats: int = 15) -> dict[str
     The models take turns, ``repeats`` times after one warm-up each, so that a busy machine slows all
     of them alike; the number of threads is whatever `torch.get_num_threads` says.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in models}
     inputs = {name: to_device_of(model, ids) for name, model in models.items()}
-    for round_ in range(repeats + 1):
-        for name, model in models.items():
-            started = time.perf_counter()
-            model(inputs[name])
-            _wait_for(inputs[name].device)
-            if round_ > 0:
-                seconds[name].append(time.perf_counter() - started)
+    passes = {name: partial(model, inputs[name]) for name, model in models.items()}
+    seconds = take_turns(passes, repeats, timer=wall_seconds)
     costs: dict[str, Cost] = {}
     for name, model in models.items():
         saved = safetensors.torch.save({k: p.detach().contiguous() for k, p in model.named_parameters()})
         memory = sum(p.numel() * p.element_size() for p in model.parameters())
         costs[name] = Cost(statistics.median(seconds[name]), memory, len(saved), len(zlib.compress(saved, 6)))
     return costs
-
-
-def _wait_for(device: torch.device) -> None:
-    """Until an accelerator has done what it was given; a CPU has when the call returns."""
-    if device.type not in ("cpu", "meta"):
-        torch.accelerator.synchronize(device)
 
 
 def cost_table(costs: Mapping[str, Cost], baseline: str) -> str:

@@ -28,6 +28,7 @@ from .files import replace_whole
 from .gpt2 import GPT2
 from .metrics import evaluate
 from .muon import Muon
+from .system.command import count, output_folder, run
 from .tokenizer import Tokenizer
 
 
@@ -176,8 +177,13 @@ class Run:
         return loss
 
 
-def fit(run: Run, ids: Tensor, held_out: Tensor, every: int) -> None:
-    """Train to the recipe's end; log the held-out quality and take a snapshot each ``every`` steps."""
+def fit(
+    run: Run, ids: Tensor, held_out: Tensor, every: int, measured: Callable[[dict], object] = lambda row: None
+) -> None:
+    """Train to the recipe's end; log the held-out quality and take a snapshot each ``every`` steps.
+
+    ``measured`` is called with each new row of the log, when the snapshot is taken.
+    """
     average, started = math.nan, time.monotonic()
     earlier = run.log[-1]["seconds"] if run.log else 0.0
     with tqdm(total=run.recipe.steps, initial=run.step, desc="training", unit="step") as bar:
@@ -201,6 +207,7 @@ def fit(run: Run, ids: Tensor, held_out: Tensor, every: int) -> None:
                     }
                 )
                 run.save()
+                measured(run.log[-1])
                 tqdm.write(" ".join(f"{k}={v}" for k, v in run.log[-1].items()))
 
 
@@ -216,14 +223,20 @@ def write_log(rows: list[dict], path: Path) -> None:
 MINI: dict[str, Any] = {"vocab_size": 2048, "n_positions": 256, "n_embd": 192, "n_layer": 4, "n_head": 4}
 
 
-def main() -> None:
+def _device(text: str) -> torch.device:
+    try:
+        return torch.empty(1, device=text).device
+    except (RuntimeError, AssertionError) as error:  # no such device, or a PyTorch without it
+        raise argparse.ArgumentTypeError(f"{text} can't be used here ({str(error).splitlines()[0]})") from error
+
+
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m gpt2_lib.train", description="Train gpt2-mini from scratch.")
-    parser.add_argument("--out", type=Path, default=Path("build/gpt2-mini"), help="folder for the model and its log")
-    parser.add_argument("--steps", type=int, default=2500, help="optimiser steps of 16 windows of 256 tokens")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    arguments = parser.parse_args()
+    parser.add_argument("--out", type=output_folder, default="build/gpt2-mini", help="folder for the model and its log")
+    parser.add_argument("--steps", type=count, default=2500, help="optimiser steps of 16 windows of 256 tokens")
+    parser.add_argument("--device", type=_device, default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args(argv)
     out = arguments.out
-    out.mkdir(parents=True, exist_ok=True)
 
     texts = corpus.training_plays()
     tokenizer = Tokenizer.train(texts.values(), MINI["vocab_size"])
@@ -247,4 +260,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

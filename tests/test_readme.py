@@ -47,7 +47,8 @@ def commands(text: str) -> list[list[str]]:
 
 def problem(command: list[str], repository: Path) -> str | None:
     """What is wrong with a page's command, or None."""
-    targets = re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    made = "".join((repository / file).read_text(encoding="utf-8") for file in ("Makefile", "setup.mk"))
+    targets = re.findall(r"^([a-z-]+):", made, flags=re.MULTILINE)
     program, *arguments = command
     if program == "make":
         return next((f"no target {a}" for a in arguments if "=" not in a and a not in targets), None)

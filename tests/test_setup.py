@@ -52,6 +52,8 @@ case "$*" in
       killed*) kill -9 $$ ;;
       slow*) exec sleep 600 ;;
     esac ;;
+  "-m ruff "*|"-m pyright "*|"-m autograder "*)
+    echo "$*" >> "$LOG"; case "$*" in "-m ${{FAILING:-nothing}}"*) exit 1 ;; esac ;;
 esac
 """
 FRESH = ["venv", "-r requirements.lock", "--no-deps -e ."]
@@ -68,7 +70,7 @@ class Folder:
         self.programs = path.parent / "programs"
         for made in (self.path, self.home, self.programs):
             made.mkdir()
-        for name in ("Makefile", "requirements.lock", "requirements-dev.lock", "pyproject.toml"):
+        for name in ("Makefile", "setup.mk", "requirements.lock", "requirements-dev.lock", "pyproject.toml"):
             shutil.copy(repository / name, path)
         self.program("uname", "echo Linux")
         self.program("nvidia-smi", "exit 9")
@@ -515,8 +517,38 @@ def test_a_pytorch_of_another_version_is_replaced(folder: Folder) -> None:
 # The list
 
 
+@pytest.mark.parametrize(("command", "wanted"), [("handout", "TO=../learners"), ("collect", "FROM=export.zip")])
+def test_what_is_left_out_is_asked_for_before_anything_is_set_up(folder: Folder, command: str, wanted: str) -> None:
+    code, output, installed = folder.run(command)
+    assert code != 0
+    assert f"make {command} {wanted}" in output
+    assert len(output.splitlines()) == 1
+    assert installed == []
+
+
+def test_lint_runs_every_tool_and_fails_at_the_end(folder: Folder) -> None:
+    code, output, done = folder.run("lint", FAILING="ruff check")
+    tools = ["-m ruff check", "-m ruff format --check", "-m pyright --project .", "-m autograder check-release"]
+    assert done[-4:] == tools
+    assert code != 0
+    assert "Failed: ruff check\n" in output
+    assert folder.run("lint")[0] == 0
+
+
+def test_clean_leaves_what_was_handed_in(folder: Folder) -> None:
+    caches = [folder.path / name / "__pycache__" / "a.pyc" for name in ("tests/helpers", "submitted/ada")]
+    for path in caches:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert folder.run("clean")[0] == 0
+    assert [path.exists() for path in caches] == [False, True]
+
+
 def test_make_alone_lists_every_command(folder: Folder) -> None:
     _, output, installed = folder.run("help")
-    targets, *_ = re.findall(r"\.PHONY: (.*)", (folder.path / "Makefile").read_text())
-    assert {line.split()[1] for line in output.splitlines()} == set(targets.split())
+    commands: set[str] = set()
+    for file in ("setup.mk", "Makefile"):
+        targets, *_ = re.findall(r"\.PHONY: (.*)", (folder.path / file).read_text())
+        commands |= set(targets.split())
+    assert {line.split()[1] for line in output.splitlines()} == commands
     assert installed == []

@@ -12,6 +12,7 @@ In any cell these stand for it, so that no number is written twice:
     <<words>>          the words on the core path; <<lines>> the lines of code that are shown there
     <<exercises>>      how many answers the learner writes, in words
     <<sections>>       how many sections give points, in words
+    <<fact NAME>>      a statement of gpt2_lib/course/facts.toml, with its sources
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+
+from gpt2_lib.course import facts
 
 SECTION = re.compile(r"^#{2,3} (?:Exercise )?(\S+) · ([^:`\n]+)", re.MULTILINE)  # number, name
 HEADING = re.compile(r"^(##|###) (?:(?:Exercise )?(\S+(?: [a-z])?) · )?", re.MULTILINE)  # depth, number
@@ -40,6 +43,11 @@ def fill_in(cells: list[dict], minutes: list[int]) -> None:
 
     Raises MarkError.
     """
+    for cell in cells:  # first, since their words count
+        try:
+            cell["source"] = facts.fill_in(cell["source"])
+        except KeyError as error:
+            raise MarkError(f"There is no fact {error} in {facts.FILE.name}.") from error
     checks = checks_by_section(cells)
     exercises = sum(cell["metadata"].get("nbgrader", {}).get("solution", False) for cell in cells)
     known = {
@@ -117,7 +125,7 @@ def _minutes_by_heading(cells: list[dict], minutes: list[int]) -> dict[str, str]
         if cell["cell_type"] == "markdown":
             for depth, number in HEADING.findall(cell["source"]):
                 around = {"##": number, "###": ""} if depth == "##" else around | {"###": number}
-        names = {DEEPER, around["###"]} - {""} if is_deeper(cell) else {"", *around.values()}
+        names = {DEEPER, around["###"] or around["##"]} - {""} if is_deeper(cell) else {"", *around.values()}
         for name in names if more else ():
             found[name] = found.get(name, 0) + more
     return {name: str(total) for name, total in found.items()}

@@ -1,58 +1,26 @@
 """The learners' own repository: notebooks and library, ready to push, for JupyterLab and for Binder.
 
-Nothing for instructors goes in: no masters, no hidden tests, no reference solutions, no autograder.
+No masters go in, no hidden tests, no reference solutions. Of the autograder learners use `make check`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
+import tomllib
 from pathlib import Path
+from string import Template
 
+from ..files import write_whole
 from ..notebooks import read_notebook
 from .release import fresh_release, hand_out
 
 MARKER = ".handout.json"  # file -> SHA-256 of what was written: what differs was changed by somebody
-COPIED = ("environment.yml", "requirements.lock", "LICENSE")
-LIBRARY = ("gpt2_lib/**/*.py", "gpt2_lib/weights/*/*")
-LIBRARY += tuple(f"gpt2_lib/deploy/serving/manifests/{file}" for file in ("Containerfile", "*/*.yaml", "*/*/*.yaml"))
+COPIED = ("environment.yml", "requirements.lock", "setup.mk", "nbgrader_config.py", "LICENSE")
+PACKAGES = ("gpt2_lib", "autograder")  # the second for `make check`; pyproject.toml says which data files they have
 LEFT_OUT = ("gpt2_lib/exercises.py", "gpt2_lib/course/exercises.py")  # the reference solutions
-TARGETS = ("help", "lab", "clean")
-
-README = """\
-# Real-World GPT-2 Pruning
-
-A Jupyter course that teaches you to prune GPT-2 for real, and to measure what it does, in an hour on a laptop. You need
-to know basic neural networks, Python and NumPy. No GPU is needed, and no network after installing.
-
-With `make` and Python 3.11, 3.12 or 3.13, one command sets everything up and opens the first notebook:
-
-```bash
-make lab
-```
-
-Without `make`, with conda:
-
-```bash
-conda env create -f environment.yml
-conda activate gpt2-pruning-course
-jupyter lab
-```
-
-Without installing anything: open this repository on [Binder](https://mybinder.org), which reads `environment.yml`.
-Binder forgets your work when you close it: download your notebooks (File > Download).
-
-Work through these in order:
-
-{notebooks}
-
-Each exercise has a check right below it: run it, and it says what is wrong. Save the notebook, and hand in that file
-under the name it has.
-
-`gpt2_lib/` is the library that the notebooks import: read it as you like. MIT licence.
-"""
+NOT_LEARNERS = ("cluster", "dev")  # extras
+TEMPLATES = Path(__file__).parent / "templates"  # the files that a handout has in its own form
 
 
 class HandoutError(Exception):
@@ -67,18 +35,24 @@ def handout(root: Path, target: Path) -> list[str]:
     """
     before = _made_before(target)
     with fresh_release(root) as fresh:
-        made = sorted((fresh / "notebooks").glob("*/*.ipynb"))
+        made = sorted((fresh / "notebooks").glob("*/*.ipynb"), key=_reading_order)
         notebooks = {path.relative_to(fresh): read_notebook(path) for path in made}
     files = _files(root, [path.as_posix() for path in notebooks])
-    _write(target / MARKER, json.dumps(before, indent=1).encode())  # from here on the folder is known as ours
+    write_whole(target / MARKER, json.dumps(before, indent=1).encode())  # from here on the folder is known as ours
     messages = [message for path, notebook in notebooks.items() if (message := hand_out(notebook, target / path))]
     for name, data in files.items():
         if message := _put(target, name, data, before):
             messages.append(message)
     for name in sorted(set(before) - set(files)):
         messages += _remove(target, name, before[name])
-    _write(target / MARKER, json.dumps({name: _digest(files[name]) for name in sorted(files)}, indent=1).encode())
+    write_whole(target / MARKER, json.dumps({name: _digest(files[name]) for name in sorted(files)}, indent=1).encode())
     return messages
+
+
+def _reading_order(notebook: Path) -> tuple[str, bool, str]:
+    """Phase after phase; in each the notebook that is named like it comes first."""
+    phase = notebook.parent.name
+    return phase, notebook.stem != phase, notebook.stem
 
 
 def _made_before(target: Path) -> dict[str, str]:
@@ -98,58 +72,60 @@ def _made_before(target: Path) -> dict[str, str]:
 
 def _files(root: Path, notebooks: list[str]) -> dict[str, bytes]:
     """All files but the notebooks: path -> content."""
-    paths = [root / name for name in COPIED] + [path for pattern in LIBRARY for path in sorted(root.glob(pattern))]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = [*COPIED, *(f"{package}/**/*.py" for package in PACKAGES)]
+    for package, data in project["tool"]["setuptools"]["package-data"].items():
+        patterns += [f"{package.replace('.', '/')}/{pattern}" for pattern in data]
+    paths = [path for pattern in patterns for path in sorted(root.glob(pattern))]
     files = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths if path.is_file()}
     for name in LEFT_OUT:
         files.pop(name, None)
-    links = "\n".join(f"- [{Path(path).stem}]({path})" for path in notebooks)
     made = {
-        "README.md": README.format(notebooks=links),
-        "Makefile": _makefile((root / "Makefile").read_text(encoding="utf-8")),
-        "pyproject.toml": _pyproject((root / "pyproject.toml").read_text(encoding="utf-8")),
-        ".gitignore": _gitignore((root / ".gitignore").read_text(encoding="utf-8")),
+        "README.md": _filled("README.md", notebooks="\n".join(f"- [{Path(path).stem}]({path})" for path in notebooks)),
+        "Makefile": _filled("Makefile"),
+        "pyproject.toml": _pyproject(project),
+        ".gitignore": _filled("gitignore"),
     }
     return files | {name: text.encode() for name, text in made.items()}
 
 
-def _makefile(text: str) -> str:
-    """Ours without the instructor's and the developer's targets."""
-    blocks = []
-    for block in text.strip().split("\n\n"):
-        targets = re.findall(r"^([\w./-]+):(?!=)", block, re.MULTILINE)
-        if ".PHONY" in block:
-            block = re.sub(r"^\.PHONY: help .*$", f".PHONY: {' '.join(TARGETS)}", block, flags=re.MULTILINE)
-        elif (targets and targets[0] not in (*TARGETS, ".venv/lab")) or block.startswith("compile ="):
-            continue
-        blocks.append(block)
-    return "\n\n".join(blocks) + "\n"
+def _filled(template: str, **values: str) -> str:
+    return Template((TEMPLATES / template).read_text(encoding="utf-8")).substitute(values)
 
 
-def _pyproject(text: str) -> str:
-    """Ours without the settings of tools that learners don't run, and without what the autograder adds to Jupyter."""
-    tables = re.split(r"^(?=\[)", text, flags=re.MULTILINE)
-    return (
-        "".join(t for t in tables if not re.match(r"\[(tool\.(?!setuptools)|project\.entry-points)", t)).rstrip() + "\n"
+def _pyproject(ours: dict) -> str:
+    """What pip needs, without the tools that learners don't run, and without what the autograder adds to Jupyter."""
+    project = ours["project"]
+    extras = {name: wanted for name, wanted in project["optional-dependencies"].items() if name not in NOT_LEARNERS}
+    data = ours["tool"]["setuptools"]["package-data"]
+    return _filled(
+        "pyproject.toml.in",
+        requires=_toml(ours["build-system"]["requires"]),
+        name=_toml(project["name"]),
+        version=_toml(project["version"]),
+        python=_toml(project["requires-python"]),
+        dependencies=_toml(project["dependencies"]),
+        extras="\n".join(f"{name} = {_toml(wanted)}" for name, wanted in extras.items()),
+        data="\n".join(f"{_toml(package)} = {_toml(patterns)}" for package, patterns in data.items()),
     )
 
 
-def _gitignore(text: str) -> str:
-    """Ours without nbgrader's folders and files."""
-    lines = [line for line in text.splitlines() if not re.match(r"!?/|gradebook|\.nbgrader", line)]
-    return "\n".join(lines) + "\n"
+def _toml(value: str | list[str]) -> str:
+    """Text, or a list of texts, as TOML has it: as JSON has it."""
+    return json.dumps(value, indent=4)
 
 
 def _put(target: Path, name: str, data: bytes, before: dict[str, str]) -> str | None:
     path = target / name
     if not path.exists():
-        _write(path, data)
+        write_whole(path, data)
         return f"{name}: written"
     old = path.read_bytes()
     if old == data:
         return None
     if before.get(name) != _digest(old):
         return f"{name}: somebody changed it, so it stays; delete it and run this again for the new version"
-    _write(path, data)
+    write_whole(path, data)
     return f"{name}: updated"
 
 
@@ -166,10 +142,3 @@ def _remove(target: Path, name: str, digest: str) -> list[str]:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)

@@ -145,7 +145,7 @@ def _only_notebooks(phase: Path) -> None:
     for path in sorted(phase.iterdir()):
         if path.suffix == ".ipynb":
             masters(path)  # raises for one that no master makes
-        elif path.is_file() and path.suffix != ".py" and path.name != ORDER:
+        elif path.is_file() and path.suffix != ".py" and path.name != ORDER and path.name[0] != ".":
             raise SourceError(f"{_name(path)}: only notebooks are released; keep other files out of source/.")
 
 

@@ -14,8 +14,8 @@ from nbgrader.utils import is_solution
 
 from ..course import Course, CourseError
 from ..intake.folder import IntakeError, intake
-from ..judge.client import Names, names_of
-from ..notebooks import KERNELSPEC, NotebookError, read_notebook
+from ..judge.names import Names, names_of
+from ..notebooks import KERNELSPEC, NotebookError, grade_id, read_notebook
 from .skip import can_be_told, names_made
 
 
@@ -120,7 +120,7 @@ def read_assignment(course: Course, assignment: str) -> dict[str, Plan]:
                 for c in notebook.source_cells
             )
             handed_out = _released(course, assignment, notebook.name)
-            released = tuple((c.metadata.get("nbgrader", {}).get("grade_id", ""), c.source) for c in handed_out)
+            released = tuple((grade_id(c), c.source) for c in handed_out)
             shown = [c.source for c in handed_out if c.cell_type == "code" and "nbgrader" not in c.metadata]
             made = {source: tuple(sorted(names_made(source))) for source in shown}
             known = tuple(sorted(set().union(*made.values())))

@@ -14,7 +14,7 @@ from nbgrader.api import Gradebook
 from nbgrader.utils import is_grade, is_solution
 
 from ..course import Course
-from ..notebooks import read_notebook
+from ..notebooks import grade_id, read_notebook
 from .words import in_words
 
 
@@ -64,9 +64,17 @@ def table(results: list[Result]) -> str:
         mine = [r for r in results if (r.notebook, r.exercise) == (notebook, exercise)]
         rows.append(_row(exercise, mine, width))
         for message in dict.fromkeys(r.message for r in mine if r.message):
-            rows.append(textwrap.fill(message, 96, initial_indent="    - ", subsequent_indent="      "))
+            rows += _lines(message)
     rows.append(_row("total", results, width))
     return "\n".join(rows)
+
+
+def _lines(message: str) -> Iterator[str]:
+    """A message under its exercise: the lines of a matrix stay lines, and long ones are wrapped."""
+    indent = "    - "
+    for line in message.splitlines():
+        yield from textwrap.wrap(line, 96, initial_indent=indent, subsequent_indent="      ") or [""]
+        indent = "      "
 
 
 def _row(name: str, results: list[Result], width: int) -> str:
@@ -77,10 +85,10 @@ def of_notebook(name: str, notebook: NotebookNode, scores: dict[str, tuple[float
     exercise, broken = name, ""
     for cell in notebook.cells:
         if is_solution(cell):
-            exercise = cell.metadata.nbgrader.grade_id
+            exercise = grade_id(cell)
             broken = _error(cell)
         elif is_grade(cell):
-            check = cell.metadata.nbgrader.grade_id
+            check = grade_id(cell)
             points, max_points = scores[check]
             message = _error(cell)
             if message and broken:

@@ -1,8 +1,7 @@
 """The judge: a process in a sandbox of its own that runs the checks, while the learner's functions are far away.
 
-The names of the learner's functions stand for `Proxy` objects. A call carries its arguments to the learner's sandbox as
-plain data (`wire`) or, where they are models and functions, as copies (`transfer`); the function computes there, and
-plain data comes back. Whatever the learner's code did to PyTorch, to ``assert`` or to IPython, it did it there.
+The names of the learner's functions stand for `Proxy` objects. Whatever the learner's code did to PyTorch, to
+``assert`` or to IPython, it did it in its own sandbox.
 
 The checks are compiled before the first message is read. From then on nothing else can be (`_refuse_new_code`).
 """
@@ -14,134 +13,25 @@ import builtins
 import contextlib
 import io
 import os
-import re
-import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import CodeType
 
 from torch.autograd.profiler import record_function
 
+from .decoder import Decoder
+from .names import without_magic
 from .protocol import Line, Message, ProtocolError
-from .transfer import draw, get_random, pack, restore, theirs
-from .wire import Decoder, Encoder, NotPlainError, Opaque, TheirsError
+from .proxy import PRINTED, TEXT, Calls, Proxy, TroubleError
+from .wire import NotPlainError, Opaque
 
 if sys.platform != "win32":  # judges are forked on Linux only
     import resource
 
 SECONDS = 300  # of computing time, for all checks of a notebook
-TEXT = 20_000  # characters of a message
-PRINTED = 1 << 20  # characters of what a check prints
 BUILTIN = vars(builtins)
-MAGIC = re.compile(r"^([ \t]*)[%!].*$", re.MULTILINE)
 NEW_CODE = {"compile", "exec", "code.__new__", "marshal.load", "marshal.loads", "pickle.find_class", "ctypes.dlopen"}
-
-
-class TroubleError(BaseException):
-    """The grader's own trouble, not the learner's. No Exception, so that no check takes it for an error of theirs."""
-
-
-class Calls:
-    """What one check asks of the learner's functions, and what came of it."""
-
-    def __init__(self, line: Line, check: int, notebook: dict[str, object]) -> None:
-        self.check = check
-        self.functions: dict[str, Proxy] = {}  # those that a check may delete or replace for a while
-        self.errors: list[BaseException] = []  # that the learner's code has raised
-        self.missing: set[str] = set()  # names that the learner's notebook doesn't have
-        self.untravelled = ""  # what could not be carried
-        self.opaque = ""  # the type of a result, or of a part of one, of which only the type's name was carried
-        self.dropped = 0  # messages that nobody asked for
-        self.answered = False  # whether a call has come back with something
-        self._line, self._notebook, self._number, self._random = line, notebook, 0, get_random()
-
-    def ask(self, content: dict, buffers: list[bytes]) -> Message:
-        """The answer to one call. Raises NotPlainError for a call that is too large."""
-        self._number += 1
-        if (state := get_random()) != self._random:  # the check has set a seed, say
-            content, buffers = {**content, "random": True}, [*buffers, state]
-            draw()  # as the function may: should the check set the same seed again, that is seen
-            self._random = get_random()
-        with _undisturbed():
-            try:
-                self._line.send(Message("call", self.check, self._number, content, buffers))
-            except ProtocolError as error:
-                raise NotPlainError(str(error)) from error
-            while True:
-                message = self._line.receive()
-                if message is None:
-                    raise TroubleError("no answer came")
-                if (message.kind, message.check, message.call) == ("answer", self.check, self._number):
-                    return message
-                self.dropped += 1
-
-    def changed(self) -> tuple[list[str], dict[str, object]]:
-        """The learner's functions that the check has deleted by now, and what it has put in the place of others."""
-        gone = [name for name in self.functions if name not in self._notebook]
-        put = {n: self._notebook[n] for n, f in self.functions.items() if self._notebook.get(n, f) is not f}
-        return gone, put
-
-
-class Proxy:
-    """A function of the learner's, called where it is."""
-
-    def __init__(self, name: str, calls: Calls, borrowed: str | None) -> None:
-        self.__name__ = name
-        self.__borrowed__ = borrowed  # what a look at the true function has found (gpt2_lib.course.own_work)
-        self._calls = calls
-
-    def __call__(self, *arguments: object, **named: object) -> object:
-        values = {str(place): value for place, value in enumerate(arguments)} | named
-        try:
-            try:
-                answer = self._calls.ask(*self._call(values))
-                told, decoder = answer.content, Decoder(answer.buffers)
-                print(str(told.get("printed", ""))[:PRINTED], end="")
-                for name, what in told.get("after", {}).items():
-                    restore(values[name], what, decoder)
-                if "error" not in told:
-                    if "returned" in told:
-                        return values[told["returned"]]
-                    self._calls.answered = True
-                    decoder.opaque = ""  # of the arguments: a function of the check's stays what it is
-                    result = decoder.decode(told["result"])
-                    self._calls.opaque = self._calls.opaque or decoder.opaque
-                    return result
-                if told["error"].get("name") == "NotPlainError":
-                    raise NotPlainError(str(told["error"]["text"])[:TEXT])
-                error = _error(told["error"])
-            except (NotPlainError, TheirsError, EOFError, OSError):
-                raise
-            except Exception as forged:
-                raise NotPlainError(f"what came back is no answer ({type(forged).__name__}: {forged})") from forged
-        except NotPlainError as reason:
-            self._calls.untravelled = f"{self.__name__}(): {reason}"
-            raise
-        self._calls.errors.append(error)
-        raise error
-
-    def _call(self, values: dict[str, object]) -> tuple[dict, list[bytes]]:
-        gone, put = self._calls.changed()
-        call: dict[str, object] = {"name": self.__name__, "deleted": gone}
-        everything = dict(values)
-        for name, value in put.items():  # what can't travel is left out: the learner's code can't have relied on it
-            with contextlib.suppress(NotPlainError, TheirsError):
-                pack({name: value})
-                everything[f"={name}"] = value
-        try:
-            encoder = Encoder(strict=True, exact=True)
-            return {**call, "values": encoder.encode(everything)}, encoder.buffers
-        except NotPlainError:
-            pass
-        try:
-            return {**call, "packed": True}, [pack(everything)]
-        except NotPlainError:  # a type that is known here alone goes as what it is at heart
-            encoder = Encoder(strict=True)
-            return {**call, "values": encoder.encode(everything)}, encoder.buffers
-
-    def __reduce__(self) -> tuple:
-        return theirs, (self.__name__,)
 
 
 def main(request: dict, ready: int, line: int) -> None:
@@ -161,7 +51,7 @@ def judge(cells: Sequence[str], sources: Mapping[str, str], line: Line) -> Judge
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         for cell in cells:
             with contextlib.suppress(Exception):  # some need a notebook around them; a check that misses it will say so
-                exec(compile(MAGIC.sub(r"\1pass", cell), "<locked cell>", "exec"), notebook)
+                exec(compile(without_magic(cell), "<locked cell>", "exec"), notebook)
     checks = {int(number): _compiled(source) for number, source in sources.items()}
     record_function("")  # an optimiser's first step makes code of a type's name: not later than now
     _refuse_new_code([code for codes in checks.values() for code in codes if code is not None])
@@ -171,7 +61,7 @@ def judge(cells: Sequence[str], sources: Mapping[str, str], line: Line) -> Judge
 def _compiled(source: str) -> tuple[CodeType, CodeType | None]:
     """A check, and its last expression, whose value may be points."""
     try:
-        tree = ast.parse(MAGIC.sub(r"\1pass", source))
+        tree = ast.parse(without_magic(source))
     except SyntaxError as error:
         tree = ast.parse(f"raise SyntaxError({str(error)!r})")
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
@@ -297,28 +187,3 @@ def _text(error: BaseException) -> str:
         return str(error)
     except Exception:
         return type(error).__name__
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """No timer of a check's raises anything in here; one that rings meanwhile rings afterwards."""
-    rang: list[int] = []
-    handler = signal.signal(signal.SIGALRM, lambda number, _: rang.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGALRM, handler)
-        if rang and callable(handler):
-            signal.raise_signal(signal.SIGALRM)
-
-
-def _error(told: dict) -> Exception:
-    """The learner's error, of the nearest built-in type, with its text."""
-    kinds = [BUILTIN.get(name) for name in told["types"]]
-    kind = next((k for k in kinds if isinstance(k, type) and issubclass(k, Exception)), RuntimeError)
-    name, text = str(told.get("name", kind.__name__)), str(told["text"])
-    text = text if kind.__name__ == name else f"{name}: {text}"
-    try:
-        return kind(text)
-    except Exception:  # UnicodeDecodeError and the like want more than a text
-        return RuntimeError(f"{kind.__name__}: {text}")

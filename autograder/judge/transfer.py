@@ -24,7 +24,9 @@ from IPython import get_ipython
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .wire import Decoder, Encoder, NotPlainError, Opaque, TheirsError
+from .decoder import Decoder
+from .encoder import Encoder
+from .wire import NotPlainError, Opaque, TheirsError
 
 
 def pack(values: dict[str, object]) -> bytes:

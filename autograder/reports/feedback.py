@@ -16,7 +16,7 @@ from nbgrader.api import BaseCell, Comment, Grade, Gradebook, MissingEntry
 from ..course import Course, CourseError
 from ..grading.results import Result, results
 from ..grading.verdicts import Grading, read_grading
-from ..notebooks import read_notebook
+from ..notebooks import grade_id, read_notebook
 from .display import CellView, Viewer, code_style, secrets
 from .pages import points, write_page
 
@@ -139,7 +139,7 @@ def _page(
     answers: dict[str, NotebookNode] = {}
     own = []
     for cell in _cells(path):
-        role = _role(cell)
+        role = grade_id(cell)
         if role in book.solutions:
             answers.setdefault(role, cell)
         elif role not in book.known_cells and cell.cell_type == "code" and cell.source not in [*released, ""]:
@@ -186,7 +186,3 @@ def _exercises(
 def _cells(path: Path) -> list[NotebookNode]:
     """The cells of a notebook; none where the file is not there (not handed in, not released here)."""
     return read_notebook(path).cells if path.exists() else []
-
-
-def _role(cell: NotebookNode) -> str | None:
-    return cell.metadata.get("nbgrader", {}).get("grade_id")

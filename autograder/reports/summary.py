@@ -37,7 +37,7 @@ from ..course import Course, CourseError
 from ..files import write_whole
 from ..grading.results import of_notebook
 from ..grading.verdicts import Grading, read_grading
-from ..notebooks import as_node, read_notebook
+from ..notebooks import as_node, grade_id, read_notebook
 from ..text import for_table
 from .pages import points, write_page
 from .people import Person, people
@@ -155,7 +155,7 @@ def _exercises(course: Course, assignment: str, checks: Iterable[Cell]) -> dict[
         exercise = name
         for path in [path for path in paths if path.exists()][:1]:
             for cell in read_notebook(path).cells:
-                role = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+                role = grade_id(cell)
                 exercise = role if is_solution(cell) else exercise
                 if is_grade(cell) and (name, role) in left:
                     found[name, exercise].append((name, role))

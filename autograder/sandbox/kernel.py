@@ -20,8 +20,10 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 
 from ..course import PROJECT
+from ..judge.decoder import Decoder
+from ..judge.encoder import Encoder
 from ..judge.transfer import Watched, set_random, unpack
-from ..judge.wire import Decoder, Encoder, NotPlainError
+from ..judge.wire import NotPlainError
 
 if TYPE_CHECKING:
     from ipykernel.zmqshell import ZMQInteractiveShell

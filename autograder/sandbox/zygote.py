@@ -11,7 +11,6 @@ nobody's code, holds nothing secret and has one thread: only from such a process
 from __future__ import annotations
 
 import base64
-import ctypes
 import gc
 import importlib
 import json
@@ -27,21 +26,15 @@ from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 
 from ..course import PROJECT
-from . import seccomp
 from .bubblewrap import HOME, Limits, Sandbox
+from .privileges import die_with_parent, drop, enter, limit_what_it_computes
 
 if sys.platform != "win32":  # there, notebooks can be checked only
     import fcntl
-    import resource
 
 WARM = ("torch", "numpy", "ipykernel.kernelapp", "matplotlib_inline.backend_inline")
 WARM += ("autograder.sandbox.kernel", "autograder.judge.process", "autograder.grading.prepare")
-NAMESPACES = {"user": 0x10000000, "mnt": 0x00020000, "ipc": 0x08000000, "uts": 0x04000000, "net": 0x40000000}
-NAMESPACES |= {"cgroup": 0x02000000, "pid": 0x20000000}
-NS_GET_USERNS = 0xB701  # ioctl: the user namespace that owns another
 READY, LINE = 3, 4  # descriptors: on one a process says that it has begun, the other is a socket for its own use
-MEMORY, SECONDS = 2 << 30, 30  # bytes and computing time of what reads a notebook
-PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
 
 
 class Forked:
@@ -169,7 +162,7 @@ class Zygote:
 
 def main(control: int, warm: Sequence[str]) -> None:
     """Import, then fork for every connection that comes over the descriptor ``control``, until it ends."""
-    _die_with_parent()
+    die_with_parent()
     for module in (*WARM, *warm):
         importlib.import_module(module)
     gc.collect()
@@ -191,13 +184,13 @@ def main(control: int, warm: Sequence[str]) -> None:
 def _serve(connection: Connection, line: int | None = None) -> None:
     """In a fresh fork: do what was asked for, then exit. Never returns."""
     try:
-        _die_with_parent()
+        die_with_parent()
         request = json.loads(connection.recv_bytes())
         _fresh_randomness()
         if "sandbox" in request:
             _guard(connection, request, line)
         else:
-            _limit_what_it_computes()
+            limit_what_it_computes()
             connection.send_bytes(json.dumps({"result": _target(request)(request)}).encode())
     except BaseException as error:
         text = f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"
@@ -211,17 +204,10 @@ def _target(request: dict) -> Callable:
     return getattr(importlib.import_module(module), function)
 
 
-def _limit_what_it_computes() -> None:
-    with open("/proc/self/statm") as statm:
-        mapped = int(statm.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY, mapped + MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-
-
 def _guard(connection: Connection, request: dict, line: int | None) -> None:
     """Fork a process into its sandbox, tell of its start and end, pass signals on, outlive neither it nor the user."""
     group = os.open(request["group"], os.O_WRONLY) if request["group"] else None
-    _enter(request["sandbox"])  # the next fork is in the sandbox's process namespace; this process is not
+    enter(request["sandbox"])  # the next fork is in the sandbox's process namespace; this process is not
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -233,7 +219,7 @@ def _guard(connection: Connection, request: dict, line: int | None) -> None:
             for number, descriptor in zip(kept, (READY, LINE), strict=False):
                 os.dup2(number, descriptor)
             os.closerange(READY + len(kept), os.sysconf("SC_OPEN_MAX"))
-            _drop(request["uid"], Limits(**request["limits"]))
+            drop(request["uid"], Limits(**request["limits"]))
             _write(request.pop("files"))
             _target(request)(request, READY, LINE)
         finally:
@@ -261,63 +247,6 @@ def _write(files: dict[str, str]) -> None:
         path = Path(HOME, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(data))
-
-
-def _enter(pid: int) -> None:
-    """Move this process into the namespaces of the process ``pid`` (children, for that of processes)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def open_namespace(of: int | str, name: str) -> int:
-        return os.open(f"/proc/{of}/ns/{name}", os.O_RDONLY)
-
-    def same(one: int, other: int) -> bool:
-        return os.fstat(one).st_ino == os.fstat(other).st_ino
-
-    wanted = {name: open_namespace(pid, name) for name in NAMESPACES}
-    steps = [(name, handle) for name, handle in wanted.items() if not same(handle, open_namespace("self", name))]
-    if "user" in dict(steps):
-        # bubblewrap makes two, one in the other. The outer one owns the rest, so it comes first and the inner one last.
-        outer = fcntl.ioctl(wanted["mnt"], NS_GET_USERNS)
-        inner = [] if same(outer, wanted["user"]) else [steps[0]]
-        steps = [("user", outer), *steps[1:], *inner]
-    for name, handle in steps:
-        if libc.setns(handle, NAMESPACES[name]) != 0:
-            error = ctypes.get_errno()
-            raise OSError(error, f"the sandbox's {name} namespace can't be entered: {os.strerror(error)}")
-
-
-def _drop(uid: int | None, limits: Limits) -> None:
-    """Give up every privilege, for good, and take the limits on."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    os.setsid()
-    with open("/proc/self/oom_score_adj", "w") as score:
-        score.write("1000")  # if memory runs out, this is what goes
-    resource.setrlimit(resource.RLIMIT_DATA, (limits.memory, limits.memory))
-    with open("/proc/self/statm") as statm:
-        mapped = int(statm.read().split()[0]) * resource.getpagesize()
-    room = mapped + limits.memory  # memory that is shared counts here, and not as data
-    resource.setrlimit(resource.RLIMIT_AS, (room, room))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
-    resource.setrlimit(resource.RLIMIT_NPROC, (limits.processes, limits.processes))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limits.disk, limits.disk))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for capability in range(64):
-        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
-    if uid is not None:
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
-    if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0 or libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "the privileges could not be given up")
-    seccomp.refuse()
-    os.chdir(HOME)
-    os.environ["LOGNAME"] = os.environ["USER"] = "learner"
-    os.umask(0o077)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _fresh_randomness() -> None:

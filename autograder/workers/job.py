@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -26,11 +25,14 @@ from ..course import Rules
 from ..grading.explain import explain
 from ..grading.plan import Plan
 from ..grading.prepare import Prepared, prepare
+from ..notebooks import grade_id
 from ..sandbox.bubblewrap import Limits
+from ..sandbox.privileges import die_with_parent
 from ..sandbox.provisioner import zygote
 from ..text import plain
-from .execute import Report, Run, fail
-from .learner import Account, BrokenToolError, Setting, as_text
+from .execute import Run
+from .outputs import Report, fail
+from .setting import Account, BrokenToolError, Setting, as_text
 
 ATTEMPTS = 3
 GRACE = 60.0  # seconds after the end of a submission's time, then the worker itself ends: whatever holds it
@@ -99,8 +101,8 @@ def _run_all(job: Job, begun: float) -> Outcome:
         for tidy in (IgnorePattern(enabled=True, pattern="^"), LimitOutput()):
             notebook, _ = tidy.preprocess(notebook, {})
         done[name] = nbformat.writes(notebook).encode("utf-8", "replace").decode()  # no half of a surrogate pair
-        scores[name] = {cell.metadata.nbgrader.grade_id: _score(cell) for cell in notebook.cells if is_grade(cell)}
-        untouched[name] = frozenset(cell.metadata.nbgrader.grade_id for cell in notebook.cells if _is_untouched(cell))
+        scores[name] = {grade_id(cell): _score(cell) for cell in notebook.cells if is_grade(cell)}
+        untouched[name] = frozenset(grade_id(cell) for cell in notebook.cells if _is_untouched(cell))
     notes += [f"{path} was left out: the instructor's files are there" for path in job.extras if _in_the_way(path, job)]
     clock = time.monotonic() - begun
     return Outcome(
@@ -211,7 +213,7 @@ def start() -> None:
     """In a new worker: leave an interrupt to the grader, and end when it ends, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        die_with_parent()
     grader = multiprocessing.parent_process()
     assert grader is not None
     if grader.pid != os.getppid():

@@ -16,7 +16,6 @@ from typing import Generic, TypeVar
 
 from ..course import CourseError
 from ..text import plain
-from .cores import cores
 from .job import Job, Outcome, run, start
 
 CRASHES = 5  # of its workers, that one submission may see before it is given up
@@ -33,6 +32,12 @@ class _Attempt(Generic[Task]):
     again: bool = False
     review: tuple[tuple[str, str, str], ...] = ()  # what a person is to look at from the first time
     begun: float = 0.0  # when it was last given to a worker
+
+    def once_more(self, outcome: Outcome) -> _Attempt[Task]:
+        """The second try, with the time that is left."""
+        left = max(self.job.limits.total - outcome.clock, 1.0)
+        job = replace(self.job, limits=replace(self.job.limits, total=left))
+        return replace(self, job=job, again=True, review=outcome.review)
 
 
 @dataclass(frozen=True)
@@ -54,85 +59,92 @@ class Workers:
         after a crash all that were under way, since nobody knows which one did it; at the end those with which the
         grader had trouble, once more.
         """
-        fresh = (_Attempt(task, job(task)) for task in tasks)
-        suspects: deque[_Attempt[Task]] = deque()
-        later: deque[_Attempt[Task]] = deque()
-        running: dict[Future, _Attempt[Task]] = {}
-        executor = self.open()
+        going = _Run(self, (_Attempt(task, job(task)) for task in tasks))
         try:
-            while True:
-                while not suspects and len(running) < 2 * self.count and (attempt := next(fresh, None)):
-                    running[_submitted(executor, attempt)] = attempt
-                if not running:
-                    attempt = suspects.popleft() if suspects else later.popleft() if later else None
-                    if attempt is None:
-                        return
-                    running[_submitted(executor, attempt)] = attempt
-                alone = len(running) == 1
-                broken = []
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    attempt = running.pop(future)
-                    try:
-                        outcome = future.result()
-                    except BrokenProcessPool:
-                        broken.append(attempt)
-                        continue
-                    except Exception as error:  # one submission's trouble is nobody else's
-                        outcome = (
-                            f"the grader failed on it ({plain(f'{type(error).__name__}: {error}')}); please report this"
-                        )
-                    if isinstance(outcome, Outcome) and outcome.trouble and not attempt.again:
-                        later.append(_once_more(attempt, outcome))
-                    elif isinstance(outcome, Outcome):  # a second try takes no flag of the first away
-                        review = tuple(dict.fromkeys((*attempt.review, *outcome.review)))
-                        yield attempt.task, replace(outcome, review=review)
-                    else:
-                        yield attempt.task, outcome
-                if broken:
-                    broken += running.values()
-                    running.clear()
-                    executor.shutdown()
-                    executor = self.open()
-                    for attempt in broken:
-                        attempt.crashes += alone
-                        if alone and time.monotonic() - attempt.begun > attempt.job.limits.total:
-                            yield attempt.task, "it held a worker for longer than a submission may"
-                        elif attempt.crashes >= CRASHES:
-                            yield attempt.task, "the processes that graded it died again and again"
-                        else:
-                            suspects.append(attempt)
+            yield from going.outcomes()
         finally:
-            for future in running:
-                future.cancel()
-            executor.shutdown()
+            going.close()
             self.close()
 
 
-def _submitted(executor: Executor, attempt: _Attempt) -> Future:
-    attempt.begun = time.monotonic()
-    try:
-        return executor.submit(run, attempt.job)
-    except BrokenProcessPool as error:
-        future: Future = Future()
-        future.set_exception(error)
-        return future
+class _Run(Generic[Task]):
+    """Attempts under way on an executor, and those that wait for it."""
 
+    def __init__(self, workers: Workers, fresh: Iterator[_Attempt[Task]]) -> None:
+        self._workers, self._fresh = workers, fresh
+        self._suspects: deque[_Attempt[Task]] = deque()  # under way when a process died
+        self._later: deque[_Attempt[Task]] = deque()  # with which the grader had trouble
+        self._running: dict[Future, _Attempt[Task]] = {}
+        self._executor = workers.open()
 
-def _once_more(attempt: _Attempt[Task], outcome: Outcome) -> _Attempt[Task]:
-    left = max(attempt.job.limits.total - outcome.clock, 1.0)
-    return replace(
-        attempt,
-        job=replace(attempt.job, limits=replace(attempt.job.limits, total=left)),
-        again=True,
-        review=outcome.review,
-    )
+    def outcomes(self) -> Iterator[tuple[Task, Outcome | str]]:
+        while self._fill():
+            alone, broken = len(self._running) == 1, []
+            for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                attempt = self._running.pop(future)
+                try:
+                    outcome = future.result()
+                except BrokenProcessPool:
+                    broken.append(attempt)
+                except Exception as error:  # one submission's trouble is nobody else's
+                    shown = plain(f"{type(error).__name__}: {error}")
+                    yield attempt.task, f"the grader failed on it ({shown}); please report this"
+                else:
+                    if outcome.trouble and not attempt.again:
+                        self._later.append(attempt.once_more(outcome))
+                    else:  # a second try takes no flag of the first away
+                        review = tuple(dict.fromkeys((*attempt.review, *outcome.review)))
+                        yield attempt.task, replace(outcome, review=review)
+            if broken:
+                yield from self._start_again([*broken, *self._running.values()], alone)
+
+    def close(self) -> None:
+        for future in self._running:
+            future.cancel()
+        self._executor.shutdown()
+
+    def _fill(self) -> bool:
+        """Give the executor as much as it may have; False where nothing is left."""
+        while not self._suspects and len(self._running) < 2 * self._workers.count:
+            if (attempt := next(self._fresh, None)) is None:
+                break
+            self._submit(attempt)
+        if not self._running and (waiting := self._suspects or self._later):
+            self._submit(waiting.popleft())
+        return bool(self._running)
+
+    def _submit(self, attempt: _Attempt[Task]) -> None:
+        attempt.begun = time.monotonic()
+        try:
+            future = self._executor.submit(run, attempt.job)
+        except BrokenProcessPool as error:
+            future = Future()
+            future.set_exception(error)
+        self._running[future] = attempt
+
+    def _start_again(self, broken: list[_Attempt[Task]], alone: bool) -> Iterator[tuple[Task, str]]:
+        """Another executor in the place of one that broke; ``broken`` were under way, or one of them ``alone``."""
+        self._running.clear()
+        self._executor.shutdown()
+        self._executor = self._workers.open()
+        for attempt in broken:
+            attempt.crashes += alone
+            if alone and time.monotonic() - attempt.begun > attempt.job.limits.total:
+                yield attempt.task, "it held a worker for longer than a submission may"
+            elif attempt.crashes >= CRASHES:
+                yield attempt.task, "the processes that graded it died again and again"
+            else:
+                self._suspects.append(attempt)
 
 
 def processes(count: int | None = None) -> Workers:
-    """Processes on this machine, one a core if not said otherwise."""
-    number = count or cores()
+    """Processes on this machine, one a processor that this one may use if not said otherwise."""
+    if count is None:
+        from gpt2_lib.system.processors import processors  # brings PyTorch, which nothing else here needs
+
+        count = processors()
     context = multiprocessing.get_context("spawn")
-    return Workers(lambda: ProcessPoolExecutor(number, mp_context=context, initializer=start), number)
+    return Workers(lambda: ProcessPoolExecutor(count, mp_context=context, initializer=start), count)
 
 
 def cluster(scheduler: str) -> Workers:

@@ -16,7 +16,7 @@ from ..grading.plan import files_of, read_assignment
 from ..intake.folder import intake
 from ..sandbox.bubblewrap import names_of
 from .job import Job, run
-from .learner import BrokenToolError
+from .setting import BrokenToolError
 
 
 class SandboxedExecute(NbGraderPreprocessor):

@@ -26,6 +26,7 @@ from ..gpt2 import GPT2
 from ..metrics import evaluate
 from ..pruning import scores
 from ..pruning.pruner import prunable_weights
+from ..system.command import run
 
 FINAL = 0.8  # sparsity of the training runs
 MASTERS = Path(__file__).parents[2] / "source" / "phase2_techniques"
@@ -150,4 +151,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

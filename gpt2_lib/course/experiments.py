@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -19,12 +20,14 @@ from tqdm.auto import tqdm
 from .. import plots
 from ..checkpoints import CheckpointError, load_pretrained_gpt2
 from ..corpus import calibration_windows, held_out_windows
+from ..files import replace_whole
 from ..generate import generate
 from ..gpt2 import GPT2
 from ..metrics import evaluate, sparsity
 from ..pruning.gradual import RECOVERY, GradualRun
 from ..pruning.pruner import ModelPruner, prunable_weights, quick_magnitude_prune
 from ..pruning.schedules import Schedule, linear_sparsity
+from ..system.command import count, output_file, run
 
 SPARSITIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 GRADUAL_SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -134,6 +137,13 @@ def sweep_gradually(
     return points
 
 
+def readable(sample: str) -> str:
+    """A sample for a page: line breaks without end, which a ruined model writes, are told instead of shown."""
+    shown = re.sub(r"\n{3,}", "\n\n", sample).rstrip()
+    left_out = sample.count("\n") - shown.count("\n")
+    return shown + (f"\n\n*(and {left_out} line breaks)*" if left_out > 3 else "")
+
+
 def table(points: Iterable[Point]) -> str:
     """The points as a Markdown table."""
     lines = ["| method | sparsity | perplexity | accuracy | bits per character |", "|-|-:|-:|-:|-:|"]
@@ -150,17 +160,15 @@ def draw(points: list[Point], path: Path) -> None:
     perplexity, accuracy = figure.subplots(1, 2)
     plots.quality_curves(perplexity, accuracy, points)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    replace_whole(path, lambda part: figure.savefig(part, dpi=120, format="png"))
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m gpt2_lib.experiments", description=__doc__)
     parser.add_argument("--model", default="gpt2-mini", help="a name or folder that load_pretrained_gpt2 takes")
-    parser.add_argument("--windows", type=int, default=40, help="held-out windows to measure on (default: 40)")
-    parser.add_argument("--out", type=Path, default=Path("build/curves.png"), help="where the picture goes")
-    arguments = parser.parse_args()
-    if arguments.windows < 1:
-        parser.error("--windows must be at least 1")
+    parser.add_argument("--windows", type=count, default=40, help="held-out windows to measure on (default: 40)")
+    parser.add_argument("--out", type=output_file, default="build/curves.png", help="where the picture, a PNG, goes")
+    arguments = parser.parse_args(argv)
     torch.manual_seed(0)
     try:
         model, tokenizer = load_pretrained_gpt2(arguments.model)
@@ -177,4 +185,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -12,9 +12,11 @@ from IPython import get_ipython
 from IPython.display import HTML, Markdown, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
 WIDTH = 8.4  # inches, the width of the column
 PIXELS = 100  # of the page for an inch; the picture itself has twice as many
+CELL = "min-width: 3.4em; text-align: center; border: 1px solid #8c959f; padding: 5px"
 STYLE = {
     "font.size": 11,
     "axes.titlesize": 11,
@@ -48,6 +50,30 @@ def show(figure: Figure, alt: str) -> None:
             f"<img alt='{html.escape(alt, quote=True)}' src='data:image/png;base64,{data}' "
             f"style='width: {width}px; max-width: 100%; height: auto'>"
         )
+    )
+
+
+def matrices(*shown: tuple[str, Tensor, Tensor | None]) -> None:
+    """Show small matrices (rows, columns) as tables beside each other: (caption, values, what stays or None).
+
+    What does not stay is struck out, and a screen reader says so.
+    """
+    display(HTML("".join(_table(*matrix) for matrix in shown)))
+
+
+def _table(caption: str, values: Tensor, keep: Tensor | None) -> str:
+    def entry(row: int, column: int) -> str:
+        value = f"{values[row, column].item():g}"
+        if keep is None or keep[row, column]:
+            return f"<td style='{CELL}; background: #cfe3f7; color: #1f2328; font-weight: 600'>{value}</td>"
+        return f"<td style='{CELL}; background: #fff; color: #57606a'><s aria-label='{value}, gone'>{value}</s></td>"
+
+    rows = ("".join(entry(row, column) for column in range(values.shape[1])) for row in range(values.shape[0]))
+    return (
+        "<table style='display: inline-table; border-collapse: collapse; margin: 0 24px 8px 0'>"
+        f"<caption style='caption-side: top; text-align: left; color: inherit'>{html.escape(caption)}</caption>"
+        + "".join(f"<tr>{row}</tr>" for row in rows)
+        + "</table>"
     )
 
 

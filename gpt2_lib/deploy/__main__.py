@@ -6,10 +6,11 @@ import argparse
 import importlib
 import sys
 
+from ..system.command import run
 from .extras import DeployError, MissingExtraError
 
 COMMANDS = {  # command: the file whose main(argv) does it
-    "bench": "bench",
+    "bench": "bench.command",
     "serve": "serving.serve",
     "load-test": "serving.load_test",
     "check-manifests": "serving.kubernetes",
@@ -28,4 +29,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(lambda: main(sys.argv[1:]))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,52 +19,81 @@ from .. import metrics
 from ..corpus import held_out_windows
 from ..gpt2 import GPT2, KVCache
 from ..storage.packed import packed_sizes
+from ..system.timing import p95, turns, wall_seconds
 
 PREFILL = 128  # tokens that are read at once, or as many as the model's context allows
 DECODE = 16  # tokens that are then written one by one
 PAGES = 24  # of the held-out plays, where no other data are given
 
 
+@dataclass(frozen=True)
+class Protocol:
+    """How a model was measured."""
+
+    device: str
+    dtype: str
+    threads: int  # of torch
+    batch: int
+    prefill_tokens: int
+    decode_tokens: int
+    warm_up: int  # passes that are not counted
+    repeats: int
+    test_tokens: int  # that the quality was measured on
+
+
+@dataclass(frozen=True)
+class ProductionMetrics:
+    """What counts when a model is served: one sequence at a time, on this machine, with torch as it is set now."""
+
+    latency: float  # seconds to read a prompt of 128 tokens (prefill): median
+    latency_p95: float  # the same: 95th percentile
+    decode: float  # seconds for each token written after it, with a key-value cache: median
+    decode_p95: float
+    memory: int  # bytes of the weights in memory, a tied one once
+    peak_memory: int  # bytes: the largest resident memory of this whole process while it ran
+    file: int  # bytes as safetensors, every zero written out
+    packed: int  # bytes as `packed.save_packed` writes it, exactly
+    packed_int8: int  # and in int8
+    accuracy: float  # next-token quality on the test data, as `metrics.evaluate` measures it
+    perplexity: float
+    bits_per_character: float
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
+class DeploymentAnalysis:
+    """What pruning has bought and what it cost: ratios of the original's metrics and the pruned model's."""
+
+    compression: float  # original's file over the pruned model's packed file (exact weights)
+    compression_int8: float  # original's file over the pruned model's packed file in int8
+    memory: float  # weights in memory, original over pruned: zeros don't change it
+    speedup: float  # time of the original over time of the pruned one, for the prompt
+    speedup_decode: float  # and for a token
+    flops: float  # operations of the original over those of the pruned one: what to hope for
+    quality: float  # accuracy of the pruned model over the original's: 0.98 is 2 % lost
+    perplexity: float  # perplexity of the pruned model over the original's
+    original: ProductionMetrics
+    pruned: ProductionMetrics
+
+
 def evaluate_production_metrics(model: GPT2, test_data: Tensor | None = None, repeats: int = 15) -> dict[str, Any]:
-    """Measure ``model`` as it would be served: one sequence at a time, on this machine, with torch as it is set now.
+    """Measure ``model`` as it would be served; returns the fields of `ProductionMetrics` as a dictionary.
 
     ``test_data``: windows of token ids (N, T), T >= 2; by default 24 of the held-out plays' pages.
-
-    ============================= =======================================================================
-    ``latency``, ``latency_p95``  seconds to read a prompt of 128 tokens (prefill): median, 95th percentile
-    ``decode``, ``decode_p95``    seconds for each token written after it, with a key-value cache
-    ``memory``                    bytes of the weights in memory, a tied one once
-    ``peak_memory``               bytes: the largest resident memory of this whole process while it ran
-    ``file``                      bytes as safetensors, every zero written out
-    ``packed``, ``packed_int8``   bytes as `packed.save_packed` writes it, exactly and in int8
-    ``accuracy``, ``perplexity``, next-token quality on ``test_data`` (`metrics.evaluate`)
-    ``bits_per_character``
-    ``protocol``                  how it was measured: threads, repeats, warm-up, tokens, device, dtype
-    ============================= =======================================================================
 
     Each pass is timed on the clock, after one pass that is not counted. The 95th percentile of few repeats is
     close to the slowest one. The model is left as it was. Raises ValueError for data that are no windows of ids.
     """
-    return _measure({"model": model}, test_data, repeats)["model"]
+    return asdict(_measure({"model": model}, test_data, repeats)["model"])
 
 
 def deployment_analysis(
     original_model: GPT2, pruned_model: GPT2, test_data: Tensor | None = None, repeats: int = 15
 ) -> dict[str, Any]:
-    """What pruning has bought and what it cost: ratios of `evaluate_production_metrics` of both models.
+    """Measure both models as they would be served; returns the fields of `DeploymentAnalysis` as a dictionary.
 
-    ================================= ===================================================================
-    ``compression``                   original's file over the pruned model's packed file (exact weights)
-    ``compression_int8``              original's file over the pruned model's packed file in int8
-    ``memory``                        weights in memory, original over pruned: zeros don't change it
-    ``speedup``, ``speedup_decode``   time of the original over time of the pruned one
-    ``flops``                         operations of the original over those of the pruned one: what to hope for
-    ``quality``                       accuracy of the pruned model over the original's: 0.98 is 2 % lost
-    ``perplexity``                    perplexity of the pruned model over the original's
-    ``original``, ``pruned``          both models' metrics
-    ================================= ===================================================================
-
-    The two take turns while they are timed, so that a busy machine slows both alike.
+    The two take turns while they are timed, so that a busy machine slows both alike. Raises as
+    `evaluate_production_metrics` does, and ValueError for models with different vocabularies.
     """
     if original_model.config.vocab_size != pruned_model.config.vocab_size:
         raise ValueError(
@@ -73,19 +102,21 @@ def deployment_analysis(
         )
     measured = _measure({"original": original_model, "pruned": pruned_model}, test_data, repeats)
     before, after = measured["original"], measured["pruned"]
-    tokens = before["protocol"]["prefill_tokens"]
+    tokens = before.protocol.prefill_tokens
     work = [sum(metrics.flops(model, tokens).values()) for model in (original_model, pruned_model)]
-    return {
-        "compression": before["file"] / after["packed"],
-        "compression_int8": before["file"] / after["packed_int8"],
-        "memory": before["memory"] / after["memory"],
-        "speedup": before["latency"] / after["latency"],
-        "speedup_decode": before["decode"] / after["decode"],
-        "flops": work[0] / work[1],
-        "quality": after["accuracy"] / before["accuracy"] if before["accuracy"] else math.nan,
-        "perplexity": after["perplexity"] / before["perplexity"],
-        **measured,
-    }
+    analysis = DeploymentAnalysis(
+        compression=before.file / after.packed,
+        compression_int8=before.file / after.packed_int8,
+        memory=before.memory / after.memory,
+        speedup=before.latency / after.latency,
+        speedup_decode=before.decode / after.decode,
+        flops=work[0] / work[1],
+        quality=after.accuracy / before.accuracy if before.accuracy else math.nan,
+        perplexity=after.perplexity / before.perplexity,
+        original=before,
+        pruned=after,
+    )
+    return asdict(analysis)
 
 
 def analysis_table(report: Mapping[str, Any]) -> str:
@@ -118,7 +149,7 @@ def analysis_table(report: Mapping[str, Any]) -> str:
 
 
 @torch.inference_mode()
-def _measure(models: Mapping[str, GPT2], test_data: Tensor | None, repeats: int) -> dict[str, dict[str, Any]]:
+def _measure(models: Mapping[str, GPT2], test_data: Tensor | None, repeats: int) -> dict[str, ProductionMetrics]:
     if repeats < 1:
         raise ValueError(f"At least one repeat is needed; got {repeats}.")
     first = next(iter(models.values()))
@@ -130,70 +161,74 @@ def _measure(models: Mapping[str, GPT2], test_data: Tensor | None, repeats: int)
     context = min(model.config.n_positions for model in models.values())
     reading = min(PREFILL, context - 1, test_data.size(1))
     writing = min(DECODE, context - reading)
-    prompt = test_data[:1, :reading]
+    times = _time(models, test_data[:1, :reading], writing, repeats)
+    return {
+        name: ProductionMetrics(
+            latency=statistics.median(times[name].prefill),
+            latency_p95=p95(times[name].prefill),
+            decode=statistics.median(times[name].decode),
+            decode_p95=p95(times[name].decode),
+            memory=sum(p.numel() * p.element_size() for p in model.parameters()),
+            peak_memory=times[name].peak_memory,
+            file=len(safetensors.torch.save({n: p.detach().contiguous() for n, p in model.named_parameters()})),
+            packed=packed_sizes(model).file,
+            packed_int8=packed_sizes(model, int8=True).file,
+            accuracy=quality[name].accuracy,
+            perplexity=quality[name].perplexity,
+            bits_per_character=quality[name].bits_per_character,
+            protocol=Protocol(
+                device=str(model.wte.weight.device),
+                dtype=str(model.wte.weight.dtype).removeprefix("torch."),
+                threads=torch.get_num_threads(),
+                batch=1,
+                prefill_tokens=reading,
+                decode_tokens=writing,
+                warm_up=1,
+                repeats=repeats,
+                test_tokens=quality[name].tokens,
+            ),
+        )
+        for name, model in models.items()
+    }
+
+
+@dataclass
+class _Times:
+    """Of one model: seconds of each prompt and of each token after it; the largest resident memory meanwhile."""
+
+    prefill: list[float] = field(default_factory=list[float])
+    decode: list[float] = field(default_factory=list[float])
+    peak_memory: int = 0
+
+
+def _time(models: Mapping[str, GPT2], prompt: Tensor, new_tokens: int, repeats: int) -> dict[str, _Times]:
+    times = {name: _Times() for name in models}
     modes = {name: model.training for name, model in models.items()}
-    prefill: dict[str, list[float]] = {name: [] for name in models}
-    decode: dict[str, list[float]] = {name: [] for name in models}
-    peaks = dict.fromkeys(models, 0)
     try:
-        for round_ in range(1 + repeats):
-            for name, model in models.items():
-                model.eval()
-                _forget_peak()
-                took, each = _pass(model, prompt, writing)
-                peaks[name] = max(peaks[name], _peak())
-                if round_ > 0:
-                    prefill[name].append(took)
-                    decode[name] += each
+        for name, counts in turns([*models], repeats):
+            _forget_peak()
+            first, *rest = _pass(models[name].eval(), prompt, new_tokens)
+            times[name].peak_memory = max(times[name].peak_memory, _peak())
+            if counts:
+                times[name].prefill.append(first)
+                times[name].decode += rest
     finally:
         for name, model in models.items():
             model.train(modes[name])
-    found: dict[str, dict[str, Any]] = {}
-    for name, model in models.items():
-        weight = model.wte.weight
-        found[name] = {
-            "latency": statistics.median(prefill[name]),
-            "latency_p95": _p95(prefill[name]),
-            "decode": statistics.median(decode[name]),
-            "decode_p95": _p95(decode[name]),
-            "memory": sum(p.numel() * p.element_size() for p in model.parameters()),
-            "peak_memory": peaks[name],
-            "file": len(safetensors.torch.save({n: p.detach().contiguous() for n, p in model.named_parameters()})),
-            "packed": packed_sizes(model).file,
-            "packed_int8": packed_sizes(model, int8=True).file,
-            "accuracy": quality[name].accuracy,
-            "perplexity": quality[name].perplexity,
-            "bits_per_character": quality[name].bits_per_character,
-            "protocol": {
-                "device": str(weight.device),
-                "dtype": str(weight.dtype).removeprefix("torch."),
-                "threads": torch.get_num_threads(),
-                "batch": 1,
-                "prefill_tokens": reading,
-                "decode_tokens": writing,
-                "warm_up": 1,
-                "repeats": repeats,
-                "test_tokens": quality[name].tokens,
-            },
-        }
-    return found
+    return times
 
 
-def _pass(model: GPT2, prompt: Tensor, new_tokens: int) -> tuple[float, list[float]]:
-    """Seconds to read ``prompt`` (1, T), and seconds of each of ``new_tokens`` tokens written after it."""
+def _pass(model: GPT2, prompt: Tensor, new_tokens: int) -> Iterator[float]:
+    """Seconds to read ``prompt`` (1, T), then those of each of ``new_tokens`` tokens written after it."""
     cache = KVCache(prompt.size(1) + new_tokens)
     fed = prompt.to(model.wte.weight.device)
-    times: list[float] = []
+
+    def write() -> None:
+        nonlocal fed
+        fed = model.next_logits(fed, cache).argmax(-1, keepdim=True)  # (1, 1)
+
     for _ in range(1 + new_tokens):
-        started = time.perf_counter()
-        fed = model.head(model.hidden(fed, cache)[:, -1]).argmax(-1, keepdim=True)  # (1, 1)
-        fed.item()  # waits for a GPU
-        times.append(time.perf_counter() - started)
-    return times[0], times[1:]
-
-
-def _p95(values: list[float]) -> float:
-    return statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
+        yield wall_seconds(write)
 
 
 def _forget_peak() -> None:

@@ -3,16 +3,19 @@
     python -m gpt2_lib.deploy.semi_structured
 
 For each shape and batch: the milliseconds of one forward pass over 128 tokens a text, median of 20 after 5 to warm
-up, timed by CUDA's own events. 2:4 is torch's, ``torch.sparse.to_sparse_semi_structured``, in every attention and
-feed-forward matrix; structured is a model without a quarter of its heads and neurons. Random weights: speed doesn't
-depend on them. Without a GPU it says that nothing was measured, and exits with 1.
+up, timed by CUDA's own events; the models take turns. 2:4 is torch's,
+``torch.sparse.to_sparse_semi_structured``, in every attention and feed-forward matrix; structured is a model without
+a quarter of its heads and neurons. Random weights: speed doesn't depend on them. Without a GPU it says that nothing
+was measured, and exits with 1.
 """
 
 from __future__ import annotations
 
 import copy
-import sys
+import statistics
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -20,10 +23,13 @@ from torch import nn
 from ..config import PRESETS, GPT2Config
 from ..gpt2 import GPT2
 from ..pruning.pruner import ModelPruner, prunable_weights
+from ..system.command import run
+from ..system.timing import take_turns
 
 SHAPES = {"124M": PRESETS["gpt2"], "1.5B": PRESETS["gpt2-xl"]}
 BATCHES = (1, 32, 128)
 TOKENS = 128
+REPEATS, WARM_UP = 20, 5
 
 
 def smaller(config: GPT2Config) -> GPT2Config:
@@ -47,19 +53,22 @@ def to_2_4(model: GPT2) -> GPT2:
     return model
 
 
+def cuda_seconds(call: Callable[[], object]) -> float:
+    """Seconds between two events of the GPU's stream, before and after the call's work."""
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    call()
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end) / 1e3
+
+
 @torch.inference_mode()
-def milliseconds(model: GPT2, ids: torch.Tensor, repeats: int = 20) -> float:
+def milliseconds(models: Mapping[str, GPT2], ids: torch.Tensor) -> dict[str, float]:
     """Median time of one forward pass up to the last hidden state; the head, dense in all, is left out."""
-    times = []
-    for turn in range(repeats + 5):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        model.hidden(ids)
-        end.record()
-        end.synchronize()
-        if turn >= 5:
-            times.append(start.elapsed_time(end))
-    return sorted(times)[len(times) // 2]
+    passes = {name: partial(model.hidden, ids) for name, model in models.items()}
+    seconds = take_turns(passes, REPEATS, timer=cuda_seconds, warm_up=WARM_UP)
+    return {name: 1e3 * statistics.median(took) for name, took in seconds.items()}
 
 
 def measure() -> list[str]:
@@ -77,7 +86,7 @@ def measure() -> list[str]:
         models["2:4"] = to_2_4(models["dense"])
         for batch in BATCHES:
             ids = torch.randint(config.vocab_size, (batch, TOKENS), device="cuda")
-            ms = {name: milliseconds(model, ids) for name, model in models.items()}
+            ms = milliseconds(models, ids)
             cells = [f"{ms['dense']:.2f}"]
             for name in ("2:4", "structured"):
                 cells += [f"{ms[name]:.2f}", f"{ms['dense'] / ms[name]:.2f}x"]
@@ -94,4 +103,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

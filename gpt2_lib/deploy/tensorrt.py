@@ -35,13 +35,19 @@ NOT_INSTALLED = (
 )
 
 SCRIPT = """#!/bin/sh
-# Builds and times an engine from model.onnx. Run it where TensorRT 10 and an NVIDIA GPU are.
+# Builds and times an engine from model.onnx. Run it where TensorRT 10 or 11 and an NVIDIA GPU are.
 # --sparsity=enable uses sparse kernels for weights that are 2:4 already; "force" would overwrite weights.
 set -eu
 cd "$(dirname "$0")"
 # Optional, on any machine (pip install polygraphy onnx): which weights are 2:4.
 # polygraphy inspect sparsity model.onnx
-trtexec --onnx=model.onnx --saveEngine=model.engine --fp16 --sparsity=enable \\
+precision=--fp16
+if ! trtexec --help 2>&1 | grep -q -e --fp16; then
+    precision=
+    echo "This version of trtexec has no --fp16 (TensorRT 11): the engine keeps the float32 of model.onnx." \\
+        "For float16, convert it first, with python -m modelopt.onnx.autocast." >&2
+fi
+trtexec --onnx=model.onnx --saveEngine=model.engine $precision --sparsity=enable \\
     --minShapes={shortest} \\
     --optShapes={usual} \\
     --maxShapes={longest}
@@ -68,8 +74,8 @@ def convert_to_tensorrt(model: GPT2, folder: Path | str | None = None) -> GPT2:
     tensorrt_rtx (the extra ``tensorrt``) is installed also ``model.engine``, built with sparse weights enabled, and
     run if there is a GPU. The report is printed and kept as ``model.tensorrt``, a `TensorRTReport`.
 
-    Raises ValueError if ``model`` is no GPT2, DeployError if the folder can't be written or the model doesn't fit
-    one ONNX file, MissingExtraError without the extra ``deploy``.
+    Raises ValueError if ``model`` is no GPT2 or has weights that are NaN, DeployError if the folder can't be written,
+    MissingExtraError without the extra ``deploy``.
     """
     pattern = check_2_4(model)
     folder = Path(tempfile.mkdtemp(prefix="tensorrt-") if folder is None else folder)
@@ -144,7 +150,10 @@ def _build(model: GPT2, onnx: Path, path: Path) -> tuple[Path | None, float | No
     built = f"{name} built an engine, {len(engine) / 1e6:.1f} MB, sparse weights enabled."
     if not torch.cuda.is_available():
         return path, None, f"{built} It was not run: there is no NVIDIA GPU here, so nothing was timed either."
-    error = _largest_error(trt, engine, model)
+    try:
+        error = _largest_error(trt, engine, model)
+    except DeployError as failure:
+        return path, None, f"{built} {failure}"
     return path, error, f"{built} Run here, its logits differ from torch's by {error:.1e} at most."
 
 
@@ -161,7 +170,8 @@ def _engine(trt: ModuleType, model: GPT2, onnx: Path) -> bytes:
     """Raises RuntimeError with TensorRT's reason."""
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)  # from version 11 on all networks are
+    network = builder.create_network(0 if typed is None else 1 << int(typed))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(onnx)):
         raise RuntimeError(f"it can't read the ONNX file: {parser.get_error(0)}")
@@ -200,9 +210,16 @@ def _as_argument(model: GPT2, size: int) -> str:
 
 
 def _largest_error(trt: ModuleType, engine: bytes, model: GPT2) -> float:
-    """Run the engine on the GPU; the largest difference of its logits to the model's."""
+    """Run the engine on the GPU; the largest difference of its logits to the model's. Raises DeployError."""
     runnable = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(engine)
+    if runnable is None:
+        raise DeployError(
+            "TensorRT can't read the engine here: it was built by another version or for another GPU, or is damaged. "
+            "Build it again on this machine."
+        )
     context = runnable.create_execution_context()
+    if context is None:
+        raise DeployError("TensorRT can't run the engine here, most often for want of GPU memory: free some.")
     ids = torch.arange(min(16, model.config.n_positions))[None] % model.config.vocab_size
     given = {"input_ids": ids.cuda(), "last": torch.tensor([ids.size(1)])}  # last is a size: it stays on the CPU
     keep: list[torch.Tensor] = []

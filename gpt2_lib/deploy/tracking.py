@@ -48,17 +48,11 @@ def track_gradual(run: GradualRun, ids: Tensor, held_out: Tensor, every: int, fo
     with tracked_run(folder, name, _parameters(run)) as tracked:
         for row in run.log:
             tracked.log(**row)
-        save = run.save
 
-        def save_and_log() -> None:
-            save()
-            tracked.log(**run.log[-1], sparsity=metrics.sparsity(prunable_weights(run.model).values()))
+        def measured(row: dict) -> None:
+            tracked.log(**row, sparsity=metrics.sparsity(prunable_weights(run.model).values()))
 
-        run.save = save_and_log  # fit calls it after each measurement
-        try:
-            fit(run, ids, held_out, every)
-        finally:
-            run.save = save
+        fit(run, ids, held_out, every, measured)
         return tracked.register(run.model)
 
 

@@ -1,42 +1,38 @@
 # %% [markdown] minutes=1
 # ## 7 · Where pruned models run
 #
-# | where | what is used, with typical amounts | why |
+# | where | said to be used | what is known |
 # |-|-|-|
-# | cloud | global and magnitude pruning, 50-70 % | smaller files and downloads; faster only with kernels for the pattern |
-# | mobile | structured, 20-40 % | phones run dense kernels: smaller shapes are faster everywhere |
-# | edge | structured and int8 together, 3-5x | the chip asks for int8, and memory is tiny |
-# | training pipelines | gradual, while training | the model recovers between the cuts |
+# | cloud | global and magnitude, 50-70 % | quantisation first; zeros save storage and transfer |
+# | phone | structured, 20-40 % | smaller shapes run on ordinary kernels |
+# | edge | structured and int8 | the chip asks for int8, and memory is tiny |
+# | training | gradual | the model recovers between the cuts |
 #
-# **Good practice.** Start with magnitude: it is one line and sets the mark to beat. Go structured when the hardware
-# must gain. Prune gradually if you train anyway. Combine with quantisation at the end. And measure each step.
+# <<fact quantise_first>>: that is the mark to beat.
 #
 # ### Knowledge check 1
 # Answer first, then unfold.
 #
-# **1. You set 50 % of a model's weights to zero and save it with `torch.save`. How much smaller is the file?**
+# **1. Half of a model's weights are zero, and you save it with `torch.save`. How much smaller is the file?**
 # <details><summary>answer</summary>
 #
-# Not at all: zeros are stored like any number. Zipped or packed it shrinks, as the table in part 5 shows.
+# Not at all: zeros are stored like any number. Packed it shrinks, as the table in part 5 shows.
 # </details>
 #
-# **2. Model A has perplexity 20 with a vocabulary of 2,000 tokens, model B 30 with a vocabulary of 50,000. Which is better?**
+# <br>
+#
+# **2. Model A has perplexity 20 with 2,000 tokens, model B 30 with 50,000. Which is better?**
 # <details><summary>answer</summary>
 #
 # You can't tell: B's tokens are longer, so each is harder to guess. Compare bits per character.
 # </details>
 #
-# **3. Layer by layer or global: which leaves every layer with the same sparsity?**
+# <br>
+#
+# **3. “Our packed model is 3.4 times smaller, with half of the weights zero.” What do you ask?**
 # <details><summary>answer</summary>
 #
-# Layer by layer. Global pruning ranks all weights together, so layers with small weights lose more.
+# Than what? Pack the dense model in the same way and compare with that: in part 5 most of such a factor was the packing's.
 # </details>
 #
-# **4. Why measure on plays the model has not seen?**
-# <details><summary>answer</summary>
-#
-# On its training text a model can look good from memory alone; pruning and quality matter where it has to generalise.
-# </details>
-#
-# **Next:** Phase 2, where you write the pruning yourself. To see your points for this notebook: save it (Ctrl + S), then run
-# `make check` in a terminal.
+# **Next:** Phase 2, where you write the pruning yourself.

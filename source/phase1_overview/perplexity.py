@@ -1,19 +1,38 @@
 # %% [markdown] minutes=4
-# ### Exercise 1.2 · perplexity
-# *difficulty ★★☆ · <<minutes 1.2>> minutes*
+# ### Exercise 1.2 · `perplexity`
+# *★★☆ · <<minutes 1.2>> minutes*
 #
-# At every place in a text the model gives each token of its vocabulary a score, the **logits**; softmax makes them
-# probabilities. **Perplexity** asks how much probability the right next token got:
+# At every place in a text the model gives each token of its vocabulary a score, its **logit**; softmax makes
+# probabilities of them. **Perplexity** asks how much of it the right next token got:
 #
-# $$\text{perplexity} = \exp\Big(-\frac{1}{n}\sum_{i=1}^{n} \log p_i(\text{right token})\Big),
-# \qquad p_i = \text{softmax}(\text{logits}_i)$$
+# $$\text{perplexity} = \exp\Big(-\frac{1}{n}\sum_{i=1}^{n} \log p_i(\text{right token})\Big)$$
 #
-# A perplexity of 20 means: as unsure as if it had to guess among 20 equally likely tokens. Lower is better.
-# Two places, a vocabulary of four tokens; the target's column is framed:
+# 20 means: as unsure as with 20 equally likely tokens to choose from. Lower is better.
 
 # %% jupyter={"source_hidden": true}
-# Picture: logits, and the probabilities that they make
-pictures.probabilities()
+# Example: two places, a vocabulary of four tokens; what is not the right token is struck out
+logits = torch.tensor([[[2.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]])  # (B=1, T=2, V=4)
+targets = torch.tensor([[0, 3]])  # (B=1, T=2)
+right = torch.nn.functional.one_hot(targets[0], 4).bool()
+p = logits[0].softmax(-1)  # (T, V)
+matrices(("logits", logits[0], None), ("their softmax, row by row", (p * 1000).round() / 1000, right))
+by_hand = math.exp(-(math.log(p[0, 0]) + math.log(p[1, 3])) / 2)
+say(
+    f"The right tokens got {p[0, 0]:.3f} and {p[1, 3]:.3f}: exp(-(log {p[0, 0]:.3f} + log {p[1, 3]:.3f}) / 2) = {by_hand:.4f}."
+)
+
+# %% [markdown]
+# <details><summary>Hint 1: probabilities without overflow</summary>
+#
+# `torch.log_softmax(logits, dim=-1)` gives every token's log-probability without overflow.
+# </details>
+# <details><summary>Hint 2: one entry a row</summary>
+#
+# `log_p.gather(-1, targets.unsqueeze(-1))` picks the targets'. (Or use `torch.nn.functional.cross_entropy` on
+# `logits.flatten(0, 1)` and `targets.flatten()`, which does both steps.)
+# </details>
+#
+# **✎ Write it here**
 
 
 # %% exercise="perplexity"
@@ -30,6 +49,9 @@ def perplexity(logits, targets):
     return math.exp(-right.double().mean().item())
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="perplexity_basics" points=2
 check.perplexity_basics(perplexity)
@@ -94,27 +116,16 @@ with check.hidden():
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# `torch.log_softmax(logits, dim=-1)` gives every token's log-probability without overflow.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# `gather` picks one entry a row: `log_p.gather(-1, targets.unsqueeze(-1))`. (Or use `torch.nn.functional.cross_entropy`
-# on `logits.flatten(0, 1)` and `targets.flatten()`, which does both steps.)
-# </details>
-
-# %% [markdown]
-# **What you saw.** Your perplexity of the real model on a page it has never seen, and the library's on many pages.
-# *Bits per character* says the same in a unit that doesn't depend on the tokenizer.
+# **On the real model.** Your perplexity on a page it has never seen, and the library's on twelve. *Bits per character*
+# says the same in a unit that doesn't depend on the tokenizer.
 
 # %%
 windows = held_out_windows(tokenizer, context, 12)  # (12, 256): pages of Macbeth, Twelfth Night and Henry V
 with when_written("exercise 1.2"), torch.no_grad():
     page = windows[:1]
-    print(f"your perplexity on one page: {perplexity(model(page)[:, :-1], page[:, 1:]):.2f}")
+    say(f"Your perplexity on one page: {perplexity(model(page)[:, :-1], page[:, 1:]):.2f}.")
 dense = evaluate(model, windows)
-print(
-    f"on {dense.tokens:,} held-out tokens: perplexity {dense.perplexity:.2f}, {dense.bits_per_character:.3f} bits per character; "
-    f"its first guess is right for {dense.accuracy:.1%} of the tokens"
+say(
+    f"On {dense.tokens:,} held-out tokens: perplexity {dense.perplexity:.2f}, {dense.bits_per_character:.3f} bits per "
+    f"character; its first guess is right for {dense.accuracy:.1%} of the tokens."
 )

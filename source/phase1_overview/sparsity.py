@@ -3,18 +3,33 @@
 #
 # Two numbers carry the whole course: how much is gone, and how much it hurt. You write both.
 #
-# ### Exercise 1.1 · sparsity
-# *difficulty ★☆☆ · <<minutes 1.1>> minutes*
+# ### Exercise 1.1 · `sparsity`
+# *★☆☆ · <<minutes 1.1>> minutes*
 #
-# **Sparsity** is the fraction of entries that are exactly zero, over all tensors together:
+# **Sparsity** is the fraction of entries that are exactly zero, over all tensors together, so that a big layer counts for
+# more than a small one:
 #
 # $$\text{sparsity} = \frac{\text{number of zeros}}{\text{number of entries}}$$
-#
-# A big layer must count for more than a small one. Here are two layers, 2×4 and 1×2, with zeros struck out:
 
 # %% jupyter={"source_hidden": true}
-# Picture: two layers and their zeros
-pictures.zeros()
+# Example: two layers and their zeros
+big = torch.tensor([[0.0, 2.0, 0.0, 1.0], [3.0, 0.0, 0.5, 0.0]])
+small = torch.tensor([[0.7, 4.0]])
+matrices(("4 zeros of 8", big, big != 0), ("0 zeros of 2", small, small != 0))
+say("Together: 4 zeros of 10 entries, so the sparsity is 0.4.")
+
+# %% [markdown]
+# <details><summary>Hint 1: how are zeros counted?</summary>
+#
+# `t == 0` gives a tensor of `True` and `False`, and `True` counts as 1 in a sum.
+# </details>
+# <details><summary>Hint 2: several tensors</summary>
+#
+# Keep two running totals over the list: the zeros seen so far and the entries seen so far (`t.numel()`). Divide once,
+# at the very end.
+# </details>
+#
+# **✎ Write it here**
 
 
 # %% exercise="sparsity"
@@ -30,6 +45,9 @@ def sparsity(tensors):
     return zeros / sum(t.numel() for t in tensors)
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.** Each line says what it tested; more is tested when you hand in.
 
 # %% tests="sparsity_basics" points=2
 check.sparsity_basics(sparsity)
@@ -94,27 +112,15 @@ with check.hidden():
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# `t == 0` gives a tensor of `True` and `False`, and `True` counts as 1 in a sum.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# Keep two running totals over the list: the zeros seen so far and the entries seen so far (`t.numel()`). Divide once,
-# at the very end.
-# </details>
-
-# %% [markdown]
-# **What you saw.** Your function on the real model: nobody has pruned it yet, so next to nothing should be zero.
+# **On the real model.** Nobody has pruned it yet, so next to nothing should be zero.
 
 # %%
 with when_written("exercise 1.1"):
-    print(f"gpt2-mini as trained: {sparsity([p.detach() for p in model.parameters()]):.4%} of its parameters are zero")
     half = deepcopy(model)
     quick_magnitude_prune(half, att_sparsity=0.5, ff_sparsity=0.5)
-    print(
-        f"attention and feed-forward weights pruned to 50 %: {sparsity([w.detach() for w in prunable_weights(half).values()]):.2%} of those weights,"
-    )
-    print(
-        f"but only {sparsity([p.detach() for p in half.parameters()]):.2%} of the whole model: a claim about sparsity must name its denominator"
+    say(
+        f"As trained, {sparsity([p.detach() for p in model.parameters()]):.4%} of all parameters are zero. With half of the "
+        f"attention and feed-forward weights pruned, {sparsity([w.detach() for w in prunable_weights(half).values()]):.1%} "
+        f"of those are, but only {sparsity([p.detach() for p in half.parameters()]):.1%} of the whole model: "
+        "**a claim about sparsity must name its denominator.**"
     )

@@ -1,4 +1,4 @@
-# %% [markdown] minutes=2
+# %% [markdown] minutes=5
 # ## 2.3 · Gradual: a little at a time
 # *difficulty ★☆☆ and ★★☆ · <<minutes 2.3>> minutes · <<points 2.3>> points*
 #
@@ -12,7 +12,7 @@
 #
 # At first there is plenty to spare, so much may go at once. Towards the end every cut hurts, so the cuts get smaller
 # and smaller. Zhu & Gupta's equation 1 says it with a cubic: from the initial sparsity $s_i$ to the final one $s_f$, in
-# $n$ steps from step $t_0$ on,
+# $n$ training steps from step $t_0$ on ($n\,\Delta t$ in the paper, which counts cuts, one every $\Delta t$ steps),
 #
 # $$s_t = s_f + (s_i - s_f)\Big(1 - \frac{t - t_0}{n}\Big)^3 \qquad \text{for } t_0 \le t \le t_0 + n .$$
 #
@@ -22,7 +22,15 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: five steps of the cubic schedule
-pictures.cubic()
+weight = torch.tensor([[0.9, -0.1, 0.4, -0.7], [0.2, -0.8, 0.05, 0.3]])
+worked = {0: (0.0, 0), 1: (0.434, 3), 2: (0.656, 5), 3: (0.738, 6), 4: (0.75, 6)}  # step: sparsity, gone of 8
+
+figure, axes = plt.subplots(1, 5, figsize=(12, 1.6), layout="constrained")
+smallest_first = weight.abs().flatten().sort().values.tolist()
+for ax, (step, (s, gone)) in zip(axes, worked.items(), strict=True):
+    plots.matrix(ax, weight, f"step {step}: {s:g}", keep=weight.abs() >= smallest_first[gone])
+plt.show()
+print("In the first step three weights go, then two, then one, then none: fast while it is easy, slow when it hurts.")
 
 # %% [markdown]
 # Drag the final sparsity, the start and the number of steps. The straight line arrives at the same place at the same
@@ -30,6 +38,20 @@ pictures.cubic()
 
 # %%
 ScheduleDemo()
+
+# %% [markdown]
+# <details><summary>Hint 1: a fraction of the way</summary>
+#
+# Name the fraction of the way first: `(step - start) / steps`. What is it at the start, half-way, at the end? What
+# should it be before the start and after the end?
+# </details>
+# <details><summary>Hint 2: before the start, after the end</summary>
+#
+# `min(max(x, 0.0), 1.0)` holds a number between 0 and 1. With the fraction held there, the equation gives the initial
+# sparsity before the start and the final one after the end, with no `if` at all.
+# </details>
+#
+# **✎ Write it here**
 
 
 # %% exercise="cubic_sparsity"
@@ -44,6 +66,9 @@ def cubic_sparsity(step: int, start: int, steps: int, initial: float, final: flo
     return final + (initial - final) * (1 - done) ** 3
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="cubic_value" points=2
 check.cubic_value(cubic_sparsity)
@@ -99,15 +124,3 @@ with check.hidden() as draw:
             f"steps: {wanted:.6f} was expected, {got:.6f} came back."
         )
 ### END HIDDEN TESTS
-
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# Name the fraction of the way first: `(step - start) / steps`. What is it at the start, half-way, at the end? What
-# should it be before the start and after the end?
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# `min(max(x, 0.0), 1.0)` holds a number between 0 and 1. With the fraction held there, the equation gives the initial
-# sparsity before the start and the final one after the end, with no `if` at all.
-# </details>

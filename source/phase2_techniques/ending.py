@@ -1,7 +1,7 @@
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## What you have built
 #
-# | | technique | the idea in one line | smaller and faster on any chip? | training needed? |
+# | | technique | the idea in one line | smaller, and faster on plain kernels? | training needed? |
 # |-|-|-|-|-|
 # | 2.1 | magnitude | cut what is near zero, layer by layer | no: zeros are stored and multiplied like any number | no |
 # | 2.2 | structured | cut whole neurons and heads | **yes**: the matrices are smaller | to recover |
@@ -42,18 +42,14 @@ with when_written("exercise 2.4"):
 
 # %% [markdown]
 # ### Your card
-# Yours to share: right-click the picture (with Shift, if JupyterLab's own menu opens) to copy or save it. The text below it
-# says the same.
+# Yours to share: right-click the picture (with Shift, if JupyterLab's own menu opens). The points are those of the checks
+# that you see.
 
 # %%
 card = progress.summary(measured)
-display(card)
-print(card.markdown())
+display(card, Markdown(card.markdown()))
 
 # %% [markdown]
-# The points on the card are those of the checks that you see. Hidden tests look at more shapes, precisions and edge cases.
-# To see all your points: save the notebook (Ctrl + S), then run `make check` in a terminal.
-#
 # ### Knowledge check 2
 # Answer first, then unfold.
 #
@@ -71,11 +67,11 @@ print(card.markdown())
 # shapes no longer fit. A neuron is a row, a bias and a column of `c_proj`: all three go.
 # </details>
 #
-# **3. Pruned weights have no gradient any more. Why are they set to zero again after every step of the optimiser?**
+# **3. A pruned weight is zero. Why does training bring it back, unless it is set to zero again after every step?**
 # <details><summary>answer</summary>
 #
-# Momentum remembers earlier gradients and goes on moving a weight whose gradient is zero now. Only a mask applied
-# after the step is sure.
+# It still gets a gradient, as large as any (its input and its output's gradient are not zero), and momentum adds those of
+# earlier steps. Weight decay alone would leave it at zero. A mask applied after the step undoes all of it.
 # </details>
 #
 # **4. Global and layer by layer, both at 50 %: how many zeros does each have, and where?**
@@ -87,7 +83,8 @@ print(card.markdown())
 # **5. Which of the four makes the model faster on a phone without a special kernel?**
 # <details><summary>answer</summary>
 #
-# Structured pruning: a plain dense kernel has less to do when the matrices are smaller. The others leave the shapes as they are.
+# Structured pruning: a plain dense kernel has less to do when the matrices are smaller, wherever arithmetic is what takes
+# the time. The others leave the shapes as they are.
 # </details>
 #
 # **Next:** Phase 3, where a pruned model is packed, quantised, measured and shipped.

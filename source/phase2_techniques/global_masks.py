@@ -1,4 +1,4 @@
-# %% [markdown] minutes=5
+# %% [markdown] minutes=8
 # ## 2.4 · Global: one ranking for the whole model
 # *difficulty ★★☆ · <<minutes 2.4>> minutes · <<points 2.4>> points*
 #
@@ -24,13 +24,38 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: two layers, ranked each on its own and together
-pictures.rankings()
+layers = {
+    "large": torch.tensor([[0.9, -0.2, 0.5, -0.7], [0.4, -0.8, 0.6, 1.0]]),
+    "small": torch.tensor([[0.1, -0.45, 0.3, 0.05]]),
+}
+
+figure, axes = plt.subplots(2, 2, figsize=(9, 2.8), layout="constrained", height_ratios=(2, 1))
+for column, (way, thresholds) in enumerate({"each on its own": (0.6, 0.1), "one ranking": (0.45, 0.45)}.items()):
+    for row, (values, threshold) in enumerate(zip(layers.values(), thresholds, strict=True)):
+        keep = values.abs() > threshold
+        plots.matrix(axes[row, column], values, f"{way}: {int((~keep).sum())} of {keep.numel()} go", keep=keep)
+plt.show()
+print("One ranking spares two of the large weights and empties the layer of small ones.")
 
 # %% [markdown]
 # Now the sixteen weight matrices of gpt2-mini. Drag the sparsity: the bars are what one ranking takes out of each layer.
 
 # %%
 GlobalDemo(model)
+
+# %% [markdown]
+# <details><summary>Hint 1: one long row</summary>
+#
+# Lay all weights end to end in one long row (`torch.cat` of the flattened tensors). On that row it is exercise 2.1. What is
+# left is to cut the long mask back into one for each layer.
+# </details>
+# <details><summary>Hint 2: back into layers</summary>
+#
+# `keep.split([w.numel() for w in weights.values()])` cuts the long mask into parts of those lengths, in the same order;
+# `part.view(w.shape)` gives each its shape. Rows laid end to end in the dict's order and a *stable* sort settle ties as asked.
+# </details>
+#
+# **✎ Write it here**
 
 
 # %% exercise="global_masks"
@@ -52,6 +77,9 @@ def global_masks(weights: dict[str, torch.Tensor], sparsity: float) -> dict[str,
     return {name: part.view(w.shape) for (name, w), part in zip(weights.items(), parts, strict=True)}
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="global_count" points=2
 check.global_count(global_masks)
@@ -184,20 +212,9 @@ with check.hidden() as draw:
         )
 ### END HIDDEN TESTS
 
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# Lay all weights end to end in one long row (`torch.cat` of the flattened tensors). On that row it is exercise 2.1. What is
-# left is to cut the long mask back into one for each layer.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# `keep.split([w.numel() for w in weights.values()])` cuts the long mask into parts of those lengths, in the same order;
-# `part.view(w.shape)` gives each its shape. Rows laid end to end in the dict's order and a *stable* sort settle ties as asked.
-# </details>
 
 # %% [markdown]
-# **What you saw.** Your function ranks all 1.8 million prunable weights of gpt2-mini together. Left: what that leaves of each
+# **On the real model.** Your function ranks all 1.8 million prunable weights of gpt2-mini together. Left: what that leaves of each
 # layer. Right: your curve over the library's, and exercise 2.1's way beside it.
 
 # %%
@@ -285,7 +302,6 @@ with when_written("exercise 2.4"):
 
 # %% [markdown]
 # That one layer does most of the harm; in their own units the layers can be ranked together and lose little more than
-# each on its own. So global pruning is no worse by nature: it trusts that size means the same everywhere, and in this model it
-# does not. Where you prune globally, look at the layers'
-# sparsities, and keep a share of each (`ModelPruner.prune_globally(0.5, min_kept=0.3)`): a layer that is empty lets nothing
-# through.
+# each on its own. So it is *magnitude* that can't be ranked globally here, in a model that was trained with Muon, which leaves
+# layers of very different scales; a score in units of the loss (Taylor's, in Phase 1's *Going deeper*) can. Where you
+# prune globally by size, keep a share of each layer (`ModelPruner.prune_globally(0.5, min_kept=0.3)`).

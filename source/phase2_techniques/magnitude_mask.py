@@ -1,4 +1,4 @@
-# %% [markdown] minutes=5
+# %% [markdown] minutes=8
 # ## 2.1 · Magnitude: the smallest weights go
 # *difficulty ★☆☆ and ★★☆ · <<minutes 2.1>> minutes · <<points 2.1>> points*
 #
@@ -25,7 +25,15 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: the weight, its size, what is left
-pictures.smallest()
+weight = torch.tensor([[0.9, -0.1, 0.4, -1.2], [0.2, -0.5, 0.05, 0.4]])
+keep = torch.tensor([[True, False, False, True], [False, True, False, True]])
+
+figure, axes = plt.subplots(1, 3, figsize=(10, 1.9), layout="constrained")
+plots.matrix(axes[0], weight, "the weight")
+plots.matrix(axes[1], weight.abs(), "its size: four of eight go", keep=keep)
+plots.matrix(axes[2], weight.masked_fill(~keep, 0), "what is left")
+plt.show()
+print(f"the keep-mask:\n{show(keep)}")
 
 # %% [markdown]
 # Now with 147,456 weights: the feed-forward matrix of the first block. Drag the sparsity. The two lines are the
@@ -33,6 +41,21 @@ pictures.smallest()
 
 # %%
 ThresholdDemo(model.h[0].mlp.c_fc.weight)
+
+# %% [markdown]
+# <details><summary>Hint 1: where do the small ones stand?</summary>
+#
+# Flatten the absolute values. If you knew the positions from the smallest to the largest, the first
+# `round(sparsity * n)` of them would be all you need: a mask of `True` everywhere gets `False` there.
+# </details>
+# <details><summary>Hint 2: the function that sorts</summary>
+#
+# `values.argsort(stable=True)` gives those positions, and *stable* leaves equals in their order. Start from
+# `torch.ones(n, dtype=torch.bool)`, give it the weight's shape at the end. For the error: `not 0 <= sparsity <= 1`
+# also catches NaN, which is neither smaller nor larger than anything.
+# </details>
+#
+# **✎ Write it here**
 
 
 # %% exercise="magnitude_mask"
@@ -52,6 +75,9 @@ def magnitude_mask(weight: torch.Tensor, sparsity: float) -> torch.Tensor:
     return mask.view(weight.shape)
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="mask_count" points=2
 check.mask_count(magnitude_mask)
@@ -189,16 +215,3 @@ with check.hidden() as draw:
             "Which numbers does your test let through?"
         )
 ### END HIDDEN TESTS
-
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# Flatten the absolute values. If you knew the positions from the smallest to the largest, the first
-# `round(sparsity * n)` of them would be all you need: a mask of `True` everywhere gets `False` there.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# `values.argsort(stable=True)` gives those positions, and *stable* leaves equals in their order. Start from
-# `torch.ones(n, dtype=torch.bool)`, give it the weight's shape at the end. For the error: `not 0 <= sparsity <= 1`
-# also catches NaN, which is neither smaller nor larger than anything.
-# </details>

@@ -1,10 +1,10 @@
-# %% [markdown] minutes=5
-# ### Exercise 2.1 b · `magnitude_prune`
+# %% [markdown] minutes=6
+# ### Exercise 2.1 b · `magnitude_prune` (going deeper)
 # *★★☆ · <<minutes 2.1 b>> minutes*
 #
 # One weight is done; now the model. Every attention and every feed-forward **weight** of every block is pruned, each
 # ranked on its own, so that each ends up with the same sparsity. **Never** biases (few, and each moves a whole output),
-# LayerNorm (few, and it scales everything) or embeddings (looked up, not multiplied).
+# LayerNorm (few, and it scales everything) or embeddings (by convention).
 #
 # A PyTorch model is a list of named parameters. Here is a GPT-2 small enough to print, with 2 heads and blocks of
 # different width, as structured pruning leaves them:
@@ -27,6 +27,21 @@ for name, parameter in check.small_model(neurons=(6, 3)).named_parameters():
     lines.append(f"| `{name}` | {tuple(parameter.shape)} | {part} | {pruned} |")
 display(Markdown("\n".join(lines)))
 
+# %% [markdown]
+# <details><summary>Hint 1: which parameters?</summary>
+#
+# `for name, parameter in model.named_parameters()` visits everything. The names tell which are yours: those inside
+# `attn` or `mlp` that end in `weight`. `magnitude_mask` does the rest, one parameter at a time.
+# </details>
+# <details><summary>Hint 2: writing into a parameter</summary>
+#
+# PyTorch refuses to write into a trainable parameter unless you say that this is not training: put the loop inside
+# `with torch.no_grad():`. Then `parameter[~mask] = 0.0`, or `parameter *= mask`, writes into the model itself.
+# (`parameter = parameter * mask` makes a new tensor, and the model never hears of it.)
+# </details>
+#
+# **✎ Write it here**
+
 
 # %% exercise="magnitude_prune"
 def magnitude_prune(model: GPT2, sparsity: float) -> dict[str, torch.Tensor]:
@@ -45,6 +60,9 @@ def magnitude_prune(model: GPT2, sparsity: float) -> dict[str, torch.Tensor]:
     return masks
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="prune_where" points=2
 check.prune_where(magnitude_prune)
@@ -120,21 +138,9 @@ with check.hidden():
             assert parameter.requires_grad, f"{name} can't be trained any more (requires_grad is False)."
 ### END HIDDEN TESTS
 
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# `for name, parameter in model.named_parameters()` visits everything. The names tell which are yours: those inside
-# `attn` or `mlp` that end in `weight`. `magnitude_mask` does the rest, one parameter at a time.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# PyTorch refuses to write into a trainable parameter unless you say that this is not training: put the loop inside
-# `with torch.no_grad():`. Then `parameter[~mask] = 0.0`, or `parameter *= mask`, writes into the model itself.
-# (`parameter = parameter * mask` makes a new tensor, and the model never hears of it.)
-# </details>
 
 # %% [markdown]
-# **What you saw.** Your function prunes gpt2-mini: each point is a fresh copy, measured on pages it has never seen.
+# **On the real model.** Your function prunes gpt2-mini: each point is a fresh copy, measured on pages it has never seen.
 # Your curve lies on the library's if the two agree. The third curve cuts the same *number* of weights by lot: the
 # distance between them is what looking at the size is worth.
 

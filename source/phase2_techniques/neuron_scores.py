@@ -1,4 +1,4 @@
-# %% [markdown] minutes=2
+# %% [markdown] minutes=7
 # ## 2.2 · Structured: whole neurons and heads go
 # *difficulty ★★☆ and ★★★ · <<minutes 2.2>> minutes · <<points 2.2>> points*
 #
@@ -26,7 +26,27 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: four neurons, a colour each
-pictures.neurons()
+c_fc_weight = torch.tensor([[3.0, 0.0], [1.0, 2.0], [0.0, 0.0], [2.0, 1.0]])  # (n=4, C=2)
+c_fc_bias = torch.tensor([4.0, 2.0, 1.0, 2.0])  # (n=4,)
+c_proj_weight = torch.tensor([[0.0, 0.0, 3.0, 2.0], [2.0, 0.0, 4.0, 0.0]])  # (C=2, n=4)
+
+figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained", width_ratios=(2, 1, 4))
+plots.matrix(axes[0], c_fc_weight, "c_fc weight")
+plots.matrix(axes[1], c_fc_bias[:, None], "bias")
+plots.matrix(axes[2], c_proj_weight, "c_proj weight")
+for j, (colour, *_) in zip(range(4), plots.SERIES, strict=False):
+    for ax, corner, width, height in (
+        (axes[0], (-0.45, j - 0.45), 1.9, 0.9),
+        (axes[1], (-0.45, j - 0.45), 0.9, 0.9),
+        (axes[2], (j - 0.45, -0.45), 0.9, 1.9),
+    ):
+        ax.add_patch(plt.Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=2.5))
+    axes[0].text(-0.6, j, f"neuron {j} ", ha="right", va="center", color=colour, weight="bold")
+plt.show()
+print("neuron 0: sqrt(9 + 0 + 16) * sqrt(0 + 4)  = 5 * 2 = 10")
+print("neuron 1: sqrt(1 + 4 + 4)  * sqrt(0 + 0)  = 3 * 0 =  0   nobody listens to it")
+print("neuron 2: sqrt(0 + 0 + 1)  * sqrt(9 + 16) = 1 * 5 =  5   it hears nothing but its bias, and still speaks")
+print("neuron 3: sqrt(4 + 1 + 4)  * sqrt(4 + 0)  = 3 * 2 =  6")
 
 # %% [markdown]
 # On the real model: drag, and neurons fall out of the second block (blocks count from 0), those with the lowest scores first.
@@ -34,6 +54,20 @@ pictures.neurons()
 
 # %%
 NeuronDemo(model, windows[:4], 1)
+
+# %% [markdown]
+# <details><summary>Hint 1: which dimension?</summary>
+#
+# Square, add up along the right dimension, take the root: once along the rows of `c_fc_weight`, with the bias's
+# square added before the root, and once down the columns of `c_proj_weight`.
+# </details>
+# <details><summary>Hint 2: two norms</summary>
+#
+# `torch.cat([c_fc_weight, c_fc_bias[:, None]], dim=1)` has one row for each neuron with everything that feeds it, and
+# `.norm(dim=1)` gives a norm for each row, `.norm(dim=0)` for each column.
+# </details>
+#
+# **✎ Write it here**
 
 
 # %% exercise="neuron_scores"
@@ -48,6 +82,9 @@ def neuron_scores(c_fc_weight: torch.Tensor, c_fc_bias: torch.Tensor, c_proj_wei
     return feeds.norm(dim=1) * c_proj_weight.norm(dim=0)
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="scores_value" points=2
 check.scores_value(neuron_scores)
@@ -116,15 +153,3 @@ with check.hidden() as draw:
                 f"scores are {show(scores)}."
             )
 ### END HIDDEN TESTS
-
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# Square, add up along the right dimension, take the root: once along the rows of `c_fc_weight`, with the bias's
-# square added before the root, and once down the columns of `c_proj_weight`.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# `torch.cat([c_fc_weight, c_fc_bias[:, None]], dim=1)` has one row for each neuron with everything that feeds it, and
-# `.norm(dim=1)` gives a norm for each row, `.norm(dim=0)` for each column.
-# </details>

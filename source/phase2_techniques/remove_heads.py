@@ -1,5 +1,5 @@
-# %% [markdown] minutes=5
-# ### Exercise 2.2 c · `remove_heads`
+# %% [markdown] minutes=8
+# ### Exercise 2.2 c · `remove_heads` (going deeper)
 # *★★★ · <<minutes 2.2 c>> minutes*
 #
 # A head is a feed-forward neuron's big brother: $H$ outputs wide, and fed three times. GPT-2 computes queries, keys and values
@@ -13,7 +13,38 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: the rows and columns of head 0
-pictures.head()
+N, H, C = 2, 2, 4
+labels = [f"{part} head {h}" for part in "QKV" for h in range(N) for _ in range(H)]
+rows_of_head_0 = torch.tensor([0, 1, 4, 5, 8, 9])
+columns_of_head_0 = torch.tensor([0, 1])
+
+figure, axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
+stays = torch.ones(3 * N * H, C, dtype=torch.bool)
+stays[rows_of_head_0] = False
+plots.matrix(axes[0], torch.arange(48.0).view(12, 4) - 24, "c_attn weight (3 N H, C)", keep=stays)
+axes[0].set_yticks(range(12), labels)
+for line in (3.5, 7.5):
+    axes[0].axhline(line, color="black", linewidth=2)
+stays = torch.ones(C, N * H, dtype=torch.bool)
+stays[:, columns_of_head_0] = False
+plots.matrix(axes[1], torch.arange(16.0).view(4, 4) - 8, "c_proj weight (C, N H)", keep=stays)
+axes[1].set_xticks(range(4), ["head 0", "head 0", "head 1", "head 1"])
+plt.show()
+
+# %% [markdown]
+# <details><summary>Hint 1: how wide is a head?</summary>
+#
+# How wide is a head? `c_proj_weight` has $N H$ columns. The columns of head $h$ are $hH$ to $hH + H - 1$: that gives the columns
+# to keep. The rows of Q to keep have the same numbers.
+# </details>
+# <details><summary>Hint 2: rows of K and V</summary>
+#
+# K's rows are Q's plus $N H$, V's are Q's plus $2 N H$: put the three together with `torch.cat` and pick weight and bias by it.
+# `torch.arange(N * H).view(n_head, -1)[keep].flatten()` gives the columns without a loop. (Or view the weight as
+# `(3, n_head, H, C)`, and pick along the second dimension.)
+# </details>
+#
+# **✎ Write it here**
 
 
 # %% exercise="remove_heads"
@@ -37,6 +68,9 @@ def remove_heads(
     return c_attn_weight[rows], c_attn_bias[rows], c_proj_weight[:, columns]
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="heads_shapes" points=1
 check.heads_shapes(remove_heads)
@@ -158,21 +192,9 @@ with check.hidden() as draw:
                 )
 ### END HIDDEN TESTS
 
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# How wide is a head? `c_proj_weight` has $N H$ columns. The columns of head $h$ are $hH$ to $hH + H - 1$: that gives the columns
-# to keep. The rows of Q to keep have the same numbers.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# K's rows are Q's plus $N H$, V's are Q's plus $2 N H$: put the three together with `torch.cat` and pick weight and bias by it.
-# `torch.arange(N * H).view(n_head, -1)[keep].flatten()` gives the columns without a loop. (Or view the weight as
-# `(3, n_head, H, C)`, and pick along the second dimension.)
-# </details>
 
 # %% [markdown]
-# **What you saw.** Your three functions on gpt2-mini: for growing shares of the neurons in every block, those with *your*
+# **On the real model.** Your three functions on gpt2-mini: for growing shares of the neurons in every block, those with *your*
 # lowest scores are cut out, and the model is measured. Your curve should lie on the library's.
 
 # %%

@@ -1,5 +1,5 @@
-# %% [markdown] minutes=3
-# ### Exercise 2.2 b · `remove_neurons`
+# %% [markdown] minutes=4
+# ### Exercise 2.2 b · `remove_neurons` (going deeper)
 # *★★☆ · <<minutes 2.2 b>> minutes*
 #
 # Now cut. It is tempting to write zeros into row $j$ of $W_{fc}$ and call neuron $j$ gone. It isn't: it still gets
@@ -11,7 +11,35 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: neuron 2 goes, and what it said is missing
-pictures.leak()
+figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained", width_ratios=(2, 1, 4))
+gone = torch.tensor([False, False, True, False])  # neuron 2
+plots.matrix(axes[0], c_fc_weight, "c_fc weight", keep=~gone[:, None].expand(4, 2))
+plots.matrix(axes[1], c_fc_bias[:, None], "bias", keep=~gone[:, None])
+plots.matrix(axes[2], c_proj_weight, "c_proj weight", keep=~gone.expand(2, 4))
+plt.show()
+
+keep = torch.tensor([0, 1, 3])
+x = torch.tensor([0.5, -1.0])  # any token
+whole = check.mlp_output(x, c_fc_weight, c_fc_bias, c_proj_weight)
+without = check.mlp_output(x, c_fc_weight[keep], c_fc_bias[keep], c_proj_weight[:, keep])
+print(f"output with neuron 2, whose row is all zeros: {[round(v, 3) for v in whole.tolist()]}")
+print(f"output without it:                            {[round(v, 3) for v in without.tolist()]}")
+print(
+    f"the difference is GELU(1) * its column:       {[round(v, 3) for v in (whole - without).tolist()]}, for every token"
+)
+
+# %% [markdown]
+# <details><summary>Hint 1: picking rows</summary>
+#
+# A tensor of indices picks rows: `matrix[keep]`. Which dimension of each of the three holds the neurons?
+# </details>
+# <details><summary>Hint 2: picking columns</summary>
+#
+# `matrix[:, keep]` picks columns, and `index_select(dim, keep)` says the same with the dimension spelt out. Both
+# make copies.
+# </details>
+#
+# **✎ Write it here**
 
 
 # %% exercise="remove_neurons"
@@ -27,6 +55,9 @@ def remove_neurons(
     return c_fc_weight[keep], c_fc_bias[keep], c_proj_weight[:, keep]
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="neurons_shapes" points=1
 check.neurons_shapes(remove_neurons)
@@ -115,14 +146,3 @@ with check.hidden() as draw:
                     f"keep = {kept} of {n} neurons: writing into what came back wrote into what was given. Copies are asked for, whatever stays."
                 )
 ### END HIDDEN TESTS
-
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# A tensor of indices picks rows: `matrix[keep]`. Which dimension of each of the three holds the neurons?
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# `matrix[:, keep]` picks columns, and `index_select(dim, keep)` says the same with the dimension spelt out. Both
-# make copies.
-# </details>

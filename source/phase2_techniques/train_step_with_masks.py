@@ -1,5 +1,5 @@
-# %% [markdown] minutes=3
-# ### Exercise 2.3 b · `train_step_with_masks`
+# %% [markdown] minutes=6
+# ### Exercise 2.3 b · `train_step_with_masks` (going deeper)
 # *★★☆ · <<minutes 2.3 b>> minutes*
 #
 # Now train while weights are gone. An optimiser knows nothing of masks. It moves *every* weight: by today's gradient, and by
@@ -12,7 +12,39 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: an optimiser's step wakes what was pruned
-pictures.momentum()
+before = torch.tensor([[0.9, 0.0, -0.6, 0.0], [0.0, 0.5, 0.0, -1.1]])
+weight = torch.nn.Parameter(before.clone())
+weight.grad = torch.zeros_like(weight)
+optimizer = torch.optim.SGD([weight], lr=0.2, momentum=0.5)
+optimizer.state[weight]["momentum_buffer"] = torch.tensor([[1.0, -2.0, 0.5, 3.0], [-1.0, 2.0, 4.0, 1.0]])
+optimizer.step()
+moved = weight.detach()
+alive = (before == 0) & (moved != 0)
+
+figure, axes = plt.subplots(1, 3, figsize=(10, 2.1), layout="constrained")
+plots.matrix(axes[0], before, "before: four of eight are pruned", keep=before != 0)
+plots.matrix(axes[1], moved, "after the optimiser's step: all alive")
+plots.matrix(axes[2], torch.where(alive, 0.0, moved), "what a step with masks leaves", keep=~alive)
+for row, column in alive.nonzero().tolist():
+    axes[1].add_patch(
+        plt.Rectangle((column - 0.45, row - 0.45), 0.9, 0.9, fill=False, edgecolor=plots.RED, linewidth=2)
+    )
+plt.show()
+
+# %% [markdown]
+# <details><summary>Hint 1: an ordinary step</summary>
+#
+# An ordinary step of training comes first, in four lines: forget the old gradients, compute the loss, go backward, let
+# the optimiser step. The masks have their say after that, and only then.
+# </details>
+# <details><summary>Hint 2: putting the zeros back</summary>
+#
+# `for name, parameter in model.named_parameters()` goes through all of them; `masks` may hold a mask for `name`. Writing
+# zeros is not training: do it inside `with torch.no_grad():`, into the parameter itself (`parameter[~mask] = 0.0`).
+# `loss.item()` is the loss as a number.
+# </details>
+#
+# **✎ Write it here**
 
 
 # %% exercise="train_step_with_masks"
@@ -38,6 +70,9 @@ def train_step_with_masks(
     return loss.item()
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="step_zeros" points=2
 check.step_zeros(train_step_with_masks)
@@ -151,18 +186,6 @@ with check.hidden() as draw:
     )
 ### END HIDDEN TESTS
 
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# An ordinary step of training comes first, in four lines: forget the old gradients, compute the loss, go backward, let
-# the optimiser step. The masks have their say after that, and only then.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# `for name, parameter in model.named_parameters()` goes through all of them; `masks` may hold a mask for `name`. Writing
-# zeros is not training: do it inside `with torch.no_grad():`, into the parameter itself (`parameter[~mask] = 0.0`).
-# `loss.item()` is the loss as a number.
-# </details>
 
 # %% [markdown]
 # **What you saw.** Your two functions train gpt2-mini while it is pruned to 80 %: 32 small steps, each on two pages from the

@@ -1,8 +1,8 @@
 # %% [markdown]
 # ## b · Mobile: a smaller shape
 #
-# A phone multiplies dense matrices. So zeros gain nothing there, and smaller matrices do: remove heads and neurons, let what is
-# left recover, and export it with `export_onnx(model, path)`, the format that phones' runtimes take.
+# A phone's kernels for transformers are dense, so smaller matrices gain there: remove heads and neurons, let what is left
+# recover, and export it with `export_onnx(model, path)`, the format that ONNX Runtime takes, on phones too.
 #
 # | check | asks for | points |
 # |-|-|-:|

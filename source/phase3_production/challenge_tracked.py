@@ -1,8 +1,8 @@
 # %% [markdown]
 # ## c · Tracked: gradual pruning in a training pipeline
 #
-# Where a model is trained anyway, pruning is one more thing that the training run does, and it leaves a trace that others can
-# check. Keep a log of yours: plain CSV (or a JSON list), one row at each cut at least and one at the end.
+# Pruning in a training run leaves a trace that others can check. Keep a log of yours: plain CSV (or a JSON list), one row at
+# each cut at least and one at the end.
 #
 # | column | is |
 # |-|-|
@@ -18,8 +18,7 @@
 # | `tracked_schedule` | the sparsity only rises, in 4 cuts or more, none of them more than half of the way, and training goes on after the last one | <<points tracked_schedule>> |
 # | `tracked_bar` | all of this, 60 % gone, less than 2 % lost | <<points tracked_bar>> |
 #
-# If your run for challenge a was gradual, and kept a log, this one is done. In a company the log would go to a
-# tracking server: `gpt2_lib/deploy/` has one for MLflow, which is an extra.
+# If your run for challenge a was gradual, and kept a log, this one is done.
 
 
 # %% exercise="tracked_run"

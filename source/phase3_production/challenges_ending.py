@@ -14,10 +14,8 @@ for name, file, read in (
             f"{Path(file).stat().st_size / 1e6:.2f} MB, {challenges.lost(shipped):.1%} of the accuracy lost"
         )
 card = progress.summary(measured)
-display(card)
-print(card.markdown())
+display(card, Markdown(card.markdown()))
 
 # %% [markdown]
-# The points on the card are those of the checks on the pages that you see. To see all your points: save the notebook (Ctrl + S), then
-# run `make check` in a terminal. **When you hand in, hand in the files too**: `sparse.gpt2pack`, `mobile.onnx`, `run.csv` and
-# `edge.gpt2pack` lie beside this notebook; a zip of its folder has them all.
+# The points are those of the checks on the pages that you see. **When you hand in, hand in the files too**: `sparse.gpt2pack`,
+# `mobile.onnx`, `run.csv` and `edge.gpt2pack` lie beside this notebook.

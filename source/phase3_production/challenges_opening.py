@@ -1,10 +1,9 @@
 # %% [markdown]
 # # Phase 3: <<sections>> challenges
 #
-# **You prune, you train, you ship a file, and the file is graded · <<points>> points · no GPU, no network**
+# **40 minutes · <<points>> points · no GPU, no network**
 #
-# Until now you wrote functions. Here you make *models*, each for another place to run in, with everything that `gpt2_lib` has:
-# it is your toolbox now, and nothing in it is off limits.
+# *<<words>> words, <<lines>> lines of code.* Until now you wrote functions. Here you make *models*, with everything that `gpt2_lib` has: nothing in it is off limits.
 #
 # | | challenge | what you ship | the bar | points |
 # |-|-|-|-|-:|
@@ -14,18 +13,17 @@
 # | d | **edge** | a packed int8 file | 4 times as small as dense, less than 2 % lost | <<points d>> |
 #
 # **How it works.** Each challenge has a cell for you with two functions. `make_...()` trains and writes a file beside this
-# notebook. The other one reads that file and returns its bytes: it is all that grading calls, so
-# **nothing is trained again when you are graded**. Hand in the files *together with the notebook* (a zip or a folder, 12 MB a
-# file at most). A cell whose file is there does nothing, so you can run this notebook again at any time; to train
-# again, delete the file.
+# notebook. The other one returns that file's bytes: it is all that grading calls, so **nothing is trained again when you are
+# graded**. Hand in the files *together with the notebook* (a zip or a folder, 12 MB a file at most). A cell whose file is there
+# does nothing; to train again, delete the file.
 #
-# **How it is measured.** "Accuracy" is how often the model's first guess at the next token is right. "2 % lost" is relative to
-# gpt2-mini as bundled. You see the result on 32 pages of the three held-out plays, where 1.5 % more may be lost, since so
-# few pages say no more than that; the points are decided on 96 other pages of them. So don't tune on what you see, and
-# don't train on held-out plays: a model that is more than 1 % better than gpt2-mini on them is refused.
+# **How it is measured.** "Accuracy" is how often the model's first guess at the next token is right; "2 % lost" is relative to
+# gpt2-mini as bundled. You see the result on 32 pages of the held-out plays, where 1.5 % more may be lost; the points are
+# decided on 96 other pages. So don't train on held-out plays: a model that is more than 1 % better than gpt2-mini on them is
+# refused.
 #
-# **How long it takes.** Writing the code: 15 minutes, mostly reading. Training: the solutions that come with this course take
-# five to ten minutes for all <<sections>> on two cores. One run can serve a, c and d, so **read all <<sections>> before you start**.
+# **How long it takes.** Training takes the course's own solutions five to ten minutes for all <<sections>> on two cores. One run
+# can serve a, c and d, so **read all <<sections>> before you start**.
 
 # %% locked="setup" jupyter={"source_hidden": true}
 # Set-up: imports, and the line that fills as your checks pass
@@ -43,7 +41,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from IPython.display import display
+from IPython.display import Markdown, display
 from tqdm.auto import tqdm
 
 from gpt2_lib.course import checks as check

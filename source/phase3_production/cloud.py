@@ -1,10 +1,9 @@
-# %% [markdown] minutes=1
-# Read the speed of the first table: **zeros make nothing faster** on a dense kernel. The second is faster in about the ratio of
-# its operations. Both lost quality in one shot: a model is trained after such cuts, which is what the `challenges` notebook is for.
+# %% [markdown] minutes=2
+# **Zeros make nothing faster** on a dense kernel; the second model is faster in about the ratio of its operations.
 #
-# ## Four ways out
+# ## Ways out
 #
-# Each cell does what can be done on this machine and says where it stops. Files go to a temporary folder.
+# Each cell says where it stops on this machine.
 
 # %%
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
@@ -13,8 +12,8 @@ folder = Path(tempfile.mkdtemp(prefix="gpt2-production-"))
 
 # %% [markdown]
 # ### Cloud: ONNX Runtime, a server, Kubernetes
-# ONNX is the format that most runtimes read. The exported file holds the graph, the weights and the tokenizer; ONNX Runtime
-# runs it without PyTorch. In int8, the head is untied from the embedding first: tied, it would be left in 32 bits.
+# An ONNX file holds graph, weights and tokenizer; ONNX Runtime runs it without PyTorch. In int8 one matrix of bytes, with a
+# scale for each token, serves as embedding and as head.
 
 # %%
 try:
@@ -44,8 +43,7 @@ except MissingExtraError as missing:
     print(missing)
 
 # %% [markdown]
-# Served: `deploy_to_production` starts a web server in a process of its own and hands you the keys. It refuses what is too long,
-# too large or too much at once, reports its health and its metrics, and finishes what it has begun when it is told to stop.
+# `deploy_to_production` starts a web server in a process of its own: with limits, health, metrics and a clean end.
 
 # %%
 from gpt2_lib import deploy_to_production
@@ -63,9 +61,8 @@ except (MissingExtraError, DeployError) as reason:
     print(reason)
 
 # %% [markdown]
-# In a cluster the same server runs in a container. The manifests are in `gpt2_lib/deploy/serving/manifests` (kustomize: a base, a
-# dense and a pruned overlay). No cluster is here, so they are checked without one: against Kubernetes' schema, and for what
-# a schema doesn't see (a selector that fits nothing, a probe on a port that is closed).
+# In a cluster the same server runs in a container, by the manifests in `gpt2_lib/deploy/serving/manifests`. No cluster is
+# here, so they are checked without one: against Kubernetes' schema, and for what a schema doesn't see.
 
 # %%
 from gpt2_lib.deploy.serving import kubernetes

@@ -1,13 +1,25 @@
-# %% [markdown] minutes=2
-# ## 3.4 · Compare: what pruning bought
+# %% [markdown] minutes=5
+# ## 3.4 · Compare: what pruning bought (going deeper)
 # *difficulty ★☆☆ · <<minutes 3.4>> minutes · <<points 3.4>> points*
 #
 # Three ratios tell a pruned model's story. **Compression**: the original's bytes over the bytes of the pruned model as your `pack`
 # stores it. **Speedup**: the original's latency over the pruned one's. **Quality**: the pruned model's accuracy over the
 # original's, so 0.98 means two percent lost. A number above 1 is a gain in all three.
 #
-# Packing costs a bit an entry, so a tensor without zeros gets larger by it. Each tensor is stored in the way that takes
-# fewer bytes, packed or dense, as a real file would.
+# Packing costs a bit an entry, so each tensor is stored in the way that takes fewer bytes, packed or dense.
+
+# %% [markdown]
+# <details><summary>Hint 1: you have the parts</summary>
+#
+# You have written the parts: `evaluate_production_metrics` of both models gives latency, accuracy and the original's bytes;
+# `pack` of each parameter gives the two tensors whose bytes you add up.
+# </details>
+# <details><summary>Hint 2: the stored bytes of a tensor</summary>
+#
+# For a tensor: `min(p.numel() * p.element_size(), bitmask.numel() + values.numel() * values.element_size())`.
+# </details>
+#
+# **✎ Write it here**
 
 
 # %% exercise="deployment_analysis"
@@ -36,6 +48,9 @@ def deployment_analysis(
     }
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="analysis_compression" points=2
 check.analysis_compression(deployment_analysis)
@@ -91,21 +106,10 @@ with check.hidden() as draw:
             )
 ### END HIDDEN TESTS
 
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# You have written the parts: `evaluate_production_metrics` of both models gives latency, accuracy and the original's bytes;
-# `pack` of each parameter gives the two tensors whose bytes you add up.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# For a tensor: `min(p.numel() * p.element_size(), bitmask.numel() + values.numel() * values.element_size())`.
-# </details>
 
 # %% [markdown]
-# **What you saw.** Your two functions on the model that was pruned above; then the library's report of two ways to prune:
-# 60 % of the weights as zeros, and a quarter of the heads and neurons really removed. It times reading (prefill) and writing
-# (decode) apart, the two models taking turns, and counts every byte of a real file.
+# **On the real model.** Your functions on the model pruned above; then the library's report on it, and on a model without a
+# quarter of its heads and neurons. It times reading (prefill) and writing (decode) apart, the two models taking turns.
 
 # %%
 with when_written("exercises 3.1, 3.3 and 3.4"):

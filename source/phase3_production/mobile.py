@@ -1,8 +1,8 @@
-# %% [markdown]
-# ### Mobile: Core ML and ExecuTorch
-# Phones run what their vendors compile. Both need packages that the course doesn't install by itself; what these say in red does
-# no harm. Core ML models can be made here but only run on Apple's systems, so the saved program is read back and computed step
-# by step, to compare the numbers.
+# %% [markdown] minutes=2
+# ### Going deeper: phones, by Core ML and ExecuTorch
+# Both need packages that the course doesn't install by itself. Core ML models can be made here but run on Apple's systems
+# alone, so the saved program is read back and computed step by step, to compare the numbers. (ONNX files run on phones by ONNX
+# Runtime Mobile.) <<fact phones_sparse>>. <<fact core_ai>>.
 
 # %%
 try:

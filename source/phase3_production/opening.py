@@ -1,21 +1,21 @@
 # %% [markdown]
 # # Phase 3: into production
 #
-# **<<minutes>> minutes · <<sections>> exercises · <<points>> points · no GPU, no network**
+# **<<minutes>> minutes · <<sections>> exercises, <<points>> points · no GPU, no network**
 #
-# A pruned model on your laptop has saved nobody anything yet. Here it is packed into a small file, measured as a service would
-# measure it, exported, served and asked over HTTP: all for real, as far as this machine goes. Where it stops, it says so.
+# *<<words>> words, <<lines>> lines of code. "Going deeper": int8, the comparison, phones, TensorRT and MLflow,
+# <<minutes deeper>> minutes more for all <<points>> points.*
 #
-# | | exercise | what you write | minutes | difficulty | points |
-# |-|-|-|-:|-|-:|
-# | 3.1 | **pack** | a sparse file: one bit an entry, and the values that are left | <<minutes 3.1>> | ★★☆ | <<points 3.1>> |
-# | 3.2 | **quantise** | int8 with one scale a row, where a zero stays a zero | <<minutes 3.2>> | ★★☆ | <<points 3.2>> |
-# | 3.3 | **measure** | latency, memory and accuracy of a model | <<minutes 3.3>> | ★★☆ | <<points 3.3>> |
-# | 3.4 | **compare** | what pruning bought, and what it cost | <<minutes 3.4>> | ★☆☆ | <<points 3.4>> |
-# | 3.5 | **readiness** | five questions | <<minutes 3.5>> | ★☆☆ | <<points 3.5>> |
+# A pruned model on your laptop has saved nobody anything yet. Here it is packed, measured as a service would measure it, and
+# served: for real, as far as this machine goes. Where it stops, it says so.
 #
-# The cells work as in Phase 2: write your code, run the checks below it, unfold a hint if you need one. After them come the four
-# integrations (TensorRT, mobile, cloud, training pipelines): run, read, and change what makes you curious.
+# | | exercise | minutes | points |
+# |-|-|-:|-:|
+# | 3.1 | **pack**: a sparse file | <<minutes 3.1>> | <<points 3.1>> |
+# | 3.2 | **quantise** to int8 | <<minutes 3.2>> | <<points 3.2>> |
+# | 3.3 | **measure** a model | <<minutes 3.3>> | <<points 3.3>> |
+# | 3.4 | **compare** two | <<minutes 3.4>> | <<points 3.4>> |
+# | 3.5 | **readiness**: five questions | <<minutes 3.5>> | <<points 3.5>> |
 
 # %% locked="setup" jupyter={"source_hidden": true}
 # Set-up: imports, and the line that fills as your checks pass
@@ -41,7 +41,6 @@ import torch
 from IPython.display import Markdown, display
 
 from gpt2_lib.course import checks as check
-from gpt2_lib.course import pictures
 from gpt2_lib.course.lesson import latency_fault, show, speedup_fault, tensor_fault, when_written
 from gpt2_lib.course.progress import progress
 from gpt2_lib.course.readiness import assessment
@@ -56,8 +55,7 @@ windows = held_out_windows(tokenizer, model.config.n_positions, 12)  # (12, 256)
 # %% [markdown]
 # ## What you ship
 #
-# `ModelPruner` is the library's face for all that you wrote in Phase 2. Sixty percent of the attention and feed-forward weights
-# go, by SparseGPT, which corrects the weights that stay:
+# Sixty percent of the attention and feed-forward weights go, by SparseGPT, which corrects the weights that stay:
 
 # %%
 from gpt2_lib.corpus import calibration_windows

@@ -1,4 +1,4 @@
-# %% [markdown] minutes=4
+# %% [markdown] minutes=6
 # Not one byte saved: a zero is stored like any number. So you write the format that saves them.
 #
 # ## 3.1 · Pack: what a sparse file costs
@@ -14,7 +14,28 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: a sparse weight and its bits
-pictures.bits()
+weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
+
+figure, axes = plt.subplots(1, 2, figsize=(9, 1.6), layout="constrained")
+plots.matrix(axes[0], weight, "a weight: 10 entries of 4 bytes", keep=weight != 0)
+plots.matrix(axes[1], (weight != 0).float(), "its bits, row by row")
+plt.show()
+print("bits    01010100 01000000   2 bytes (the last six are filled up)")
+print("values  1.5 -2.0 0.5 3.0   16 bytes, instead of 40 in all")
+
+# %% [markdown]
+# <details><summary>Hint 1: bits</summary>
+#
+# `weight.flatten() != 0` are the bits. Give them zeros at the end until eight divides their number, look at them as rows of
+# eight, and each row is a byte: 128 for its first bit, 64 for the second, ..., 1 for the last, summed up.
+# </details>
+# <details><summary>Hint 2: NumPy has it</summary>
+#
+# `np.packbits` and `np.unpackbits` do just that; `tensor.numpy()` and `torch.from_numpy` lead there and back. To unpack:
+# start from zeros, then `weight[bits] = values` puts the values where the bits are `True`.
+# </details>
+#
+# **✎ Write both here**
 
 
 # %% exercise="pack"
@@ -30,6 +51,9 @@ def pack(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(np.packbits(kept)), weight[kept]
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="pack_bits" points=2
 check.pack_bits(pack)

@@ -1,8 +1,8 @@
-# %% [markdown]
+# %% [markdown] minutes=2
 # How much faster is 2:4 on a GPU? `python -m gpt2_lib.deploy.semi_structured` measures it where there is one. None
 # was at hand when this was written, so there is no table of ours to show, and we quote none.
 #
-# ### Training pipelines: MLflow
+# ### Going deeper: training pipelines, by MLflow
 # A gradual run belongs in the same ledger as every other training: its settings, its curves, the model it ended in.
 
 # %%
@@ -43,24 +43,3 @@ try:
         print(shipped.generate("My lord,", new_tokens=16, seed=2))
 except (MissingExtraError, DeployError) as reason:
     print(reason)
-
-# %% [markdown]
-# ### Good practice, with what was measured here
-
-# %%
-zeros, structured = reports["60 % zeros"], reports["25 % removed"]
-display(
-    Markdown(
-        f"""
-| where | pattern | why | measured in this notebook |
-|-|-|-|-|
-| cloud | global or magnitude, 50-70 % | smaller downloads and images | 60 %: file {zeros["compression"]:.1f}x smaller, with int8 {zeros["compression_int8"]:.1f}x; speed {zeros["speedup"]:.2f}x |
-| mobile | structured, 20-40 % | dense kernels get smaller shapes | 25 %: {structured["speedup"]:.2f}x faster for {structured["flops"]:.2f}x fewer operations, memory {structured["memory"]:.2f}x |
-| edge | structured and int8, 3-5x | int8 units, little memory | 25 % and int8: file {structured["compression_int8"]:.1f}x smaller |
-| training | gradual | recovers between the cuts | one shot keeps {zeros["quality"]:.0%} of the accuracy at 60 %: train, and see `challenges` |
-
-Start with magnitude: it is one line, and the mark to beat. Go structured when the hardware must gain. Prune gradually when
-you train anyway. Quantise at the end. Measure each step, on text the model has not seen.
-"""
-    )
-)

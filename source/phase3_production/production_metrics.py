@@ -1,14 +1,28 @@
-# %% [markdown] minutes=3
+# %% [markdown] minutes=5
 # ## 3.3 · Measure: what a service looks at
 # *difficulty ★★☆ · <<minutes 3.3>> minutes · <<points 3.3>> points*
 #
-# Three numbers decide whether a model can be served: how long it takes, how much memory it holds, how often it is right. Each has
-# a trap:
+# To compare two models: how long each takes, how much memory it holds, how often it is right. Each has a trap:
 #
-# - **Latency.** The first pass is slow (memory is fetched, kernels are chosen), and now and then another program gets in between.
-#   So: several passes, and the **median** of them. A mean would pay for every hiccup.
-# - **Memory.** Bytes, not parameters: an fp16 entry has two, and each tensor counts once.
+# - **Latency.** The first pass is slow, and now and then another program gets in between. So: several passes, and their
+#   **median**. (A service promises its users p95 or p99 instead, where the hiccups are.)
+# - **Memory.** Bytes, not parameters: an fp16 entry has two, and each tensor counts once. (Serving adds the KV cache:
+#   removed heads shrink it, removed neurons do not.)
 # - **Accuracy.** The logits at place $t$ guess token $t + 1$; and dropout must be off (`model.eval()`).
+
+# %% [markdown]
+# <details><summary>Hint 1: the clock</summary>
+#
+# `time.perf_counter()` before and after; collect five or more differences in a list, then `statistics.median`.
+# Accuracy: `model(test_data)[:, :-1].argmax(-1)` are the guesses, `test_data[:, 1:]` what they are about.
+# </details>
+# <details><summary>Hint 2: leaving the model as it was</summary>
+#
+# Around it all: remember `model.training`, call `model.eval()`, measure under `torch.no_grad()`, then `model.train(remembered)`.
+# Memory is one line: `sum(p.numel() * p.element_size() for p in model.parameters())`.
+# </details>
+#
+# **✎ Write it here**
 
 
 # %% exercise="evaluate_production_metrics"
@@ -40,6 +54,9 @@ def evaluate_production_metrics(model: torch.nn.Module, test_data: torch.Tensor)
     }
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="metrics_accuracy" points=2
 check.metrics_accuracy(evaluate_production_metrics)
@@ -127,15 +144,3 @@ with check.hidden():
         f"Neither the memory ({size:,} bytes) nor the accuracy ({right:.4f}) of this model is right. Does your function measure the model that it is given?"
     )
 ### END HIDDEN TESTS
-
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# `time.perf_counter()` before and after; collect five or more differences in a list, then `statistics.median`.
-# Accuracy: `model(test_data)[:, :-1].argmax(-1)` are the guesses, `test_data[:, 1:]` what they are about.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# Around it all: remember `model.training`, call `model.eval()`, measure under `torch.no_grad()`, then `model.train(remembered)`.
-# Memory is one line: `sum(p.numel() * p.element_size() for p in model.parameters())`.
-# </details>

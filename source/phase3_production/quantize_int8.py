@@ -1,5 +1,5 @@
-# %% [markdown] minutes=3
-# ## 3.2 · Quantise: eight bits a weight
+# %% [markdown] minutes=5
+# ## 3.2 · Quantise: eight bits a weight (going deeper)
 # *difficulty ★★☆ · <<minutes 3.2>> minutes · <<points 3.2>> points*
 #
 # The values that are left need not be 32 bits. For each output channel (row) $i$ of a weight, one scale maps the largest
@@ -7,13 +7,32 @@
 #
 # $$s_i = \frac{\max_j |w_{ij}|}{127}, \qquad q_{ij} = \text{round}\Big(\frac{w_{ij}}{s_i}\Big) \in [-127, 127], \qquad w_{ij} \approx s_i\, q_{ij}$$
 #
-# There is no zero point: the grid is symmetric, so that **0 stays 0**, and what is pruned stays pruned (Krishnamoorthi, 2018,
-# section 2.2). One scale a row, since a row of small weights would be rounded to nothing by the scale of a large one. A row of
-# zeros has no largest entry to divide by: any finite scale will do.
+# The grid is symmetric, so **0 stays 0**, and what is pruned stays pruned (Krishnamoorthi, 2018, section 2.2). One scale a
+# row, since by the scale of a large row a small one would be rounded to nothing. A row of zeros: any finite scale will do.
 
 # %% jupyter={"source_hidden": true}
 # Picture: a weight and its int8
-pictures.int8()
+weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [0.02, 0.0, -0.0127, 0.001]])
+q = torch.tensor([[127, -50, 0, 0], [127, 0, -81, 6]])
+
+figure, axes = plt.subplots(1, 2, figsize=(9, 1.6), layout="constrained")
+plots.matrix(axes[0], weight, "a weight: two rows, one of small entries")
+plots.matrix(axes[1], q, "int8; the scales are 1.27/127 and 0.02/127", keep=q != 0)
+plt.show()
+print("The second row's -0.0127 is -81 of its own steps. With the first row's scale it would have been -1 step.")
+
+# %% [markdown]
+# <details><summary>Hint 1: one scale a row</summary>
+#
+# `weight.abs().amax(dim=1)` has one entry a row. To divide each row by its own scale, give the scale a second
+# dimension: `scale[:, None]`.
+# </details>
+# <details><summary>Hint 2: rounding, and a row of zeros</summary>
+#
+# Round before you convert: `.to(torch.int8)` alone cuts off. For the row of zeros: `torch.where(largest > 0, largest / 127, 1.0)`.
+# </details>
+#
+# **✎ Write it here**
 
 
 # %% exercise="quantize_int8"
@@ -31,6 +50,9 @@ def quantize_int8(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return (weight / scale[:, None]).round().to(torch.int8), scale
     ### END SOLUTION
 
+
+# %% [markdown]
+# **☑ Check it.**
 
 # %% tests="int8_range" points=1
 check.int8_range(quantize_int8)
@@ -102,16 +124,6 @@ with check.hidden():
         )
 ### END HIDDEN TESTS
 
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# `weight.abs().amax(dim=1)` has one entry a row. To divide each row by its own scale, give the scale a second
-# dimension: `scale[:, None]`.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# Round before you convert: `.to(torch.int8)` alone cuts off. For the row of zeros: `torch.where(largest > 0, largest / 127, 1.0)`.
-# </details>
 
 # %% [markdown]
 # **What you saw.** Pruned and quantised together, by your functions, on the real model: bytes of all matrices of the blocks, and

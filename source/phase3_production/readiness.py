@@ -2,9 +2,7 @@
 # ## 3.5 · Readiness: five questions
 # *difficulty ★☆☆ · <<minutes 3.5>> minutes · <<points 3.5>> points*
 #
-# Five questions, a point each. Let `readiness` return a letter for each, in the form
-# `return {1: "a", 2: "b", 3: "c", 4: "d", 5: "a"}`; then its checks say in a line what is behind each question. What you answer
-# first is for you, what you hand in is for the points.
+# A point each. Let `readiness` return a letter for each, in the form `return {1: "a", 2: "b", 3: "c", 4: "d", 5: "a"}`.
 
 # %% locked="questions"
 display(Markdown(assessment()))

@@ -1,8 +1,9 @@
-# %% [markdown]
-# ### TensorRT
-# TensorRT doesn't prune. It compiles a model for one NVIDIA GPU, and if asked to (`--sparsity=enable`) uses its sparse tensor
-# cores for weights that are **2:4** already: two of every four neighbours zero. So: prune to 2:4, write the ONNX file, check the
-# pattern, and keep the command for the machine that has the GPU.
+# %% [markdown] minutes=2
+# ### Going deeper: TensorRT
+# TensorRT doesn't prune. It compiles a model for an NVIDIA GPU, and if allowed to (`--sparsity=enable`) it considers sparse
+# kernels for weights that are **2:4** already: two of every four neighbours zero; often it picks dense ones. So: prune to 2:4,
+# write the ONNX file, check the pattern, and keep the command for the machine that has the GPU. <<fact tensorrt_11>>.
+# <<fact sparse_serving>>. TensorRT for RTX is another product, for desktops: its engines are compiled again on the user's GPU.
 
 # %%
 from gpt2_lib import convert_to_tensorrt

@@ -13,6 +13,9 @@ def unpack(bitmask: torch.Tensor, values: torch.Tensor, shape: tuple) -> torch.T
     ### END SOLUTION
 
 
+# %% [markdown]
+# **☑ Check it.**
+
 # %% tests="unpack_exact" points=2
 check.unpack_exact(unpack)
 ### BEGIN HIDDEN TESTS
@@ -67,17 +70,6 @@ with check.hidden() as draw:
             assert torch.equal(given, was), "unpack() changed what it was given, or its result shares memory with it."
 ### END HIDDEN TESTS
 
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# `weight.flatten() != 0` are the bits. Give them zeros at the end until eight divides their number, look at them as rows of
-# eight, and each row is a byte: 128 for its first bit, 64 for the second, ..., 1 for the last, summed up.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# `np.packbits` and `np.unpackbits` do just that; `tensor.numpy()` and `torch.from_numpy` lead there and back. To unpack:
-# start from zeros, then `weight[bits] = values` puts the values where the bits are `True`.
-# </details>
 
 # %% [markdown]
 # **What you saw.** Your file format on gpt2-mini, a larger share of its smallest weights zero at each dot, against two others: all

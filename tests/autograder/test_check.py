@@ -13,6 +13,7 @@ from doubling import GOOD, small_course
 
 from autograder.__main__ import main
 from autograder.authoring.sources import to_notebook
+from autograder.grading.results import Result, table
 from autograder.notebooks import read_notebook, to_text
 
 
@@ -37,6 +38,12 @@ def test_a_learner_sees_points_and_reasons_but_no_hidden_test(
     assert "the_hidden_input" not in out
     assert path.read_bytes() == before
     assert sorted(p.name for p in small.root.iterdir()) == ["gradebook.db", "notebooks", "release", "source"]
+
+
+def test_a_matrix_in_a_message_keeps_its_lines() -> None:
+    message = "Yours is\ntensor([[1., 0.],\n        [0., 1.]])"
+    shown = table([Result("lab", "masks", "mask_care", 0.0, 2.0, message)]).splitlines()
+    assert shown[2:5] == ["    - Yours is", "      tensor([[1., 0.],", "              [0., 1.]])"]
 
 
 def test_an_answer_that_is_no_python_is_named_as_the_reason(

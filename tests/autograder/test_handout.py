@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,6 @@ SHARED = {
     ("gpt2_lib/deploy/production.py", '"memory": sum(p.numel() * p.element_size() for p in model.parameters()),'),
     ("gpt2_lib/deploy/production.py", '"speedup": before["latency"] / after["latency"],'),
     ("gpt2_lib/storage/quantize.py", "largest = weight.abs().amax(dim=1)  # (out,)"),
-    ("gpt2_lib/pruning/scores.py", "feeds = torch.cat([c_fc_weight, c_fc_bias[:, None]], dim=1)  # (n, C + 1)"),
 }
 
 
@@ -91,18 +91,16 @@ def test_nothing_for_instructors_is_handed_out(made: Path) -> None:
     names = files(made)
     assert {name.split("/")[0] for name in names} == {
         *("LICENSE", "Makefile", "README.md", "environment.yml", "pyproject.toml", "requirements.lock", ".gitignore"),
-        *(".handout.json", "gpt2_lib", "notebooks"),
+        *(".handout.json", "autograder", "gpt2_lib", "nbgrader_config.py", "notebooks", "setup.mk"),
     }
     assert "gpt2_lib/course/exercises.py" not in names
     assert {Path(name).suffix for name in names if name.startswith("gpt2_lib")} == {
-        *(".py", ".json", ".safetensors", ".csv", ".md"),
+        *(".py", ".typed", ".json", ".safetensors", ".csv", ".md"),
         *(".yaml", ""),  # what the server's container and its cluster need
     }
     for name, data in names.items():
         text = readable(name, data)
-        assert not re.search(
-            r"^\s*(import|from) autograder|gpt2_lib\.(course\.)?exercises|from \.+exercises", text, re.MULTILINE
-        )
+        assert not re.search(r"gpt2_lib\.(course\.)?exercises|from \.+exercises", text)
         if name.endswith(".ipynb"):
             assert "### BEGIN" not in text
 
@@ -157,7 +155,7 @@ def test_make_has_what_a_learner_needs_and_no_more(made: Path) -> None:
     def make(*arguments: str) -> str:
         return subprocess.run(["make", "-C", made, *arguments], capture_output=True, text=True, check=True).stdout
 
-    assert re.findall(r"^  make (\w+)", make("help"), re.MULTILINE) == ["help", "lab", "clean"]
+    assert re.findall(r"^  make (\w+)", make("help"), re.MULTILINE) == ["help", "lab", "check", "clean"]
     plan = make("-n", "lab")
     assert "pip install --disable-pip-version-check -r requirements.lock" in plan
     assert "notebooks/phase1_overview/phase1_overview.ipynb" in plan
@@ -169,7 +167,19 @@ def test_the_readme_leads_to_every_notebook_and_to_no_missing_file(made: Path) -
     links = re.findall(r"\]\((?!https?:)([^)]+)\)", text)
     assert set(links) >= {path.relative_to(made).as_posix() for path in made.glob("notebooks/*/*.ipynb")}
     assert all((made / link).exists() for link in links)
-    assert "make check" not in text
+    assert re.findall(r"\]\(notebooks/\w+/(\w+)\.ipynb\)", text) == [
+        *("phase1_overview", "phase2_techniques", "phase3_production", "challenges")
+    ]
+
+
+def test_pyproject_has_what_ours_has_but_for_the_tools(made: Path) -> None:
+    ours, theirs = (tomllib.loads((folder / "pyproject.toml").read_text("utf-8")) for folder in (REPOSITORY, made))
+    for key in ("name", "version", "requires-python", "dependencies", "license", "license-files"):
+        assert theirs["project"][key] == ours["project"][key]
+    extras = ours["project"]["optional-dependencies"]
+    assert theirs["project"]["optional-dependencies"] == {n: extras[n] for n in extras if n not in ("cluster", "dev")}
+    assert theirs["build-system"] == ours["build-system"]
+    assert theirs["tool"] == {"setuptools": ours["tool"]["setuptools"]}
 
 
 # Again, on a small course
@@ -194,7 +204,7 @@ def root(tmp_path: Path) -> Path:
     (made / "gpt2_lib").mkdir()
     for name in ("__init__", "exercises", "old"):
         (made / "gpt2_lib" / f"{name}.py").write_text(f'"""{name}"""\n')
-    for name in ("environment.yml", "requirements.lock", "LICENSE", "Makefile", "pyproject.toml", ".gitignore"):
+    for name in ("environment.yml", "requirements.lock", "LICENSE", "setup.mk", "pyproject.toml", "nbgrader_config.py"):
         shutil.copy(REPOSITORY / name, made)
     return made
 
@@ -215,6 +225,19 @@ def test_a_notebook_in_which_somebody_worked_is_never_handed_out(root: Path, tmp
     handout(root, tmp_path / "out")
     assert (tmp_path / "out" / "notebooks" / "tiny" / "doubling.ipynb").read_bytes() == pristine
     assert files(root) == before  # the course itself is only read
+
+
+def test_learners_can_check_their_work_in_the_handout(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "autograder", root / "autograder", ignore=shutil.ignore_patterns("__pycache__"))
+    out = tmp_path / "out"
+    handout(root, out)
+    worked_in(out / "notebooks" / "tiny" / "doubling.ipynb")
+    environment = os.environ | {"PYTHONPATH": str(out), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "autograder", "check"]  # as `make check` runs it
+    done = subprocess.run(command, cwd=out, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^total +2 +2$", done.stdout, re.MULTILINE), done.stdout
+    assert "Traceback" not in done.stderr
 
 
 def test_an_update_replaces_what_is_as_it_was_and_removes_what_is_gone(root: Path, tmp_path: Path) -> None:
@@ -272,7 +295,7 @@ def test_a_folder_of_somebody_else_is_never_touched(root: Path, tmp_path: Path, 
 def test_interrupted_anywhere_it_is_finished_by_the_next_run(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
-    out, real, left = tmp_path / "out", module._write, [writes]
+    out, real, left = tmp_path / "out", module.write_whole, [writes]
 
     def killed(path: Path, data: bytes) -> None:
         left[0] -= 1
@@ -281,7 +304,7 @@ def test_interrupted_anywhere_it_is_finished_by_the_next_run(
         real(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_write", killed)
+        patch.setattr(module, "write_whole", killed)
         with pytest.raises(KeyboardInterrupt):
             handout(root, out)
     handout(root, out)

@@ -22,20 +22,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from autograder.judge import wire
-from autograder.judge.wire import (
-    BITS,
-    BYTES,
-    DEPTH,
-    DIGITS,
-    DTYPES,
-    MOST,
-    TEXT,
-    Decoder,
-    Encoder,
-    NotPlainError,
-    Opaque,
-    TheirsError,
-)
+from autograder.judge.decoder import Decoder
+from autograder.judge.encoder import Encoder
+from autograder.judge.wire import BITS, BYTES, DEPTH, DIGITS, DTYPES, MOST, TEXT, NotPlainError, Opaque, TheirsError
 
 Coded = tuple[Any, list[bytes]]  # a message's JSON, and its buffers
 

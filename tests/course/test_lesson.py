@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from autograder.judge import transfer as carry
-from autograder.judge.wire import Decoder, Encoder
+from autograder.judge.decoder import Decoder
+from autograder.judge.encoder import Encoder
 from gpt2_lib.course import lesson
 from gpt2_lib.course.lesson import (
     WAITING,

@@ -15,6 +15,7 @@ import pytest
 from execution import MEMORY_LIMIT, assert_no_error_and_each_check_says_what_is_missing, execute
 
 from autograder.__main__ import main
+from autograder.authoring import derived
 from autograder.authoring.release import release, stale
 from autograder.authoring.sources import SourceError, masters, notebooks, to_notebook
 from autograder.notebooks import NotebookError, digest, is_pristine, read_notebook, to_text
@@ -405,6 +406,25 @@ def test_a_master_is_short_and_opens_in_jupytext_on_its_own(notebook: Path) -> N
         text = master.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 400
         assert jupytext.reads(text, fmt=".py").metadata["jupytext"]["text_representation"]["format_name"] == "percent"
+
+
+# On the core path: minutes promised, words to read, lines of code shown.
+BUDGETS = {
+    "phase1_overview": (15, 900, 150),
+    "phase2_techniques": (30, 1800, 450),
+    "phase3_production": (15, 900, 300),
+    "challenges": (40, 900, 200),
+}
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_core_path_keeps_to_its_time(notebook: Path) -> None:
+    minutes, words, lines = BUDGETS[notebook.stem]
+    released = read_notebook(REPOSITORY / "notebooks" / notebook.parent.name / notebook.name)
+    core = derived.core(released.cells)
+    assert sum(map(derived.words, core)) <= words
+    assert sum(map(derived.lines_shown, core)) <= lines
+    assert f"**{minutes} minutes" in core[0].source
 
 
 def test_the_committed_notebooks_are_fresh() -> None:

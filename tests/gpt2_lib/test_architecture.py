@@ -28,6 +28,7 @@ ROOMS = {
         "train",
         "plots",
     ],
+    "system": ["processors", "timing", "command"],
     "pruning": ["scores", "selection", "schedules", "targets", "calibration", "sparsegpt", "surgery", "masking"],
     "checkpoints": ["errors", "modelling", "description", "hub", "plain", "weights"],
     "storage": ["quantize", "bitmask", "packed"],
@@ -36,7 +37,6 @@ ROOMS = {
         "claims",
         "readiness",
         "lesson",
-        "pictures.worked_examples",
         "own_work",
         "progress",
         "check",
@@ -56,12 +56,13 @@ ROOMS = {
 ROOMS["pruning"] += ["statistics", "pruner", "gradual", "sensitivity"]
 ROOMS["course"] += ["exercises"]
 BELOW = {  # room -> the rooms that its files may import
-    "": {"checkpoints"},
-    "checkpoints": {""},
-    "pruning": {"", "checkpoints", "storage"},
-    "storage": {"", "checkpoints"},
-    "deploy": {"", "checkpoints", "pruning", "storage"},
-    "course": {"", "checkpoints", "pruning", "storage", "deploy"},
+    "system": set(),
+    "": {"checkpoints", "system"},
+    "checkpoints": {"", "system"},
+    "pruning": {"", "checkpoints", "storage", "system"},
+    "storage": {"", "checkpoints", "system"},
+    "deploy": {"", "checkpoints", "pruning", "storage", "system"},
+    "course": {"", "checkpoints", "pruning", "storage", "deploy", "system"},
 }
 CHECKS = "course.checks"  # one file an exercise, found by itself
 COMMANDS = {"experiments", "exercises"}  # at the top for `python -m` alone; the code is in course/
@@ -145,7 +146,7 @@ def test_a_check_knows_nothing_of_pruning_and_storage(name: str) -> None:
 
 def test_a_command_at_the_top_is_a_door_to_the_course() -> None:
     for name in COMMANDS:
-        assert imports(name)[0] == {f"course.{name}"}
+        assert imports(name)[0] == {"system.command", f"course.{name}"}
         assert name not in set().union(*(imports(other)[0] for other in FILES))
 
 

@@ -19,8 +19,9 @@ from tiny import TINY, random_model
 
 from gpt2_lib import evaluate, held_out_windows, load_pretrained_gpt2
 from gpt2_lib.deploy import __main__ as commands
-from gpt2_lib.deploy import bench
-from gpt2_lib.deploy.bench import Row
+from gpt2_lib.deploy.bench import command as bench
+from gpt2_lib.deploy.bench import report
+from gpt2_lib.deploy.bench.report import Row
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
 
 SMALL = replace(TINY, n_positions=160)
@@ -180,16 +181,8 @@ def test_a_model_too_short_for_the_prompt_is_refused():
         bench.bench(random_model(SMALL), repeats=0)
 
 
-def test_all_take_turns_and_another_goes_first_each_round():
-    order = []
-    seconds = bench.take_turns({name: lambda n=name: order.append(n) for name in "abc"}, 3, "")
-    assert [len(times) for times in seconds.values()] == [3, 3, 3]
-    rounds = ["".join(order[i : i + 3]) for i in range(0, 12, 3)]
-    assert rounds == ["cab", "abc", "bca", "cab"]
-
-
 def test_the_csv_has_all_that_the_rows_have(small_rows, tmp_path):
-    bench.write_csv(small_rows, tmp_path / "new" / "deploy.csv")
+    report.write_csv(small_rows, tmp_path / "new" / "deploy.csv")
     with open(tmp_path / "new" / "deploy.csv", newline="") as file:
         read = list(csv.DictReader(file))
     expected = [{k: "" if v is None else str(v) for k, v in asdict(row).items()} for row in small_rows]
@@ -198,16 +191,16 @@ def test_the_csv_has_all_that_the_rows_have(small_rows, tmp_path):
 
 
 def test_the_picture_shows_every_target_that_was_timed(small_rows, tmp_path):
-    bench.draw(small_rows, tmp_path / "deploy.png")
+    report.draw(small_rows, tmp_path / "deploy.png")
     shown = matplotlib.image.imread(tmp_path / "deploy.png")[..., :3]
-    for name, (colour, _, _) in zip(TIMED, bench.plots.SERIES, strict=False):
+    for name, (colour, _, _) in zip(TIMED, report.plots.SERIES, strict=False):
         wanted = np.array(matplotlib.colors.to_rgb(colour))
         assert (np.abs(shown - wanted).max(-1) < 0.02).sum() > 20, name
 
 
 def test_the_table_leaves_out_what_was_not_measured():
     rows = [Row("A", 12.34, 15.0, 1.234, 2_500_000, 0.3641, 25.231, 2e-5, "why"), Row("B", note="no")]
-    lines = bench.table(rows).splitlines()
+    lines = report.table(rows).splitlines()
     assert lines[2] == "| A | 12.3 | 15.0 | 1.23 | 2.50 | 36.4% | 25.23 | 2e-05 | why |"
     assert lines[3].count("|") == lines[2].count("|") == lines[0].count("|")
     assert lines[3].endswith("| no |")
@@ -223,7 +216,7 @@ def test_the_caption_states_the_protocol():
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DeployError, match=r"Can't write .*deploy\.csv"):
-        bench.write_csv([], tmp_path / "file" / "deploy.csv")
+        report.write_csv([], tmp_path / "file" / "deploy.csv")
 
 
 # The commands.
@@ -232,7 +225,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("command", "file"),
     [
-        ("bench", "bench"),
+        ("bench", "bench.command"),
         ("serve", "serving.serve"),
         ("load-test", "serving.load_test"),
         ("check-manifests", "serving.kubernetes"),
@@ -263,7 +256,7 @@ def test_an_error_ends_a_command_with_its_message_and_no_traceback(monkeypatch):
 
 
 def test_the_command_line_of_bench_is_checked(capsys):
-    for argv in (["--repeats", "0"], ["--windows", "0"], ["--shape", "gpt9"]):
+    for argv in (["--repeats", "0"], ["--windows", "0"], ["--shape", "gpt9"], ["--out", "x.png"]):
         with pytest.raises(SystemExit):
             bench.main(argv)
 
@@ -272,7 +265,7 @@ def test_bench_prints_the_table_and_writes_both_files(mini_rows, monkeypatch, tm
     monkeypatch.setattr(bench, "bench", lambda model, windows, repeats: list(mini_rows.values()))
     bench.main(["--out", str(tmp_path / "out.csv"), "--windows", "2"])
     printed = capsys.readouterr().out
-    assert bench.table(list(mini_rows.values())) in printed
+    assert report.table(list(mini_rows.values())) in printed
     assert "2 held-out windows" in printed
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv", "out.png"]
 

@@ -19,6 +19,7 @@ from gpt2_lib.config import PRESETS
 from gpt2_lib.deploy import onnx as target
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
 from gpt2_lib.deploy.onnx import OnnxGPT2, export_onnx
+from gpt2_lib.deploy.onnx_graph import quantize
 from gpt2_lib.generate import generate_ids
 from gpt2_lib.gpt2 import GPT2
 from gpt2_lib.pruning.surgery import shrink
@@ -138,7 +139,7 @@ def test_no_two_neighbours_overflow_sixteen_bits_with_unsigned_inputs(width):
     weight[0] = 1.0  # the worst case: all the same, and the largest
     weight[1] = -1.0
     weight[2] = 0.0
-    q, scale = target._quantize(weight)
+    q, scale = quantize(weight)
     assert q.dtype == torch.int8
     assert q.shape == weight.shape
     assert ((q.float() * scale[:, None] - weight).abs() <= scale[:, None] * 0.5001).all()
@@ -151,7 +152,7 @@ def test_no_two_neighbours_overflow_sixteen_bits_with_unsigned_inputs(width):
 def test_weights_that_were_pruned_stay_zero_in_int8(tmp_path):
     weight = torch.randn(8, 16)
     weight[:, ::2] = 0
-    q, _ = target._quantize(weight)
+    q, _ = quantize(weight)
     assert not q[:, ::2].any()
 
 
@@ -261,10 +262,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_model_too_large_for_one_file_is_refused(tmp_path):
+def test_a_model_without_values_is_refused_in_words(tmp_path):
     with torch.device("meta"):
         model = GPT2(PRESETS["gpt2-xl"])
-    with pytest.raises(DeployError, match=r"one ONNX file holds 2\.1 GB.*int8"):
+    with pytest.raises(NotImplementedError, match=r"wte\.weight has no values.*load the weights first"):
         export_onnx(model, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
@@ -274,12 +275,113 @@ def test_another_kind_of_model_is_refused(tmp_path):
         export_onnx(torch.nn.Linear(2, 2), tmp_path / "model.onnx")  # pyright: ignore[reportArgumentType]  # no GPT2
 
 
-def test_int8_refuses_weights_that_are_nan(tmp_path):
-    model = random_model()
-    model.h[0].mlp.c_fc.weight.data[0, 0] = torch.nan
-    with pytest.raises(ValueError, match="NaN"):
-        export_onnx(model, tmp_path / "model.onnx", int8=True)
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("name", ["wte.weight", "h.0.mlp.c_fc.weight", "h.1.attn.c_proj.bias", "ln_f.weight"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf, 1e300])
+def test_weights_that_are_no_numbers_are_refused_by_their_name(name, value, int8, tmp_path):
+    model = random_model().double() if value == 1e300 else random_model()  # too large for float32
+    model.get_parameter(name).data.view(-1)[-1] = value
+    with pytest.raises(ValueError, match=rf"{name} has NaN or infinite"):
+        export_onnx(model, tmp_path / "model.onnx", int8)
     assert not list(tmp_path.iterdir())
+
+
+# Weights beside the file: as of a model of more than 2 GiB.
+
+
+@pytest.fixture
+def beside(monkeypatch):
+    """A file holds little."""
+    monkeypatch.setattr(target, "LARGEST", 5_000)
+
+
+@pytest.mark.usefixtures("beside")
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("config", [TINY, UNEVEN], ids=["dense", "uneven"])
+def test_weights_too_large_for_one_file_lie_beside_it(config, int8, tmp_path):
+    model = random_model(config)
+    model.tokenizer = tokenizer()
+    path = export_onnx(model, tmp_path / "new" / "model.onnx", int8)
+    (data,) = (file for file in path.parent.iterdir() if file != path)
+    assert data.name.startswith("model.onnx.")
+    stored = onnx.load(path, load_external_data=False).graph.initializer
+    assert max(len(weight.raw_data) for weight in stored) < 1024
+    onnx.checker.check_model(str(path), full_check=True)
+    exported = OnnxGPT2(path, threads=1)
+    assert exported.size == path.stat().st_size + data.stat().st_size
+    ids = random_ids(config, 2, 9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(target, "LARGEST", 2**31 - 1)
+        alone = OnnxGPT2(export_onnx(model, tmp_path / "alone.onnx", int8), threads=1)
+    assert np.array_equal(exported.logits(ids), alone.logits(ids))
+
+
+@pytest.mark.usefixtures("beside")
+def test_the_folder_with_the_weights_beside_it_can_move(tmp_path):
+    export_onnx(random_model(), tmp_path / "a" / "model.onnx")
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert error(random_model(), OnnxGPT2(tmp_path / "b" / "model.onnx"), random_ids(TINY, 1, 5)) < 1e-4
+
+
+@pytest.mark.usefixtures("beside")
+@pytest.mark.parametrize("harm", [lambda data: data.unlink(), lambda data: data.write_bytes(data.read_bytes()[:5000])])
+def test_weights_that_are_missing_or_cut_short_are_told(harm, tmp_path):
+    path = export_onnx(random_model(), tmp_path / "model.onnx")
+    harm(next(tmp_path.glob("*.data")))
+    with pytest.raises(DeployError, match=r"\.data file that lay beside it"):
+        OnnxGPT2(path)
+
+
+def test_an_export_over_another_leaves_no_weights_of_it(beside, tmp_path, monkeypatch):
+    path = export_onnx(random_model(), tmp_path / "model.onnx")
+    other = tmp_path / "other.onnx.0123456789abcdef.data"
+    other.touch()
+    (first,) = tmp_path.glob("model.onnx.*.data")
+    export_onnx(random_model(UNEVEN), path)
+    (second,) = tmp_path.glob("model.onnx.*.data")
+    assert first != second
+    export_onnx(random_model(UNEVEN), path)  # the same weights, the same name
+    assert list(tmp_path.glob("model.onnx.*.data")) == [second]
+    monkeypatch.setattr(target, "LARGEST", 2**31 - 1)
+    export_onnx(random_model(), path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.onnx", other.name]
+
+
+@pytest.mark.usefixtures("beside")
+@pytest.mark.parametrize("moment", ["weights", "file"])
+def test_an_export_that_breaks_off_leaves_the_old_weights_and_nothing_else(moment, tmp_path, monkeypatch):
+    path = export_onnx(random_model(), tmp_path / "model.onnx")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    if moment == "weights":
+        monkeypatch.setattr(target._ExternalData, "store", full_disk)
+    else:
+        monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(DeployError, match="No space left"):
+        export_onnx(random_model(UNEVEN), path)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("last", [0, -1, 6])
+def test_logits_of_no_positions_or_of_more_than_there_are_are_refused(last, tmp_path):
+    exported = in_onnx(random_model(), tmp_path)
+    with pytest.raises(ValueError, match=f"1 to 5 last positions can be had; got last={last}"):
+        exported.step(random_ids(TINY, 1, 5), last=last)
+
+
+def test_a_text_ends_where_the_model_ends_it(tmp_path):
+    model = random_model()
+    ids = random_ids(TINY, 1, 5)
+    made = list(in_onnx(model, tmp_path).generate_ids(ids, 20, temperature=0))
+    end = made[7]
+    model.config = replace(model.config, eos_token_id=end)  # of a checkpoint without a tokenizer
+    exported = in_onnx(model, tmp_path)
+    assert list(exported.generate_ids(ids, 20, temperature=0)) == made[: made.index(end)]
+    assert list(exported.generate_ids(ids, 20, temperature=0, stop_at=None)) == made
+    assert list(exported.generate_ids(ids, 20, temperature=0, stop_at=made[0])) == []
 
 
 @pytest.mark.parametrize("part", [0.0, 0.3, 0.999])

@@ -135,18 +135,25 @@ def test_polygraphy_finds_the_pattern_in_the_same_matrices(tmp_path: Path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell script, for Linux")
-def test_the_script_runs_trtexec_with_shapes_of_every_input(tmp_path: Path):
+@pytest.mark.parametrize("version", [10, 11])
+def test_the_script_runs_trtexec_with_shapes_of_every_input(version: int, tmp_path: Path):
     convert_to_tensorrt(tiny.random_model(tiny.UNEVEN), tmp_path / "out")
     tools = tmp_path / "bin"
     tools.mkdir()
-    (tools / "trtexec").write_text('#!/bin/sh\npwd\nfor a in "$@"; do echo "$a"; done\n')
+    usage = "--onnx=<file> --fp16 Enable fp16 precision" if version == 10 else "--onnx=<file>"
+    (tools / "trtexec").write_text(
+        f'#!/bin/sh\nif [ "$1" = --help ]; then echo "{usage}"; exit; fi\npwd\nfor a in "$@"; do echo "$a"; done\n'
+    )
     (tools / "trtexec").chmod(0o755)
     environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
     run = subprocess.run([tmp_path / "out" / "build_engine.sh"], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     where, *arguments = run.stdout.splitlines()
     assert Path(where) == (tmp_path / "out").resolve()
-    assert {"--onnx=model.onnx", "--sparsity=enable", "--fp16"} <= set(arguments)
+    assert {"--onnx=model.onnx", "--sparsity=enable"} <= set(arguments)
+    assert ("--fp16" in arguments) == (version == 10)
+    assert "" not in arguments
+    assert ("keeps the float32" in run.stderr) == (version == 11)
     longest = next(a for a in arguments if a.startswith("--maxShapes="))
     inputs = [i.name for i in onnx.load(tmp_path / "out" / "model.onnx").graph.input]
     assert [part.split(":")[0] for part in longest.removeprefix("--maxShapes=").split(",")] == inputs
@@ -214,6 +221,42 @@ def test_where_tensorrt_is_installed_an_engine_is_built_with_sparse_weights(
     assert fake.calls["shapes"]["input_ids"] == ((1, 1), (1, 32), (8, 32))
     assert report.error is None
     assert "It was not run: there is no NVIDIA GPU here" in report.says
+
+
+class Strange(types.ModuleType):
+    """A TensorRT that gives no engine, or no context, for the bytes it is given."""
+
+    def __init__(self, gives: str) -> None:
+        super().__init__("tensorrt")
+        context = types.SimpleNamespace(create_execution_context=lambda: None)
+        runtime = types.SimpleNamespace(deserialize_cuda_engine=lambda _: context if gives == "engine" else None)
+        self.Runtime = lambda _: runtime
+        self.Logger = type("Logger", (), {"ERROR": 0, "__init__": lambda *_: None})
+
+
+@pytest.mark.parametrize(("gives", "words"), [("nothing", "can't read the engine"), ("engine", "can't run the engine")])
+def test_an_engine_that_does_not_run_here_is_told_in_words(
+    gives: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with pytest.raises(DeployError, match=words):
+        target._largest_error(Strange(gives), b"engine", tiny.random_model())
+    fake: Any = FakeTensorRT(b"engine")
+    fake.Runtime = Strange(gives).Runtime
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", fake)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    report = report_of(convert_to_tensorrt(pruned(), tmp_path))
+    assert words in report.says
+    assert report.error is None
+    assert report.engine is not None
+    assert (tmp_path / "report.json").is_file()
+
+
+def test_tensorrt_11_has_no_switch_for_strong_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    fake: Any = FakeTensorRT(b"engine")
+    fake.NetworkDefinitionCreationFlag = types.SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", fake)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert report_of(convert_to_tensorrt(pruned(), tmp_path)).engine is not None
 
 
 def test_an_engine_that_could_not_be_built_is_not_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

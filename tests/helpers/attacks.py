@@ -18,7 +18,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from autograder.notebooks import to_text
 from autograder.sandbox.bubblewrap import Limits
-from autograder.workers import execute, learner
+from autograder.workers import checks, watch
 from autograder.workers import job as work
 
 PHASE, NOTEBOOK = "quiz", "quiz"
@@ -1497,7 +1497,7 @@ HONEST: dict[str, Callable[[Classroom, str, Host], None]] = {
 def impatient() -> None:
     """In a worker of the tests: what hangs is given up sooner."""
     work.start()
-    execute.CALL_SECONDS, learner.STUBBORN = 3.0, 2.0
+    checks.CALL_SECONDS, watch.STUBBORN = 3.0, 2.0
 
 
 LIMITS = Limits(cell_seconds=8.0, seconds=60.0, idle=5.0, total=300.0)

@@ -31,7 +31,7 @@ def classroom(tmp_path_factory: pytest.TempPathFactory) -> Classroom:
     master = folder / f"{NOTEBOOK}.py"
     master.write_text(MASTER, encoding="utf-8")
     room = Classroom.made_of([master], folder / "course", PHASE)
-    for file in ("Makefile", "nbgrader_config.py"):
+    for file in ("Makefile", "setup.mk", "nbgrader_config.py"):
         shutil.copy(REPOSITORY / file, room.root)
     for student, answers in ANSWERS.items():
         room.hand_in(student, NOTEBOOK, answers)

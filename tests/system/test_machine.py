@@ -54,7 +54,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Graded:
     write_whole(graded.root.parent / "export" / "eve" / f"{made.NOTEBOOK}.ipynb", handed_in)
     master = graded.root / "source" / made.PHASE / f"{made.NOTEBOOK}.py"
     master.write_text(master.read_text(encoding="utf-8") + "\n# %%\n1 + 1\n", encoding="utf-8")  # to be released
-    for name in ("Makefile", "pyproject.toml", ".gitignore"):  # of which a handout is made
+    for name in ("setup.mk", "pyproject.toml"):  # of which a handout is made
         shutil.copy(REPOSITORY / name, graded.root)
     for folder in ("autograded", "feedback", "grades", "handout"):
         (graded.root / folder).mkdir(exist_ok=True)

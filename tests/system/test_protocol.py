@@ -17,9 +17,9 @@ from contextlib import contextmanager
 import pytest
 
 from autograder.judge.client import Judge, JudgeError
+from autograder.judge.encoder import Encoder
 from autograder.judge.process import judge
 from autograder.judge.protocol import Line, Message, ProtocolError
-from autograder.judge.wire import Encoder
 
 CELL = "import os, torch\nsecret = os.urandom(16)"  # no answer is right
 CHECKS = {

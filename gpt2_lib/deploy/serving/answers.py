@@ -1,4 +1,4 @@
-"""The answer to a request to /generate, whole or as a stream; the generation ends when the client hangs up."""
+"""The answer to a request, whole or as a stream; the generation ends when the client hangs up."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .generation import Busy, Service
-from .schemas import GenerationRequest
+from .generation import Busy, GenerationRequest, Made, Service
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -18,15 +17,51 @@ if TYPE_CHECKING:
 
 CLIENT_GONE = 499  # counted in /metrics and never sent: the client hung up
 RETRY = {"Retry-After": "1"}  # seconds
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # of a stream: proxies pass it on as it comes
 
 
-async def answer(request: Request, asked: GenerationRequest, service: Service, deadline: float) -> Response:
+class Form(Protocol):
+    """How an answer is spelled: as one JSON object, or as the data of server-sent events."""
+
+    def whole(self, text: str, made: Made) -> dict[str, Any]: ...
+    def piece(self, text: str) -> dict[str, Any]: ...
+    def ending(self, made: Made) -> list[dict[str, Any] | str]: ...
+    def error(self, sentence: str, status: int) -> dict[str, Any]: ...
+
+
+class Plain:
+    """The answer of /generate to a prompt of so many tokens."""
+
+    def __init__(self, prompt_tokens: int) -> None:
+        self.prompt_tokens = prompt_tokens
+
+    def _counts(self, made: Made) -> dict[str, Any]:
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "new_tokens": made.new_tokens,
+            "finish_reason": made.finish_reason,
+        }
+
+    def whole(self, text: str, made: Made) -> dict[str, Any]:
+        return {"text": text} | self._counts(made)
+
+    def piece(self, text: str) -> dict[str, Any]:
+        return {"text": text}
+
+    def ending(self, made: Made) -> list[dict[str, Any] | str]:
+        return [{"done": True} | self._counts(made)]
+
+    def error(self, sentence: str, status: int) -> dict[str, Any]:
+        return {"error": sentence}
+
+
+async def answer(request: Request, asked: GenerationRequest, form: Form, service: Service, deadline: float) -> Response:
     """Generate what is ``asked``. Raises HTTPException with 503 when too many wait, with 504 at the deadline."""
     from starlette.exceptions import HTTPException
     from starlette.responses import JSONResponse, Response
 
-    sampling = {"temperature": asked.temperature, "top_k": asked.top_k, "seed": asked.seed}
-    pieces = service.pieces(asked.ids, asked.max_new_tokens, deadline, **sampling)
+    made = Made()
+    pieces = service.pieces(asked, made, deadline)
     late = f"Stopped after {service.settings.request_seconds:g} seconds, this server's limit: ask for fewer tokens."
     try:  # a stream's first piece too, so that its status can still say what is wrong
         text = await _unless_gone(request, anext(pieces) if asked.stream else _joined(pieces))
@@ -36,11 +71,10 @@ async def answer(request: Request, asked: GenerationRequest, service: Service, d
         raise HTTPException(504, late) from None
     if text is None:
         return Response(status_code=CLIENT_GONE)
-    counts = {"prompt_tokens": len(asked.ids), "new_tokens": asked.max_new_tokens}
     if not asked.stream:
-        return JSONResponse({"text": text} | counts)
+        return JSONResponse(form.whole(text, made))
     request.state.outcome = CLIENT_GONE  # what is counted unless the last event is reached
-    return _event_stream()(_events(text, pieces, counts, late, request.state), pieces)
+    return _event_stream()(_events(text, pieces, form, made, late, request.state), pieces)
 
 
 async def _joined(pieces: AsyncIterator[str]) -> str:
@@ -76,7 +110,7 @@ def _event_stream() -> Callable[[AsyncIterator[str], AsyncGenerator[str, None]],
         media_type = "text/event-stream"
 
         def __init__(self, events: AsyncIterator[str], pieces: AsyncGenerator[str, None]) -> None:
-            super().__init__(events, headers={"Cache-Control": "no-store"})
+            super().__init__(events, headers=HEADERS)
             self.pieces = pieces
 
         async def __call__(self, *call: Any) -> None:
@@ -87,20 +121,21 @@ def _event_stream() -> Callable[[AsyncIterator[str], AsyncGenerator[str, None]],
 
 
 async def _events(
-    first: str, pieces: AsyncIterator[str], counts: dict[str, int], late: str, state: Any
+    first: str, pieces: AsyncIterator[str], form: Form, made: Made, late: str, state: Any
 ) -> AsyncIterator[str]:
-    """Server-sent events: {"text": ...} for each piece, then {"done": true, ...}, or {"error": ...} when it is late."""
+    """Server-sent events: one for each piece, then those of the ending, or an error when it is late."""
     try:
-        yield _event(text=first)
+        yield _event(form.piece(first))
         async for piece in pieces:
             if piece:
-                yield _event(text=piece)
+                yield _event(form.piece(piece))
         state.outcome = 200
-        yield _event(done=True, **counts)
+        for data in form.ending(made):
+            yield _event(data)
     except TimeoutError:
         state.outcome = 504
-        yield _event(error=late)
+        yield _event(form.error(late, 504))
 
 
-def _event(**data: Any) -> str:
-    return f"data: {json.dumps(data)}\n\n"
+def _event(data: dict[str, Any] | str) -> str:
+    return f"data: {data if isinstance(data, str) else json.dumps(data)}\n\n"

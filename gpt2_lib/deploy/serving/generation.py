@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from ..onnx import OnnxGPT2
 from .metrics import Metrics
@@ -20,37 +21,69 @@ class Busy(Exception):
     """All threads generate and the queue is full."""
 
 
+@dataclass(frozen=True)
+class GenerationRequest:
+    """A request that passed every check; the prompt as token ids."""
+
+    ids: list[int]
+    max_new_tokens: int
+    temperature: float
+    top_k: int | None
+    seed: int | None
+    stop: tuple[str, ...]  # the text ends before the first of these
+    stream: bool
+
+
+@dataclass
+class Made:
+    """What has been made of a text so far, and why it ended: the model or a ``stop`` ended it, or the tokens did."""
+
+    new_tokens: int = 0
+    finish_reason: Literal["stop", "length"] = "length"
+
+
 class Service:
     """What stands behind the routes: the model, turns for generations, counters, and whether it is draining."""
 
     def __init__(self, model: OnnxGPT2, settings: Settings) -> None:
         self.model, self.settings = model, settings
         self.draining = False
-        self.in_flight = 0  # requests to /generate from their first byte to the last of their answer
+        self.in_flight = 0  # requests for text from their first byte to the last of their answer
         self._pool = ThreadPoolExecutor(settings.concurrent, thread_name_prefix="generate")
         self._turns = asyncio.Semaphore(settings.concurrent)
         self._waiting = 0
         self.metrics = Metrics(in_flight=lambda: self.in_flight, waiting=lambda: self._waiting)
 
-    async def pieces(
-        self, ids: list[int], new_tokens: int, deadline: float, **sampling: Any
-    ) -> AsyncGenerator[str, None]:
-        """Text after the prompt's ``ids``, piece by piece; whoever stops asking stops the generation.
+    async def pieces(self, asked: GenerationRequest, made: Made, deadline: float) -> AsyncGenerator[str, None]:
+        """Text after the prompt, piece by piece, counted in ``made``; whoever stops asking stops the generation.
 
         Raises `Busy` when too many wait already, and TimeoutError at the deadline (of the event loop's clock), which
         is looked at between pieces.
         """
         loop = asyncio.get_running_loop()
         async with self._turn(deadline):
-            self.metrics.prompt_tokens.inc(len(ids))
-            text = Utf8Pieces(self.model.tokenizer)
-            tokens = self.model.generate_ids(ids, new_tokens, **sampling)
+            self.metrics.prompt_tokens.inc(len(asked.ids))
+            text, until = Utf8Pieces(self.model.tokenizer), UntilStop(asked.stop)
+            sampling = {"temperature": asked.temperature, "top_k": asked.top_k, "seed": asked.seed}
+            tokens = self.model.generate_ids(asked.ids, asked.max_new_tokens, **sampling)
             while found := await loop.run_in_executor(self._pool, _some, tokens):
-                self.metrics.new_tokens.inc(len(found))
-                yield "".join(map(text.add, found))
+                piece, before = "", made.new_tokens
+                for token in found:
+                    piece += until.add(text.add(token))
+                    made.new_tokens += 1
+                    if until.found:
+                        made.finish_reason = "stop"
+                        break
+                self.metrics.new_tokens.inc(made.new_tokens - before)
+                yield piece
+                if until.found:
+                    return
                 if loop.time() > deadline:
                     raise TimeoutError
-            yield text.rest()
+            piece = until.add(text.rest())
+            if until.found or made.new_tokens < asked.max_new_tokens:
+                made.finish_reason = "stop"
+            yield piece + until.rest()
 
     @asynccontextmanager
     async def _turn(self, deadline: float) -> AsyncIterator[None]:
@@ -101,3 +134,30 @@ class Utf8Pieces:
         text = self.tokenizer.decode(self.waiting)
         self.waiting.clear()
         return text
+
+
+class UntilStop:
+    """Text, piece by piece, up to that of some strings which is complete first; what may begin one waits."""
+
+    def __init__(self, stop: Sequence[str]) -> None:
+        self.stop = stop
+        self.found = False
+        self.waiting = ""
+
+    def add(self, piece: str) -> str:
+        """The text that is sure with this piece; may be empty."""
+        text = self.waiting + piece
+        ends = [(start + len(string), start) for string in self.stop if (start := text.find(string)) >= 0]
+        if ends:
+            self.found = True
+            self.waiting = ""
+            return text[: min(ends)[1]]
+        begun = (n for string in self.stop for n in range(1, len(string)) if text.endswith(string[:n]))
+        sure = len(text) - max(begun, default=0)
+        self.waiting = text[sure:]
+        return text[:sure]
+
+    def rest(self) -> str:
+        """What waits, after the last piece."""
+        rest, self.waiting = self.waiting, ""
+        return rest

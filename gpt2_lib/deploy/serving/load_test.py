@@ -64,7 +64,8 @@ def load_test(
     memory_before, cpu_before = server_resources(url)
     seen = _Seen(requests)
     client = (url, {"prompt": prompt, "max_new_tokens": new_tokens}, timeout)
-    threads = [threading.Thread(target=seen.ask_on, args=client) for _ in range(concurrency)]
+    # Daemons: Ctrl-C doesn't wait for all requests.
+    threads = [threading.Thread(target=seen.ask_on, args=client, daemon=True) for _ in range(concurrency)]
     start = time.perf_counter()
     for thread in threads:
         thread.start()

@@ -16,12 +16,12 @@ class Metrics:
     def __init__(self, in_flight: Callable[[], int], waiting: Callable[[], int]) -> None:
         self._prometheus = prometheus = need("prometheus_client", "deploy")
         self._registry = registry = prometheus.CollectorRegistry()
-        self._requests = prometheus.Counter("gpt2_requests", "Requests to /generate", ["status"], registry=registry)
+        self._requests = prometheus.Counter("gpt2_requests", "Requests for text", ["status"], registry=registry)
         self.new_tokens = prometheus.Counter("gpt2_new_tokens", "Tokens generated", registry=registry)
         self.prompt_tokens = prometheus.Counter("gpt2_prompt_tokens", "Tokens of prompts read", registry=registry)
         self._seconds = prometheus.Histogram("gpt2_request_seconds", "Seconds a request took", registry=registry)
         for name, text, value in (
-            ("gpt2_in_flight", "Requests to /generate being answered", in_flight),
+            ("gpt2_in_flight", "Requests for text being answered", in_flight),
             ("gpt2_waiting", "Generations that wait for their turn", waiting),
             ("process_resident_memory_bytes", "Resident memory", _resident_bytes),
             ("process_cpu_seconds", "CPU time, user and system", lambda: sum(psutil.Process().cpu_times()[:2])),
@@ -29,7 +29,7 @@ class Metrics:
             prometheus.Gauge(name, text, registry=registry).set_function(value)
 
     def count(self, status: int, seconds: float) -> None:
-        """Count a request to /generate that ended with ``status`` after ``seconds``."""
+        """Count a request for text that ended with ``status`` after ``seconds``."""
         self._requests.labels(status).inc()
         self._seconds.observe(seconds)
 

@@ -1,4 +1,4 @@
-"""What happens around every request to /generate, whatever its answer: counting, and a last limit of time."""
+"""What happens around every request for text, whatever its answer: counting, and a last limit of time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 
 from .generation import Service
 
+WATCHED = ("/generate", "/v1/completions")
 TAKING_SECONDS = 5  # after the time for a request, for its client to take the rest of the answer
 
 
 class Watch:
-    """ASGI middleware: counts the requests to /generate, and ends those whose client doesn't take its answer."""
+    """ASGI middleware: counts the requests for text, and ends those whose client doesn't take its answer."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], service: Service) -> None:
         self.app, self.service = app, service
@@ -22,7 +23,7 @@ class Watch:
     async def __call__(
         self, scope: dict[str, Any], receive: Callable[..., Awaitable[Any]], send: Callable[..., Awaitable[None]]
     ) -> None:
-        if scope["type"] != "http" or scope["path"] != "/generate":
+        if scope["type"] != "http" or scope["path"] not in WATCHED:
             return await self.app(scope, receive, send)
         service, start, status = self.service, time.monotonic(), 500
 

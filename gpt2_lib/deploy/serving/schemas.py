@@ -1,12 +1,11 @@
-"""The body of a request to /generate: read up to a limit, and checked; a fault is a 4xx and a sentence that helps."""
+"""The body of a request: read up to a limit, and checked; a fault is a 4xx and a sentence that helps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
-from .generation import Service
+from .generation import GenerationRequest, Service
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -17,16 +16,15 @@ DISCARDED_BYTES = 8 * 2**20  # of a body over the limit this much is read, so th
 COLDEST = 0.001  # logits over a smaller temperature overflow
 
 
-@dataclass(frozen=True)
-class GenerationRequest:
-    """A request that passed every check; the prompt as token ids."""
+STOPS, LONGEST_STOP = 4, 200  # of a request; characters
 
-    ids: list[int]
-    max_new_tokens: int
-    temperature: float
-    top_k: int | None
-    seed: int | None
-    stream: bool
+
+def stop_field() -> Any:
+    """The type of the field ``stop``: a string, a few, or None."""
+    import pydantic
+
+    string: Any = Annotated[str, pydantic.Field(min_length=1, max_length=LONGEST_STOP)]
+    return string | Annotated[list[string], pydantic.Field(max_length=STOPS)] | None
 
 
 def body_schema(settings: Settings) -> type[BaseModel]:
@@ -42,6 +40,10 @@ def body_schema(settings: Settings) -> type[BaseModel]:
         temperature: float = pydantic.Field(0.8, ge=0, le=10, allow_inf_nan=False, description="0 is greedy")
         top_k: int | None = pydantic.Field(40, ge=1, le=2**31)
         seed: int | None = pydantic.Field(None, ge=0, lt=2**63)
+        # Made here, since pydantic is an extra.
+        stop: stop_field() = pydantic.Field(  # pyright: ignore[reportInvalidTypeForm]
+            None, description="the text ends before the first of these strings"
+        )
         stream: bool = pydantic.Field(False, description="server-sent events, one a piece of text")
 
     return Generate
@@ -66,29 +68,40 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def parse(body: bytes, schema: type[BaseModel], service: Service) -> GenerationRequest:
-    """What ``body`` asks for. Raises HTTPException with 422 for what isn't of ``schema`` or doesn't fit the model."""
+def parse(body: bytes, schema: type[BaseModel]) -> dict[str, Any]:
+    """The fields of ``body``. Raises HTTPException with 422 for what isn't of ``schema``."""
     import pydantic
     from starlette.exceptions import HTTPException
 
     try:
-        fields = schema.model_validate_json(body).model_dump()
+        return schema.model_validate_json(body).model_dump()
     except pydantic.ValidationError as error:
         raise HTTPException(422, _sentence(error.errors(include_input=False)[0], list(schema.model_fields))) from None
-    prompt: str = fields.pop("prompt")
+
+
+def to_request(
+    service: Service, prompt: str | list[int], temperature: float, stop: str | Sequence[str] | None, **fields: Any
+) -> GenerationRequest:
+    """The request with these fields. Raises HTTPException with 422 for what doesn't fit the model."""
+    from starlette.exceptions import HTTPException
+
     if not prompt:
         raise HTTPException(422, "The prompt is empty: give the model at least one character to start from.")
-    if 0 < fields["temperature"] < COLDEST:
+    if 0 < temperature < COLDEST:
         raise HTTPException(422, f"temperature: should be 0 (greedy) or at least {COLDEST}.")
-    allowed = service.settings.prompt_characters
-    if len(prompt) > allowed:
+    allowed, config = service.settings.prompt_characters, service.model.config
+    if isinstance(prompt, str) and len(prompt) > allowed:
         raise HTTPException(422, f"The prompt has {len(prompt):,} characters; {allowed:,} are allowed.")
     assert service.model.tokenizer is not None  # `serve.main` takes no file without one
-    ids = service.model.tokenizer.encode(prompt)
-    context = service.model.config.n_positions
-    if len(ids) > context:
-        raise HTTPException(422, f"The prompt has {len(ids):,} tokens; this model sees {context:,}: shorten it.")
-    return GenerationRequest(ids, **fields)
+    ids = service.model.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
+    if len(ids) > config.n_positions:
+        raise HTTPException(
+            422, f"The prompt has {len(ids):,} tokens; this model sees {config.n_positions:,}: shorten it."
+        )
+    if not isinstance(prompt, str) and not all(0 <= number < config.vocab_size for number in ids):
+        raise HTTPException(422, f"prompt: token ids lie in 0 to {config.vocab_size - 1}.")
+    strings = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    return GenerationRequest(ids=ids, temperature=temperature, stop=strings, **fields)
 
 
 def _sentence(error: Mapping[str, Any], fields: list[str]) -> str:

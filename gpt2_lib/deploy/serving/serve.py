@@ -2,7 +2,9 @@
 
 python -m gpt2_lib.deploy serve --model model.onnx --host 127.0.0.1 --port 8000
 
-POST /generate   {"prompt": "...", "max_new_tokens": 100, "temperature": 0.8, "top_k": 40, "seed": 1, "stream": false}
+POST /generate   {"prompt": "...", "max_new_tokens": 100, "temperature": 0.8, "top_k": 40, "seed": 1, "stop": ["\\n"],
+                 "stream": false}
+POST /v1/completions, GET /v1/models    the same for clients of OpenAI's API
 GET  /healthz    200 while the process lives       GET /readyz    200 while it takes new work
 GET  /metrics    counters in Prometheus's text format
 
@@ -74,7 +76,7 @@ def main(argv: Sequence[str]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gpt2_lib.deploy serve",
-        description="Serve a model over HTTP: POST /generate.",
+        description="Serve a model over HTTP: POST /generate, or /v1/completions for clients of OpenAI's API.",
         allow_abbrev=False,
     )
     parser.add_argument("--model", type=Path, required=True, help="a file that export_onnx wrote")
@@ -83,9 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="drain when standard input ends, as by SIGTERM"
     )
+    usual = Settings()
     for option in fields(Settings):
-        name, kind = "--" + option.name.replace("_", "-"), option.type
-        parser.add_argument(name, type=kind, default=option.default, help=option.metadata["help"] + " (%(default)s)")
+        name, default = "--" + option.name.replace("_", "-"), getattr(usual, option.name)
+        parser.add_argument(name, type=option.type, default=default, help=option.metadata["help"] + " (%(default)s)")
     return parser
 
 

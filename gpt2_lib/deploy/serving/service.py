@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from http.client import HTTPException
 from importlib.util import find_spec
@@ -21,6 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ...generate import renamed
 from ...gpt2 import GPT2
 from ..extras import DeployError, need
 from ..onnx import export_onnx
@@ -59,6 +60,7 @@ def deploy_to_production(model: GPT2 | Path | str, port: int = 0, int8: bool = T
 class Deployment:
     """A served model. ``url`` is where it listens, ``model`` the GPT2 that was deployed (None for a file).
 
+    Clients of OpenAI's API take ``url + "/v1"``.
     Used in a ``with`` statement, it stops at its end. Its methods raise DeployError when the server is gone or too
     busy, and ValueError for what the server refuses.
     """
@@ -68,17 +70,21 @@ class Deployment:
         self._served: dict[str, Any] | None = None
         atexit.register(self.stop)
 
+    @renamed(new_tokens="max_new_tokens")
     def generate(
         self,
         prompt: str,
-        new_tokens: int = 100,
+        max_new_tokens: int = 100,
         temperature: float = 0.8,
         top_k: int | None = 40,
         seed: int | None = None,
+        stop: str | Sequence[str] = (),
     ) -> str:
-        """Continue ``prompt``, as `gpt2_lib.generate` does; returns the prompt and what follows it."""
-        sampling = {"temperature": temperature, "top_k": top_k, "seed": seed}
-        body = {"prompt": prompt, "max_new_tokens": new_tokens} | sampling
+        """Continue ``prompt``, as `gpt2_lib.generate` does; returns the prompt and what follows it.
+
+        What follows ends before the first of the strings ``stop``.
+        """
+        body = _body(prompt, max_new_tokens, temperature, top_k, seed, stop)
         try:
             status, answer = ask(self.url, "/generate", body, Settings().request_seconds + 10)
         except (OSError, HTTPException) as error:
@@ -86,17 +92,18 @@ class Deployment:
         _check(status, answer)
         return prompt + json.loads(answer)["text"]
 
+    @renamed(new_tokens="max_new_tokens")
     def stream(
         self,
         prompt: str,
-        new_tokens: int = 100,
+        max_new_tokens: int = 100,
         temperature: float = 0.8,
         top_k: int | None = 40,
         seed: int | None = None,
+        stop: str | Sequence[str] = (),
     ) -> Iterator[str]:
         """What follows ``prompt``, piece by piece as it is made. Whoever stops reading stops the generation."""
-        sampling = {"temperature": temperature, "top_k": top_k, "seed": seed}
-        body = {"prompt": prompt, "max_new_tokens": new_tokens, "stream": True} | sampling
+        body = _body(prompt, max_new_tokens, temperature, top_k, seed, stop) | {"stream": True}
         try:
             connection, answer = send(self.url, "/generate", body, Settings().request_seconds + 10)
         except (OSError, HTTPException) as error:
@@ -235,6 +242,14 @@ def _start(file: Path, port: int) -> _Server:
         server.stop()
         raise
     return server
+
+
+def _body(
+    prompt: str, max_new_tokens: int, temperature: float, top_k: int | None, seed: int | None, stop: str | Sequence[str]
+) -> dict[str, Any]:
+    sampling = {"temperature": temperature, "top_k": top_k, "seed": seed}
+    strings = [stop] if isinstance(stop, str) else list(stop)
+    return {"prompt": prompt, "max_new_tokens": max_new_tokens, "stop": strings} | sampling
 
 
 def _check(status: int, answer: bytes) -> None:

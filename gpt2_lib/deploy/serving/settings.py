@@ -2,9 +2,10 @@
 
 # No `from __future__ import annotations`: the command line reads the types of the fields.
 
-import os
 from dataclasses import dataclass, field, fields
 from typing import Any
+
+from ...system.processors import processors
 
 
 def _setting(default: float, help: str) -> Any:
@@ -18,7 +19,9 @@ class Settings:
     prompt_characters: int = _setting(20_000, "longest prompt, in characters (its tokens must fit the context as well)")
     max_new_tokens: int = _setting(512, "most tokens that one request may ask for")
     body_bytes: int = _setting(256 * 1024, "largest body of a request")
-    concurrent: int = _setting(os.cpu_count() or 1, "generations at the same time, one thread each")
+    concurrent: int = field(
+        default_factory=processors, metadata={"help": "generations at the same time, one thread each"}
+    )
     queued: int = _setting(64, "generations that may wait for their turn; more are refused with 503")
     request_seconds: float = _setting(60.0, "time for one request, waiting included; then 504")
     drain_seconds: float = _setting(30.0, "after SIGTERM, time for the requests in flight")

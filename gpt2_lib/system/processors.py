@@ -1,4 +1,4 @@
-"""How many cores this process may use: a container shows all of the machine's, and gives the time of a few."""
+"""How many processors this process may use: a container shows all of the machine's, and gives the time of a few."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ GROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 
 
-def cores() -> int:
-    """The smaller of the cores that this process may run on and those whose time its cgroups have; at least 1."""
+def processors() -> int:
+    """The smaller of the processors that this process may run on and those whose time its cgroups have; at least 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, int(min([allowed, *quotas()])))
 
 
 def quotas(groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> Iterator[float]:
-    """The quotas of this process's group and of all above it that can be seen, in cores; cgroup v1 and v2."""
+    """The quotas of this process's group and of all above it that can be seen, in processors; cgroup v1 and v2."""
     for path in _paths(membership):
         for top in (groups, groups / "cpu", groups / "cpu,cpuacct"):
             for folder in _levels(top, path):
@@ -55,7 +55,7 @@ def _levels(top: Path, path: PurePosixPath) -> Iterator[Path]:
 
 
 def _quota(folder: Path) -> float | None:
-    """The quota of one group in cores, None where it has none."""
+    """The quota of one group in processors, None where it has none."""
     for files in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
         try:
             text = " ".join((folder / file).read_text(encoding="ascii") for file in files)

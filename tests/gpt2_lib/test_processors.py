@@ -1,4 +1,4 @@
-"""How many cores count: a container's quota, in folders that stand for the kernel's."""
+"""How many processors count: a container's quota, in folders that stand for the kernel's."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from autograder.workers import cores
 from autograder.workers.pool import processes
+from gpt2_lib.deploy.serving.settings import Settings
+from gpt2_lib.system import processors
 
 
 def container(folder: Path, membership: str, files: dict[str, str]) -> tuple[Path, Path]:
@@ -51,7 +52,7 @@ BOTH = "4:memory:/m\n3:cpu,cpuacct:/\n1:name=systemd:/x\n0::/\n"
 def test_the_quotas_of_all_levels_are_found(
     tmp_path: Path, membership: str, files: dict[str, str], found: list[float]
 ) -> None:
-    quotas = list(cores.quotas(*container(tmp_path, membership, files)))
+    quotas = list(processors.quotas(*container(tmp_path, membership, files)))
     assert sorted(set(quotas)) == sorted(found)
 
 
@@ -60,11 +61,12 @@ def test_the_smaller_of_affinity_and_quota_counts(
     monkeypatch: pytest.MonkeyPatch, quotas: list[float], count: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
-    monkeypatch.setattr(cores, "quotas", lambda: iter(quotas))
-    assert cores.cores() == count
+    monkeypatch.setattr(processors, "quotas", lambda: iter(quotas))
+    assert processors.processors() == count
     assert processes().count == count
     assert processes(7).count == 7
+    assert Settings().concurrent == count
 
 
 def test_elsewhere_than_on_linux_there_are_no_quotas(tmp_path: Path) -> None:
-    assert list(cores.quotas(tmp_path / "none", tmp_path / "neither")) == []
+    assert list(processors.quotas(tmp_path / "none", tmp_path / "neither")) == []

@@ -1,0 +1,65 @@
+"""Which names of the learner's notebook a check takes, read from the instructor's cells."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAGIC = re.compile(r"^([ \t]*)[%!].*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a check takes from the learner: ``wanted`` with its value, ``touched`` if it is a function.
+
+    ``touched`` are answers that the check itself binds or deletes: it does so for the learner's code as well.
+    """
+
+    wanted: Sequence[str]
+    touched: Sequence[str]
+
+
+def names_of(check: str, cells: tuple[str, ...], tools: frozenset[str], answers: frozenset[str]) -> Names:
+    """The names that ``check`` and the instructor's ``cells`` use, and that no such cell makes.
+
+    ``tools`` are what earlier checks have made and the learner is not asked for. ``answers`` are the names that
+    answers are asked to make: no other name of a check's own is ever told to the learner's code.
+    """
+    used, bound = _used_and_bound([check])
+    more, made = _used_and_bound(cells)
+    theirs = {name for name in (used | more) - made - set(dir(builtins)) if not name.startswith("__")}
+    return Names(sorted(theirs - bound - tools), sorted(theirs & bound & answers))
+
+
+def without_magic(source: str) -> str:
+    """A cell's Python: its commands to IPython and to the shell do nothing."""
+    return MAGIC.sub(r"\1pass", source)
+
+
+def _used_and_bound(sources: Sequence[str]) -> tuple[set[str], set[str]]:
+    used, bound = set(), set()
+    for source in sources:
+        for node in ast.walk(_parsed(source)):
+            if isinstance(node, ast.Name):
+                (bound if isinstance(node.ctx, ast.Store) else used).add(node.id)
+                bound |= {node.id} if isinstance(node.ctx, ast.Del) else set()
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                bound.add(node.name)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                bound |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.arg):
+                bound.add(node.arg)
+            elif isinstance(node, ast.ExceptHandler) and node.name:
+                bound.add(node.name)
+    return used, bound
+
+
+def _parsed(source: str) -> ast.Module:
+    """The instructor's cell as Python, nothing where it is none."""
+    try:
+        return ast.parse(without_magic(source))
+    except SyntaxError:
+        return ast.Module([], [])

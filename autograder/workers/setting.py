@@ -1,0 +1,47 @@
+"""What a submission runs with, what it has used so far, and why it may have to end."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..judge.names import Names
+from ..sandbox.bubblewrap import Limits
+
+
+class BrokenToolError(Exception):
+    """The grader's own processes failed (were killed, say); the submission has nothing to do with it."""
+
+
+class StoppedError(Exception):
+    """A limit on the whole submission was reached: nothing more of it runs."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a notebook runs with. Files are path -> base64."""
+
+    limits: Limits = field(default_factory=Limits)
+    files: Mapping[str, str] = field(default_factory=dict)  # that lie beside the notebook
+    given: Mapping[str, str] = field(default_factory=dict)  # those of them that are the instructor's
+    skip: frozenset[int] = frozenset()  # cells that need not run
+    imports: str = ""  # that the instructor's other cells make
+    asked: Mapping[str, Names] = field(default_factory=dict)  # check -> what it takes from the learner
+    warm: tuple[str, ...] = ()  # what the course's notebooks import
+    own_work: str = ""  # "module:function": the course's rule on whose work an answer is
+    hidden: tuple[str, ...] = ()  # folders that the sandbox covers
+
+
+def as_text(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Files as a `Setting` has them."""
+    return {path: base64.b64encode(data).decode() for path, data in files.items()}
+
+
+@dataclass
+class Account:
+    """What a submission has used so far. ``until`` is when its time on the clock is over (`time.monotonic`)."""
+
+    until: float
+    seconds: float = 0.0  # of computing
+    received: int = 0  # bytes of messages

@@ -1,0 +1,141 @@
+"""What each target makes of a model on this machine: speed, size on disk, quality, and how exact it is.
+
+``python -m gpt2_lib.deploy bench`` prints the table, and writes it as CSV with a picture of speed against size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from ...checkpoints import load_pretrained_gpt2
+from ...config import PRESETS
+from ...corpus import held_out_windows
+from ...gpt2 import GPT2
+from ...metrics import evaluate
+from ...system.command import count, output_file
+from ...system.timing import p95, take_turns
+from .report import Row, draw, table, write_csv
+from .targets import PROMPT, THREADS, Target, prepare
+
+
+def bench(model: GPT2, windows: Tensor | None = None, repeats: int = 30) -> list[Row]:
+    """Put ``model`` on every target that is installed, and measure it there; see `caption` for the protocol.
+
+    ``windows``: held-out token ids (N, T), T >= 128, for accuracy and perplexity; None leaves these two out and
+    prunes structures by their weights alone, as there is no text to calibrate on. A target whose extra is missing,
+    or that can't take the model, is a row whose note says why. Files are written to a temporary folder, and removed.
+    Raises ValueError for a context too short for the prompt and a token, or ``repeats`` below 1.
+    """
+    if model.config.n_positions <= PROMPT:
+        raise ValueError(
+            f"The context must be longer than {PROMPT} tokens; this model's is {model.config.n_positions}."
+        )
+    if repeats < 1:
+        raise ValueError(f"repeats must be 1 or more; got {repeats}.")
+    ids = windows[:1, :PROMPT] if windows is not None else torch.randint(model.config.vocab_size, (1, PROMPT))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+            targets, notes = prepare(model, ids, windows is not None, Path(folder))
+            timed = {name: target.logits for name, target in targets.items() if target.timed and target.logits}
+            readers = {name: lambda logits=logits: logits(ids) for name, logits in timed.items()}
+            writers = {name: target.decode for name, target in targets.items() if target.decode}
+            prefill = take_turns(readers, repeats, title="prefill")
+            decode = take_turns(writers, repeats, title="decode")
+            exact = {name: _exactness(target, ids, windows) for name, target in tqdm(targets.items(), desc="quality")}
+    finally:
+        torch.set_num_threads(threads)
+    return [
+        Row(
+            name,
+            prefill_ms=1e3 * statistics.median(prefill[name]) if name in prefill else None,
+            prefill_p95_ms=1e3 * p95(prefill[name]) if name in prefill else None,
+            decode_ms=1e3 * statistics.median(decode[name]) if name in decode else None,
+            size=targets[name].size if name in targets else None,
+            note=note,
+            **exact.get(name, {}),
+        )
+        for name, note in notes.items()
+    ]
+
+
+class _Module(nn.Module):
+    """A target's logits as `metrics.evaluate` wants a model."""
+
+    def __init__(self, logits: Callable[[Tensor], Tensor], model: GPT2) -> None:
+        super().__init__()
+        self.logits, self.tokenizer = logits, model.tokenizer
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.logits(ids)
+
+
+def _exactness(target: Target, ids: Tensor, windows: Tensor | None) -> dict[str, float]:
+    """Fields of a `Row`: the largest error of a logit, and with ``windows`` the quality; none of what can't run."""
+    if target.logits is None:
+        return {}
+    error = (target.logits(ids) - target.model(ids)).abs().max().item()
+    if windows is None:
+        return {"error": error}
+    quality = evaluate(cast(GPT2, _Module(target.logits, target.model)), windows)
+    return {"error": error, "accuracy": quality.accuracy, "perplexity": quality.perplexity}
+
+
+def caption(shape: str, repeats: int, windows: int) -> str:
+    """How the table was measured."""
+    quality = (
+        f"accuracy and perplexity: {windows} held-out windows of the whole context"
+        if windows
+        else "random weights, so no accuracy and no perplexity"
+    )
+    return (
+        f"{shape}, float32 unless it says int8, {platform.machine()}, PyTorch {torch.__version__}. CPU time on "
+        f"{THREADS} thread, batch 1; prefill: {PROMPT} tokens, logits of all; decode: one token after them, with the "
+        f"cache. The targets take turns, {repeats} times after one that doesn't count; median and 95th percentile. "
+        f"Pruned in one shot, with no training after it. Logit error: the largest difference from the same model in "
+        f"PyTorch, over the prompt; {quality}."
+    )
+
+
+def main(argv: list[str]) -> None:
+    """The command ``bench``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m gpt2_lib.deploy bench", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "--shape",
+        choices=("gpt2-mini", "gpt2"),
+        default="gpt2-mini",
+        help="the bundled model, or the size of GPT-2 124M with random weights (gigabytes of memory, minutes)",
+    )
+    parser.add_argument("--repeats", type=count, default=30, help="how often each is timed (default: 30)")
+    parser.add_argument("--windows", type=count, default=40, help="held-out windows to measure on (default: 40)")
+    parser.add_argument("--out", type=output_file, default="build/deploy.csv", help="the CSV; beside it a .png")
+    arguments = parser.parse_args(argv)
+    picture = arguments.out.with_suffix(".png")
+    if picture == arguments.out:
+        parser.error("--out names the CSV, and the picture beside it ends in .png: give the CSV another ending")
+    torch.manual_seed(0)
+    if arguments.shape == "gpt2-mini":
+        model, tokenizer = load_pretrained_gpt2()
+        windows = held_out_windows(tokenizer, model.config.n_positions, arguments.windows)
+    else:
+        model = GPT2(PRESETS[arguments.shape]).init_weights().eval()
+        windows = None
+    rows = bench(model, windows, arguments.repeats)
+    write_csv(rows, arguments.out)
+    draw(rows, picture)
+    print(table(rows))
+    print(f"\n{caption(arguments.shape, arguments.repeats, 0 if windows is None else len(windows))}")
+    print(f"\nWritten: {arguments.out}, {picture}")

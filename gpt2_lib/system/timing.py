@@ -1,0 +1,58 @@
+"""Seconds that calls take. They take turns, so that a busy machine slows all of them alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+from tqdm.auto import tqdm
+
+Timer = Callable[[Callable[[], object]], float]  # the seconds that one call takes
+
+
+def wall_seconds(call: Callable[[], object]) -> float:
+    """Seconds on the clock, until an accelerator has done its work too."""
+    start = time.perf_counter()
+    call()
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
+    return time.perf_counter() - start
+
+
+def cpu_seconds(call: Callable[[], object]) -> float:
+    """Seconds that the processors worked for this process: other programs don't count."""
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
+def turns(names: Sequence[str], repeats: int, warm_up: int = 1) -> Iterator[tuple[str, bool]]:
+    """All ``names`` in each round, another one first in each; False with those of the first ``warm_up`` rounds."""
+    for i in range(-warm_up, repeats):
+        first = i % len(names) if names else 0
+        for name in [*names[first:], *names[:first]]:
+            yield name, i >= 0
+
+
+def take_turns(
+    calls: Mapping[str, Callable[[], object]],
+    repeats: int,
+    timer: Timer = cpu_seconds,
+    warm_up: int = 1,
+    title: str | None = None,
+) -> dict[str, list[float]]:
+    """Seconds of ``repeats`` calls of each, after ``warm_up`` that don't count; with a ``title``, a bar of progress."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    total = (warm_up + repeats) * len(calls)
+    for name, counts in tqdm(turns([*calls], repeats, warm_up), title, total, disable=title is None):
+        took = timer(calls[name])
+        if counts:
+            seconds[name].append(took)
+    return seconds
+
+
+def p95(values: Sequence[float]) -> float:
+    """The 95th percentile, between the two values next to it. Of few values it is close to the largest."""
+    return statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]

@@ -1,0 +1,31 @@
+# %% [markdown] minutes=4
+# ### Going deeper: scores that look at text
+#
+# Magnitude looks at the weights alone. These look at what flows through them as well, on 64 pages of the plays it was trained
+# on. All in one shot, at 50 %:
+#
+# - **random**: what any method has to beat;
+# - **Taylor**: |weight times gradient|, averaged over the pages: how much the loss would change ([Molchanov et al., 2019](https://arxiv.org/abs/1906.10771));
+# - **Wanda**: |weight| times the norm of its input, compared within a row ([Sun et al., 2023](https://arxiv.org/abs/2306.11695));
+# - **SparseGPT**: prunes column by column, and corrects the columns to come for what went ([Frantar and Alistarh, 2023](https://arxiv.org/abs/2301.00774));
+# - **2:4**: of every four neighbours two go, chosen by any score: a pattern that NVIDIA GPUs since Ampere have kernels for.
+#
+# <<fact size_effect>>.
+
+# %% jupyter={"source_hidden": true}
+# Measure: every method at 50 %, and 2:4
+from gpt2_lib import ModelPruner
+from gpt2_lib.corpus import calibration_windows
+from gpt2_lib.course.experiments import BEYOND, measure
+
+pages = calibration_windows(tokenizer, context)
+beyond = sweep(model, windows, (0.5,), METHODS[:1] + BEYOND)
+for name, prune in {
+    "2:4, magnitude": lambda pruner: pruner.prune_n_m(2, 4),
+    "2:4, Wanda": lambda pruner: pruner.prune_wanda(pages, n_m=(2, 4)),
+    "2:4, SparseGPT": lambda pruner: pruner.prune_sparsegpt(pages, n_m=(2, 4)),
+}.items():
+    pruned = deepcopy(model)
+    prune(ModelPruner(pruned))
+    beyond.append(measure(pruned, windows, name))
+say(table(beyond))

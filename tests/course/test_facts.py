@@ -1,0 +1,72 @@
+"""Statements with sources: their figures follow from GPT-2's shapes, their marks become text."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gpt2_lib import GPT2
+from gpt2_lib.config import PRESETS
+from gpt2_lib.course import facts
+from gpt2_lib.pruning.pruner import prunable_weights
+
+GPT2_124M = PRESETS["gpt2"]
+TEXT = " ".join(fact.text for fact in facts.facts().values())
+
+
+def parameters(config) -> int:
+    with torch.device("meta"):
+        return sum(p.numel() for p in GPT2(config).parameters())
+
+
+def test_a_quarter_fewer_neurons_and_heads_make_gpt2_smaller_by_the_factors_quoted() -> None:
+    fewer_neurons = replace(GPT2_124M, neurons=(2304,) * 12)
+    fewer_heads_too = replace(fewer_neurons, heads=(9,) * 12)
+    assert f"{parameters(GPT2_124M) / parameters(fewer_neurons):.2f} times fewer parameters" in TEXT
+    assert f"heads {parameters(GPT2_124M) / parameters(fewer_heads_too):.2f} times" in TEXT
+
+
+def test_half_the_weights_packed_as_bits_and_values_save_the_factors_quoted() -> None:
+    with torch.device("meta"):
+        pruned = sum(w.numel() for w in prunable_weights(GPT2(GPT2_124M)).values())
+    packed = pruned * (0.5 * 4 + 1 / 8)  # bytes: half of the fp32 values, one bit an entry
+    rest = 4 * (parameters(GPT2_124M) - pruned)
+    assert f"{4 * pruned / packed:.2f} times less for the pruned layers" in TEXT
+    assert f"{(4 * pruned + rest) / (packed + rest):.2f} times for the whole 124M model" in TEXT
+
+
+def test_each_claim_has_its_truth_its_sources_and_what_was_measured() -> None:
+    shown = facts.claims({"structured": "speed 1.3 times"}).split("\n\n")
+    assert len(shown) == sum(bool(fact.said) for fact in facts.facts().values())
+    (measured,) = [claim for claim in shown if "Measured here" in claim]
+    assert measured.startswith("> **“Structured pruning of 25 %")
+    assert measured.endswith("**Measured here:** speed 1.3 times.")
+
+
+def test_a_figure_that_no_claim_asks_for_is_an_error() -> None:
+    with pytest.raises(KeyError, match="misspelt"):
+        facts.claims({"misspelt": "1x"})
+
+
+def test_every_fact_has_a_source_and_a_date_that_has_been() -> None:
+    for name, fact in facts.facts().items():
+        assert fact.sources, name
+        assert all(address.startswith("https://") for address in fact.sources.values()), name
+        assert 2012 <= fact.year <= fact.checked.year, name
+
+
+def test_what_was_not_looked_up_for_a_year_is_old() -> None:
+    checked = min(fact.checked for fact in facts.facts().values())
+    assert facts.old(checked) == []
+    assert facts.old(checked + datetime.timedelta(days=366)) != []
+
+
+def test_a_mark_becomes_the_statement_with_its_links() -> None:
+    filled = facts.fill_in("First. <<fact quantise_first>>.")
+    assert re.fullmatch(r"First\. At equal size, [^(]+ \(\[Kuzmin et al\.\]\(https://\S+\), 2023\)\.", filled)
+    with pytest.raises(KeyError, match="nothing"):
+        facts.fill_in("<<fact nothing>>")
