@@ -9,7 +9,7 @@ import pytest
 import torch
 from makes import MAKES, edit, original, sharded, split_tokenizer, stored, write
 from safetensors.torch import save_file
-from tiny import random_ids, tokenizer_with_end
+from tiny import random_ids, tokenizer, tokenizer_with_end
 
 from gpt2_lib import CheckpointError, load_pretrained_gpt2
 from gpt2_lib.storage.packed import save_packed
@@ -46,7 +46,7 @@ def test_ids_in_generation_config_go_first_and_those_outside_of_the_vocabulary_a
     assert (loaded.config.bos_token_id, loaded.config.eos_token_id, loaded.config.pad_token_id) == (None, 9, None)
     assert loaded.tokenizer is not None
     assert loaded.tokenizer.end_of_text == 9
-    assert loaded.tokenizer.encode("to be, ü") == original().tokenizer.encode("to be, ü")  # 9 is text as before
+    assert loaded.tokenizer.encode("to be, ü") == tokenizer().encode("to be, ü")  # 9 is text as before
 
 
 def test_a_limit_and_padding_in_the_tokenizer_are_not_applied(folder):
@@ -58,7 +58,7 @@ def test_a_limit_and_padding_in_the_tokenizer_are_not_applied(folder):
     (folder / "tokenizer.json").write_text(json.dumps(bpe | {"truncation": limit, "padding": padding}))
     found = load_pretrained_gpt2(folder).tokenizer
     assert found is not None
-    assert found.encode("to be or not to be") == original().tokenizer.encode("to be or not to be")
+    assert found.encode("to be or not to be") == tokenizer().encode("to be or not to be")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,7 @@ def test_a_limit_and_padding_in_the_tokenizer_are_not_applied(folder):
 @pytest.mark.parametrize("file", ["tokenizer_config.json", "special_tokens_map.json"])
 def test_tokens_that_transformers_4_added_beside_a_vocabulary_are_read(tmp_path, file, token):
     model = write(tmp_path, original(text=tokenizer_with_end()))
+    assert model.tokenizer is not None
     end = model.tokenizer.end_of_text
     split_tokenizer(tmp_path)
     vocabulary = json.loads((tmp_path / "vocab.json").read_text())
