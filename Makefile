@@ -66,7 +66,7 @@ bench: .venv/dev     ## measure speed, memory and quality here, beside other lib
 train: .venv/lab     ## train gpt2-mini again
 	$(python) -m gpt2_lib.train
 
-docs: .venv/lab      ## draw the pictures and write the model card again
+docs: .venv/dev      ## draw the pictures and write the model card again
 	$(python) docs/make.py
 
 lint: .venv/dev      ## ruff: style and format; pyright: types; and whether the notebooks are as their sources say

@@ -32,6 +32,7 @@ from classroom import ARTEFACTS  # noqa: E402
 from autograder.authoring.sources import to_notebook  # noqa: E402
 from gpt2_lib import ModelPruner, load_pretrained_gpt2  # noqa: E402
 from gpt2_lib.course import challenges  # noqa: E402
+from gpt2_lib.course.challenges import speed as timing  # noqa: E402
 from gpt2_lib.deploy.onnx import export_onnx  # noqa: E402
 from gpt2_lib.storage.packed import load_packed  # noqa: E402
 
@@ -73,13 +74,13 @@ def models() -> dict[str, challenges.Exported]:
 
 def speed(found: challenges.Exported, runs: int) -> tuple[list[float], int]:
     """All ratios measured, and how many of the runs met the bar."""
-    ratios, met, speed_up = [], 0, challenges.speed_up
+    ratios, met, speed_up = [], 0, timing.speed_up
 
     def noted(model: challenges.Exported) -> float:
         ratios.append(speed_up(model))
         return ratios[-1]
 
-    with mock.patch.object(challenges, "speed_up", noted), contextlib.redirect_stdout(io.StringIO()):
+    with mock.patch.object(timing, "speed_up", noted), contextlib.redirect_stdout(io.StringIO()):
         for _ in range(runs):
             with contextlib.suppress(AssertionError):
                 challenges.assert_faster(found, challenges.FASTER)
@@ -154,7 +155,7 @@ def main() -> None:
         f"""## Checks on a busy machine
 
 Meanwhile {arguments.burners} processes burn the {os.cpu_count()} cores. Challenge b asks for {challenges.FASTER} times
-as fast as dense, on one thread, batch and length {challenges.TIMED}; the best of up to {challenges.ATTEMPTS}
+as fast as dense, on one thread, batch and length {timing.TIMED}; the best of up to {timing.ATTEMPTS}
 measurements counts. The reference must pass every time, a model that is 1.15 times as fast never.
 
 {report.environment()}

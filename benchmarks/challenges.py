@@ -20,6 +20,7 @@ import torch
 
 from autograder.authoring.sources import to_notebook
 from gpt2_lib.course import challenges
+from gpt2_lib.course.challenges import bars, ruler, speed
 from gpt2_lib.storage.packed import save_packed
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "source" / "phase3_production" / "challenges.ipynb"
@@ -75,11 +76,11 @@ def measure(names: dict[str, Any], minutes: dict[str, tuple[float, float]]) -> t
     sparse, mobile = c.packed(names["sparse_model"]), c.exported(names["mobile_model"])
     tracked, edge = c.tracked(names["tracked_run"]), c.packed(names["edge_model"])
     cuts = len({row["sparsity"] for row in tracked.rows})
-    faster = f"{c.speed_up(mobile):.2f}x, {mobile.removed:.0%} cut out"
+    faster = f"{speed.speed_up(mobile):.2f}x, {mobile.removed:.0%} cut out"
     table: list[tuple[str, str, Found, str]] = [
         (f"a: {c.SPARSE:.0%} gone, < {c.SPARSE_LOST:.0%} lost", f"{sparse.gone:.1%} gone", sparse, "sparse.gpt2pack"),
         (f"b: {c.FASTER}x as fast, < {c.MOBILE_LOST:.0%} lost", faster, mobile, "mobile.onnx"),
-        (f"c: {c.CUTS} cuts, as a", f"{cuts} cuts, {len(tracked.rows)} rows", tracked, "run.csv"),
+        (f"c: {bars.CUTS} cuts, as a", f"{cuts} cuts, {len(tracked.rows)} rows", tracked, "run.csv"),
         (f"d: {c.SMALLER:g}x smaller, < {c.EDGE_LOST:.0%} lost", f"{edge.smaller:.2f}x", edge, "edge.gpt2pack"),
     ]
     rows = [row(*entries, minutes) for entries in table]
@@ -126,8 +127,8 @@ def main() -> None:
 
 The reference solutions of the notebook `challenges`, from scratch, on {torch.get_num_threads()} threads:
 **{total:.1f} minutes** all together (bar: {MINUTES}). Accuracy lost is relative to gpt2-mini, on the
-{challenges.HIDDEN} held-out pages that grading looks at; the speed-up is ONNX Runtime's on one thread, batch and
-length {challenges.TIMED}. The run of challenge a is gradual and keeps a log, so it is that of challenge c, too; d
+{ruler.HIDDEN} held-out pages that grading looks at; the speed-up is ONNX Runtime's on one thread, batch and
+length {speed.TIMED}. The run of challenge a is gradual and keeps a log, so it is that of challenge c, too; d
 packs a's model as int8.
 
 {report.environment()}

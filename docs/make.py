@@ -1,7 +1,7 @@
 """Draw the repository's pictures, write the model card and the guide, all from the bundled model itself.
 
 ``make docs`` runs it: docs/pictures/*.png, docs/model_sweep.md, gpt2_lib/weights/gpt2-mini/README.md and, by
-docs/guide.py, docs/MODEL_PRUNING_GUIDE.md.
+docs/guide.py, docs/MODEL_PRUNING_GUIDE.md, and by docs/grading.py, docs/grading.md.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import platform
 from copy import deepcopy
 from pathlib import Path
 
+import grading
 import guide
 import torch
 from matplotlib.figure import Figure
@@ -149,6 +150,7 @@ def main() -> None:
     (MODEL / "README.md").write_text(model_card(), encoding="utf-8")
     print(f"Wrote {PICTURES.relative_to(ROOT)}, docs/model_sweep.md and {MODEL.relative_to(ROOT)}/README.md")
     guide.main()
+    grading.main()
 
 
 if __name__ == "__main__":

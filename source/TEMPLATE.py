@@ -1,19 +1,7 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3 (ipykernel)
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # A notebook with one exercise
 #
-# **5 minutes · <<points>> points**. To copy: CONTRIBUTING.md says where to, and what else an exercise needs.
+# **<<minutes>> minutes · <<points>> points**. To copy: CONTRIBUTING.md says where to, and what else an exercise needs.
 
 # %% locked="setup" jupyter={"source_hidden": true}
 # Set-up: imports, and the line that fills as your checks pass
@@ -23,9 +11,9 @@ from gpt2_lib.course.progress import progress
 points = "<<checks>>"
 progress.begin("Template", points)
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## 1 · Scale: every number times a factor
-# *difficulty ★☆☆ · 5 minutes · <<points 1>> points*
+# *difficulty ★☆☆ · <<minutes 1>> minutes · <<points 1>> points*
 #
 # Why it matters, in a sentence. Then an example so small that it can be worked out by hand: $[1, -2]$ times 3 is $[3, -6]$.
 

@@ -7,8 +7,11 @@ the tag ``deeper``: the core path leaves them out. What a cell is to nbgrader is
     # %% exercise="sparsity"              the learner's answer, between ### BEGIN/END SOLUTION
     # %% tests="sparsity_edges" points=2  a check that gives points, with ### BEGIN/END HIDDEN TESTS
     # %% locked="setup"                   a cell that learners can't change
+    # %% quiz="ready_1 ready_2" points=1  the same check of each question; in the cell the first stands for each
     # %% [markdown] minutes=5             what the exercise or part takes that begins here
 
+A quiz's exercise has ``key="cadbc"`` in its header too, the letters that are right, and "<<key>>" stands for it in the
+cells after: the package is no place for it, since learners and the kernels of submissions have that.
 ``tags=[...]`` and ``jupyter={...}`` go into the notebook as they are; any other key is an error. What follows from the
 headers is not written twice: `derived` has the marks that stand for it.
 """
@@ -18,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,12 +104,16 @@ def to_notebook(path: Path) -> NotebookNode:
     cells, minutes, seen = [], [], {}
     deeper = {part.name for part in _order(path.parent).get(path.stem, ()) if part.deeper}
     for master in masters(path):
+        key = ""
         for number, cell in enumerate(_read(master), start=1):
             where = f"{_name(master)}, cell {number} ({(cell.source.splitlines() or ['empty'])[0][:60]!r})"
-            minutes.append(_minutes(cell, where))
+            key = cell.metadata.pop("key", key)
+            cell.source = cell.source.replace("<<key>>", key)
             if master.stem in deeper:
                 cell.metadata["tags"] = [*cell.metadata.get("tags", []), DEEPER]
-            cells.append(_cell(cell, where, seen))
+            for one in _questions(cell):
+                minutes.append(_minutes(one, where))
+                cells.append(_cell(one, where, seen))
     try:
         fill_in(cells, minutes)
     except MarkError as error:
@@ -132,6 +140,18 @@ def _read(master: Path) -> list[NotebookNode]:
         raise SourceError(f"{_name(master)} can't be read as a percent script: {error}") from error
 
 
+def _questions(cell: NotebookNode) -> list[NotebookNode]:
+    """A quiz's check, once for each question; any other cell as it is."""
+    names = str(cell.metadata.pop("quiz", "")).split()
+    if not names:
+        return [cell]
+    copies = [deepcopy(cell) for _ in names]
+    for name, copy in zip(names, copies, strict=True):
+        copy.metadata["tests"] = name
+        copy.source = re.sub(rf"\b{re.escape(names[0])}\b", name, copy.source)
+    return copies
+
+
 def _minutes(cell: NotebookNode, where: str) -> int:
     """Take ``minutes=N`` out of a cell's header; 0 where there is none."""
     minutes = cell.metadata.pop("minutes", 0)
@@ -154,7 +174,7 @@ def _cell(cell: NotebookNode, where: str, seen: dict[str, str]) -> dict:
         shown = ", ".join(str(header[key]) if "incorrectly" in key else key for key in unknown)
         raise SourceError(
             f'{where}: can\'t make sense of {shown} in the header. Known: exercise="...", tests="..." points=N, '
-            f'locked="...", minutes=N, {", ".join(PASSED_THROUGH)}.'
+            f'locked="...", quiz="... ..." points=N, key="...", minutes=N, {", ".join(PASSED_THROUGH)}.'
         )
     if len(roles) > 1:
         raise SourceError(f"{where}: a cell is one of {', '.join(ROLES)}, not {' and '.join(roles)}.")

@@ -129,7 +129,13 @@ def model_files(
     """{name: what writes it} of the files of such a folder."""
     if not dtype.is_floating_point:
         raise ValueError(f"Weights are saved as floating-point numbers, as torch.float16; got {dtype}.")
-    tensors = {name: _stored(name, p, dtype) for name, p in weights.items()}
+    tensors: dict[str, Tensor] = {}
+    memory: set[int] = set()  # safetensors takes no two tensors that share theirs
+    for name, p in weights.items():
+        stored = _stored(name, p, dtype)
+        shared = stored.untyped_storage().nbytes() > stored.numel() * stored.element_size()
+        tensors[name] = stored.clone() if shared or stored.data_ptr() in memory else stored
+        memory.add(tensors[name].data_ptr())
     described = {"config.json": config_json(model.config, model.tokenizer)}
     files: dict[str, Callable[[Path], object]] = {
         ONE: lambda path: save_file(tensors, path, metadata={"format": "pt"}),
@@ -160,11 +166,9 @@ def save_files(folder: Path, files: dict[str, Callable[[Path], object]]) -> None
 
 
 def _stored(name: str, p: Tensor, dtype: torch.dtype) -> Tensor:
-    """A parameter as Hugging Face has it, with memory of its own, which safetensors asks for."""
+    """A parameter as Hugging Face has it; its memory may still be the model's."""
     turned = p.t() if name.endswith(TRANSPOSED) else p
     stored = turned.cpu().to(dtype).contiguous()
-    if stored.untyped_storage().nbytes() > stored.numel() * stored.element_size():
-        stored = stored.clone()
     if p.dtype != dtype and bool((~stored.isfinite() & turned.isfinite().cpu()).any()):
         raise ValueError(f"{name} has numbers that are too large for {dtype}: save it as torch.float32.")
     return stored

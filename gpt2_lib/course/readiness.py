@@ -1,6 +1,6 @@
 """The readiness assessment: five questions, their choices, and what is explained once a learner has answered.
 
-Which choice is right is not in here: the hidden tests know it.
+Which choice is right is not in here, since learners read this: the header of the master's exercise knows it.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from torch import nn
 
-from ..checkpoints import CheckpointError, save_pretrained
+from ..checkpoints import CheckpointError, not_written, save_pretrained
 from .extras import DeployError
 
 
@@ -37,6 +37,8 @@ def save_for_transformers(model: nn.Module, folder: str | Path) -> Path:
         save_pretrained(model, folder)
     except TypeError as error:
         raise ValueError(str(error)) from error
-    except (CheckpointError, OSError) as error:
+    except CheckpointError as error:
         raise DeployError(str(error)) from error
+    except OSError as error:  # the name can't be looked for
+        raise DeployError(str(not_written(folder, error))) from error
     return folder

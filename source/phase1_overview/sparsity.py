@@ -56,10 +56,7 @@ with check.hidden():
     for shape in [(1,), (7,), (5, 3), (2, 3, 4)]:
         generator = torch.Generator().manual_seed(sum(shape))
         t = torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) > 0.4)
-        zeros = 0
-        for value in t.flatten().tolist():
-            if value == 0.0:
-                zeros += 1
+        zeros = t.flatten().tolist().count(0.0)
         got = float(sparsity([t]))
         assert math.isclose(got, zeros / t.numel(), abs_tol=1e-6), (
             f"A tensor of shape {shape} with {zeros} zeros among {t.numel()} entries: {zeros / t.numel():.4f} was expected, {got:.4f} came back."
@@ -78,12 +75,8 @@ with check.hidden():
             torch.randn(s, generator=generator) * (torch.rand(s, generator=generator) > 0.1 * (3 + i))
             for i, s in enumerate(shapes)
         ]
-        zeros, entries = 0, 0
-        for t in tensors:
-            for value in t.flatten().tolist():
-                entries += 1
-                if value == 0.0:
-                    zeros += 1
+        every = [value for t in tensors for value in t.flatten().tolist()]
+        zeros, entries = every.count(0.0), len(every)
         got = float(sparsity(tensors))
         assert math.isclose(got, zeros / entries, abs_tol=1e-6), (
             f"Tensors of shapes {shapes} with {zeros} zeros among {entries} entries: {zeros / entries:.4f} was expected, {got:.4f} came back."

@@ -85,27 +85,15 @@ def global_masks(weights: dict[str, torch.Tensor], sparsity: float) -> dict[str,
 check.global_count(global_masks)
 ### BEGIN HIDDEN TESTS
 with check.hidden() as draw:
-    draw.generator, dice = torch.Generator().manual_seed(draw.seed), random.Random(draw.seed)
     for shapes in [[(4,), (1,), (3,)], [(3,), (5, 2)], [(2, 3, 4), (7,), (3, 3)], [(4, 5), (5,), (5,), (2, 5), (40,)]]:
-        total = 0
-        for shape in shapes:
-            n = 1
-            for size in shape:
-                n *= size
-            total += n
+        total = sum(map(math.prod, shapes))
         values = ((torch.randperm(total, generator=draw.generator) + 1) / total).tolist()  # all different, none zero
-        weights = {}
-        for number, shape in enumerate(shapes):
-            n = torch.zeros(shape).numel()
-            weights[f"layer {number}"] = torch.tensor([values.pop() * dice.choice((-1, 1)) for _ in range(n)]).reshape(
-                shape
-            )
-        for sparsity in (0.1, 0.25, 0.5, 0.75, 0.9, round(dice.uniform(0.2, 0.8), 3)):
+        signed = torch.tensor([value * draw.random.choice((-1, 1)) for value in values])
+        parts = signed.split([math.prod(shape) for shape in shapes])
+        weights = {f"layer {i}": part.reshape(shapes[i]) for i, part in enumerate(parts)}
+        for sparsity in (0.1, 0.25, 0.5, 0.75, 0.9, round(draw.random.uniform(0.2, 0.8), 3)):
             gone = check.removed_from(global_masks({name: w.clone() for name, w in weights.items()}, sparsity), weights)
-            got = 0
-            for name in gone:
-                for g in gone[name]:
-                    got += g
+            got = sum(map(sum, gone.values()))
             wanted = round(sparsity * total)
             assert got == wanted, (
                 f"Layers of shapes {shapes}, {total} entries, at sparsity {sparsity}: round({sparsity} * {total}) = {wanted} go, "
@@ -117,25 +105,20 @@ with check.hidden() as draw:
 check.global_choice(global_masks)
 ### BEGIN HIDDEN TESTS
 with check.hidden() as draw:
-    draw.generator, dice = torch.Generator().manual_seed(draw.seed), random.Random(draw.seed)
     for shapes in [[(4, 6), (6, 4)], [(3, 5), (20,), (2, 2, 5)], [(8,), (16, 2), (9,), (4, 4)]]:
-        weights = {}
-        for number, shape in enumerate(shapes):
-            scale = (1.0, 0.5, 1.6, 0.8)[number]  # layers whose weights differ in size, but overlap
-            weights[f"layer {number}"] = scale * torch.randn(shape, generator=draw.generator)
+        scales = (1.0, 0.5, 1.6, 0.8)  # layers whose weights differ in size, but overlap
+        weights = {
+            f"layer {i}": scales[i] * torch.randn(shapes[i], generator=draw.generator) for i in range(len(shapes))
+        }
         for sparsity in (0.3, 0.5, 0.8):
             gone = check.removed_from(global_masks({name: w.clone() for name, w in weights.items()}, sparsity), weights)
             got, total = sum(map(sum, gone.values())), sum(map(len, gone.values()))
             assert 0 < got < total, (
                 f"Layers of shapes {shapes} at sparsity {sparsity}: some weights go and some stay; your masks remove {got} of {total}."
             )
-            largest_gone, smallest_kept = 0.0, math.inf
-            for name, weight in weights.items():
-                for value, g in zip(weight.flatten().tolist(), gone[name], strict=True):
-                    if g and abs(value) > abs(largest_gone):
-                        largest_gone = value
-                    if not g and abs(value) < abs(smallest_kept):
-                        smallest_kept = value
+            every = [pair for n, w in weights.items() for pair in zip(w.flatten().tolist(), gone[n], strict=True)]
+            largest_gone = sorted((value for value, g in every if g), key=abs)[-1]
+            smallest_kept = sorted((value for value, g in every if not g), key=abs)[0]
             assert abs(largest_gone) <= abs(smallest_kept), (
                 f"Layers of shapes {shapes} at sparsity {sparsity}: your masks remove {largest_gone:.3f} and keep "
                 f"{smallest_kept:.3f}, which is smaller in size. Is it one ranking over all layers?"
@@ -157,17 +140,10 @@ with check.hidden() as draw:
         )
     for weights in cases:
         for sparsity in (0.25, 0.5, 0.75):
-            total = 0
-            for weight in weights.values():
-                total += weight.numel()
-            left = int(sparsity * total)  # always a whole number here
-            wanted = {name: [False] * weight.numel() for name, weight in weights.items()}
-            for size in (0.0, 0.5, 1.0):
-                for name, weight in weights.items():
-                    for position, value in enumerate(weight.flatten().tolist()):
-                        if abs(value) == size and left > 0:
-                            wanted[name][position] = True
-                            left -= 1
+            every = [(n, i, abs(v)) for n, w in weights.items() for i, v in enumerate(w.flatten().tolist())]
+            total, smallest_first = len(every), sorted(every, key=lambda one: one[2])  # equals stay in order
+            go = {(name, place) for name, place, _ in smallest_first[: int(sparsity * total)]}  # always a whole number
+            wanted = {name: [(name, i) in go for i in range(w.numel())] for name, w in weights.items()}
             gone = check.removed_from(global_masks({name: w.clone() for name, w in weights.items()}, sparsity), weights)
             got, asked = sum(map(sum, gone.values())), sum(map(sum, wanted.values()))
             if got == asked:
@@ -208,6 +184,12 @@ with check.hidden() as draw:
                 f"Three layers of {dtype} with the weights {parts} at sparsity {sparsity}: the {12 - len(left)} smallest go; your masks "
                 f"say {kept}."
             )
+    close = torch.tensor([1 + place / 2**16 for place in range(12, 0, -1)])  # in half precision all the same
+    kept = global_masks({"close": close}, 0.25)["close"].tolist()
+    assert kept == [True] * 9 + [False] * 3, (
+        f"Twelve float32 weights that differ by 0.000015 each, the smallest last, at sparsity 0.25: the last three go; your mask "
+        f"says {kept}. Is a weight compared as precisely as it was given?"
+    )
     values = draw.random.sample(powers[:-1], 11)
     values.insert(draw.random.choice((0, 2, 4, 6, 8, 10)), powers[-1])  # the largest is in both
     base = torch.tensor(values).reshape(3, 4)

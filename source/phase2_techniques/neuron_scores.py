@@ -94,11 +94,7 @@ with check.hidden() as draw:
         feeds, fed = torch.randn(n, C, generator=draw.generator), torch.randn(C, n, generator=draw.generator)
         got = check.as_numbers(neuron_scores(feeds.clone(), torch.zeros(n), fed.clone()), n)
         for j in range(n):
-            into = out = 0.0
-            for i in range(C):
-                into += float(feeds[j, i]) ** 2
-                out += float(fed[i, j]) ** 2
-            wanted = math.sqrt(into) * math.sqrt(out)
+            wanted = math.hypot(*feeds[j].tolist()) * math.hypot(*fed[:, j].tolist())
             assert math.isclose(got[j], wanted, rel_tol=1e-3), (
                 f"Random weights of {n} neurons, width {C}, no bias: neuron {j} has score {wanted:.4f}; yours is {got[j]:.4f}."
             )
@@ -114,11 +110,7 @@ with check.hidden() as draw:
         bias[0] = -1.5
         got = check.as_numbers(neuron_scores(feeds.clone(), bias.clone(), fed.clone()), n)
         for j in range(n):
-            into, out = float(bias[j]) ** 2, 0.0
-            for i in range(C):
-                into += float(feeds[j, i]) ** 2
-                out += float(fed[i, j]) ** 2
-            wanted = math.sqrt(into) * math.sqrt(out)
+            wanted = math.hypot(*feeds[j].tolist(), float(bias[j])) * math.hypot(*fed[:, j].tolist())
             assert math.isclose(got[j], wanted, rel_tol=1e-3), (
                 f"Random weights of {n} neurons, width {C}: neuron {j}, bias {float(bias[j]):.4f}, has score {wanted:.4f}; yours is {got[j]:.4f}."
             )
@@ -128,16 +120,21 @@ with check.hidden() as draw:
 check.scores_care(neuron_scores)
 ### BEGIN HIDDEN TESTS
 with check.hidden() as draw:
-    draw.random, generator = random.Random(draw.seed), torch.Generator().manual_seed(draw.seed)
+    sizes = 1 + torch.arange(5.0, 0, -1) / 2**16  # all the same in half precision
+    scores = neuron_scores(sizes[:, None].repeat(1, 3), sizes, sizes.repeat(3, 1)).tolist()
+    assert sorted(range(5), key=scores.__getitem__) == [4, 3, 2, 1, 0], (
+        f"Five neurons of float32 weights, each fed a little less than the one before: your scores are {scores}. Is a weight counted "
+        "as precisely as it was given?"
+    )
     for n, C in ((1, 1), (5, 3), (4, 6)):
         order = draw.random.sample(range(n), n)  # the neurons from the least important to the most
         sizes = torch.zeros(n)
         for rank, neuron in enumerate(order):
             sizes[neuron] = 4.0 ** (rank - 3)  # so far apart that the precision doesn't matter, nor which norm it is
-        feeds, fed = (0.8 + 0.4 * torch.rand(n, C, generator=generator) for _ in range(2))
+        feeds, fed = (0.8 + 0.4 * torch.rand(n, C, generator=draw.generator) for _ in range(2))
         plain = [
             feeds * sizes[:, None],
-            0.05 + 0.01 * torch.rand(n, generator=generator),
+            0.05 + 0.01 * torch.rand(n, generator=draw.generator),
             (fed * sizes[:, None]).t().contiguous(),
         ]
         kinds = {str(dtype): [tensor.to(dtype) for tensor in plain] for dtype in (torch.float16, torch.bfloat16)}

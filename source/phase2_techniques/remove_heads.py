@@ -75,11 +75,12 @@ def remove_heads(
 # %% tests="heads_shapes" points=1
 check.heads_shapes(remove_heads)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
+with check.hidden() as draw:
     for N, H, kept in ((2, 3, [1]), (3, 1, [0, 2]), (5, 2, [0, 1, 4])):
         C, k = N * H, len(kept)
-        weights = [torch.rand(shape, generator=generator) + 2 for shape in ((3 * N * H, C), (3 * N * H,), (C, N * H))]
+        weights = [
+            torch.rand(shape, generator=draw.generator) + 2 for shape in ((3 * N * H, C), (3 * N * H,), (C, N * H))
+        ]
         numbers = {number for weight in weights for number in weight.flatten().tolist()}
         smaller = check.three_tensors(remove_heads(*weights, N, torch.tensor(kept)), "remove_heads")
         got, wanted = [tuple(tensor.shape) for tensor in smaller], [(3 * k * H, C), (3 * k * H,), (C, k * H)]
@@ -152,16 +153,15 @@ with check.hidden() as draw:
 # %% tests="heads_care" points=1
 check.heads_care(remove_heads)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
+with check.hidden() as draw:
     # The last three have been pruned before: their heads are no longer as wide together as the model (N H < C).
     for N, H, C, kept in ((2, 2, 4, [0, 1]), (3, 2, 6, [0, 2]), (2, 2, 6, [0]), (3, 1, 4, [0, 2]), (1, 2, 4, [0])):
         for dtype in (torch.float32, torch.float16):
             width, k = N * H, len(kept)
             weights = [  # whole numbers, each once: exact in any precision
-                torch.randperm(3 * width * C, generator=generator).view(3 * width, C).to(dtype) + 1,
-                torch.randperm(3 * width, generator=generator).to(dtype) + 1,
-                torch.randperm(C * width, generator=generator).view(C, width).to(dtype) + 1,
+                torch.randperm(3 * width * C, generator=draw.generator).view(3 * width, C).to(dtype) + 1,
+                torch.randperm(3 * width, generator=draw.generator).to(dtype) + 1,
+                torch.randperm(C * width, generator=draw.generator).view(C, width).to(dtype) + 1,
             ]
             before = [tensor.clone() for tensor in weights]
             smaller = check.three_tensors(remove_heads(*weights, N, torch.tensor(kept)), "remove_heads")

@@ -62,10 +62,9 @@ def remove_neurons(
 # %% tests="neurons_shapes" points=1
 check.neurons_shapes(remove_neurons)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
+with check.hidden() as draw:
     for n, C, kept in ((6, 3, [1]), (5, 5, [0, 4]), (4, 7, [1, 2, 3]), (8, 4, [0, 1, 2, 3, 4, 5, 6, 7])):
-        weights = [torch.rand(shape, generator=generator) + 2 for shape in ((n, C), (n,), (C, n))]
+        weights = [torch.rand(shape, generator=draw.generator) + 2 for shape in ((n, C), (n,), (C, n))]
         numbers = {number for weight in weights for number in weight.flatten().tolist()}
         smaller = check.three_tensors(remove_neurons(*weights, torch.tensor(kept)), "remove_neurons")
         got, k = [tuple(tensor.shape) for tensor in smaller], len(kept)
@@ -119,14 +118,13 @@ with check.hidden() as draw:
 # %% tests="neurons_care" points=1
 check.neurons_care(remove_neurons)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
+with check.hidden() as draw:
     for n, C, kept in ((4, 2, [0, 1, 2, 3]), (4, 2, [3]), (5, 3, [0, 3, 4]), (1, 2, [0])):
         for dtype in (torch.float32, torch.float16):
             weights = [  # whole numbers, each once: exact in any precision
-                torch.randperm(n * C, generator=generator).view(n, C).to(dtype) + 1,
-                torch.randperm(n, generator=generator).to(dtype) + 1,
-                torch.randperm(n * C, generator=generator).view(C, n).to(dtype) + 1,
+                torch.randperm(n * C, generator=draw.generator).view(n, C).to(dtype) + 1,
+                torch.randperm(n, generator=draw.generator).to(dtype) + 1,
+                torch.randperm(n * C, generator=draw.generator).view(C, n).to(dtype) + 1,
             ]
             before = [tensor.clone() for tensor in weights]
             smaller = check.three_tensors(remove_neurons(*weights, torch.tensor(kept)), "remove_neurons")

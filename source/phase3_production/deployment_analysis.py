@@ -63,11 +63,8 @@ with check.hidden():
             fewer = GPT2(GPT2Config(17, 16, n_embd=8, n_layer=2, n_head=2, neurons=neurons)).init_weights().eval()
             with torch.no_grad():
                 fewer.h[0].attn.c_attn.weight[:12] = 0
-        before = stored = 0
-        for p in original.parameters():
-            before += 4 * p.numel()
-        for p in fewer.parameters():
-            stored += min(4 * p.numel(), -(-p.numel() // 8) + 4 * int((p != 0).sum()))
+        before = sum(4 * p.numel() for p in original.parameters())
+        stored = sum(min(4 * p.numel(), -(-p.numel() // 8) + 4 * int((p != 0).sum())) for p in fewer.parameters())
         got = check.metric(deployment_analysis(original, fewer, pages), "compression")
         assert abs(got / (before / stored) - 1) < 1e-6, (
             f"{before:,} bytes become {stored:,}: {before / stored:.4f} was expected, {got:.4f} came back."

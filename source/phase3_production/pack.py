@@ -80,10 +80,7 @@ with check.hidden() as draw:
         )
     for weight in weights:
         _, got = check.lists(pack(weight.clone()))
-        wanted = []
-        for value in weight.flatten().tolist():
-            if value != 0:
-                wanted.append(value)
+        wanted = [value for value in weight.flatten().tolist() if value != 0]
         assert got == wanted, (
             f"A weight of shape {tuple(weight.shape)} with {len(wanted)} entries that are not zero: your {len(got)} values are "
             f"others, or in another order. Tiny is not zero."

@@ -102,10 +102,9 @@ with check.hidden() as draw:
 # %% tests="int8_zeros" points=1
 check.int8_zeros(quantize_int8)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    generator = torch.Generator().manual_seed(random.SystemRandom().randrange(10**6))
+with check.hidden() as draw:
     for shape in [(1, 1), (3, 8), (6, 5)]:
-        weight = torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) < 0.5)
+        weight = torch.randn(shape, generator=draw.generator) * (torch.rand(shape, generator=draw.generator) < 0.5)
         weight[-1] = 0.0
         check.assert_zeros_stay(quantize_int8(weight.clone()), weight)
 ### END HIDDEN TESTS

@@ -22,13 +22,16 @@ from classroom import ARTEFACTS, NOTEBOOKS, lay_artefacts, solutions
 
 from autograder.authoring.sources import to_notebook
 from gpt2_lib.course import challenges
+from gpt2_lib.course.challenges import bars, onnx_file, packed_file, ruler, speed
+from gpt2_lib.deploy.onnx import OnnxGPT2
+from gpt2_lib.gpt2 import GPT2
 from gpt2_lib.metrics import flops
 
 NOTEBOOK = to_notebook(NOTEBOOKS["challenges"])
 CELLS = {cell.id: cell for cell in NOTEBOOK.cells if "nbgrader" in cell.metadata}
 TEXT = "\n".join(cell.source for cell in NOTEBOOK.cells if cell.cell_type == "markdown")
 LOCKED = [c.source for c in CELLS.values() if c.metadata.nbgrader.locked and not c.metadata.nbgrader.grade]
-measured_speed_up = challenges.speed_up  # most tests have something else in its place
+measured_speed_up = speed.speed_up  # most tests have something else in its place
 FEW = 16  # pages, visible and hidden, on which most of these tests measure
 
 
@@ -47,9 +50,9 @@ def checks_of(exercise: str) -> dict[str, str]:
 def notebook() -> Iterator[dict[str, object]]:
     """The names that the locked cells and the answers' helpers make; few pages, and no clock."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(challenges, "VISIBLE", FEW)
-        patch.setattr(challenges, "HIDDEN", FEW)
-        patch.setattr(challenges, "speed_up", flop_ratio)
+        patch.setattr(ruler, "VISIBLE", FEW)
+        patch.setattr(ruler, "HIDDEN", FEW)
+        patch.setattr(speed, "speed_up", flop_ratio)
         forget()
         names: dict[str, object] = {"__name__": "__main__"}
         with contextlib.redirect_stdout(io.StringIO()):
@@ -61,13 +64,13 @@ def notebook() -> Iterator[dict[str, object]]:
 
 def forget() -> None:
     """What `challenges` remembers."""
-    for function in (challenges.pages, challenges.accuracy, challenges._packed, challenges._exported):
+    for function in (ruler.pages, ruler.accuracy, packed_file.read_packed, onnx_file.read_exported):
         function.cache_clear()
 
 
 def flop_ratio(found: challenges.Exported) -> float:
     with torch.device("meta"):
-        smaller = challenges.GPT2(found.model.config)
+        smaller = GPT2(found.model.config)
     return sum(flops(challenges.dense(), 128).values()) / sum(flops(smaller, 128).values())
 
 
@@ -195,7 +198,7 @@ def test_a_model_that_knows_the_held_out_plays_is_refused(
     notebook: dict[str, object], monkeypatch: pytest.MonkeyPatch, hidden: float, visible: float, refused: bool
 ) -> None:
     """Whose accuracy is higher by more than 1 %; on the visible pages, which are few, by more than 2.5 %."""
-    monkeypatch.setattr(challenges, "lost", lambda model, unseen=False: -hidden if unseen else -visible)
+    monkeypatch.setattr(bars, "lost", lambda model, unseen=False: -hidden if unseen else -visible)
     said = verdicts(notebook, "sparse_model", solutions(NOTEBOOK)["sparse_model"])
     assert all(("held out" in text) == refused for text in said.values()), said
 
@@ -211,7 +214,7 @@ def test_a_file_that_is_there_is_not_made_again() -> None:
 def test_the_visible_and_the_hidden_pages_have_none_in_common() -> None:
     forget()
     seen, hidden = ({tuple(page) for page in challenges.pages(h).tolist()} for h in (False, True))
-    assert (len(seen), len(hidden)) == (challenges.VISIBLE, challenges.HIDDEN)
+    assert (len(seen), len(hidden)) == (ruler.VISIBLE, ruler.HIDDEN)
     assert not seen & hidden
 
 
@@ -223,25 +226,23 @@ def test_the_speed_up_is_the_ratio_of_the_computing_times(monkeypatch: pytest.Mo
             self.seconds = seconds
 
         def logits(self, ids: np.ndarray) -> None:
-            assert ids.shape == challenges.TIMED
+            assert ids.shape == speed.TIMED
             clock[0] += self.seconds
 
-    monkeypatch.setattr(challenges.time, "thread_time", lambda: clock[0])
-    monkeypatch.setattr(challenges, "_dense_exported", lambda int8: Timed(0.6))
-    assert measured_speed_up(challenges.Exported(cast(challenges.OnnxGPT2, Timed(0.4)), int8=False)) == pytest.approx(
-        1.5
-    )
+    monkeypatch.setattr(speed.time, "thread_time", lambda: clock[0])
+    monkeypatch.setattr(speed, "dense_exported", lambda int8: Timed(0.6))
+    assert measured_speed_up(challenges.Exported(cast(OnnxGPT2, Timed(0.4)), int8=False)) == pytest.approx(1.5)
 
 
 def test_the_best_of_a_few_measurements_counts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = challenges.Exported(cast(challenges.OnnxGPT2, None), int8=False)
+    found = challenges.Exported(cast(OnnxGPT2, None), int8=False)
     measured = iter([1.1, 1.4])
-    monkeypatch.setattr(challenges, "speed_up", lambda _: next(measured))
+    monkeypatch.setattr(speed, "speed_up", lambda _: next(measured))
     challenges.assert_faster(found, 1.3)
     assert "1.40 times as fast" in capsys.readouterr().out
-    monkeypatch.setattr(challenges, "speed_up", lambda _: 1.2)
+    monkeypatch.setattr(speed, "speed_up", lambda _: 1.2)
     with pytest.raises(AssertionError, match=r"1\.20 times as fast"):
         challenges.assert_faster(found, 1.3)
 

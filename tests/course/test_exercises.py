@@ -1,33 +1,36 @@
-"""The script's functions are the notebook's, and the script runs."""
+"""The script's functions are the masters', and the script runs."""
 
 from __future__ import annotations
 
-import inspect
 import re
 from pathlib import Path
 
 import pytest
+import torch
+from classroom import NOTEBOOKS
 
+from autograder.authoring.sources import to_notebook
 from gpt2_lib.course import exercises
 
-PHASE = Path(__file__).parents[2] / "source" / "phase2_techniques"
-CELL = re.compile(r'^# %% exercise="(\w+)"\n(.*?)(?=^# %%)', re.MULTILINE | re.DOTALL)
+
+def test_the_functions_are_those_of_the_masters() -> None:
+    notebook = to_notebook(NOTEBOOKS["phase2_techniques"])
+    answers = [cell.id for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("solution")]
+    assert sorted(vars(exercises.reference())) == sorted(answers)
+    assert len(answers) == 8
+    mask = exercises.reference().magnitude_mask(torch.tensor([3.0, -1.0, 2.0, 0.5]), 0.5)
+    assert mask.tolist() == [True, False, True, False]
 
 
-def solutions() -> dict[str, str]:
-    """Exercise -> the code of its reference solution, without the marks around it."""
-    text = "\n".join(path.read_text(encoding="utf-8") for path in sorted(PHASE.rglob("*.py")))
-    marks = re.compile(r"^ *### (BEGIN|END) SOLUTION\n", re.MULTILINE)
-    return {name: marks.sub("", code).strip() for name, code in CELL.findall(text)}
-
-
-def test_the_notebook_has_eight_exercises() -> None:
-    assert len(solutions()) == 8
-
-
-@pytest.mark.parametrize("name", solutions())
-def test_the_script_has_the_notebooks_solution(name: str) -> None:
-    assert inspect.getsource(getattr(exercises, name)).strip() == solutions()[name]
+def test_without_the_masters_the_script_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exercises.reference.cache_clear()
+    monkeypatch.setattr(exercises, "MASTERS", tmp_path)
+    with pytest.raises(SystemExit) as end:
+        exercises.main([])
+    assert end.value.code == 1
+    assert "The reference solutions are the instructor's" in capsys.readouterr().err
 
 
 def test_the_script_prunes_the_real_model_with_each_technique(capsys: pytest.CaptureFixture[str]) -> None:

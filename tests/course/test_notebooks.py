@@ -220,6 +220,17 @@ def test_what_is_deeper_counts_apart(tmp_path: Path) -> None:
     assert cells[0].source == f"two words, {len(read)} {len(shown)} 0 7"
 
 
+def test_a_quiz_has_the_same_check_for_each_question_and_its_key_in_one_place(tmp_path: Path) -> None:
+    text = TINY.replace('exercise="double"', 'exercise="double" key="ab"') + (
+        '\n# %% quiz="ask_1 ask_2" points=3\ncheck.ask_1(double)\n### BEGIN HIDDEN TESTS\n'
+        'check.right_choice("ask_1", double, "<<key>>")\n### END HIDDEN TESTS\n'
+    )
+    cells = to_notebook(make_course(tmp_path, text) / "source/tiny/doubling.ipynb").cells[-2:]
+    assert [(cell.id, cell.metadata.nbgrader.points) for cell in cells] == [("ask_1", 3), ("ask_2", 3)]
+    assert cells[1].source == cells[0].source.replace("ask_1", "ask_2")
+    assert 'check.right_choice("ask_2", double, "ab")' in cells[1].source
+
+
 def test_a_mark_that_stands_for_nothing_is_an_error(tmp_path: Path) -> None:
     root = make_course(tmp_path, TINY.replace("# # Doubling", "# <<minutes 9.9>>"))
     with pytest.raises(SourceError, match=r"doubling\.ipynb: <<minutes 9\.9>> stands for nothing"):

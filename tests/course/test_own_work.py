@@ -39,8 +39,8 @@ BORROWED = {
     "an object of the library's": "from gpt2_lib import ModelPruner\npruner = ModelPruner.__new__(ModelPruner)\n"
     "def f(m): return pruner.prune(0.5)",
     "a class of one's own": "from gpt2_lib import ModelPruner\nclass P(ModelPruner): pass\ndef f(m): return P(m)",
-    "the reference solutions": "def f(w):\n    from gpt2_lib.course.exercises import magnitude_mask as m\n"
-    "    return m(w)",
+    "the reference solutions": "def f(w):\n    from gpt2_lib.course.exercises import reference\n"
+    "    return reference().magnitude_mask(w, 0.5)",
     "PyTorch's, by its dots": "import torch.nn.utils.prune\ndef f(m): torch.nn.utils.prune.identity(m, 'weight')",
     "PyTorch's, inside": "def f(m):\n    from torch.nn.utils import prune\n    prune.l1_unstructured(m, 'weight', 1)",
     "PyTorch's, a function": "from torch.nn.utils.prune import l1_unstructured as cut\ndef f(m): cut(m, 'weight', 1)",

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from classroom import REPOSITORY
 
+from autograder.authoring.sources import to_notebook
 from autograder.notebooks import read_notebook, to_text
 
 TEMPLATE = REPOSITORY / "source" / "TEMPLATE.py"
@@ -57,6 +58,23 @@ def test_the_release_derives_the_points_and_hides_what_is_hidden(copy: Path) -> 
     assert "5 minutes · 3 points**" in text
     assert "<<" not in text
     assert "draw.random" not in text
+
+
+def test_in_a_notebook_that_is_there_it_takes_a_line_in_the_list(tmp_path: Path) -> None:
+    phase = tmp_path / "source" / "phase1_overview"
+    shutil.copytree(REPOSITORY / "source" / "phase1_overview", phase)
+    exercise = TEMPLATE.read_text(encoding="utf-8").partition("# %% [markdown] minutes=")
+    (phase / "scaling.py").write_text("".join(exercise[1:]), encoding="utf-8")
+    order = (phase / "phase.toml").read_text(encoding="utf-8")
+    (phase / "phase.toml").write_text(order.replace('    "damage",', '    "scaling",\n    "damage",'), encoding="utf-8")
+    before, after = (
+        to_notebook(root / "source/phase1_overview/phase1_overview.ipynb") for root in (REPOSITORY, tmp_path)
+    )
+    setup = {cell.id: cell for cell in after.cells}["setup"].source
+    assert '"1 scale": {\n        "scale_values": 2,\n        "scale_care": 1,\n    },' in setup
+    assert len(after.cells) == len(before.cells) + 4
+    assert "**15 minutes · two small exercises" in before.cells[0].source
+    assert "**20 minutes · three small exercises" in after.cells[0].source
 
 
 @pytest.mark.parametrize(("code", "fails"), answers())

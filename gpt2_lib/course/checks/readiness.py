@@ -1,31 +1,25 @@
-"""Checks of exercise 3.5: five questions."""
+"""Checks of exercise 3.5: one for each question, ready_1, ready_2, ..."""
 
 from __future__ import annotations
 
-from ..check import check
-from ..readiness import explain
+from ..check import Check, check
+from ..readiness import QUESTIONS, explain
 
 
-@check("question 1 answered")
-def ready_1(readiness):
-    print(explain(1, readiness()))
+def _question(number: int) -> Check:
+    def answered(readiness):
+        print(explain(number, readiness()))
+
+    answered.__name__ = f"ready_{number}"
+    return check(f"question {number} answered")(answered)
 
 
-@check("question 2 answered")
-def ready_2(readiness):
-    print(explain(2, readiness()))
+globals().update({f"ready_{number}": _question(number) for number in range(1, len(QUESTIONS) + 1)})
 
 
-@check("question 3 answered")
-def ready_3(readiness):
-    print(explain(3, readiness()))
-
-
-@check("question 4 answered")
-def ready_4(readiness):
-    print(explain(4, readiness()))
-
-
-@check("question 5 answered")
-def ready_5(readiness):
-    print(explain(5, readiness()))
+def right_choice(name, answers, key):
+    """Whether the answer to the question of the check ``name`` is the letter that ``key`` has for it."""
+    number = int(name.removeprefix("ready_"))
+    assert answers[number].strip().lower() == key[number - 1], (
+        f"Question {number}: another choice is right. {QUESTIONS[number - 1].explanation}"
+    )

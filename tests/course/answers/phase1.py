@@ -313,6 +313,14 @@ def perplexity(logits, targets):
     return nll.mean().exp().item()
 """,
         ),
+        "log-probabilities in half precision": (
+            {"perplexity_basics", "perplexity_mean"},
+            """
+def perplexity(logits, targets):
+    log_p = torch.log_softmax(logits.half(), -1).gather(-1, targets.unsqueeze(-1))
+    return math.exp(-log_p.double().mean().item())
+""",
+        ),
         "mixes float32 with the logits' own type": (
             {"perplexity_stable"},
             """

@@ -465,6 +465,19 @@ def global_masks(weights, sparsity):
     return {name: part.view(w.shape) for (name, w), part in zip(weights.items(), parts)}
 """,
         ),
+        "ranks in half precision": (
+            {"global_care"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    sizes = torch.cat([w.half().abs().flatten() for w in weights.values()])
+    keep = torch.ones(len(sizes), dtype=torch.bool)
+    keep[sizes.argsort(stable=True)[: round(sparsity * len(sizes))]] = False
+    parts = keep.split([w.numel() for w in weights.values()])
+    return {name: part.reshape(w.shape) for (name, w), part in zip(weights.items(), parts)}
+""",
+        ),
         "fails on bfloat16": (
             {"global_care"},
             """

@@ -375,6 +375,17 @@ def magnitude_mask(weight, sparsity):
     return mask
 """,
         ),
+        "ranks in half precision": (
+            {"mask_care"},
+            """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity")
+    mask = torch.ones(weight.numel(), dtype=torch.bool)
+    mask[weight.detach().half().abs().flatten().argsort(stable=True)[: round(sparsity * weight.numel())]] = False
+    return mask.view(weight.shape)
+""",
+        ),
         "fails on bfloat16": (
             {"mask_care"},
             """
@@ -642,6 +653,20 @@ def magnitude_mask(weight, sparsity):
         ),
     },
     "magnitude_prune": {
+        "ranks in half precision": (
+            {"prune_each"},
+            LOWEST.replace("weight.detach()", "weight.detach().half()")
+            + """
+def magnitude_prune(model, sparsity):
+    masks = {}
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if (".attn." in name or ".mlp." in name) and name.endswith(".weight"):
+                masks[name] = lowest(p, sparsity)
+                p *= masks[name]
+    return masks
+""",
+        ),
         "biases too": (
             {"prune_where"},
             LOWEST

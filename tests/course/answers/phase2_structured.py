@@ -160,6 +160,22 @@ def neuron_scores(c_fc_weight, c_fc_bias, c_proj_weight):
     return (feeds.norm(dim=1) * c_proj_weight.norm(dim=0)).float().numpy()
 """,
         ),
+        "squares in half precision": (
+            {"scores_care"},
+            """
+def neuron_scores(c_fc_weight, c_fc_bias, c_proj_weight):
+    feeds = torch.cat([c_fc_weight, c_fc_bias[:, None]], dim=1)
+    return (feeds.half() ** 2).float().sum(1).sqrt() * (c_proj_weight.half() ** 2).float().sum(0).sqrt()
+""",
+        ),
+        "norms in half precision": (
+            {"scores_care"},
+            """
+def neuron_scores(c_fc_weight, c_fc_bias, c_proj_weight):
+    feeds = torch.cat([c_fc_weight, c_fc_bias[:, None]], dim=1).half()
+    return feeds.norm(dim=1).float() * c_proj_weight.half().norm(dim=0).float()
+""",
+        ),
         "fails on bfloat16": (
             {"scores_care"},
             """

@@ -1,0 +1,84 @@
+"""What the four challenges hand in, opened and measured: packed models, an ONNX file, a training run's log.
+
+`bars` has what is asked, `ruler` the pages that count. Nothing is trained: a submission ships its files, and these
+functions say in an AssertionError what is missing. They run outside the sandbox when a submission is
+graded, so a file is looked at before anything is made of it:
+
+- A packed file is read as far as its configuration, with a limit on what it unpacks to, and goes on only if
+  that describes gpt2-mini or a part of it, and the tokenizer is gpt2-mini's or none.
+- An ONNX file goes to ONNX Runtime only if its graph is, node by node, the one that `deploy.onnx.export_onnx`
+  writes for the sizes it claims: no foreign operators, no loops, no data in other files. Only the numbers
+  are the stranger's.
+
+What that leaves to trust: that zstandard, safetensors and protobuf survive hostile bytes of a limited size.
+If one of them does not, the process that judges this one submission ends, and the check gives no points. What
+no file can show: whether a log was typed by hand as long as its end fits the model, and which text a model was
+trained on. A model that is better than gpt2-mini on the held-out plays by more than TOO_GOOD is refused, since it has
+seen them.
+"""
+
+from .artefacts import LARGEST, Tracked, exported, packed, tracked
+from .bars import (
+    EDGE_LOST,
+    EDGE_PART_LOST,
+    EDGE_SPARSE,
+    FASTER,
+    HALF,
+    HALF_LOST,
+    MOBILE_LOST,
+    REMOVED,
+    REMOVED_LOST,
+    SLACK,
+    SMALLER,
+    SPARSE,
+    SPARSE_LOST,
+    assert_agrees,
+    assert_faster,
+    assert_gone,
+    assert_int8,
+    assert_log,
+    assert_quality,
+    assert_removed,
+    assert_schedule,
+    assert_smaller,
+)
+from .onnx_file import Exported
+from .packed_file import Packed
+from .ruler import accuracy, dense, lost, pages, weights
+
+__all__ = [
+    "EDGE_LOST",
+    "EDGE_PART_LOST",
+    "EDGE_SPARSE",
+    "FASTER",
+    "HALF",
+    "HALF_LOST",
+    "LARGEST",
+    "MOBILE_LOST",
+    "REMOVED",
+    "REMOVED_LOST",
+    "SLACK",
+    "SMALLER",
+    "SPARSE",
+    "SPARSE_LOST",
+    "Exported",
+    "Packed",
+    "Tracked",
+    "accuracy",
+    "assert_agrees",
+    "assert_faster",
+    "assert_gone",
+    "assert_int8",
+    "assert_log",
+    "assert_quality",
+    "assert_removed",
+    "assert_schedule",
+    "assert_smaller",
+    "dense",
+    "exported",
+    "lost",
+    "packed",
+    "pages",
+    "tracked",
+    "weights",
+]

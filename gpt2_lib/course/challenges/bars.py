@@ -1,0 +1,137 @@
+"""The bars of the four challenges, and what is asked of an artefact. Each assertion prints what it measured."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+
+from ...storage.quantize import dequantize_int8, quantize_int8
+from . import speed
+from .artefacts import Tracked
+from .onnx_file import Exported
+from .packed_file import Packed
+from .ruler import accuracy, dense, lost, weights
+
+# The bars. Accuracy lost is relative to gpt2-mini as bundled: 0.02 is 2 % of its top-1 accuracy.
+SPARSE, SPARSE_LOST = 0.6, 0.02  # challenges a and c: the share of the prunable weights that is gone
+HALF, HALF_LOST = 0.5, 0.04  # a good part of the way there
+FASTER, MOBILE_LOST = 1.3, 0.05  # challenge b: times as fast as dense
+REMOVED, REMOVED_LOST = 0.2, 0.1  # a good part of the way: the share of the blocks' weights that is cut out
+CUTS = 4  # challenge c: so many times, at least, the sparsity rises
+SMALLER, EDGE_LOST = 4.0, 0.02  # challenge d: times as small as the dense file in float32
+EDGE_SPARSE, EDGE_PART_LOST = 0.5, 0.04
+SLACK = 0.015  # on the visible pages, both ways: so few of them say no more than about a percent
+TOO_GOOD = 0.01  # better than gpt2-mini by this share; ten steps of training on the held-out pages give 0.04
+
+
+def assert_gone(found: Packed, share: float) -> None:
+    """At least ``share`` of the prunable weights is gone (to a tenth of a percent)."""
+    print(f"{found.gone:.1%} of the prunable weights are gone; {share:.0%} are asked for")
+    assert found.gone >= share - 0.001, (
+        f"{found.gone:.1%} of gpt2-mini's {weights():,} prunable weights are zero or cut out; {share:.0%} are asked "
+        "for. (Prunable are the attention and feed-forward matrices, not the embeddings.)"
+    )
+
+
+def assert_quality(found: Packed | Exported, most: float, hidden: bool = False) -> None:
+    """Less than the share ``most`` of the accuracy is lost on `pages`, and not more than TOO_GOOD is won.
+
+    On the visible pages it may be SLACK more.
+    """
+    slack = 0.0 if hidden else SLACK
+    share, bar = lost(found.model, hidden), most + slack
+    text = "pages that you don't see" if hidden else "the visible pages"
+    more = "" if hidden else f", and {SLACK:.1%} more is allowed on so few"
+    asked = f"less than {most:.0%} is asked for{more}"
+    print(f"{share:.2%} of the accuracy is lost on {text}; {asked}")
+    assert share < bar, (
+        f"{share:.2%} of gpt2-mini's top-1 accuracy is lost on {text} ({accuracy(found.model, hidden):.2%} of the "
+        f"tokens are right, and {accuracy(dense(), hidden):.2%} before); {asked}."
+    )
+    assert share > -TOO_GOOD - slack, (
+        f"The model is better than gpt2-mini by {-share:.1%} on {text}, and {TOO_GOOD + slack:.1%} is the limit. Has "
+        "it been trained on the plays that are held out? They are there to measure on."
+    )
+
+
+def assert_smaller(found: Packed, times: float) -> None:
+    """The file is at least ``times`` as small as gpt2-mini's in float32."""
+    print(f"the file is {found.smaller:.2f} times as small as gpt2-mini in float32; {times:g} times is asked for")
+    assert found.smaller >= times, (
+        f"The file has {found.size:,} bytes, so it is {found.smaller:.2f} times as small as gpt2-mini in float32; "
+        f"{times:g} times is asked for."
+    )
+
+
+def assert_int8(found: Packed) -> None:
+    """Every matrix holds what int8 can: whole multiples, from -127 to 127, of one number a row."""
+    for name, p in found.model.named_parameters():
+        if p.dim() == 2:
+            again = dequantize_int8(*quantize_int8(p))
+            assert torch.allclose(again, p, rtol=1e-4, atol=0), (
+                f"{name} is not stored as int8. save_packed(model, path, int8=True) does it, for all matrices."
+            )
+
+
+def assert_removed(found: Exported, share: float) -> None:
+    """At least ``share`` of the blocks' weights is cut out."""
+    print(f"{found.removed:.1%} of the blocks' weights are cut out; {share:.0%} are asked for")
+    assert found.removed >= share, (
+        f"{found.removed:.1%} of the weights of gpt2-mini's blocks are cut out; {share:.0%} are asked for. Zeros stay "
+        "in the matrices: ModelPruner.remove_structures makes these smaller."
+    )
+
+
+def assert_faster(found: Exported, times: float) -> None:
+    """At least ``times`` as fast as gpt2-mini exported in the same way; measured up to three times, the best counts."""
+    best = 0.0
+    for _ in range(speed.ATTEMPTS):
+        best = max(best, speed.speed_up(found))
+        if best >= times:
+            break
+    print(f"{best:.2f} times as fast as dense, batch and length {speed.TIMED}; {times:g} times is asked for")
+    assert best >= times, (
+        f"The model is {best:.2f} times as fast as gpt2-mini in ONNX Runtime, both in "
+        f"{'int8' if found.int8 else 'float32'}, batch and length {speed.TIMED}, one thread; {times:g} times is "
+        "asked for. More heads or neurons have to go."
+    )
+
+
+def assert_log(found: Tracked) -> None:
+    """The log tells of a run: steps that go on, losses above zero, one row before the cuts and one after each."""
+    steps = [row["step"] for row in found.rows]
+    assert all(earlier < later for earlier, later in pairwise(steps)), "The log's steps must rise from row to row."
+    assert all(row["loss"] > 0 for row in found.rows), "The log's losses are cross-entropies, and above 0."
+    assert len(found.rows) > CUTS, f"The log has {len(found.rows)} rows; {CUTS} cuts and an end need more."
+    print(f"a log of {len(found.rows)} rows, steps {steps[0]:g} to {steps[-1]:g}")
+
+
+def assert_schedule(found: Tracked) -> None:
+    """The sparsity rises, in CUTS cuts at least, none of them more than half of the way, and training follows."""
+    levels = [0.0, *(row["sparsity"] for row in found.rows)]
+    rises = [later - earlier for earlier, later in pairwise(levels)]
+    cuts = [number for number, rise in enumerate(rises) if rise > 0.005]
+    print(f"{len(cuts)} cuts to a sparsity of {levels[-1]:.1%}; at least {CUTS} are asked for")
+    assert min(rises) > -0.005, "The log's sparsity falls somewhere: a gradual schedule only rises."
+    assert len(cuts) >= CUTS, (
+        f"The log's sparsity rises {len(cuts)} times; a gradual schedule has at least {CUTS} cuts, each with a row."
+    )
+    assert max(rises) <= levels[-1] / 2 + 0.001, (
+        f"One cut takes {max(rises):.1%} of the weights, more than half of the {levels[-1]:.1%} that go in all."
+    )
+    assert cuts[-1] < len(rises) - 1, "The log ends with a cut: train on after the last one, and log that."
+
+
+def assert_agrees(found: Tracked) -> None:
+    """The log's last row is what the model shipped has: its sparsity, and its accuracy on the visible pages."""
+    last = found.rows[-1]
+    assert abs(last["sparsity"] - found.packed.gone) < 0.002, (
+        f"The log ends at a sparsity of {last['sparsity']:.2%}, and the model handed in has {found.packed.gone:.2%}."
+    )
+    here = accuracy(found.packed.model)
+    assert abs(last["accuracy"] - here) < 0.003, (
+        f"The log ends at an accuracy of {last['accuracy']:.2%}, and the model handed in has {here:.2%} on the visible "
+        "pages: evaluate(model, pages()).accuracy."
+    )
+    print(f"the log ends where the model is: sparsity {found.packed.gone:.1%}, accuracy {here:.1%}")

@@ -1,0 +1,79 @@
+"""A packed model of a stranger's: read as far as its configuration, with a limit on what it unpacks to, then whole."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import safetensors.torch
+import torch
+import zstandard
+
+from ...gpt2 import GPT2
+from ...pruning.pruner import prunable_weights
+from ...storage.packed import HEADER, LENGTH, load_packed
+from .identity import check_tokenizer, claimed_config
+from .ruler import dense, weights
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A packed model: a challenge's artefact."""
+
+    model: GPT2
+    size: int  # bytes of the file
+
+    @property
+    def gone(self) -> float:
+        """The share of gpt2-mini's prunable weights that is zero here, or not there at all."""
+        left = sum(int(torch.count_nonzero(w)) for w in prunable_weights(self.model).values())
+        return 1 - left / weights()
+
+    @property
+    def smaller(self) -> float:
+        """How many times as small as gpt2-mini's weights in float32 the file is."""
+        return 4 * sum(p.numel() for p in dense().parameters()) / self.size
+
+
+@lru_cache(maxsize=8)
+def read_packed(data: bytes) -> Packed:
+    """The model in a packed file's bytes. Raises AssertionError where it is no part of gpt2-mini, or can't be read."""
+    try:
+        texts = _first_part(data)
+        claimed_config(json.loads(texts["config.json"]))
+        check_tokenizer(texts.get("tokenizer.json"))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "handed in")
+            path.write_bytes(data)
+            model = load_packed(path)
+    except AssertionError:
+        raise
+    except Exception as error:  # whatever damaged bytes make the libraries stumble on
+        raise AssertionError(
+            f"This is no packed file that can be read ({type(error).__name__}: {str(error)[:200]}). Save the model "
+            "again with gpt2_lib.storage.packed.save_packed."
+        ) from error
+    for name, p in model.named_parameters():
+        if not p.isfinite().all():
+            raise AssertionError(f"{name} has entries that are NaN or infinite: did the training diverge?")
+    return Packed(model, len(data))
+
+
+def _first_part(data: bytes) -> dict[str, str]:
+    """The texts of a packed file, which come first; raises for one that unpacks to more than it may."""
+    room = 8 * sum(p.numel() for p in dense().parameters())  # twice what gpt2-mini takes
+    with zstandard.ZstdDecompressor().stream_reader(data[HEADER:]) as frame:
+        content = frame.read(room + 1)
+    if len(content) > room:
+        raise AssertionError(f"This file unpacks to more than {room / 1e6:.0f} MB; gpt2-mini is half as much.")
+    parts, place = [], 0
+    while place < len(content):
+        length = int.from_bytes(content[place : place + LENGTH], "little")
+        parts.append(content[place + LENGTH : place + LENGTH + length])
+        if len(parts[-1]) < length:
+            raise AssertionError("A part of this file says that it is longer than the file.")
+        place += LENGTH + length
+    return {name: bytes(t.numpy()).decode() for name, t in safetensors.torch.load(parts[0]).items()}

@@ -1,0 +1,157 @@
+"""Folders as others write them, and what is told of one that can't be loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from makes import MAKES, edit, original, sharded, split_tokenizer, stored, write
+from safetensors.torch import save_file
+from tiny import random_ids, tokenizer, tokenizer_with_end
+
+from gpt2_lib import CheckpointError, load_pretrained_gpt2
+from gpt2_lib.storage.packed import save_packed
+from gpt2_lib.tokenizer import END
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    write(tmp_path, original())
+    return tmp_path
+
+
+@pytest.mark.parametrize("make", MAKES)
+@torch.inference_mode()
+def test_a_folder_of_another_make_is_the_same_model(make, tmp_path):
+    model = MAKES[make](tmp_path)
+    loaded = load_pretrained_gpt2(tmp_path)
+    ids = random_ids(model.config, 2, 20)
+    torch.testing.assert_close(loaded(ids), model(ids), rtol=0, atol=1e-6)
+    if model.tokenizer is None:
+        assert loaded.tokenizer is None
+    else:
+        assert loaded.tokenizer is not None
+        for text in ("to be, ü", f"a{END}b", "a</s>b", " to"):
+            assert loaded.tokenizer.encode(text) == model.tokenizer.encode(text)
+        assert loaded.tokenizer.end_of_text == model.tokenizer.end_of_text
+        assert loaded.config.eos_token_id == model.tokenizer.end_of_text
+
+
+def test_ids_in_generation_config_go_first_and_those_outside_of_the_vocabulary_are_none(folder):
+    edit(folder / "config.json", eos_token_id=5, bos_token_id=300, pad_token_id=True)
+    (folder / "generation_config.json").write_text('{"eos_token_id": [9, 10]}')
+    loaded = load_pretrained_gpt2(folder)
+    assert (loaded.config.bos_token_id, loaded.config.eos_token_id, loaded.config.pad_token_id) == (None, 9, None)
+    assert loaded.tokenizer is not None
+    assert loaded.tokenizer.end_of_text == 9
+    assert loaded.tokenizer.encode("to be, ü") == tokenizer().encode("to be, ü")  # 9 is text as before
+
+
+def test_a_limit_and_padding_in_the_tokenizer_are_not_applied(folder):
+    """transformers keeps them in tokenizer.json, where an earlier call has set them, and does not apply them."""
+    bpe = json.loads((folder / "tokenizer.json").read_text())
+    limit = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
+    padding = {"strategy": {"Fixed": 64}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0}
+    padding |= {"pad_type_id": 0, "pad_token": "t"}
+    (folder / "tokenizer.json").write_text(json.dumps(bpe | {"truncation": limit, "padding": padding}))
+    found = load_pretrained_gpt2(folder).tokenizer
+    assert found is not None
+    assert found.encode("to be or not to be") == tokenizer().encode("to be or not to be")
+
+
+@pytest.mark.parametrize(
+    "token", [END, {"content": END, "lstrip": False, "single_word": False, "__type": "AddedToken"}]
+)
+@pytest.mark.parametrize("file", ["tokenizer_config.json", "special_tokens_map.json"])
+def test_tokens_that_transformers_4_added_beside_a_vocabulary_are_read(tmp_path, file, token):
+    model = write(tmp_path, original(text=tokenizer_with_end()))
+    assert model.tokenizer is not None
+    end = model.tokenizer.end_of_text
+    split_tokenizer(tmp_path)
+    vocabulary = json.loads((tmp_path / "vocab.json").read_text())
+    (tmp_path / "vocab.json").write_text(json.dumps({text: i for text, i in vocabulary.items() if i != end}))
+    (tmp_path / "added_tokens.json").write_text(json.dumps({END: end}))
+    (tmp_path / file).write_text(json.dumps({"eos_token": token, "bos_token": None}))
+    found = load_pretrained_gpt2(tmp_path).tokenizer
+    assert found is not None
+    assert found.end_of_text == end
+    assert found.encode(f"to{END}be") == model.tokenizer.encode(f"to{END}be")
+    (tmp_path / "added_tokens.json").write_text(json.dumps({END: 500}))
+    with pytest.raises(CheckpointError, match=r"should have the id 500, and gets 299"):
+        load_pretrained_gpt2(tmp_path)
+
+
+# What is refused
+
+
+def change(folder: Path, **tensors: torch.Tensor | None) -> None:
+    """Weights changed by name, in which a dot is written __; None takes one away."""
+    weights = stored(original()) | {name.replace("__", "."): w for name, w in tensors.items()}
+    save_file({name: w for name, w in weights.items() if w is not None}, folder / "model.safetensors")
+
+
+def rename(folder: Path, name: str) -> None:
+    (folder / "model.safetensors").rename(folder / name)
+
+
+INDEX = "model.safetensors.index.json"
+
+
+def in_three_files(folder: Path, file: str | None = None) -> None:
+    sharded(folder)
+    if file is not None:
+        index = json.loads((folder / INDEX).read_text())
+        index["weight_map"]["wte.weight"] = file
+        (folder / INDEX).write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: rename(f, "pytorch_model.bin"), r"There is pytorch_model\.bin, but it is a pickle.*save_pretrained"),
+        (lambda f: rename(f, "pytorch_model-00001-of-00002.bin"), r"pytorch_model-00001-of-00002\.bin.*pickle"),
+        (lambda f: rename(f, "tf_model.h5"), r"tf_model\.h5.*from_tf"),
+        (lambda f: rename(f, "flax_model.msgpack"), r"flax_model\.msgpack.*from_flax"),
+        (lambda f: rename(f, "model-f16.gguf"), r"model-f16\.gguf.*gguf_file"),
+        (lambda f: rename(f, "adapter_model.safetensors"), r"adapter_model\.safetensors.*merge_and_unload"),
+        (lambda f: edit(f / "config.json", n_layer=1), r"has 12 tensors that this GPT-2 lacks, such as 'h\.1\."),
+        (lambda f: change(f, score__weight=torch.ones(2, 24)), r"1 tensors that this GPT-2 lacks.*'score\.weight'"),
+        (lambda f: change(f, h__9__attn__bias=torch.ones(1)), r"lacks, such as 'h\.9\.attn\.bias'"),
+        (lambda f: change(f, transformer__wte__weight=torch.ones(300, 24)), "twice, with the prefix"),
+        (lambda f: change(f, h__0__mlp__c_fc__bias=torch.ones(96, dtype=torch.int8)), r"c_fc\.bias is torch\.int8"),
+        (lambda f: change(f, wpe__weight=torch.ones(64, 24, dtype=torch.int32)), r"wpe\.weight is torch\.int32"),
+        (lambda f: change(f, ln_f__bias=torch.ones(24, dtype=torch.bool)), r"ln_f\.bias is torch\.bool"),
+        (lambda f: change(f, wte__weight=torch.ones(300, 24, dtype=torch.complex64)), r"wte\.weight is torch\.complex"),
+        (
+            lambda f: (in_three_files(f), (f / "model-00002-of-00003.safetensors").unlink()),
+            "lacks model-00002-of-00003",
+        ),
+        (lambda f: (in_three_files(f), (f / INDEX).write_text("{}")), "Can't read .*index.json"),
+        (lambda f: (in_three_files(f), (f / INDEX).write_text("[")), "Can't read .*index.json"),
+        (lambda f: in_three_files(f, "../model.safetensors"), r"names '\.\./model\.safetensors'"),
+        (lambda f: in_three_files(f, "/etc/passwd"), "names '/etc/passwd'"),
+        (lambda f: in_three_files(f, "model-00002-of-00003.safetensors"), "Can't read .*model-00002.*wte.weight"),
+        (lambda f: (f / "vocab.json").write_text("{}") and (f / "tokenizer.json").unlink(), "no tokenizer.json"),
+        (lambda f: edit(f / "config.json", activation_function="gelu"), "sets activation_function to 'gelu'"),
+    ],
+)
+def test_a_folder_that_would_give_wrong_numbers_is_refused(folder, damage, message):
+    damage(folder)
+    with pytest.raises(CheckpointError, match=f"(?s){message}"):
+        load_pretrained_gpt2(folder)
+
+
+@pytest.mark.parametrize("path", ["models/mine", "gpt2", "gpt2-mini"])
+def test_a_path_is_never_a_name(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match=rf"There is no folder {path} \(looked for in .*\): check its spelling"):
+        load_pretrained_gpt2(Path(path))
+
+
+def test_a_file_is_no_folder(tmp_path):
+    save_packed(original(), tmp_path / "model.gpt2pack")
+    for name in (tmp_path / "model.gpt2pack", str(tmp_path / "model.gpt2pack")):
+        with pytest.raises(CheckpointError, match=r"is a file: give the model's folder.*load_packed"):
+            load_pretrained_gpt2(name)
