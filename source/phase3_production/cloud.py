@@ -51,7 +51,7 @@ from gpt2_lib import deploy_to_production
 try:
     with deploy_to_production(smaller) as served:
         print(served)
-        print(served.generate("To be, or not to be", new_tokens=24, seed=1))
+        print(served.generate("To be, or not to be", max_new_tokens=24, seed=1))
         load = served.measure(requests=20, concurrency=2)
         print(
             f"{load['requests']} requests of 32 tokens, {load['errors'] or 'none'} of them failed: "

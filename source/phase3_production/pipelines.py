@@ -40,6 +40,6 @@ try:
     shipped = apply_magnitude_pruning(shipped, sparsity=0.3)
     shipped = convert_to_tensorrt(shipped)
     with deploy_to_production(shipped) as shipped:
-        print(shipped.generate("My lord,", new_tokens=16, seed=2))
+        print(shipped.generate("My lord,", max_new_tokens=16, seed=2))
 except (MissingExtraError, DeployError) as reason:
     print(reason)
