@@ -188,6 +188,11 @@ class GPT2(nn.Module):
                 f"{past + ids.size(1)} tokens are more than the {limit} this model (or its cache) can see: "
                 "shorten the text."
             )
+        if ids.is_meta:
+            raise ValueError(
+                "The token ids are on the meta device, where the model is: it has shapes, but no numbers. Load its "
+                "weights first, for example with load_pretrained_gpt2."
+            )
         low, high = ids.aminmax()
         if low < 0 or high >= self.config.vocab_size:
             raise ValueError(

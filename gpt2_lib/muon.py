@@ -14,6 +14,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from .modules import at_least_float32
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic Newton-Schulz iteration, ibid.
 
 
@@ -47,11 +49,11 @@ class Muon(torch.optim.Optimizer):
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
     """Nearly U V^T of ``matrix`` = U S V^T, times sqrt(rows / columns) where it has more rows."""
     tall = matrix.size(0) > matrix.size(1)
-    x = matrix.t() if tall else matrix
+    x = at_least_float32(matrix.t() if tall else matrix)  # in float16 the 1e-7 below would be zero
     x = x / (x.norm() + 1e-7)
     a, b, c = COEFFICIENTS
     for _ in range(steps):
         gram = x @ x.t()
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     x = x.t() if tall else x
-    return x * max(1.0, matrix.size(0) / matrix.size(1)) ** 0.5
+    return (x * max(1.0, matrix.size(0) / matrix.size(1)) ** 0.5).to(matrix.dtype)

@@ -27,6 +27,7 @@ from .config import GPT2Config
 from .files import replace_whole
 from .gpt2 import GPT2
 from .metrics import evaluate
+from .modules import at_least_float32, to_device_of
 from .muon import Muon
 from .system.command import count, output_folder, run
 from .tokenizer import Tokenizer
@@ -81,11 +82,13 @@ def train_step(
     ``before_clipping`` may change the gradients before their norm is clipped to 1.
     """
     model.train()
-    logits = model(inputs).flatten(0, 1)  # (B T, V)
+    inputs, targets = to_device_of(model, (inputs, targets))
+    logits = at_least_float32(model(inputs).flatten(0, 1))  # (B T, V); a sum in half precision would be too coarse
     loss = F.cross_entropy(logits, targets.flatten())
     if teacher is not None:
         with torch.no_grad():
-            wanted = teacher(inputs).flatten(0, 1).softmax(-1)  # (B T, V)
+            imitated = at_least_float32(teacher(to_device_of(teacher, inputs)).flatten(0, 1))  # (B T, V)
+            wanted = imitated.softmax(-1).to(logits)
         loss = (1 - distillation) * loss + distillation * F.cross_entropy(logits, wanted)
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
@@ -116,7 +119,7 @@ class Run:
             self._restore(snapshot)
 
     def _restore(self, snapshot: Path) -> None:
-        state = torch.load(snapshot, weights_only=True)
+        state = torch.load(snapshot, map_location="cpu", weights_only=True)  # it may come from another device
         if state["identity"] != self.identity():
             raise SystemExit(
                 f"{snapshot} belongs to a run with other settings. Give another folder, or delete it to start afresh."
@@ -144,11 +147,17 @@ class Run:
         self.step, self.log = state["step"], state["log"]
 
     def save(self) -> None:
-        """Write the snapshot, whole or not at all."""
+        """Write the snapshot, whole or not at all. Raises OSError when it can't be; an earlier one stays."""
         if self.snapshot is None:
             return
         state = {"identity": self.identity()} | self.state()
-        replace_whole(self.snapshot, lambda part: torch.save(state, part))
+        try:
+            replace_whole(self.snapshot, lambda path: torch.save(state, path))
+        except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError on a full disk
+            raise OSError(
+                f"Can't write the snapshot {self.snapshot}: {str(error).splitlines()[0]}. Is the disk full? An earlier "
+                "snapshot is as it was, and the run continues from it."
+            ) from error
 
     def before_clipping(self) -> None:
         """For runs that change the gradients before their norm is clipped."""
@@ -161,13 +170,12 @@ class Run:
                 group["lr"] = base[type(optimizer).__name__] * lr_scale(self.step, self.recipe)
         seed = self.recipe.seed * 1_000_003 + self.step
         torch.manual_seed(seed)
-        device = self.model.wte.weight.device
         generator = torch.Generator().manual_seed(seed)
         inputs, targets = corpus.random_batch(ids, self.recipe.batch, self.model.config.n_positions, generator)
         loss = train_step(
             self.model,
-            inputs.to(device),
-            targets.to(device),
+            inputs,
+            targets,
             self.optimizers,
             self.teacher,
             self.recipe.distillation,
@@ -241,7 +249,7 @@ def main(argv: list[str] | None = None) -> None:
     texts = corpus.training_plays()
     tokenizer = Tokenizer.train(texts.values(), MINI["vocab_size"])
     ids = corpus.encode(texts, tokenizer)
-    held_out = corpus.held_out_windows(tokenizer, MINI["n_positions"]).to(arguments.device)
+    held_out = corpus.held_out_windows(tokenizer, MINI["n_positions"])
 
     recipe = Recipe(steps=arguments.steps)
     torch.manual_seed(recipe.seed)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -74,10 +75,11 @@ METHODS = (
     Method("magnitude, global", lambda model, s, _: ModelPruner(model).prune_globally(s)),
     Method("structured", _prune_structures, separate=True),
 )
-# Beyond the four: chance, and three that look at text.
+# Beyond the four: chance, and those that look at text.
 BEYOND = (
     Method("random", lambda model, s, _: ModelPruner(model).prune_randomly(s)),
-    Method("Taylor", _calibrated(ModelPruner.prune_taylor)),
+    Method("Taylor, layer by layer", _calibrated(ModelPruner.prune_taylor)),
+    Method("Taylor, global", _calibrated(partial(ModelPruner.prune_taylor, globally=True))),
     Method("Wanda", _calibrated(ModelPruner.prune_wanda)),
     Method("SparseGPT", _calibrated(ModelPruner.prune_sparsegpt)),
 )

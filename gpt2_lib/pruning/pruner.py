@@ -109,10 +109,12 @@ class ModelPruner:
         sparsity: float,
         loss: Callable[..., Tensor] | None = None,
         globally: bool = False,
+        min_kept: float = 0.0,
     ) -> Masks:
         """Remove what changes the loss on ``windows`` least, to first order (Molchanov et al., 2017 and 2019).
 
-        Layer by layer; with ``globally``, all weights are ranked together, since their scores have one unit.
+        Layer by layer; with ``globally``, all weights are ranked together, since their scores have one unit, and
+        of each layer ``min_kept`` stays.
         ``loss(model, batch)`` is a batch's mean loss, a scalar; that of a language model is known.
         """
         loss = loss or calibration.loss_of(self.model)
@@ -122,8 +124,9 @@ class ModelPruner:
         found: dict[str, Tensor] = {}
         for name, w in weights.items():  # one by one, so that the model is not held three times
             found |= scores.taylor({name: w}, {name: sizes.pop(name)})
-        select = selection.global_masks if globally else selection.layer_masks
-        return self._apply(select(found, sparsity))
+        if globally:
+            return self._apply(selection.global_masks(found, sparsity, min_kept))
+        return self._apply(selection.layer_masks(found, sparsity))
 
     def prune_wanda(self, windows: Batches, sparsity: float | None = None, n_m: tuple[int, int] | None = None) -> Masks:
         """Wanda: |weight| times the norm of its input, compared within a row, or n:m (Sun et al., 2023)."""
@@ -206,7 +209,8 @@ class ModelPruner:
     def load_state_dict(self, state: Mapping[str, Masks]) -> None:
         """Take masks from `state_dict` and apply them to the model."""
         apply_masks(self.model, state["masks"])
-        self.masks = dict(state["masks"])
+        devices = {name: p.device for name, p in self.model.named_parameters()}
+        self.masks = {name: mask.to(devices[name]) for name, mask in state["masks"].items()}
 
     def _apply(self, masks: Masks) -> Masks:
         _check_nothing_is_empty(masks)
@@ -246,7 +250,7 @@ def _check_nothing_is_empty(masks: Masks) -> None:
     if empty:
         raise ValueError(
             f"This would leave nothing of {', '.join(empty)}, and the model would no longer hear its input: lower the "
-            "sparsity, or let prune_globally keep some of every layer with min_kept."
+            "sparsity, or keep some of every layer with min_kept where all are ranked together."
         )
 
 

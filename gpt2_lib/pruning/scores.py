@@ -81,7 +81,8 @@ def contribution(gram: Tensor, weight: Tensor, units: int) -> Tensor:
     (units H, units H), as `calibration.hessians` gives it. For a neuron (H = 1) this is |x| |w|: Wanda's
     score, of a whole column.
     """
-    w = weight.detach().t().reshape(units, -1, weight.size(0)).to(gram)  # (units, H, C)
+    w = weight.detach().t().reshape(units, -1, weight.size(0))  # (units, H, C)
+    w = w.to(gram.device).to(gram.dtype)  # one after the other: the weight's device may have no float64
     size = w.size(1)
     own = gram.view(units, size, units, size).diagonal(dim1=0, dim2=2).permute(2, 0, 1)  # (units, H, H)
     return (w * (own @ w)).sum((1, 2)).clamp(min=0).sqrt()

@@ -116,7 +116,7 @@ def block_masks(
         _check_matrix(name, s)
         if rows < 1 or columns < 1 or s.size(0) % rows or s.size(1) % columns:
             raise ValueError(f"{name} is {s.size(0)} x {s.size(1)}: blocks of {rows} x {columns} don't fit it.")
-        tiles = s.detach().float().view(s.size(0) // rows, rows, s.size(1) // columns, columns)
+        tiles = s.detach().float().reshape(s.size(0) // rows, rows, s.size(1) // columns, columns)
         norms = tiles.norm(order, dim=(1, 3))  # (out / rows, in / columns)
         keep = _lowest_go([norms], round(sparsity * norms.numel()), [name])[0]
         masks[name] = keep.repeat_interleave(rows, 0).repeat_interleave(columns, 1)
@@ -149,7 +149,10 @@ def _check_finite(name: str, finite: bool) -> None:
 
 def _floats(scores: Tensor, wide: bool) -> np.ndarray:
     """The entries (n,) as float64 if ``wide``, else float32; without a copy where that is what they are."""
-    return scores.detach().reshape(-1).to("cpu", torch.float64 if wide else torch.float32).numpy()
+    if scores.is_meta:
+        raise ValueError("The scores are on the meta device: they have a shape, but no numbers. Load the model first.")
+    entries = scores.detach().reshape(-1).cpu()  # first: not every device has float64
+    return entries.to(torch.float64 if wide else torch.float32).numpy()
 
 
 def _is_wide(scores: Tensor) -> bool:

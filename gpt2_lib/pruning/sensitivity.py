@@ -66,7 +66,7 @@ def scan(
         before = weights[name].detach().clone()
         try:
             with torch.no_grad():
-                weights[name].masked_fill_(~mask, 0.0)
+                weights[name].masked_fill_(~mask.to(weights[name].device), 0.0)
             loss = evaluate(model, windows).loss
         finally:
             with torch.no_grad():

@@ -143,7 +143,7 @@ def _unit_masks(parameters: Mapping[str, Tensor], names: list[str], feeds: Tenso
 
 def _indicator(keep: Tensor, size: int) -> Tensor:
     kept = torch.zeros(size, dtype=torch.bool)
-    kept[keep] = True
+    kept[keep.cpu()] = True
     return kept
 
 
