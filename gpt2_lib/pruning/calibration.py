@@ -33,7 +33,7 @@ def input_norms(model: nn.Module, batches: Iterable[Any], names: Sequence[str]) 
     widest of the layers has inputs, and for inputs that are NaN or infinite.
     """
     layers = _layers(model, names)
-    squares = {name: torch.zeros(_inputs(layer), dtype=torch.float64) for name, layer in layers.items()}
+    squares = {name: torch.zeros(matrix(layer).size(1), dtype=torch.float64) for name, layer in layers.items()}
 
     def add(name: str, x: Tensor) -> None:
         squares[name] += x.norm(dim=0).cpu().double().square()  # on the CPU: not every device has float64
@@ -50,7 +50,7 @@ def hessians(model: nn.Module, batches: Iterable[Any], names: Sequence[str]) -> 
     Alistarh, 2023, section 3.1). Raises ValueError as `input_norms` does.
     """
     layers = _layers(model, names)
-    sums = {name: torch.zeros(_inputs(layer), _inputs(layer), dtype=torch.float64) for name, layer in layers.items()}
+    sums = {name: torch.zeros(2 * [matrix(layer).size(1)], dtype=torch.float64) for name, layer in layers.items()}
 
     def add(name: str, x: Tensor) -> None:
         sums[name] += (x.t() @ x).cpu()
@@ -167,10 +167,6 @@ def _layers(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
     return layers
 
 
-def _inputs(layer: nn.Module) -> int:
-    return matrix(layer).size(1)
-
-
 @torch.inference_mode()
 def _read(
     model: nn.Module, batches: Iterable[Any], layers: Mapping[str, nn.Module], see: Callable[[str, Tensor], None]
@@ -283,8 +279,8 @@ def _stand_ins(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[dict
 def _check_enough(tokens: Mapping[str, int], layers: Mapping[str, nn.Module]) -> None:
     if not any(tokens.values()):
         raise ValueError("The calibration data is empty, or never reaches the layers: give at least one batch.")
-    widest = max(layers, key=lambda name: _inputs(layers[name]))
-    needed = _inputs(layers[widest])
+    widest = max(layers, key=lambda name: matrix(layers[name]).size(1))
+    needed = matrix(layers[widest]).size(1)
     for name, count in tokens.items():
         if count == 0:
             raise ValueError(f"The calibration data never reaches {name}: a forward pass doesn't call its layer.")
