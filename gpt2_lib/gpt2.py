@@ -141,8 +141,8 @@ class GPT2(nn.Module):
                 p.normal_(0.0, 0.02 / math.sqrt(2 * self.config.n_layer) if residual else 0.02)
         return self
 
-    def hidden(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Hidden states (B, T, C) after the last LayerNorm, before the head.
+    def embed(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Embeddings (B, T, C) of tokens and their positions: what the first block reads.
 
         ids: int64 (B, T), each in [0, vocab_size). With a ``cache``, ``ids`` are the tokens after
         those it has seen. Raises ValueError for a wrong shape, ids out of range, or more tokens
@@ -151,13 +151,15 @@ class GPT2(nn.Module):
         past = cache.seen if cache is not None else 0
         self._check(ids, past, cache)
         ids = ids.to(self.wte.weight.device)  # texts are encoded on the CPU
-        T = ids.size(1)
-        x = self.wte(ids) + self.wpe.weight[past : past + T]  # (B, T, C)
-        x = F.dropout(x, self.config.dropout, self.training)
+        return self.wte(ids) + self.wpe.weight[past : past + ids.size(1)]
+
+    def hidden(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Hidden states (B, T, C) after the last LayerNorm, before the head; ids and errors as in `embed`."""
+        x = F.dropout(self.embed(ids, cache), self.config.dropout, self.training)
         for block in self.h:
             x = block(x, cache)
         if cache is not None:
-            cache.seen += T
+            cache.seen += ids.size(1)
         return self.ln_f(x)
 
     def head(self, x: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ from . import calibration, scores, selection, surgery
 from .masking import Masks, apply_masks
 from .sparsegpt import sparsegpt
 from .statistics import model_statistics
+from .structures import units
+from .structures.units import Fractions
 from .targets import (
     as_gpt2,
     as_stored,
@@ -160,43 +162,59 @@ class ModelPruner:
 
         return self._one_after_another(solve)
 
-    # By structure: whole heads and neurons, the fractions ``heads`` and ``neurons`` of every block's. With
-    # calibration ``windows`` those go that add least to the residual stream; without, those of the smallest
+    # By structure: whole heads and neurons, the fractions ``heads`` and ``neurons`` of every block's, or one number
+    # for each block, as `structures.budget.fractions_within` finds them. With calibration ``windows`` those go that
+    # add least to the residual stream, and what stays is refitted (`structures.refit`); without, those of the smallest
     # weights, which is a much worse guess (docs/benchmarks.md).
 
-    def prune_structures(self, heads: float = 0.25, neurons: float = 0.25, windows: Tensor | None = None) -> Masks:
-        """Zero heads and neurons, biases too; the shapes stay, so that training can go on."""
-        keep_heads, keep_neurons = self._structures_to_keep(heads, neurons, windows)
-        return self._apply(surgery.silencing_masks(as_gpt2(self.model), heads=keep_heads, neurons=keep_neurons))
+    def prune_structures(
+        self,
+        heads: Fractions = 0.25,
+        neurons: Fractions = 0.25,
+        windows: Tensor | None = None,
+        refit: bool = True,
+    ) -> Masks:
+        """Zero heads and neurons, biases too; the shapes stay, so that training can go on.
 
-    def remove_structures(self, heads: float = 0.25, neurons: float = 0.25, windows: Tensor | None = None) -> GPT2:
-        """Really remove them. Returns the smaller model, ``pruner.model`` from now on; the one given stays as it is."""
+        With ``windows`` every ``c_proj`` is solved anew on what stays, its bias too, unless ``refit`` is False.
+        """
+        model = as_gpt2(self.model)
         keep_heads, keep_neurons = self._structures_to_keep(heads, neurons, windows)
-        self.model = surgery.shrink(as_gpt2(self.model), heads=keep_heads, neurons=keep_neurons)
+        smaller = None
+        if windows is not None and refit:
+            smaller = units.refitted(model, keep_heads, keep_neurons, windows)
+        masks = self._apply(surgery.silencing_masks(model, heads=keep_heads, neurons=keep_neurons))
+        if smaller is not None:
+            units.put_back(smaller, model, keep_heads, keep_neurons)
+        return masks
+
+    def remove_structures(
+        self,
+        heads: Fractions = 0.25,
+        neurons: Fractions = 0.25,
+        windows: Tensor | None = None,
+        refit: bool = True,
+    ) -> GPT2:
+        """Really remove them, and refit as `prune_structures` does.
+
+        Returns the smaller model, ``pruner.model`` from now on; the one given stays as it is.
+        """
+        model = as_gpt2(self.model)
+        keep_heads, keep_neurons = self._structures_to_keep(heads, neurons, windows)
+        if windows is not None and refit:
+            self.model = units.refitted(model, keep_heads, keep_neurons, windows)
+        else:
+            self.model = surgery.shrink(model, heads=keep_heads, neurons=keep_neurons)
         parameters = dict(self.model.named_parameters())
         self.masks = {name: parameters[name].detach() != 0 for name in self.masks}
         return self.model
 
     def _structures_to_keep(
-        self, heads: float, neurons: float, windows: Tensor | None
-    ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+        self, heads: Fractions, neurons: Fractions, windows: Tensor | None
+    ) -> tuple[units.Keeps, units.Keeps]:
         model = as_gpt2(self.model)
         _check_finite(dict(model.named_parameters()))
-        keep_heads: dict[int, Tensor] = {}
-        keep_neurons: dict[int, Tensor] = {}
-        for i, block in enumerate(model.h):
-            a, f = block.attn, block.mlp
-            if windows is None:
-                of_heads = scores.head(a.c_attn.weight, a.c_attn.bias, a.c_proj.weight, a.n_head)
-                of_neurons = scores.neuron(f.c_fc.weight, f.c_fc.bias, f.c_proj.weight)
-            else:
-                names = [f"h.{i}.attn.c_proj.weight", f"h.{i}.mlp.c_proj.weight"]
-                grams = calibration.hessians(model, windows, names)
-                of_heads = scores.contribution(grams[names[0]], a.c_proj.weight, a.n_head)
-                of_neurons = scores.contribution(grams[names[1]], f.c_proj.weight, f.c_proj.in_features)
-            keep_heads[i] = selection.keep_units(of_heads, heads)
-            keep_neurons[i] = selection.keep_units(of_neurons, neurons)
-        return keep_heads, keep_neurons
+        return units.units_to_keep(model, heads, neurons, windows)
 
     def get_model_statistics(self) -> dict[str, Any]:
         """Counts, bytes and sparsity now, as `statistics.model_statistics` tells them."""

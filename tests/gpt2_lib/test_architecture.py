@@ -53,7 +53,8 @@ ROOMS = {
         "demos",
     ],
 }
-ROOMS["pruning"] += ["statistics", "pruner", "gradual", "sensitivity"]
+STRUCTURES = [f"structures.{file}" for file in ("refit", "units", "costs", "budget")]
+ROOMS["pruning"] += [*STRUCTURES, "statistics", "pruner", "gradual", "sensitivity"]
 ROOMS["course"] += ["exercises"]
 BELOW = {  # room -> the rooms that its files may import
     "system": set(),

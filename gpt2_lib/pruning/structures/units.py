@@ -1,0 +1,75 @@
+"""Which heads and neurons of a GPT-2 stay, and the smaller model that is refitted without the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from ...gpt2 import GPT2
+from .. import calibration, scores, selection, surgery
+from .refit import parts, refit_projections
+
+Fractions: TypeAlias = float | Sequence[float]  # to remove: of every block, or one number for each
+Keeps: TypeAlias = dict[int, Tensor]  # block -> ascending indices of the units that stay
+
+
+def unit_scores(model: GPT2, windows: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
+    """Scores of each block's heads (N,) and of its neurons (n,), one tensor a block.
+
+    With calibration ``windows`` (B, T) of token ids these are `scores.contribution`, without `scores.head` and
+    `scores.neuron`. Raises ValueError for text that is too short.
+    """
+    heads: list[Tensor] = []
+    neurons: list[Tensor] = []
+    for i, block in enumerate(model.h):
+        a, f = block.attn, block.mlp
+        if windows is None:
+            heads.append(scores.head(a.c_attn.weight, a.c_attn.bias, a.c_proj.weight, a.n_head))
+            neurons.append(scores.neuron(f.c_fc.weight, f.c_fc.bias, f.c_proj.weight))
+        else:
+            names = [f"h.{i}.attn.c_proj.weight", f"h.{i}.mlp.c_proj.weight"]
+            grams = calibration.hessians(model, windows, names)
+            heads.append(scores.contribution(grams[names[0]], a.c_proj.weight, a.n_head))
+            neurons.append(scores.contribution(grams[names[1]], f.c_proj.weight, f.c_proj.in_features))
+    return heads, neurons
+
+
+def units_to_keep(
+    model: GPT2, heads: Fractions, neurons: Fractions, windows: Tensor | None = None
+) -> tuple[Keeps, Keeps]:
+    """Which heads and which neurons of each block stay when these fractions of the lowest `unit_scores` go.
+
+    Raises ValueError for fractions that aren't in [0, 1], or not one a block, and where nothing of a block would stay.
+    """
+    of_heads, of_neurons = unit_scores(model, windows)
+    return _kept(of_heads, heads, "heads"), _kept(of_neurons, neurons, "neurons")
+
+
+def refitted(model: GPT2, heads: Keeps, neurons: Keeps, windows: Tensor) -> GPT2:
+    """A smaller GPT2 with only these units (`surgery.shrink`), whose ``c_proj`` are refitted on ``windows``."""
+    smaller = surgery.shrink(model, heads, neurons)
+    refit_projections(smaller, model, windows)
+    return smaller
+
+
+@torch.no_grad()
+def put_back(smaller: GPT2, model: GPT2, heads: Keeps, neurons: Keeps) -> None:
+    """Write the ``c_proj`` of ``smaller`` into ``model``, in place, at the columns of the units that it has."""
+    size = model.config.head_size
+    for i, (small, whole) in enumerate(zip(smaller.h, model.h, strict=True)):
+        of_heads = (heads[i][:, None] * size + torch.arange(size)).flatten()
+        for columns, (_, source), (_, target) in zip((of_heads, neurons[i]), parts(small), parts(whole), strict=True):
+            target.c_proj.weight[:, columns] = source.c_proj.weight
+            target.c_proj.bias.copy_(source.c_proj.bias)
+
+
+def _kept(units: Sequence[Tensor], fractions: Fractions, what: str) -> Keeps:
+    each = list(fractions) if isinstance(fractions, Sequence) else [fractions] * len(units)
+    if len(each) != len(units):
+        raise ValueError(
+            f"{what} is one fraction for all {len(units)} blocks, or {len(units)} of them; got {len(each)}."
+        )
+    return {i: selection.keep_units(u, fraction) for i, (u, fraction) in enumerate(zip(units, each, strict=True))}
