@@ -17,7 +17,7 @@ NEUTRAL = {
     "gpt2",
     "plots",
     "course.lesson",
-    "course.outcome",
+    "course.page.outcome",
     "course.progress",
 }  # files of gpt2_lib without answers
 PRUNE = "torch.nn.utils.prune"

@@ -18,10 +18,10 @@ from IPython.display import display, update_display
 
 from ..files import replace_whole
 from .answer_errors import explain, own_function
-from .card import Card
 from .lesson import time_limit
-from .outcome import BARS, STYLE, Outcome, instead_of_frames
 from .own_work import code_of
+from .page.card import Card
+from .page.outcome import BARS, STYLE, Outcome, instead_of_frames
 
 SECONDS = 5.0  # for the part of a check that learners see
 DISPLAY = "gpt2-progress"  # the line's id, by which a later cell finds it

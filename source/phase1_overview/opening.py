@@ -29,8 +29,8 @@ import torch
 from gpt2_lib.config import PRESETS
 from gpt2_lib.course import checks as check
 from gpt2_lib.course.experiments import readable
-from gpt2_lib.course.figures import matrices, panels, say, show
 from gpt2_lib.course.lesson import when_written
+from gpt2_lib.course.page.figures import matrices, panels, say, show
 from gpt2_lib.course.progress import progress
 from gpt2_lib.pruning.pruner import attention_weights, feedforward_weights, prunable_weights, quick_magnitude_prune
 

@@ -34,10 +34,14 @@ ROOMS = {
     "storage": ["quantize", "bitmask", "packed"],
     "deploy": [],
     "course": [
-        "claims",
+        "page.outcome",
+        "page.card",
+        "page.figures",
+        "facts",
         "readiness",
         "lesson",
         "own_work",
+        "answer_errors",
         "progress",
         "check",
         "challenges.ruler",
@@ -184,8 +188,8 @@ def test_scores_selection_and_schedules_know_no_models(file: str) -> None:
 
 
 @pytest.mark.parametrize("package", ["ipywidgets", "IPython"])
-def test_only_the_widgets_know_of_notebooks(package: str) -> None:
-    knowing = {name for name in FILES if package in imports(name)[1]}
+def test_only_the_widgets_and_the_page_know_of_notebooks(package: str) -> None:
+    knowing = {name for name in FILES if package in imports(name)[1] and not name.startswith("course.page.")}
     assert knowing <= {"course.demos", "course.progress", "course.widgets"}
 
 
