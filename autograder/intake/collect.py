@@ -64,7 +64,8 @@ class _Collecting:
         people = {place.person for _, place in every if not is_junk(place.file)}
         taken = {file.place.person for file in files if file.what.notebook}
         nothing = tuple(sorted({person.name for person in people - taken}))
-        return Report(shown, len(people), told, nothing)
+        unlisted = self._roster.unlisted({collected.student for collected in told} - {""})
+        return Report(shown, len(people), told, nothing, tuple(unlisted))
 
     def _placed(self, platform: str | None) -> tuple[str, Placed, Placed]:
         """The platform, the files whose person is known, and the same with what is in archives in their place."""

@@ -43,6 +43,7 @@ class Report:
     people: int
     files: list[Collected]
     nothing: tuple[str, ...] = ()  # who handed in no notebook that could be taken
+    unlisted: tuple[str, ...] = ()  # who is not on the class list
 
 
 class Outcomes:
@@ -91,4 +92,5 @@ def table(report: Report) -> str:
     sums = ", ".join(f"{kinds[kind]} {kind}" for kind in (TAKEN, ASIDE, REFUSED))
     head = f"{report.platform}: {report.people} who handed in"
     nothing = [f"No notebook of: {', '.join(map(plain, report.nothing))}"] if report.nothing else []
-    return "\n".join([head, *lines, sums, *nothing])
+    unlisted = [f"Not on the class list: {', '.join(map(plain, report.unlisted))}"] if report.unlisted else []
+    return "\n".join([head, *lines, sums, *nothing, *unlisted])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -13,35 +12,34 @@ from pathlib import Path
 
 from ..files import write_whole
 from ..text import FORMULA, from_table
+from .class_list import ClassList
+from .ids import student_id
 from .platforms.moodle import EVERYBODY, without_group
 from .platforms.place import Person
 from .source import CollectError
 
-MAX_ID = 60  # characters
 OURS = {"students.csv", "collected.csv"}  # names in submitted/ that are nobody's
 COLUMNS: tuple[str, ...] = ("student", "name", "system", "number", "assignment", "file", "attempt", "entry", "time")
-BEFORE = ("student", "name", "system", "number", "assignment", "notebook", "entry", "time")  # what older versions wrote
+COLUMNS += ("late",)  # who says that it was handed in late: "Canvas", or "" where nobody does
+BEFORE = (  # what older versions wrote
+    COLUMNS[:-1],
+    ("student", "name", "system", "number", "assignment", "notebook", "entry", "time"),
+)
 Row = dict[str, str]
 
 
 class Roster:
-    """The lines of students.csv, and the folders that are there without one."""
+    """The lines of students.csv, the folders that are there without one, and the class list."""
 
     def __init__(self, submitted: Path) -> None:
         self._path = submitted / "students.csv"
-        rows: list[Row] = []
-        if self._path.exists():
-            with self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-                reader = csv.DictReader(file)
-                rows = list(reader)
-                columns = tuple(reader.fieldnames or ())
-            if columns not in (COLUMNS, BEFORE) or any(None in (*row, *row.values()) for row in rows):
-                raise CollectError(f"{self._path} has not the columns {', '.join(COLUMNS)}: repair it or move it away.")
+        self._list = ClassList.of(submitted.parent)
+        rows = lines_of(submitted)
         self._of: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)  # student, assignment -> file -> its line
         self._called: dict[tuple[str, str], list[Row]] = defaultdict(list)  # name, system -> their lines
         self._named: dict[str, set[str]] = defaultdict(set)  # name on a platform -> students
         self._numbered: dict[tuple[str, str], str] = {}  # number, system -> student, where numbers stay
-        for row in map(_today, rows):
+        for row in rows:
             self._of[row["student"], row["assignment"]][row["file"]] = row
             self._called[row["name"], row["system"]].append(row)
             if row["system"]:
@@ -49,12 +47,12 @@ class Roster:
             if row["number"] and row["system"] != "Moodle":
                 self._numbered[row["number"], row["system"]] = row["student"]
         folders = {path.name for path in submitted.glob("*/") if not path.name.startswith(".")}
-        ids = folders | {student for student, _ in self._of}
+        ids = folders | {student for student, _ in self._of} | self._list.by_id.keys()
         self._before = {_same(name): name for name in ids}
         self._taken = {name.casefold() for name in ids} | OURS  # some file systems don't tell A from a
 
     def is_known(self, name: str) -> bool:
-        """Whether a folder of this name is a learner's of whom there is something already."""
+        """Whether a folder of this name is a learner's who is on the class list, or of whom there is something."""
         return _same(name) in self._before
 
     def identify(self, people: Mapping[Person, Collection[str]]) -> dict[Person, str]:
@@ -77,6 +75,8 @@ class Roster:
         for row in mine:
             if row["number"] == person.number:
                 return row["student"]
+        if student := self._list.find(person, assignment, names):
+            return student
         if not person.system and self.is_known(person.name):
             return self._before[_same(person.name)]  # the folder is named by the id
         if not person.system and len(alike := self._named.get(person.name, set())) == 1:
@@ -89,6 +89,10 @@ class Roster:
             return elsewhere.pop()
         member = without_group(person.name)
         return self.known(Person(member, "", "Moodle"), assignment, names) if member and member not in names else ""
+
+    def unlisted(self, students: Collection[str]) -> list[str]:
+        """Who of these is not on the class list; nobody where there is none."""
+        return sorted(set(students) - self._list.by_id.keys()) if self._list else []
 
     def of(self, student: str, assignment: str) -> dict[str, Row]:
         """File -> its line."""
@@ -121,19 +125,18 @@ class Roster:
         return new
 
 
-def student_id(name: str, keep_case: bool = False) -> str:
-    """A folder name that nbgrader reads back as it is: letters and digits of any script, and ``. _ @ -``.
-
-    nbgrader finds folders by glob and reads ids by regular expression: a dot in front, spaces around, ``* ? [ ]``,
-    a line break or a slash would hide a submission or mix it up with another; "," and "+" separate ids elsewhere.
-    """
-    name = unicodedata.normalize("NFKC", name)
-    kept = ""
-    for char in name if keep_case else name.lower():
-        kind = unicodedata.category(char)[0]
-        after_letter = kept and unicodedata.category(kept[-1])[0] in "LM"
-        kept += char if kind in "LN" or char in "._@-" or (kind == "M" and after_letter) else "-"
-    return re.sub("-+", "-", kept)[:MAX_ID].strip("-.") or "student"
+def lines_of(submitted: Path) -> list[Row]:
+    """The lines of students.csv, of older versions, too; none where nothing was collected. Raises CollectError."""
+    path = submitted / "students.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        reader = csv.DictReader(file)
+        rows: list[Row] = list(reader)
+    columns = tuple(reader.fieldnames or ())
+    if columns not in (COLUMNS, *BEFORE) or any(None in (*row, *row.values()) for row in rows):
+        raise CollectError(f"{path} has not the columns {', '.join(COLUMNS)}: repair it or move it away.")
+    return [_today(row) for row in rows]
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
@@ -161,7 +164,7 @@ def _today(row: Row) -> Row:
     row = {column: from_table(text) for column, text in row.items()}
     if "notebook" in row:
         row["file"], row["attempt"] = f"{row.pop('notebook')}.ipynb", f"@{row['time']}"
-    return row | {"name": unicodedata.normalize("NFKC", row["name"])}
+    return {"late": ""} | row | {"name": unicodedata.normalize("NFKC", row["name"])}
 
 
 def _same(name: str) -> str:

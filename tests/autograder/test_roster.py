@@ -13,7 +13,7 @@ from nbgrader.coursedir import CourseDirectory
 
 from autograder.course import Course
 from autograder.intake.collect import collect
-from autograder.intake.roster import MAX_ID, student_id
+from autograder.intake.ids import MAX_ID, student_id
 from autograder.intake.source import CollectError
 
 

@@ -1,0 +1,184 @@
+"""The class list, ``roster.csv`` in the course's folder: who takes the course, whether they hand in or not.
+
+`listings` makes it from a learning platform's lists; it may also be written by hand, with a spreadsheet. Where there is
+one, everybody on it stands in every table, and `collect` gives hand-ins to the people on it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+
+from ..files import write_whole
+from ..text import for_table, plain
+from .ids import student_id
+from .platforms.place import Person
+from .tables import TableError, read_table
+
+FILE = "roster.csv"
+PAIR = re.compile(r"([^=\s;]+)=(\d+)")
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One line of the class list. ``id`` is the name of the folders in submitted/.
+
+    ``number`` is the university's number, ``canvas`` Canvas's own; ``moodle`` has Moodle's numbers of a participant, a
+    new one in each assignment: ``phase2_techniques=123456; phase3_production=123470``.
+    """
+
+    id: str
+    first_name: str = ""
+    last_name: str = ""
+    email: str = ""
+    number: str = ""
+    login: str = ""
+    canvas: str = ""
+    moodle: str = ""
+    group: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip()
+
+    @property
+    def participants(self) -> dict[str, str]:
+        """Assignment -> Moodle's number."""
+        return dict(PAIR.findall(self.moodle))
+
+    def as_participant(self, assignment: str, number: str) -> Learner:
+        """The same learner, with Moodle's number for an assignment."""
+        pairs = self.participants | {assignment: number}
+        return replace(self, moodle="; ".join(f"{name}={pairs[name]}" for name in sorted(pairs)))
+
+
+COLUMNS = tuple(field.name for field in fields(Learner))
+
+
+class ClassList:
+    """The learners of a course; empty where there is no list."""
+
+    def __init__(self, learners: Iterable[Learner]) -> None:
+        self.learners = tuple(sorted(learners, key=lambda learner: learner.id))
+
+    @classmethod
+    def of(cls, root: Path) -> ClassList:
+        """The list in a course's folder. Raises TableError for one that can't be read, or has an id twice."""
+        path = root / FILE
+        if not path.is_file():
+            return cls(())
+        table = read_table(path)
+        if "id" not in table.columns:
+            raise TableError(f"{FILE} has no column id (it has {table.shown}): write one, or make the list anew.")
+        unknown = [column for column in table.columns if column not in COLUMNS]
+        if unknown:
+            raise TableError(
+                f"{FILE} has a column {plain(unknown[0], 60)!r}, which is unknown: remove it. "
+                f"Known are {', '.join(COLUMNS)}."
+            )
+        rows = [dict(zip(table.columns, (one_line(cell) for cell in row), strict=True)) for row in table.rows]
+        for line, row in zip(table.lines, rows, strict=True):
+            if not row["id"]:
+                raise TableError(f"Line {line} of {FILE} has no id: write one, which nobody else has.")
+            check_id(row["id"], line, FILE)
+        check_alone([(line, row["id"]) for line, row in zip(table.lines, rows, strict=True)], "id", FILE)
+        return cls(Learner(**row) for row in rows)
+
+    def save(self, root: Path) -> None:
+        """Write roster.csv, whole or not at all; spreadsheets read it as UTF-8, and no formula in it."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for learner in self.learners:
+            table.writerow([for_table(getattr(learner, column)) for column in COLUMNS])
+        write_whole(root / FILE, "\ufeff" + text.getvalue())
+
+    def __bool__(self) -> bool:
+        return bool(self.learners)
+
+    @cached_property
+    def by_id(self) -> dict[str, Learner]:
+        return {learner.id: learner for learner in self.learners}
+
+    def members(self, group: str) -> list[Learner]:
+        return [learner for learner in self.learners if learner.group and same(learner.group) == same(group)]
+
+    def find(self, person: Person, assignment: str, names: Mapping[str, int]) -> str:
+        """The id of somebody whom a platform names, or "" where nobody, or more than one, may be meant.
+
+        ``names``: how many of each name hand in. A group is its first member.
+        """
+        numbers = {person.number, person.login} - {""}
+        if person.system == "Moodle":
+            found = [one for one in self.learners if one.participants.get(assignment) in numbers]
+        elif person.system == "Canvas":
+            found = [one for one in self.learners if one.canvas in numbers]
+        else:
+            known = {same(number) for number in numbers}
+            found = [one for one in self.learners if known & {same(text) for text in keys(one)}]
+        if not found and names.get(person.name, 0) <= 1:
+            found = self._named(person, assignment) or self.members(person.name)[:1]
+        return found[0].id if len(found) == 1 else ""
+
+    def _named(self, person: Person, assignment: str) -> list[Learner]:
+        """Those of a name whom the platform has not told us under another number."""
+        wanted, run = words(person.name), squashed(person.name)
+        found = []
+        for one in self.learners:
+            number = {"Moodle": one.participants.get(assignment, ""), "Canvas": one.canvas}.get(person.system, "")
+            if person.number and number and number != person.number:
+                continue
+            joined = {squashed(one.last_name + one.first_name), squashed(one.name)} if person.system == "Canvas" else ()
+            if (wanted and words(one.name) == wanted) or (run and run in joined):
+                found.append(one)
+        return found
+
+
+def check_alone(keys: Iterable[tuple[int, str]], what: str, name: str) -> None:
+    """Raise TableError where two lines of a table have the same key; empty ones don't count."""
+    lines: dict[str, int] = {}
+    for line, key in keys:
+        if key and same(key) in lines:
+            raise TableError(
+                f"{name} has the {what} {plain(key, 80)!r} twice, in lines {lines[same(key)]} and {line}: "
+                "correct or remove one of them."
+            )
+        lines[same(key)] = line
+
+
+def check_id(id: str, line: int, name: str) -> None:
+    """Raise TableError for an id that can't be a folder's name."""
+    if id and student_id(id, keep_case=True) != id:
+        good = student_id(id, keep_case=True)
+        raise TableError(f"Line {line} of {name} has the id {plain(id, 80)!r}, which names no folder: write {good!r}.")
+
+
+def keys(learner: Learner) -> list[str]:
+    """What tells a learner from all others, whatever they are called."""
+    return [text for text in (learner.id, learner.number, learner.login, learner.email) if text]
+
+
+def same(text: str) -> str:
+    """One spelling of a name, a login or a number."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def words(name: str) -> list[str]:
+    """The words of a name, whichever comes first: "Lovelace, Ada" is Ada Lovelace."""
+    return sorted(re.findall(r"[^\s,]+", same(name)))
+
+
+def squashed(name: str) -> str:
+    """The letters and digits of a name, as Canvas writes it into file names."""
+    return "".join(char for char in same(name) if char.isalnum())
+
+
+def one_line(cell: str) -> str:
+    """A cell's text as the class list keeps it."""
+    return " ".join(unicodedata.normalize("NFKC", cell).split())

@@ -1,0 +1,188 @@
+"""The class list from a learning platform's list: new people get an id, known ones what is new about them.
+
+Nobody is removed: who left the course is dropped by name. What the platform wants to have back, its grading worksheet
+or its gradebook, is kept in lms/, as it came.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..files import write_whole
+from ..text import plain
+from .class_list import ClassList, Learner, keys, same, words
+from .contents import Released
+from .ids import student_id
+from .listings import GRADEBOOK, WORKSHEET, Listing, is_worksheet, listing, with_names
+from .roster import Row, lines_of
+from .tables import TableError, read_table
+
+FOLDER = "lms"
+CANVAS = "canvas.csv"
+
+
+def worksheet(root: Path, assignment: str) -> Path:
+    """Where Moodle's grading worksheet of an assignment is kept."""
+    return root / FOLDER / f"{assignment}-moodle.csv"
+
+
+def gradebook(root: Path) -> Path:
+    """Where Canvas's gradebook is kept."""
+    return root / FOLDER / CANVAS
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """What became of a list: whose it was, who is new, who was known, and who is on the class list but not on it."""
+
+    kind: str
+    assignment: str
+    new: tuple[str, ...]
+    known: int
+    absent: tuple[str, ...]
+    told: tuple[str, ...]
+
+
+def enrol(root: Path, source: Path, assignment: str | None = None) -> Enrolled:
+    """Bring the people of a CSV file into ``root``/roster.csv. ``assignment`` is a worksheet's.
+
+    Raises TableError, CollectError; then nothing was written.
+    """
+    table = read_table(source)
+    before = ClassList.of(root)
+    lines = lines_of(root / "submitted")
+    of = ""
+    if is_worksheet(table):
+        of = _assignment(
+            root, table.name, [row[table.column("Identifier") or 0] for row in table.rows], assignment, lines
+        )
+    found = listing(table, of)
+    after, new, known = _merged(before, found, lines)
+    ClassList(after).save(root)
+    if found.kind == WORKSHEET:
+        write_whole(worksheet(root, of), source.read_bytes())
+    if found.kind == GRADEBOOK:
+        write_whole(gradebook(root), source.read_bytes())
+    absent = tuple(sorted(before.by_id.keys() - known))
+    told = tuple(filter(None, (table.note, *(f"Left out: {plain(text)}" for text in found.left_out))))
+    return Enrolled(found.kind, of, tuple(sorted(new)), len(known), absent, told)
+
+
+def _keys(one: Learner) -> list[str]:
+    """What tells somebody from all others; a number of one system is none of another's."""
+    moodle = [f"moodle {assignment} {number}" for assignment, number in one.participants.items()]
+    return [*keys(one), *([f"canvas {one.canvas}"] if one.canvas else []), *moodle]
+
+
+def _assignment(root: Path, name: str, identifiers: Iterable[str], asked: str | None, lines: Iterable[Row]) -> str:
+    """Which assignment a worksheet is of: the one of which Moodle's numbers were collected, or the one asked for."""
+    numbers = {match[0] for text in identifiers if (match := re.search(r"\d+$", text.strip()))}
+    collected: dict[str, set[str]] = defaultdict(set)
+    for row in lines:
+        if row["system"] == "Moodle" and row["number"]:
+            collected[row["assignment"]].add(row["number"])
+    fitting = [assignment for assignment, theirs in collected.items() if theirs & numbers]
+    known = Released.of(root).all
+    if asked is not None and asked not in known:
+        raise TableError(f"There is no assignment {asked!r} in release/ or notebooks/: there are {_shown(known)}.")
+    if asked is not None and (fitting or asked in collected) and asked not in fitting:
+        of = f"of {_shown(fitting)}" if fitting else "of another assignment"
+        raise TableError(
+            f"{name} is a worksheet {of}: none of its participants' numbers is one that was collected for {asked}. "
+            f"Download the worksheet of {asked}."
+        )
+    candidates = [asked] if asked else fitting or sorted(known)
+    if len(candidates) != 1:
+        raise TableError(f"{name} may be of {_shown(candidates)}: say which with --assignment.")
+    return candidates[0]
+
+
+def _shown(names: Iterable[str]) -> str:
+    return " or ".join(sorted(names)) or "none"
+
+
+def _merged(before: ClassList, found: Listing, lines: list[Row]) -> tuple[list[Learner], set[str], set[str]]:
+    """The class list with a listing's people, and the ids of the new ones and of those who were on it."""
+    after = dict(before.by_id)
+    by_key = {same(key): one.id for one in before.learners for key in _keys(one)}
+    by_name = defaultdict(list)
+    for one in before.learners:
+        by_name[" ".join(words(one.name))].append(one.id)
+    namesakes = Counter(" ".join(words(listed.name)) for listed in found.people)
+    whole = found.kind != WORKSHEET
+    taken = {id.casefold() for id in after} | {row["student"].casefold() for row in lines}
+    new: set[str] = set()
+    met: set[str] = set()
+    for line, listed in zip(found.lines, found.people, strict=True):
+        ids = {by_key[same(key)] for key in _keys(listed) if same(key) in by_key}
+        if len(ids) > 1:
+            raise TableError(
+                f"{plain(listed.name)} in line {line} of {found.name} is {_shown(ids)} of the class list, by e-mail, "
+                "number or login: correct roster.csv or that line."
+            )
+        if not ids and not _others(listed, by_name[" ".join(words(listed.name))], before):
+            ids = set(by_name[" ".join(words(listed.name))])
+            if ids and (len(ids) > 1 or namesakes[" ".join(words(listed.name))] > 1):
+                raise TableError(
+                    f"{plain(listed.name)} in line {line} of {found.name} may be {_shown(ids)}, since two people have "
+                    "that name: give e-mails or numbers to both, there and in roster.csv."
+                )
+        if ids:
+            (id,) = ids
+            met.add(id)
+            after[id] = with_names(after[id], listed, whole)
+        else:
+            id = listed.id or _known(listed, lines, namesakes) or _new(listed, namesakes, taken)
+            taken.add(id.casefold())
+            new.add(id)
+            after[id] = replace(listed, id=id)
+    return list(after.values()), new, met
+
+
+def _others(listed: Learner, ids: list[str], before: ClassList) -> bool:
+    """Whether all learners of that name are known to be somebody else: by another e-mail, number or login."""
+    kinds = ("email", "number", "login", "canvas")
+    return bool(ids) and all(
+        any(
+            getattr(listed, kind)
+            and getattr(before.by_id[id], kind)
+            and same(getattr(listed, kind)) != same(getattr(before.by_id[id], kind))
+            for kind in kinds
+        )
+        for id in ids
+    )
+
+
+def _known(listed: Learner, lines: list[Row], namesakes: Counter[str]) -> str:
+    """The id under which somebody has handed in already, "" where nobody, or more than one, may be meant."""
+    numbers = {("Canvas", listed.canvas), *((f"Moodle {a}", n) for a, n in listed.participants.items())}
+    found = set()
+    for row in lines:
+        system = f"Moodle {row['assignment']}" if row["system"] == "Moodle" else row["system"]
+        if row["number"] and ((system, row["number"]) in numbers or row["number"] in keys(listed)):
+            found.add(row["student"])
+    if not found and namesakes[" ".join(words(listed.name))] == 1:
+        found = {row["student"] for row in lines if words(row["name"]) == words(listed.name)}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _new(listed: Learner, namesakes: Counter[str], taken: set[str]) -> str:
+    base = student_id(listed.name)
+    marks = [listed.number, listed.login.partition("@")[0], listed.email.partition("@")[0], listed.canvas]
+    marks += [*listed.participants.values(), *map(str, range(2, 10_000))]
+    names = [base] if namesakes[" ".join(words(listed.name))] == 1 else []
+    names += [student_id(f"{base}-{mark}") for mark in marks if mark]
+    return next(name for name in names if name.casefold() not in taken)
+
+
+def told(done: Enrolled) -> str:
+    """What became of a list, for the screen."""
+    of = f" of {done.assignment}" if done.assignment else ""
+    lines = [f"{done.kind}{of}: {len(done.new) + done.known} people, {len(done.new)} new, in roster.csv", *done.told]
+    if done.absent:
+        lines.append(f"On the class list, but not in this file: {', '.join(map(plain, done.absent))}")
+    return "\n".join(lines)

@@ -1,0 +1,23 @@
+"""A student's id: the name of their folders in submitted/, autograded/ and feedback/."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_ID = 60  # characters
+
+
+def student_id(name: str, keep_case: bool = False) -> str:
+    """A folder name that nbgrader reads back as it is: letters and digits of any script, and ``. _ @ -``.
+
+    nbgrader finds folders by glob and reads ids by regular expression: a dot in front, spaces around, ``* ? [ ]``,
+    a line break or a slash would hide a submission or mix it up with another; "," and "+" separate ids elsewhere.
+    """
+    name = unicodedata.normalize("NFKC", name)
+    kept = ""
+    for char in name if keep_case else name.lower():
+        kind = unicodedata.category(char)[0]
+        after_letter = kept and unicodedata.category(kept[-1])[0] in "LM"
+        kept += char if kind in "LN" or char in "._@-" or (kind == "M" and after_letter) else "-"
+    return re.sub("-+", "-", kept)[:MAX_ID].strip("-.") or "student"

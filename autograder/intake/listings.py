@@ -1,0 +1,190 @@
+"""Lists of people as learning platforms give them, for the class list.
+
+Moodle: Participants > Download table data as CSV, or an assignment's Download grading worksheet
+(docs.moodle.org/en/Assignment_FAQ; the columns are those of mod/assign/gradingtable.php), in English.
+Canvas: Grades > Export (Canvas Instructor Guide, "How do I export grades in the Gradebook?"; the columns are those of
+lib/gradebook_exporter.rb).
+Else a table with columns such as name, e-mail, number, group.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from ..text import plain
+from .class_list import Learner, check_alone, check_id, one_line, words
+from .tables import Table, TableError
+
+WORKSHEET, GRADEBOOK, PARTICIPANTS, BY_HAND = (
+    "Moodle's grading worksheet",
+    "Canvas's gradebook",
+    "Moodle's participants",
+    "a list of names",
+)
+NAMES = {  # what may stand at the head of a column, by what it holds
+    "id": ("id", "student", "student id", "student_id"),
+    "first_name": ("first name", "first_name", "firstname", "given name", "vorname", "prénom", "nombre"),
+    "last_name": ("last name", "last_name", "lastname", "surname", "family name", "nachname", "nom", "apellidos"),
+    "name": ("full name", "name", "student name", "vollständiger name", "nom complet"),
+    "email": ("email address", "email", "e-mail", "e-mail address", "mail", "e-mail-adresse", "correo"),
+    "number": ("id number", "number", "student number", "matriculation number", "matrikelnummer", "sis user id"),
+    "login": ("username", "user name", "login", "sis login id", "anmeldename"),
+    "canvas": ("canvas",),
+    "moodle": ("moodle",),
+    "group": ("group", "groups", "team", "gruppe", "gruppen", "groupe"),
+}
+STAFF = re.compile(r"teacher|manager|trainer|lehr|dozent|tutor", re.IGNORECASE)
+IDENTIFIER = re.compile(r"\D*(\d+)")
+NO_GROUP = ("default group", "no group", "no groups", "-")
+TEST_STUDENT = ("student test", "test student")  # Canvas's own, who stands in every gradebook
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The people of a table, without ids but for those that stand in it; ``left_out`` says who was not taken, and why.
+
+    ``lines`` are the lines of the people in the file.
+    """
+
+    kind: str
+    name: str
+    people: tuple[Learner, ...]
+    lines: tuple[int, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def listing(table: Table, assignment: str = "") -> Listing:
+    """Who stands in a table; ``assignment`` is that of a grading worksheet. Raises TableError."""
+    if is_worksheet(table):
+        found = _worksheet(table, assignment)
+    elif is_gradebook(table):
+        found = _gradebook(table)
+    else:
+        found = _list(table)
+    if not found.people:
+        raise TableError(f"Nobody stands in {table.name}.")
+    for what in ("id", "email", "number", "login", "canvas", "moodle"):
+        keys = [(line, getattr(one, what)) for line, one in zip(found.lines, found.people, strict=True)]
+        check_alone(keys, {"email": "e-mail", "moodle": "identifier"}.get(what, what), table.name)
+    _check_namesakes(found)
+    return found
+
+
+def is_worksheet(table: Table) -> bool:
+    return None not in (table.column("Identifier"), table.column("Grade"))
+
+
+def is_gradebook(table: Table) -> bool:
+    student = table.column("Student", "LastName")
+    return student == 0 and None not in (table.column("ID"), table.column("Section"))
+
+
+def _worksheet(table: Table, assignment: str) -> Listing:
+    """One line a participant; a name alone, and the e-mail where the site shows it."""
+    place = table.column("Identifier")
+    assert place is not None
+    people = []
+    for line, row in zip(table.lines, table.rows, strict=True):
+        number = IDENTIFIER.fullmatch(row[place].strip())
+        if number is None:
+            raise TableError(
+                f"Line {line} of {table.name} has no identifier such as 'Participant 123': download it anew."
+            )
+        said = {what: _cell(row, table.column(*NAMES[what])) for what in ("name", "email", "number", "login", "group")}
+        first, _, last = said.pop("name").rpartition(" ")
+        one = Learner("", first or last, last if first else "", **{**said, "group": _group(said["group"])})
+        people.append(one.as_participant(assignment, number[1]))
+    return Listing(WORKSHEET, table.name, tuple(people), table.lines)
+
+
+def _gradebook(table: Table) -> Listing:
+    people, lines, left_out = [], [], []
+    split = table.column("LastName") == 0
+    places = {what: table.column(*names) for what, names in (("number", ["SIS User ID"]), ("login", ["SIS Login ID"]))}
+    for line, row in zip(table.lines, table.rows, strict=True):
+        number = _cell(row, table.column("ID"))
+        first, last = (_cell(row, 1), _cell(row, 0)) if split else _parted(row[0])
+        if not number.isdecimal():
+            continue  # the points that can be had, and how grades are posted
+        if " ".join(words(f"{first} {last}")) in TEST_STUDENT:
+            left_out.append(f"{first} {last}, who is Canvas's own")
+            continue
+        said = {what: _cell(row, place) for what, place in places.items()}
+        email = said["login"] if "@" in said["login"] else ""
+        people.append(Learner("", first, last, email, said["number"], said["login"], number))
+        lines.append(line)
+    return Listing(GRADEBOOK, table.name, tuple(people), tuple(lines), tuple(left_out))
+
+
+def _list(table: Table) -> Listing:
+    places = {what: table.column(*names) for what, names in NAMES.items()}
+    if places["name"] is None and places["last_name"] is None:
+        raise TableError(
+            f"{table.name} has no column of names that is known here: it has {table.shown}. Call one 'name', or two "
+            "'first name' and 'last name'; a list of Moodle's has to be downloaded in English."
+        )
+    unused = [column for place, column in enumerate(table.columns) if place not in places.values()]
+    roles = table.column("Roles", "Role")
+    people, lines, left_out = [], [], []
+    for line, row in zip(table.lines, table.rows, strict=True):
+        said = {what: _cell(row, place) for what, place in places.items()}
+        first, last = _parted(said.pop("name"))
+        first, last = said.pop("first_name") or first, said.pop("last_name") or last
+        if not first + last:
+            raise TableError(f"Line {line} of {table.name} has no name: write it, or remove the line.")
+        if STAFF.search(_cell(row, roles)):
+            left_out.append(f"{first} {last} ({_cell(row, roles)})")
+            continue
+        check_id(said["id"], line, table.name)
+        people.append(Learner(first_name=first, last_name=last, **{**said, "group": _group(said["group"])}))
+        lines.append(line)
+    if roles is None and unused:
+        left_out.append(f"the columns {', '.join(plain(column, 60) or '(no name)' for column in unused)}")
+    kind = PARTICIPANTS if roles is not None else BY_HAND
+    return Listing(kind, table.name, tuple(people), tuple(lines), tuple(left_out))
+
+
+def _check_namesakes(found: Listing) -> None:
+    """Two people of one name can be told apart by nothing but what else stands there."""
+    count = Counter(" ".join(words(one.name)) for one in found.people)
+    for line, one in zip(found.lines, found.people, strict=True):
+        if count[" ".join(words(one.name))] > 1 and not (one.id or one.email or one.number or one.login or one.canvas):
+            if one.moodle:
+                continue  # of one assignment
+            raise TableError(
+                f"{plain(one.name)} stands more than once in {found.name} (line {line}), and nothing tells who is who: "
+                "add a column with their e-mail, number or id."
+            )
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """First and last name, of "Lovelace, Ada" or "Ada Lovelace"."""
+    name = one_line(name)
+    if "," in name:
+        last, _, first = name.partition(",")
+        return first.strip(), last.strip()
+    first, _, last = name.rpartition(" ")
+    return (first, last) if first else (last, "")
+
+
+def _group(text: str) -> str:
+    """The one group that somebody is in, "" where it is none; of several the first."""
+    text = text.split(",")[0].strip()
+    return "" if text.casefold() in NO_GROUP else text
+
+
+def _cell(row: tuple[str, ...], place: int | None) -> str:
+    return "" if place is None else one_line(row[place])
+
+
+def with_names(one: Learner, listed: Learner, whole: bool) -> Learner:
+    """A learner with what a listing says of them; a name that is one text there does not replace two."""
+    new = {what: getattr(listed, what) for what in ("email", "number", "login", "canvas", "group")}
+    if whole or not one.name:
+        new |= {"first_name": listed.first_name, "last_name": listed.last_name}
+    one = replace(one, **{what: text for what, text in new.items() if text})
+    for assignment, number in listed.participants.items():
+        one = one.as_participant(assignment, number)
+    return one

@@ -1,0 +1,104 @@
+"""Tables that an instructor brings: CSV files of any separator and encoding, read whole or refused in a sentence."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..text import from_table, plain
+from .regular import Refused, read_regular
+
+MAX_TABLE = 20_000_000  # bytes
+SEPARATORS = (",", ";", "\t")
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+EXCEL = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+SHOWN = 8  # columns named in a sentence
+
+
+class TableError(Exception):
+    """A table can't be used; the message is one sentence that says what was found and what to do."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The cells of a CSV file as texts: ``columns`` are the head's names, ``rows`` have as many cells, none is empty.
+
+    ``lines`` are the numbers of the rows' lines in the file. ``note`` says what had to be guessed, "" if nothing.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...]
+    note: str = ""
+
+    def column(self, *names: str) -> int | None:
+        """The position of the first of these columns that is there; case and spaces around don't count."""
+        known = {column.strip().casefold(): place for place, column in reversed([*enumerate(self.columns)])}
+        return next((known[name.casefold()] for name in names if name.casefold() in known), None)
+
+    @property
+    def shown(self) -> str:
+        """The columns, for a sentence."""
+        more = f" and {len(self.columns) - SHOWN} more" if len(self.columns) > SHOWN else ""
+        return ", ".join(plain(column, 60) or "(no name)" for column in self.columns[:SHOWN]) + more
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV file: UTF-8, UTF-16 or, where it is neither, Windows's Latin; commas, semicolons or tabs.
+
+    Raises TableError.
+    """
+    try:
+        data = read_regular(path, MAX_TABLE)
+    except FileNotFoundError:
+        raise TableError(f"There is no file {path}.") from None
+    except Refused as refused:
+        raise TableError(f"{path} {refused}.") from None
+    return parsed(data, path.name)
+
+
+def parsed(data: bytes, name: str) -> Table:
+    """The table in a CSV file's bytes. Raises TableError."""
+    if data.startswith(EXCEL):
+        raise TableError(f"{name} is a workbook of a spreadsheet program: save it as CSV (UTF-8), and take that.")
+    text, note = _decoded(data, name)
+    separator = _separator(text)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        found = [(reader.line_num, tuple(row)) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise TableError(f"{name} is no table that can be read ({error}): save it as CSV (UTF-8) again.") from None
+    if not found:
+        raise TableError(f"{name} is empty.")
+    (_, head), *rows = found
+    again = [column for column, number in Counter(map(str.strip, head)).items() if number > 1 and column]
+    if again:
+        raise TableError(f"{name} has two columns {plain(again[0], 60)!r}: rename or remove one.")
+    for line, row in rows:
+        if len(row) > len(head) and any(cell.strip() for cell in row[len(head) :]):
+            raise TableError(f"Line {line} of {name} has {len(row)} cells, its head {len(head)}: repair that line.")
+    cells = tuple(tuple(from_table(cell) for cell in (*row, *[""] * len(head))[: len(head)]) for _, row in rows)
+    return Table(name, tuple(head), cells, tuple(line for line, _ in rows), note)
+
+
+def _decoded(data: bytes, name: str) -> tuple[str, str]:
+    note = ""
+    encoding = "utf-16" if data.startswith(UTF16) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        text, note = data.decode("cp1252", errors="replace"), f"{name} is not UTF-8: read as Windows's Latin (cp1252)"
+    if "\0" in text:
+        raise TableError(f"{name} is no text: save it as CSV (UTF-8), and take that.")
+    return text, note
+
+
+def _separator(text: str) -> str:
+    """The separator that divides the head into most cells."""
+    head = next((line for line in text.splitlines() if line.strip()), "")
+    counts = {separator: len(next(csv.reader([head], delimiter=separator), [])) for separator in SEPARATORS}
+    return max(SEPARATORS, key=lambda separator: counts[separator])  # of equals the first
