@@ -1,7 +1,7 @@
 """The term's dates, ``term.toml`` in the course's folder: due dates, extensions, and what handing in late costs.
 
     timezone = "Europe/Berlin"             # of all times in this file; UTC where it is left out
-    late = "10% per day"                   # for all assignments; "none" where it is left out
+    late = "10% per day"                   # for all assignments; left out, nbgrader's own penalty counts
 
     [phase2_techniques]
     due = "2026-11-20 23:59"               # a date alone is the end of that day
@@ -16,8 +16,8 @@
     kim-lee = "2026-11-22 10:00"
 
 "10% per day" takes, as Canvas's late policy does, that share of the points that can be had for each day begun, and
-never more than there are. "cut-off" takes all. Where there is no such file, due dates and extensions are the
-gradebook's (Formgrader), and nbgrader's own penalty counts.
+never more than there are. "cut-off" takes all, "none" nothing. Where there is such a file, it alone says who had until
+when; without it due dates and extensions are the gradebook's (Formgrader).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?")
 
 @dataclass(frozen=True)
 class Policy:
-    """What handing in late costs: all (``cut_off``), or ``per_day`` of the points that can be had for each day begun."""
+    """What handing in late costs: all (``cut_off``), or this share (``per_day``) of all points for each day begun."""
 
     per_day: float = 0.0
     cut_off: bool = False

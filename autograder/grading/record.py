@@ -8,7 +8,6 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from nbgrader.plugins import LateSubmissionPlugin
 from sqlalchemy import text
 
 from ..course import Course, CourseError
@@ -40,7 +39,7 @@ def record(
 ) -> None:
     """Write what came out of a submission; a notebook that is missing gives no points.
 
-    ``stamp``: when it was handed in (UTC). Grades and comments that a person gave stay. Raises CourseError when it
+    ``stamp``: when it was handed in (UTC); what that costs, `lateness` says. Grades and comments that a person gave stay. Raises CourseError when it
     can't be written; then its folder is as before, and the next run grades it again.
     """
     folder = course.folder("autograded", assignment, student)
@@ -69,7 +68,6 @@ def record(
 
 
 def _into_gradebook(course: Course, assignment: str, student: str, outcome: Outcome, stamp: datetime | None) -> None:
-    late = LateSubmissionPlugin(parent=course.api)
     with course.gradebook() as gradebook:
         gradebook.update_or_create_student(student)
         submission = gradebook.update_or_create_submission(assignment, student, timestamp=stamp)  # pyright: ignore[reportArgumentType]  # its **kwargs: dict
@@ -84,9 +82,4 @@ def _into_gradebook(course: Course, assignment: str, student: str, outcome: Outc
                 grade.needs_manual_grade = grade.auto_score is None or grade.manual_score is not None
             for comment in entry.comments:
                 comment.auto_comment = "No response." if comment.name in untouched else None
-            gradebook.db.flush()
-            entry.late_submission_penalty = None
-            if submission.total_seconds_late > 0:
-                penalty = late.late_submission_penalty(student, entry.score, submission.total_seconds_late)
-                entry.late_submission_penalty = None if penalty is None else min(max(penalty, 0), entry.score)
         gradebook.db.commit()

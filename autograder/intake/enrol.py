@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..files import write_whole
 from ..text import plain
+from . import worksheet
 from .class_list import ClassList, Learner, keys, same, words
 from .contents import Released
 from .ids import student_id
@@ -21,18 +22,12 @@ from .listings import GRADEBOOK, WORKSHEET, Listing, is_worksheet, listing, with
 from .roster import Row, lines_of
 from .tables import TableError, read_table
 
-FOLDER = "lms"
 CANVAS = "canvas.csv"
-
-
-def worksheet(root: Path, assignment: str) -> Path:
-    """Where Moodle's grading worksheet of an assignment is kept."""
-    return root / FOLDER / f"{assignment}-moodle.csv"
 
 
 def gradebook(root: Path) -> Path:
     """Where Canvas's gradebook is kept."""
-    return root / FOLDER / CANVAS
+    return root / worksheet.FOLDER / CANVAS
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ def enrol(root: Path, source: Path, assignment: str | None = None) -> Enrolled:
     after, new, known = _merged(before, found, lines)
     ClassList(after).save(root)
     if found.kind == WORKSHEET:
-        write_whole(worksheet(root, of), source.read_bytes())
+        write_whole(worksheet.path_of(root, of), source.read_bytes())
     if found.kind == GRADEBOOK:
         write_whole(gradebook(root), source.read_bytes())
     absent = tuple(sorted(before.by_id.keys() - known))

@@ -133,7 +133,7 @@ def lines_of(submitted: Path) -> list[Row]:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.DictReader(file)
         rows: list[Row] = list(reader)
-    columns = tuple(reader.fieldnames or ())
+        columns = tuple(reader.fieldnames or ())
     if columns not in (COLUMNS, *BEFORE) or any(None in (*row, *row.values()) for row in rows):
         raise CollectError(f"{path} has not the columns {', '.join(COLUMNS)}: repair it or move it away.")
     return [_today(row) for row in rows]

@@ -1,0 +1,149 @@
+"""Who was late, and what that costs: worked out anew, from term.toml, whenever points are told. Nothing is run.
+
+When something was handed in is believed of those who say it: nbgrader's timestamp.txt, a folder's files, and the
+platforms that write it into their exports. In exports of Moodle, Canvas and GitHub files have the time of the
+download; there it is Moodle's grading worksheet that tells, or term.toml, or nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from nbgrader.api import SubmittedAssignment
+from nbgrader.plugins import LateSubmissionPlugin
+
+from ..course import Course, CourseError
+from ..intake import worksheet
+from ..intake.class_list import ClassList
+from ..intake.folder import MAX_STAMP
+from ..intake.regular import Refused, read_regular
+from ..intake.roster import lines_of
+from ..intake.times import TIME_FORMAT, read_time
+from ..term import FILE, Term, read_term
+from ..text import plain
+
+UNTOLD = ("Moodle", "Canvas", "GitHub")  # systems whose exports don't say when something was handed in
+NONE = timedelta()
+
+
+@dataclass(frozen=True)
+class HandedIn:
+    """When somebody handed in (UTC without a zone), None where nobody knows; ``late``: who says that it was late."""
+
+    time: datetime | None
+    late: str = ""
+
+
+def settle(course: Course, assignment: str | None = None) -> None:
+    """Bring due dates, extensions, times and penalties in the gradebook up to date (of one assignment, or all).
+
+    Raises CourseError for a term.toml that can't be read, or names what is not there.
+    """
+    term = read_term(course.root)
+    with course.gradebook() as gradebook:
+        every: dict[str, Any] = {str(entry.name): entry for entry in gradebook.assignments}
+        _check(course.root, term, every, {str(student.id) for student in gradebook.students})
+        for name, entry in every.items():
+            if assignment in (None, name):
+                times = handed_in(course.root, term, name)
+                if term.there:
+                    entry.duedate = term.of(name).due
+                mine = gradebook.db.query(SubmittedAssignment).filter(SubmittedAssignment.assignment_id == entry.id)
+                for submission in mine:
+                    settle_one(course, term, name, submission, times.get(submission.student_id))  # pyright: ignore[reportArgumentType]  # of a row, a text
+        gradebook.db.commit()
+
+
+def settle_one(course: Course, term: Term, assignment: str, submission: Any, when: HandedIn | None) -> None:
+    """Set the time, the extension and the penalty of one submission; nothing is committed."""
+    dates, student = term.of(assignment), submission.student_id
+    due = submission.assignment.duedate
+    if when is not None:
+        submission.timestamp = when.time
+    if term.there:
+        until = dates.due_for(student)
+        submission.extension = until - due if until and due and until != due else None
+    late = NONE
+    if submission.timestamp is not None and due is not None:
+        late = max(NONE, submission.timestamp - due - (submission.extension or NONE))
+    if dates.policy is None:
+        penalties = [_of_nbgrader(course, student, entry.score, late) for entry in submission.notebooks]
+    else:
+        maximum = sum(entry.max_score for entry in submission.notebooks)
+        left = dates.policy.penalty(sum(entry.score for entry in submission.notebooks), maximum, late)
+        penalties = []
+        for entry in submission.notebooks:  # no notebook loses more than it has
+            penalties.append(min(left, max(0.0, entry.score)))
+            left -= penalties[-1]
+    for entry, penalty in zip(submission.notebooks, penalties, strict=True):
+        entry.late_submission_penalty = penalty or None
+
+
+def _of_nbgrader(course: Course, student: str, score: float, late: timedelta) -> float:
+    if late <= NONE:
+        return 0.0
+    penalty = LateSubmissionPlugin(parent=course.api).late_submission_penalty(student, score, late.total_seconds())
+    return 0.0 if penalty is None else min(max(penalty, 0.0), score)
+
+
+def handed_in(root: Path, term: Term, assignment: str) -> dict[str, HandedIn]:
+    """Student -> when they handed in, for all of whom it is known who can tell."""
+    table = worksheet.kept(root, assignment)
+    said = worksheet.handed_in(table) if table else {}
+    participants = {one.id: one.participants.get(assignment, "") for one in ClassList.of(root).learners}
+    rows: dict[str, list[dict[str, str]]] = {}
+    for row in lines_of(root / "submitted"):
+        if row["assignment"] == assignment and row["file"].endswith(".ipynb"):
+            rows.setdefault(row["student"], []).append(row)
+    found = {}
+    for folder in sorted((root / "submitted").glob(f"*/{assignment}")):
+        student = folder.parent.name
+        mine = rows.get(student, [])
+        number = next((row["number"] for row in mine if row["system"] == "Moodle"), participants.get(student, ""))
+        late = next((row["late"] for row in mine if row["late"]), "")
+        if student in term.of(assignment).handed_in:
+            found[student] = HandedIn(term.of(assignment).handed_in[student], late)
+        elif mine and any(row["system"] in UNTOLD for row in mine):
+            found[student] = HandedIn(term.utc(said[number]) if number in said else None, late)
+        elif mine or term.there:
+            found[student] = HandedIn(_latest(row["time"] for row in mine) if mine else _stamp(folder), late)
+    return found
+
+
+def _latest(times: Iterable[str]) -> datetime | None:
+    known = [datetime.strptime(time, TIME_FORMAT) for time in times if time]
+    return max(known, default=None)
+
+
+def _stamp(folder: Path) -> datetime | None:
+    try:
+        return read_time(read_regular(folder / "timestamp.txt", MAX_STAMP).decode())
+    except (FileNotFoundError, Refused, ValueError):
+        return None
+
+
+def _check(root: Path, term: Term, assignments: Collection[str], students: Collection[str]) -> None:
+    """A name in term.toml that is nobody's would cost somebody an extension. Raises CourseError."""
+    people = {*students, *ClassList.of(root).by_id, *(path.name for path in (root / "submitted").glob("*/"))}
+    for name, dates in term.assignments.items():
+        if name not in assignments:
+            raise CourseError(
+                f"{FILE} has [{plain(name, 80)}], and there is no such assignment{_hint(name, assignments)}."
+            )
+        for part, named in (("extensions", dates.extensions), ("handed_in", dates.handed_in)):
+            unknown = sorted(set(named) - people)
+            if unknown:
+                where = f"[{name}.{part}]"
+                raise CourseError(
+                    f"{FILE} names {plain(unknown[0], 80)} in {where}, who is nobody's id{_hint(unknown[0], people)}."
+                )
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, sorted(known), 1)
+    return f": did you mean {near[0]}?" if near else f": there are {', '.join(sorted(known)[:5]) or 'none'}"
