@@ -28,6 +28,9 @@ release: .venv/dev   ## source/ to the learners' notebooks/
 handout: given_TO .venv/dev    ## make the learners' own repository: make handout TO=../learners
 	$(python) -m autograder handout "$(TO)"
 
+roster: given_FROM .venv/lab    ## bring a learning platform's list of people into roster.csv: make roster FROM=participants.csv
+	$(python) -m autograder roster "$(FROM)" $(ARGS)
+
 collect: given_FROM .venv/lab  ## bring a learning platform's export, or a folder, into submitted/: make collect FROM=export.zip
 	$(python) -m autograder collect "$(FROM)" $(ARGS)
 
@@ -35,7 +38,7 @@ collect: given_FROM .venv/lab  ## bring a learning platform's export, or a folde
 given_TO:
 	$(if $(TO),,$(error Name the folder of the learners' repository: make handout TO=../learners))
 given_FROM:
-	$(if $(FROM),,$(error Name the learning platform's export, a zip or a folder: make collect FROM=export.zip))
+	$(if $(FROM),,$(error Name the file of the learning platform: make collect FROM=export.zip, or make roster FROM=participants.csv))
 
 grade: .venv/lab     ## grade all that is new in submitted/, sandboxed and in parallel: make grade ARGS="--workers 4"
 	$(python) -m autograder grade $(ARGS)
@@ -43,7 +46,7 @@ grade: .venv/lab     ## grade all that is new in submitted/, sandboxed and in pa
 feedback: .venv/lab  ## write feedback/ for everything graded
 	$(python) -m autograder feedback
 
-export: .venv/lab    ## write grades/: a CSV and a page about the class
+export: .venv/lab    ## write grades/: tables, a page about the class, and what Moodle and Canvas take
 	$(python) -m autograder export
 
 bench: .venv/dev     ## measure speed, memory and quality here, beside other libraries; a missed bar stops nothing

@@ -16,19 +16,26 @@ from .authoring.sources import SourceError
 from .course import PROJECT, Course, CourseError, GradebookError
 from .errors import FULL, of_disk
 from .grading.check import CheckError, check
-from .grading.grade import folders, grade, table
+from .grading.grade import folders, grade
 from .grading.record import clear
 from .grading.rehearse import rehearse
+from .grading.settle import settle
 from .intake.collect import collect
+from .intake.enrol import enrol
+from .intake.enrol import told as enrolled
 from .intake.folder import IntakeError
 from .intake.platforms import NAMES
 from .intake.report import REFUSED
 from .intake.report import table as collected_table
 from .intake.source import CollectError
+from .intake.tables import TableError
 from .lock import LockError, locked
 from .notebooks import NotebookError
+from .reports.closing import closing
+from .reports.export import export_all
 from .reports.feedback import feedback
-from .reports.summary import export
+from .reports.people import Person, people
+from .reports.state import states
 from .sandbox import bubblewrap
 from .sandbox.bubblewrap import SandboxError
 from .text import plain
@@ -36,7 +43,7 @@ from .workers.pool import cluster, processes
 from .workers.setting import BrokenToolError
 
 ERRORS = (CheckError, CollectError, CourseError, HandoutError, IntakeError, LockError, NotebookError, SandboxError)
-ERRORS += (SourceError, BrokenToolError)
+ERRORS += (SourceError, BrokenToolError, TableError)
 
 
 def main(argv: list[str] | None = None, root: Path = PROJECT) -> int:
@@ -84,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub = command("check", _check, "grade your own notebooks/ and see your points")
     sub.add_argument("phase", nargs="?", help="a folder of notebooks/; all of them if left out")
+    sub = command("roster", _roster, "bring a learning platform's list of people into the class list, roster.csv")
+    sub.add_argument("source", type=Path, help="a CSV file: participants, a grading worksheet, a gradebook, or names")
+    assignment(sub)
     sub = command("collect", _collect, "bring a learning platform's export, or a folder, into submitted/")
     sub.add_argument("source", type=Path, help="the zip or the folder")
     sub.add_argument("--from", dest="platform", choices=NAMES, help="whose export it is; seen by its names if left out")
@@ -153,6 +163,12 @@ def _check(arguments: argparse.Namespace, root: Path) -> int:
     return 0 if check(root, arguments.phase) else 1
 
 
+def _roster(arguments: argparse.Namespace, root: Path) -> int:
+    with locked(root, "roster"):
+        print(enrolled(enrol(root, arguments.source, arguments.assignment)))
+    return 0
+
+
 def _collect(arguments: argparse.Namespace, root: Path) -> int:
     with locked(root, "collect"):
         report = collect(root, arguments.source, arguments.assignment, arguments.platform)
@@ -169,8 +185,8 @@ def _grade(arguments: argparse.Namespace, root: Path) -> int:
         submissions = grade(root, arguments.assignment, arguments.student, workers, safe)
     if not submissions:
         return _nothing("submitted")
-    print(table(submissions))
-    return int(any(s.failure for s in submissions))
+    print(closing(Course(root), submissions))
+    return int(any(s.failure and not s.refused for s in submissions))
 
 
 def _feedback(arguments: argparse.Namespace, root: Path) -> int:
@@ -178,9 +194,12 @@ def _feedback(arguments: argparse.Namespace, root: Path) -> int:
     if not graded:
         return _nothing("autograded")
     course, pages, failed = Course(root), 0, 0
+    settle(course, arguments.assignment)
+    known = {name: (people(course.root, name), states(course, name)) for name in {name for _, name in graded}}
     for student, assignment in tqdm(graded, desc="feedback", unit="submission"):
+        who, state = known[assignment]
         try:
-            pages += len(feedback(course, assignment, student))
+            pages += len(feedback(course, assignment, student, who.get(student, Person()), state.get(student, "")))
         except Exception as error:  # one submission's trouble is nobody else's
             if isinstance(error, GradebookError) or (isinstance(error, OSError) and error.errno in FULL):
                 raise  # this is everybody's
@@ -194,9 +213,10 @@ def _feedback(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _export(arguments: argparse.Namespace, root: Path) -> int:
-    written = export(Course(root), arguments.assignment)
-    print("\n".join(str(path.relative_to(root.resolve())) for path in written) or "Nothing was released yet.")
-    return int(not written)
+    done = export_all(Course(root), arguments.assignment)
+    files = [str(path.relative_to(root.resolve())) for path in done.files]
+    print("\n".join([*files, *map(plain, done.told)]) or "Nothing was released yet.")
+    return int(not done.files)
 
 
 def _nothing(folder: str) -> int:

@@ -20,15 +20,20 @@ from tqdm.auto import tqdm
 
 from ..course import Course, CourseError
 from ..errors import of_disk
+from ..intake.class_list import ClassList
 from ..intake.folder import IntakeError, intake, which
 from ..sandbox import bubblewrap, cgroup
 from ..sandbox.bubblewrap import SandboxError
+from ..term import read_term
 from ..text import plain
 from ..workers.job import Job, Outcome
 from ..workers.pool import Workers, processes
+from . import lateness
+from .groups import shares
 from .plan import Plan, files_of, read_assignment
 from .record import ready, record
 from .results import total
+from .settle import settle
 from .verdicts import Grading, Review, read_grading
 
 VERSION = 3  # of the grader: a higher one grades everything again
@@ -36,7 +41,10 @@ VERSION = 3  # of the grader: a higher one grades everything again
 
 @dataclass(frozen=True)
 class Submission:
-    """What became of one submission: ``failure`` says why it could not be graded, "" when it was."""
+    """What became of one submission: ``failure`` says why it could not be graded, "" when it was.
+
+    It is ``refused`` where that is the submission's own fault, and the learner's page says it; else the grader failed.
+    """
 
     student: str
     assignment: str
@@ -45,6 +53,7 @@ class Submission:
     max_points: float = 0.0
     review: tuple[Review, ...] = ()
     again: bool = True  # False: it was graded before, and nothing has changed
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,9 @@ def grade(
         bubblewrap.check(course.root)
         cgroup.enter()
     ready(course)
+    settle(course, assignment)  # what is wrong in its files is told before anything runs
+    given = _given(course, handed_in)
+    handed_in = [key for key in handed_in if key not in given]
     done: dict[tuple[str, str], Submission] = {}
     with tqdm(total=len(handed_in), desc="grading", unit="submission") as bar:
         tasks = _prepare(course, handed_in, done, safe)
@@ -91,7 +103,18 @@ def grade(
             done[key] = _guarded(*key, lambda task=task, outcome=outcome: _finish(course, task, outcome))
             bar.update(len(done) - bar.n)
         bar.update(len(done) - bar.n)
+    settle(course, assignment)
     return [done[key] for key in sorted(done)]
+
+
+def _given(course: Course, handed_in: list[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those for whom another one of their group has handed in."""
+    term, people = read_term(course.root), ClassList.of(course.root)
+    found = set()
+    for assignment in {assignment for _, assignment in handed_in}:
+        times = lateness.handed_in(course.root, term, assignment)
+        found |= {(member, assignment) for member in shares(course.root, term, assignment, people, times)}
+    return found
 
 
 T = TypeVar("T")
@@ -207,8 +230,8 @@ def _refused(
     try:
         record(course, assignment, student, Outcome(), grading, stamp)
     except CourseError as error:
-        reason = plain(f"{reason}; {error}")
-    return Submission(student, assignment, reason, review=grading.review)
+        return Submission(student, assignment, plain(f"{reason}; {error}"), review=grading.review)
+    return Submission(student, assignment, reason, review=grading.review, refused=True)
 
 
 def _as_recorded(course: Course, student: str, assignment: str, grading: Grading, again: bool = True) -> Submission:
@@ -219,26 +242,8 @@ def _as_recorded(course: Course, student: str, assignment: str, grading: Grading
         return Submission(
             student, assignment, "it is not in the gradebook: delete its folder in autograded/, grade again"
         )
-    return Submission(student, assignment, grading.refused, *points, review=grading.review, again=again)
-
-
-def table(submissions: list[Submission]) -> str:
-    """One line a submission: its points, or why it failed; then what a person should look at, and the sums."""
-    names = [f"{plain(s.student)}  {plain(s.assignment)}" for s in submissions]
-    width = max(map(len, names))
-    lines, flagged = [], []
-    for name, s in zip(names, submissions, strict=True):
-        result = f"failed: {plain(s.failure)}" if s.failure else f"{s.points:g} of {s.max_points:g}"
-        notes = ["" if s.again or s.failure else "graded before", "to be reviewed" if s.review else ""]
-        lines.append(f"{name:<{width}}  " + ", ".join(filter(None, [result, *notes])))
-        flagged += [f"{name}  {plain(r.cell or r.notebook)}: {plain(r.reason)}" for r in s.review]
-    if flagged:
-        lines += ["", "To be reviewed:", *flagged]
-    reviewed = sum(bool(s.review) for s in submissions)
-    failed = sum(bool(s.failure) for s in submissions)
-    before = sum(not s.again for s in submissions)
-    sums = f"{len(submissions) - failed} done, {failed} failed, {reviewed} to be reviewed"
-    return "\n".join([*lines, "", sums + (f"; {before} of them had been graded before" if before else "")])
+    refused = bool(grading.refused)
+    return Submission(student, assignment, grading.refused, *points, grading.review, again, refused)
 
 
 def folders(step: Path, assignment: str | None = None, student: str | None = None) -> Iterator[tuple[str, str]]:

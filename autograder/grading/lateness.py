@@ -7,25 +7,23 @@ download; there it is Moodle's grading worksheet that tells, or term.toml, or no
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from nbgrader.api import SubmittedAssignment
 from nbgrader.plugins import LateSubmissionPlugin
+from traitlets.utils.importstring import import_item
 
-from ..course import Course, CourseError
+from ..course import Course
 from ..intake import worksheet
 from ..intake.class_list import ClassList
 from ..intake.folder import MAX_STAMP
 from ..intake.regular import Refused, read_regular
 from ..intake.roster import lines_of
 from ..intake.times import TIME_FORMAT, read_time
-from ..term import FILE, Term, read_term
-from ..text import plain
+from ..term import Term
 
 UNTOLD = ("Moodle", "Canvas", "GitHub")  # systems whose exports don't say when something was handed in
 NONE = timedelta()
@@ -37,26 +35,6 @@ class HandedIn:
 
     time: datetime | None
     late: str = ""
-
-
-def settle(course: Course, assignment: str | None = None) -> None:
-    """Bring due dates, extensions, times and penalties in the gradebook up to date (of one assignment, or all).
-
-    Raises CourseError for a term.toml that can't be read, or names what is not there.
-    """
-    term = read_term(course.root)
-    with course.gradebook() as gradebook:
-        every: dict[str, Any] = {str(entry.name): entry for entry in gradebook.assignments}
-        _check(course.root, term, every, {str(student.id) for student in gradebook.students})
-        for name, entry in every.items():
-            if assignment in (None, name):
-                times = handed_in(course.root, term, name)
-                if term.there:
-                    entry.duedate = term.of(name).due
-                mine = gradebook.db.query(SubmittedAssignment).filter(SubmittedAssignment.assignment_id == entry.id)
-                for submission in mine:
-                    settle_one(course, term, name, submission, times.get(submission.student_id))  # pyright: ignore[reportArgumentType]  # of a row, a text
-        gradebook.db.commit()
 
 
 def settle_one(course: Course, term: Term, assignment: str, submission: Any, when: HandedIn | None) -> None:
@@ -85,9 +63,12 @@ def settle_one(course: Course, term: Term, assignment: str, submission: Any, whe
 
 
 def _of_nbgrader(course: Course, student: str, score: float, late: timedelta) -> float:
+    """What the plugin takes that nbgrader_config.py names, or nbgrader's own."""
     if late <= NONE:
         return 0.0
-    penalty = LateSubmissionPlugin(parent=course.api).late_submission_penalty(student, score, late.total_seconds())
+    plugin = course.api.config.AssignLatePenalties.get("plugin_class", LateSubmissionPlugin)
+    plugin = import_item(plugin) if isinstance(plugin, str) else plugin
+    penalty = plugin(parent=course.api).late_submission_penalty(student, score, late.total_seconds())
     return 0.0 if penalty is None else min(max(penalty, 0.0), score)
 
 
@@ -125,25 +106,3 @@ def _stamp(folder: Path) -> datetime | None:
         return read_time(read_regular(folder / "timestamp.txt", MAX_STAMP).decode())
     except (FileNotFoundError, Refused, ValueError):
         return None
-
-
-def _check(root: Path, term: Term, assignments: Collection[str], students: Collection[str]) -> None:
-    """A name in term.toml that is nobody's would cost somebody an extension. Raises CourseError."""
-    people = {*students, *ClassList.of(root).by_id, *(path.name for path in (root / "submitted").glob("*/"))}
-    for name, dates in term.assignments.items():
-        if name not in assignments:
-            raise CourseError(
-                f"{FILE} has [{plain(name, 80)}], and there is no such assignment{_hint(name, assignments)}."
-            )
-        for part, named in (("extensions", dates.extensions), ("handed_in", dates.handed_in)):
-            unknown = sorted(set(named) - people)
-            if unknown:
-                where = f"[{name}.{part}]"
-                raise CourseError(
-                    f"{FILE} names {plain(unknown[0], 80)} in {where}, who is nobody's id{_hint(unknown[0], people)}."
-                )
-
-
-def _hint(name: str, known: Collection[str]) -> str:
-    near = get_close_matches(name, sorted(known), 1)
-    return f": did you mean {near[0]}?" if near else f": there are {', '.join(sorted(known)[:5]) or 'none'}"

@@ -39,8 +39,8 @@ def record(
 ) -> None:
     """Write what came out of a submission; a notebook that is missing gives no points.
 
-    ``stamp``: when it was handed in (UTC); what that costs, `lateness` says. Grades and comments that a person gave stay. Raises CourseError when it
-    can't be written; then its folder is as before, and the next run grades it again.
+    ``stamp``: when it was handed in (UTC); what that costs, `settle` says. Grades and comments that a person gave stay.
+    Raises CourseError when it can't be written; then its folder is as before, and the next run grades it again.
     """
     folder = course.folder("autograded", assignment, student)
     try:

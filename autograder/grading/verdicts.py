@@ -32,12 +32,14 @@ class Grading:
 
     ``notes`` say what became of the files and cells that were handed in, to the instructor and to the learner.
     ``refused`` says why nothing could be graded, "" where it could.
+    ``shared`` is who handed it in for their group, "" where it is the student's own.
     """
 
     key: str = ""
     review: tuple[Review, ...] = ()
     notes: tuple[str, ...] = ()
     refused: str = ""
+    shared: str = ""
 
 
 def read_grading(folder: Path) -> Grading:
@@ -54,6 +56,7 @@ def read_grading(folder: Path) -> Grading:
             ),
             notes=tuple(map(_text, data["notes"])),
             refused=_text(data["refused"]),
+            shared=_text(data.get("shared", "")),
         )
     except FileNotFoundError:
         return Grading()

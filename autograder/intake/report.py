@@ -81,6 +81,11 @@ def save(submitted: Path, export: str, files: list[Collected]) -> None:
     write_table(path, COLUMNS, [*others, *rows])
 
 
+def collected_of(submitted: Path) -> list[Row]:
+    """The lines of collected.csv; none where nothing was collected."""
+    return read_table(submitted / "collected.csv", COLUMNS)
+
+
 def table(report: Report) -> str:
     """One line a file: whose it is, what became of it, what it was called; then the sums."""
     rows = [(plain(c.student or "?"), c.assignment or "?", c) for c in report.files]

@@ -130,10 +130,13 @@ def lines_of(submitted: Path) -> list[Row]:
     path = submitted / "students.csv"
     if not path.exists():
         return []
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.DictReader(file)
-        rows: list[Row] = list(reader)
-        columns = tuple(reader.fieldnames or ())
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.DictReader(file)
+            rows: list[Row] = list(reader)
+            columns = tuple(reader.fieldnames or ())
+    except csv.Error as error:
+        raise CollectError(f"{path} can't be read ({error}): repair it or move it away.") from error
     if columns not in (COLUMNS, *BEFORE) or any(None in (*row, *row.values()) for row in rows):
         raise CollectError(f"{path} has not the columns {', '.join(COLUMNS)}: repair it or move it away.")
     return [_today(row) for row in rows]

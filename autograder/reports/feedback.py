@@ -19,6 +19,8 @@ from ..grading.verdicts import Grading, read_grading
 from ..notebooks import grade_id, read_notebook
 from .display import CellView, Viewer, code_style, secrets
 from .pages import points, write_page
+from .people import Person, people
+from .state import states
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,21 @@ class _Book:
     penalty: float
 
 
-def feedback(course: Course, assignment: str, student: str) -> list[Path]:
+def feedback(
+    course: Course, assignment: str, student: str, person: Person | None = None, state: str | None = None
+) -> list[Path]:
     """Write feedback/<student>/<assignment>/<notebook>.html for each notebook of the assignment; returns the files.
+
+    ``person`` and ``state`` are what `people` and `states` say of the student; they are asked where they are left out.
 
     Raises CourseError for what was not graded, NotebookError for a notebook of autograded/ that can't be read.
     """
     folder = course.folder("feedback", assignment, student)
     grading = read_grading(course.folder("autograded", assignment, student))
+    person = people(course.root, assignment).get(student, Person()) if person is None else person
+    state = states(course, assignment).get(student, "") if state is None else state
     names = {"assignment": assignment, "student": student, "code_style": code_style()}
+    names |= {"name": person.name, "state": state}
     with course.gradebook() as gradebook:
         notebooks = _notebooks(gradebook, assignment)
         if grading.refused:

@@ -6,7 +6,7 @@ import csv
 import re
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from test_feedback import EVIL, Page
 from autograder.course import CourseError
 from autograder.files import write_whole
 from autograder.grading.verdicts import Grading, Review, write_grading
-from autograder.reports.summary import export, summarise
+from autograder.intake.source import CollectError
+from autograder.reports.export import export
+from autograder.reports.summary import summarise
 
 NONE = dict.fromkeys(CHECKS, 0.0)
 
@@ -52,12 +54,13 @@ def test_the_csv_has_one_row_a_student(graded: Graded) -> None:
     table, page = export(graded.course, PHASE)
     assert [table, page] == [graded.root / "grades" / f"{PHASE}.csv", graded.root / "grades" / f"{PHASE}.html"]
     assert table.read_text(encoding="utf-8-sig").splitlines() == [
-        "student,name,number,total,max,double,half,seconds_late,late_penalty,review,refused",
-        "ada,,,4.5,4.5,3,1.5,0,0,,",
-        "bob,,,2.5,4.5,1,1.5,0,0,,",
-        "carl,,,0,4.5,0,0,0,0,half_basics: It patched torch.; sums: It read a file.,",
-        "dora,,,,4.5,,,,,,It is a link.",
-        "eve,,,,4.5,,,,,,",
+        "student,name,number,email,group,status,total,max,double,half,"
+        "submitted,seconds_late,late_penalty,late_says,review,refused",
+        "ada,,,,,graded,4.5,4.5,3,1.5,,0,0,,,",
+        "bob,,,,,graded,2.5,4.5,1,1.5,,0,0,,,",
+        "carl,,,,,graded,0,4.5,0,0,,0,0,,half_basics: It patched torch.; sums: It read a file.,",
+        "dora,,,,,refused,,4.5,,,,,,,,It is a link.",
+        "eve,,,,,nothing handed in,,4.5,,,,,,,,",
     ]
 
 
@@ -98,7 +101,7 @@ def test_a_spreadsheet_takes_the_csv_for_utf8(graded: Graded) -> None:
 )
 def test_a_table_of_students_that_cant_be_read_is_named(graded: Graded, text: str) -> None:
     write_whole(graded.root / "submitted" / "students.csv", text)
-    with pytest.raises(CourseError, match=r"students\.csv can't be read .*repair it or move it away"):
+    with pytest.raises(CollectError, match=r"students\.csv .*repair it or move it away"):
         export(graded.course, PHASE)
 
 
@@ -123,13 +126,14 @@ def test_points_are_those_of_nbgraders_own_export(graded: Graded) -> None:
     with graded.course.gradebook() as gradebook:
         grade: Any = gradebook.find_grade("half_basics", NOTEBOOK, PHASE, "ada")  # no column has a type
         grade.manual_score, grade.extra_credit = 1.25, 0.5
-        gradebook.find_assignment(PHASE).duedate = datetime(2030, 1, 1)
-        for student, extension in (("ada", None), ("bob", timedelta(hours=1))):
+        for student in ("ada", "bob"):
             submission: Any = gradebook.find_submission(PHASE, student)
-            submission.timestamp, submission.extension = datetime(2030, 1, 1, 0, 59), extension
-        notebook: Any = gradebook.find_submission_notebook(NOTEBOOK, PHASE, "ada")
-        notebook.late_submission_penalty = 0.75
+            submission.timestamp = datetime(2030, 1, 1, 0, 59)
         gradebook.db.commit()
+    write_whole(
+        graded.root / "term.toml",
+        f'[{PHASE}]\ndue = "2030-01-01 00:00"\nlate = "10% per day"\n[{PHASE}.extensions]\nbob = "2030-01-01 01:00"\n',
+    )
     rows = {row["student"]: row for row in rows_of(export(graded.course, PHASE)[0])}
     with graded.course.gradebook() as gradebook:
         for student, row in rows.items():
@@ -138,7 +142,7 @@ def test_points_are_those_of_nbgraders_own_export(graded: Graded) -> None:
             assert float(row["max"]) == submission.max_score
             assert float(row["late_penalty"]) == submission.late_submission_penalty
             assert float(row["seconds_late"]) == submission.total_seconds_late
-    assert rows["ada"]["total"] == "4"  # 3 + 1.25 + 0.5 - 0.75
+    assert rows["ada"]["total"] == "4.3"  # 3 + 1.25 + 0.5 - 0.45
     assert (rows["ada"]["half"], rows["ada"]["seconds_late"], rows["bob"]["seconds_late"]) == ("1.75", "3540", "0")
 
 
@@ -162,10 +166,10 @@ def test_the_page_shows_the_class(graded: Graded) -> None:
     assert "dora It is a link." in text
     assert "carl A test cell was put back." in text
     assert "double: mean 1.33 of 3" in text
-    assert "double_basics 2 33 % 2 students: Twice -3 is -6; yours is 4 (seed 17)." in text, (
+    assert "double_basics 2 33 % 0 2 students: Twice -3 is -6; yours is 4 (seed 17)." in text, (
         "grouped: they differ in numbers"
     )
-    assert "half_basics 1.5 67 % 1 student: Half of 2 is 1. " in text, "a message's first line"
+    assert "half_basics 1.5 67 % 0 1 student: Half of 2 is 1. " in text, "a message's first line"
     labels = [attributes["aria-label"] for tag, attributes in page.tags if tag == "svg"]
     assert labels == [
         "Histogram of totals: 0 points: 1; 2 points: 1; 4 points: 1; ",

@@ -26,11 +26,12 @@ from autograder.__main__ import main
 from autograder.authoring.release import release
 from autograder.grading import grade as grading
 from autograder.grading import record as recording
-from autograder.grading.grade import grade, table
+from autograder.grading.grade import grade
 from autograder.grading.verdicts import Grading, read_grading
 from autograder.intake.folder import intake
 from autograder.notebooks import read_notebook, to_text
-from autograder.reports.summary import export
+from autograder.reports.closing import table
+from autograder.reports.export import export
 from autograder.workers.pool import cluster, processes
 
 MASTER = '''# %% locked="setup"
@@ -80,7 +81,7 @@ def test_only_what_changed_is_graded_again(room: Classroom) -> None:
     assert {s.student: s.again for s in room.grade()} == {"ada": True, "bob": True}
     again = room.grade()
     assert {s.student: s.again for s in again} == {"ada": False, "bob": False}
-    assert "2 of them had been graded before" in table(again)
+    assert "2 of them had been graded before" in "\n".join(table(again))
     room.hand_in("bob", "doubling", GOOD)
     assert {s.student: s.again for s in room.grade()} == {"ada": False, "bob": True}
     assert points(room, "bob") == 3
@@ -316,13 +317,13 @@ def test_one_bad_submission_stops_nobody(small: Classroom, capsys: pytest.Captur
     small.submit("broken", "doubling", '{"cells": [')
     small.hand_in("killer", "doubling", {"double": "import os\nos._exit(1)"})
     small.hand_in("zoe", "doubling", {"double": "def double(x):\n    return 4"})
-    assert main(["grade", "--assignment", "tiny"], root=small.root) == 1
-    table, _, to_review = capsys.readouterr().out.partition("To be reviewed:")
+    assert main(["grade", "--assignment", "tiny"], root=small.root) == 0  # who was refused reads why
+    table, _, to_review = capsys.readouterr().out.partition("Flagged, for a person to look at:")
     lines = dict(re.findall(r"^(\w+)  tiny +(.*)$", table, re.MULTILINE))
     assert lines.keys() == {"ada", "broken", "killer", "zoe"}
     assert lines["ada"] == "3 of 3"
-    assert lines["broken"].startswith("failed: doubling.ipynb is not a valid notebook")
-    assert lines["killer"] == "0 of 3, to be reviewed"
+    assert lines["broken"].startswith("refused: doubling.ipynb is not a valid notebook")
+    assert lines["killer"] == "0 of 3, flagged"
     assert "killer  tiny  double: the kernel died while it ran" in to_review
     assert lines["zoe"] == "0 of 3"
 

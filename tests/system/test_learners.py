@@ -13,10 +13,11 @@ from nbformat.v4 import new_code_cell
 
 from autograder.authoring.release import release
 from autograder.course import Course
-from autograder.grading.grade import Submission, grade, table
+from autograder.grading.grade import Submission, grade
 from autograder.grading.results import results
 from autograder.grading.verdicts import read_grading
 from autograder.notebooks import read_notebook
+from autograder.reports.closing import table
 from autograder.reports.feedback import feedback
 from autograder.workers.pool import processes
 
@@ -241,7 +242,7 @@ def test_a_guess_is_up_for_review_and_told_to_the_learner(
 ) -> None:
     submission = graded.graded[student]
     assert [review.cell for review in submission.review] == cells
-    assert told in table([submission])
+    assert told in "\n".join(table([submission]))
     assert told in graded.notes(student)
     page = graded.page(student)
     assert told in page

@@ -1,0 +1,81 @@
+"""What is worked out anew whenever points are told, from files that an instructor edits; no notebook is run.
+
+Names come from the class list, dates from term.toml, a group's points from the one submission of it that was graded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+from typing import Any
+
+from nbgrader.api import Gradebook, Student, SubmittedAssignment
+
+from ..course import Course, CourseError
+from ..intake.class_list import ClassList, Learner
+from ..term import FILE, Term, read_term
+from ..text import plain
+from .groups import share, shares
+from .lateness import handed_in, settle_one
+
+
+def settle(course: Course, assignment: str | None = None) -> None:
+    """Bring names, groups' points, due dates, extensions, times and penalties in the gradebook up to date.
+
+    Of one assignment, or all. Raises CourseError for a term.toml that can't be read, or names what is not there, and
+    TableError for such a class list.
+    """
+    term, people = read_term(course.root), ClassList.of(course.root)
+    with course.gradebook() as gradebook:
+        every: dict[str, Any] = {str(entry.name): entry for entry in gradebook.assignments}
+        _enter(gradebook, people)
+        students = {str(student.id) for student in gradebook.students}
+        _check(term, every, {*students, *(path.name for path in (course.root / "submitted").glob("*/"))})
+        for name, entry in every.items():
+            if assignment in (None, name):
+                times = handed_in(course.root, term, name)
+                share(course, gradebook, name, shares(course.root, term, name, people, times))
+                if term.there:
+                    entry.duedate = term.of(name).due
+                mine = gradebook.db.query(SubmittedAssignment).filter(SubmittedAssignment.assignment_id == entry.id)
+                for submission in mine:
+                    settle_one(course, term, name, submission, times.get(str(submission.student_id)))
+        gradebook.db.commit()
+
+
+def _enter(gradebook: Gradebook, people: ClassList) -> None:
+    """Everybody on the class list is a student, under their name (Manage Students)."""
+    there: dict[str, Any] = {str(student.id): student for student in gradebook.students}
+    for one in people.learners:
+        if one.id not in there:
+            there[one.id] = Student(id=one.id)
+            gradebook.db.add(there[one.id])
+        for column, text in _named(one).items():
+            if text and getattr(there[one.id], column) != text:
+                setattr(there[one.id], column, text)
+    gradebook.db.flush()
+
+
+def _named(one: Learner) -> dict[str, str]:
+    return {
+        "first_name": one.first_name[:128],
+        "last_name": one.last_name[:128],
+        "email": one.email[:128],
+        "lms_user_id": (one.canvas or one.number)[:128],
+    }
+
+
+def _check(term: Term, assignments: Collection[str], people: Collection[str]) -> None:
+    """A name in term.toml that is nobody's would cost somebody an extension. Raises CourseError."""
+    for name, dates in term.assignments.items():
+        if name not in assignments:
+            raise CourseError(f"{FILE} has [{plain(name, 80)}], which is no assignment{_hint(name, assignments)}.")
+        for part, named in (("extensions", dates.extensions), ("handed_in", dates.handed_in)):
+            for who in sorted(set(named) - set(people))[:1]:
+                said = f"{FILE} has {plain(who, 80)} in [{name}.{part}]"
+                raise CourseError(f"{said}, which is nobody's id{_hint(who, people)}.")
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, sorted(known), 1)
+    return f": did you mean {near[0]}?" if near else f": there are {', '.join(sorted(known)[:5]) or 'none'}"

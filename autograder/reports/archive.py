@@ -1,0 +1,26 @@
+"""Zips of feedback pages: the same pages give the same bytes."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..files import write_whole
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def write_zip(path: Path, pages: Iterable[tuple[str, Path]]) -> list[Path]:
+    """Write a zip with each file under its name, whole or not at all; none without files. Returns what was written."""
+    pages = sorted(pages)
+    if not pages:
+        path.unlink(missing_ok=True)  # what an earlier one held is true no more
+        return []
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, page in pages:
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), page.read_bytes(), zipfile.ZIP_DEFLATED)
+    write_whole(path, memory.getvalue())
+    return [path]

@@ -1,0 +1,147 @@
+"""The class at a glance, for instructors: a page that names students, who may need help among them.
+
+grades/ is no folder of nbgrader's, so that nothing in it is ever handed out with feedback/.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from ..course import Course
+from ..grading.results import of_notebook
+from ..notebooks import as_node
+from .grade_table import FOLDER
+from .pages import points, write_page
+from .summary import GRADED, NOTHING, WAITING, Cell, Row, Summary
+
+COMMON = 3  # messages shown for each check
+BARS = 20  # in a histogram, at most (one more holds the maximum)
+NUMBERS = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?(?:, -?\d+(?:\.\d+)?)*")
+
+
+@dataclass(frozen=True)
+class Bar:
+    label: str
+    count: int
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """``messages``: the most frequent first, each with who got it, or one that differs in numbers only.
+
+    ``empty``: how many wrote nothing there; they are not among those with a message.
+    """
+
+    name: str
+    maximum: float
+    passed: int
+    empty: int
+    messages: list[tuple[list[str], str]]
+
+
+@dataclass(frozen=True)
+class ExerciseView:
+    name: str
+    mean: float
+    maximum: float
+    bars: list[Bar]
+    checks: list[CheckView]
+
+
+def write_class_page(course: Course, summary: Summary) -> Path:
+    """Write grades/<assignment>.html; returns the file."""
+    graded = [row for row in summary.rows if row.total is not None and not row.grading.refused]
+    messages = _messages(course, summary, graded)
+    totals = [row.total for row in graded if row.total is not None]
+    exercises = []
+    for exercise, checks in summary.exercises.items() if graded else ():
+        values = [sum(row.scores.get(check, 0.0) for check in checks) for row in graded]
+        maximum = sum(summary.checks[check] for check in checks)
+        views = [
+            CheckView(
+                check[1],
+                summary.checks[check],
+                sum(row.scores.get(check, 0.0) >= summary.checks[check] for row in graded),
+                sum(exercise in row.empty for row in graded),
+                messages[check],
+            )
+            for check in checks
+        ]
+        exercises.append(
+            ExerciseView(exercise[1], statistics.fmean(values), maximum, _histogram(values, maximum), views)
+        )
+    return write_page(
+        course.root / FOLDER / f"{summary.assignment}.html",
+        "summary.html",
+        assignment=summary.assignment,
+        maximum=summary.maximum,
+        graded=len(graded),
+        missing=[row.name for row in summary.rows if row.status == NOTHING],
+        waiting=[row.name for row in summary.rows if row.status == WAITING],
+        help=[(row.name, _why_help(row, summary)) for row in summary.rows if needs_help(row, summary)],
+        mean=statistics.fmean(totals) if totals else 0.0,
+        median=statistics.median(totals) if totals else 0.0,
+        bars=_histogram(totals, summary.maximum),
+        exercises=exercises,
+        flagged=[(row.name, row.flags) for row in summary.rows if row.grading.review],
+        refused=[(row.name, row.grading.refused) for row in summary.rows if row.grading.refused],
+        notes=[(row.name, row.grading.notes) for row in summary.rows if row.grading.notes],
+    )
+
+
+def needs_help(row: Row, summary: Summary) -> bool:
+    """Whether somebody who handed in has less than half of the points, before anything is taken off for lateness."""
+    return row.status == GRADED and 2 * sum(row.scores.values()) < summary.maximum
+
+
+def _why_help(row: Row, summary: Summary) -> str:
+    empty = f"; nothing written in {', '.join(sorted(name for _, name in row.empty))}" if row.empty else ""
+    return f"{points(sum(row.scores.values()))} of {points(summary.maximum)}{empty}"
+
+
+def _histogram(values: list[float], maximum: float) -> list[Bar]:
+    """How many values fall into each of at most 21 equal steps from 0; the last holds the maximum and all above."""
+    step = max(1, -(-int(maximum) // BARS))
+    counts = [0] * (int(maximum) // step + 1)
+    for value in values:
+        counts[min(max(int(value // step), 0), len(counts) - 1)] += 1
+    return [Bar(str(i * step), count) for i, count in enumerate(counts)]
+
+
+def _messages(course: Course, summary: Summary, rows: list[Row]) -> dict[Cell, list[tuple[list[str], str]]]:
+    """For each check the most frequent messages' first lines, with who got them; numbers make no difference."""
+    exercise_of = {check: exercise for exercise, checks in summary.exercises.items() for check in checks}
+    got: dict[Cell, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    examples: dict[str, str] = {}
+    for row in rows:
+        for notebook in sorted({notebook for notebook, _ in row.scores}):
+            path = course.folder("autograded", summary.assignment, row.student) / f"{notebook}.ipynb"
+            if path.exists():
+                scores = {check: (score, score) for (name, check), score in row.scores.items() if name == notebook}
+                for result in of_notebook(notebook, _only_errors(path), scores):
+                    check = notebook, result.check
+                    if result.message and exercise_of[check] not in row.empty:
+                        first = result.message.splitlines()[0][:300]
+                        kind = NUMBERS.sub("#", first)
+                        examples.setdefault(kind, first)
+                        got[check][kind].append(row.name)
+    ranked = {check: sorted(kinds.items(), key=lambda kind: (-len(kind[1]), kind[0])) for check, kinds in got.items()}
+    top = {check: [(who, examples[kind]) for kind, who in kinds[:COMMON]] for check, kinds in ranked.items()}
+    return defaultdict(list, top)
+
+
+def _only_errors(path: Path) -> NotebookNode:
+    """A graded notebook without all that takes long to read and says nothing about points."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    for cell in cells:
+        errors = [output for output in cell.get("outputs", []) if output["output_type"] == "error"]
+        cell["outputs"] = [{**error, "traceback": []} for error in errors]
+        del cell["source"]
+    return as_node({"cells": [cell for cell in cells if "nbgrader" in cell["metadata"]]})

@@ -1,0 +1,90 @@
+"""The end of `make grade`: what became of each submission, what is left to do for whom, and the next command.
+
+One word for each outcome, here and on every page. *refused*: nothing of it can be graded, and the learner's page says
+why. *failed*: the grader could not do its work, so the same command has to be given again. *flagged*: it is graded, and
+a person should look at it. *note*: what became of the files and cells that were handed in; nothing has to be done.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..course import Course
+from ..grading.grade import Submission
+from ..text import plain
+from .class_page import needs_help
+from .export import summaries
+from .pages import points
+from .summary import GRADED, NOTHING, REFUSED, WAITING, Row, Summary
+
+ALIKE = 3  # failures of an assignment for one reason that are told one by one
+TIMED_OUT = re.compile(rb'"ename": ?"CellTimeoutError"')
+
+
+def closing(course: Course, submissions: list[Submission]) -> str:
+    """The end of a run of the grader, for the screen."""
+    assignments = sorted({s.assignment for s in submissions})
+    known = {s.assignment for s in submissions if not s.failure or s.refused}
+    left = [line for name in assignments if name in known for line in _left(course, summaries(course, name)[0])]
+    failed = any(s.failure and not s.refused for s in submissions)
+    step = "next: see to what failed, and give the same command again" if failed else "next: make feedback, make export"
+    return "\n".join([*table(submissions), *left, "", step])
+
+
+def table(submissions: list[Submission]) -> list[str]:
+    """One line a submission: its points, or why there are none; then what a person should look at, and the sums."""
+    reasons = Counter((s.assignment, s.failure) for s in submissions if s.failure and not s.refused)
+    often = {key: number for key, number in reasons.items() if number > ALIKE}
+    alone = [s for s in submissions if (s.assignment, s.failure) not in often]
+    names = [f"{plain(s.student)}  {plain(s.assignment)}" for s in alone]
+    width = max(map(len, names), default=0)
+    lines, flagged = [], []
+    for name, s in zip(names, alone, strict=True):
+        outcome = "refused" if s.refused else "failed"
+        result = f"{outcome}: {plain(s.failure)}" if s.failure else f"{points(s.points)} of {points(s.max_points)}"
+        notes = ["" if s.again or s.failure else "graded before", "flagged" if s.review else ""]
+        lines.append(f"{name:<{width}}  " + ", ".join(filter(None, [result, *notes])))
+        flagged += [f"{name}  {plain(r.cell or r.notebook)}: {plain(r.reason)}" for r in s.review]
+    lines += [f"{number} of {plain(name)}  failed: {plain(why)}" for (name, why), number in often.items()]
+    if flagged:
+        lines += ["", "Flagged, for a person to look at:", *flagged]
+    refused = sum(s.refused for s in submissions)
+    failed = sum(bool(s.failure) for s in submissions) - refused
+    reviewed, before = sum(bool(s.review) for s in submissions), sum(not s.again for s in submissions)
+    graded = len(submissions) - refused - failed
+    sums = f"{graded} graded, {refused} refused, {failed} failed, {reviewed} flagged"
+    return [*lines, "", sums + (f"; {before} of them had been graded before" if before else "")]
+
+
+def _left(course: Course, summary: Summary) -> list[str]:
+    """What is left to do in an assignment, everybody by name."""
+    rows = summary.rows
+    groups = {
+        "nothing handed in": [row for row in rows if row.status == NOTHING],
+        "not graded yet": [row for row in rows if row.status == WAITING],
+        "refused": [row for row in rows if row.status == REFUSED],
+        "timed out": [row for row in rows if row.status == GRADED and _timed_out(course, summary, row)],
+        "flagged": [row for row in rows if row.grading.review],
+        "needs points by hand": [row for row in rows if row.by_hand],
+        "late, nobody knows how much: write handed_in in term.toml": [row for row in rows if row.late_unknown],
+        "not on the class list": [row for row in rows if not row.person.listed],
+        "less than half of the points": [row for row in rows if needs_help(row, summary)],
+    }
+    told = [f"  {what} ({len(found)}): {_names(found)}" for what, found in groups.items() if found]
+    graded = sum(row.status == GRADED for row in rows)
+    late = sum(row.penalty > 0 for row in rows)
+    cost = f", {late} with points taken off for handing in late" if late else ""
+    return ["", f"{plain(summary.assignment)}: {graded} of {len(rows)} graded{cost}", *told]
+
+
+def _names(rows: Iterable[Row]) -> str:
+    return ", ".join(plain(row.student) for row in rows)
+
+
+def _timed_out(course: Course, summary: Summary, row: Row) -> bool:
+    """Whether a cell of it was stopped since it took too long."""
+    folder: Path = course.folder("autograded", summary.assignment, row.student)
+    return any(TIMED_OUT.search(path.read_bytes()) for path in folder.glob("*.ipynb"))

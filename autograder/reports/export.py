@@ -1,0 +1,83 @@
+"""All that goes out of a course: grades/, for the instructor's records, the class, and the learning platforms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbgrader.api import Assignment
+
+from ..course import Course, CourseError
+from ..grading.settle import settle
+from .canvas import write_canvas, write_canvas_feedback
+from .class_page import write_class_page
+from .feedback import feedback
+from .grade_table import write_grades
+from .moodle import write_moodle
+from .overall import write_term
+from .state import is_fresh, states
+from .summary import GRADED, REFUSED, Summary, summarise
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The files that were written, and what the instructor has to know of them."""
+
+    files: tuple[Path, ...]
+    told: tuple[str, ...] = ()
+
+
+def export(course: Course, assignment: str | None = None) -> list[Path]:
+    """Write grades/<assignment>.csv and .html, for one assignment or all in the gradebook; returns the files.
+
+    Raises CourseError for an assignment that the gradebook does not know, and for what `settle` does not like.
+    """
+    written = []
+    for summary in summaries(course, assignment):
+        written += [write_grades(course.root, summary), write_class_page(course, summary)]
+    return written
+
+
+def export_all(course: Course, assignment: str | None = None) -> Exported:
+    """The same, with grades/term.csv and what Moodle and Canvas take, for as far as the class is there.
+
+    Pages of feedback/ that are missing, or tell of other grades than there are now, are written first.
+    """
+    every = summaries(course, assignment)
+    files, told = [], []
+    sent = [write_canvas(course, every)]
+    for summary in every:
+        files += [write_grades(course.root, summary), write_class_page(course, summary)]
+        if participants(course.root, summary) or uploads(course.root, summary.assignment):
+            if pages := refresh(course, summary):
+                told.append(f"feedback/: {pages} pages of {summary.assignment} were brought up to date")
+            sent += [write_moodle(course, summary), write_canvas_feedback(course, summary)]
+    if assignment is None:
+        files.append(write_term(course.root, every))
+    for one in sent:
+        files += one.files
+        told += one.told
+    return Exported(tuple(files), tuple(told))
+
+
+def refresh(course: Course, summary: Summary) -> int:
+    """Write the feedback pages that are missing, or of other grades; returns how many."""
+    state, written = states(course, summary.assignment), 0
+    for row in summary.rows:
+        if row.status in (GRADED, REFUSED):
+            mine = state.get(row.student, "")
+            pages = list((course.root / "feedback" / row.student / summary.assignment).glob("*.html"))
+            if not pages or not all(is_fresh(page, mine) for page in pages):
+                written += len(feedback(course, summary.assignment, row.student, row.person, mine))
+    return written
+
+
+def summaries(course: Course, assignment: str | None = None) -> list[Summary]:
+    """The grades of one assignment, or of all, as they are now. Raises CourseError."""
+    with course.gradebook() as gradebook:
+        known = gradebook.db.query(Assignment.name)  # pyright: ignore[reportGeneralTypeIssues]  # nbgrader's __init__ makes it look like an instance's
+        names = sorted(name for (name,) in known)
+    if assignment is not None and assignment not in names:
+        raise CourseError(f"There is no assignment {assignment!r}. In the gradebook: {', '.join(names) or 'none'}.")
+    settle(course, assignment)
+    return [summarise(course, name) for name in ([assignment] if assignment else names)]

@@ -1,0 +1,70 @@
+"""grades/<assignment>.csv: one row a student, everybody on the class list among them, for the instructor's records.
+
+Grading the same class twice gives the same bytes: rows go by the student's id, and no date of today is written.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from ..files import write_whole
+from ..text import for_table
+from .pages import points
+from .summary import GRADED, Row, Summary
+
+FOLDER = "grades"
+PERSON = ("student", "name", "number", "email", "group", "status")
+LATE = ("submitted", "seconds_late", "late_penalty", "late_says")
+WORDS = ("review", "refused")
+
+
+def write_grades(root: Path, summary: Summary) -> Path:
+    """Write the table of an assignment; returns the file."""
+    names = [exercise for _, exercise in summary.exercises]
+    titles = [e if names.count(e) == 1 else f"{notebook}/{e}" for notebook, e in summary.exercises]
+    rows = [[*PERSON, "total", "max", *map(for_table, titles), *LATE, *WORDS]]
+    rows += [_cells(row, summary, len(titles)) for row in summary.rows]
+    return write_csv(root / FOLDER / f"{summary.assignment}.csv", rows)
+
+
+def _cells(row: Row, summary: Summary, exercises: int) -> list[str]:
+    person = row.person
+    who = [row.student, person.name, person.number, person.email, person.group, status(row)]
+    words = ["; ".join(row.flags), row.grading.refused]
+    if row.status != GRADED or row.total is None:
+        numbers, late = [""] * exercises, ["", "", "", row.late_says]
+    else:
+        sums = (sum(row.scores.get(check, 0.0) for check in checks) for checks in summary.exercises.values())
+        numbers = [points(value) for value in sums]
+        time = f"{row.submitted:%Y-%m-%d %H:%M:%S} UTC" if row.submitted else ""
+        late = [time, points(row.seconds_late), points(row.penalty), row.late_says]
+    total = "" if row.status != GRADED or row.total is None else points(row.total)
+    return [*map(for_table, who), total, points(summary.maximum), *numbers, *late, *map(for_table, words)]
+
+
+def status(row: Row) -> str:
+    """What became of a student's work, in words."""
+    return row.status if row.person.listed else f"{row.status}, not on the class list"
+
+
+def write_csv(path: Path, rows: list[list[str]], mark: bool = True) -> Path:
+    """Write a table, whole or not at all; its cells have to be safe from spreadsheets already.
+
+    ``mark``: with the bytes without which Excel takes the file for another encoding.
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    data = text.getvalue().encode("utf-8", errors="replace")
+    write_whole(path, b"\xef\xbb\xbf" + data if mark else data)
+    return path
+
+
+def safe(cell: str) -> str:
+    """A cell that a learning platform wrote, as it is or, where a spreadsheet would read a formula in it, as text."""
+    try:
+        float(cell)
+    except ValueError:
+        return cell if cell == "-" else for_table(cell)
+    return cell

@@ -1,0 +1,140 @@
+"""Back to Moodle: an assignment's grading worksheet, filled in, and all feedback pages in one zip.
+
+The worksheet is the one that was downloaded (`make roster FROM=...`), with Grade and Feedback comments written in;
+where none was kept, one is made of what `collect` knows. Moodle takes it by "Upload grading worksheet": it reads
+Identifier, Grade, Last modified (grade) and Feedback comments, and leaves out grades above the assignment's maximum
+(docs.moodle.org/en/Assignment_FAQ, "offline grading"; mod/assign/feedback/offline/importgradeslib.php).
+
+The zip goes to "Upload multiple feedback files in a zip": a folder a participant, named as in Moodle's own download
+(docs.moodle.org/en/Using_Assignment; mod/assign/feedback/file/importziplib.php).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..course import Course, CourseError
+from ..intake import worksheet
+from ..intake.class_list import ClassList
+from ..intake.roster import lines_of
+from ..intake.tables import Table
+from ..text import plain
+from .archive import write_zip
+from .grade_table import FOLDER, safe, write_csv
+from .pages import points
+from .summary import GRADED, REFUSED, Row, Summary
+
+HEAD = ("Identifier", "Full name", "Email address", "Status", "Grade", "Maximum Grade", "Last modified (grade)")
+HEAD += ("Feedback comments",)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was written for a platform, and what the instructor has to know of it."""
+
+    files: tuple[Path, ...] = ()
+    told: tuple[str, ...] = ()
+
+
+def write_moodle(course: Course, summary: Summary) -> Sent:
+    """Write grades/<assignment>-moodle.csv and -moodle-feedback.zip; nothing for a class without Moodle's numbers."""
+    numbers = participants(course.root, summary)
+    if not numbers:
+        return Sent()
+    table = worksheet.kept(course.root, summary.assignment)
+    rows, told = _filled(table, summary, numbers) if table else _made(summary, numbers)
+    path = write_csv(course.root / FOLDER / f"{summary.assignment}-moodle.csv", rows)
+    pages = []
+    for number, row in numbers.items():
+        name = re.sub(r"[_/\\:*?\"<>|\0]", " ", plain(row.person.name)).strip() or row.student
+        folder = f"{name}_{number}_assignsubmission_file_"
+        for page in sorted((course.root / "feedback" / row.student / summary.assignment).glob("*.html")):
+            pages.append((f"{folder}/{page.name}", page))
+    target = course.root / FOLDER / f"{summary.assignment}-moodle-feedback.zip"
+    return Sent((path, *write_zip(target, pages)), tuple(told))
+
+
+def participants(root: Path, summary: Summary) -> dict[str, Row]:
+    """Moodle's number of each participant who is known -> their row."""
+    listed = {one.id: one.participants.get(summary.assignment, "") for one in ClassList.of(root).learners}
+    said = {
+        row["student"]: row["number"]
+        for row in lines_of(root / "submitted")
+        if row["system"] == "Moodle" and row["assignment"] == summary.assignment
+    }
+    numbers = {row.student: listed.get(row.student) or said.get(row.student, "") for row in summary.rows}
+    return {numbers[row.student]: row for row in summary.rows if numbers[row.student]}
+
+
+def _filled(table: Table, summary: Summary, numbers: dict[str, Row]) -> tuple[list[list[str]], list[str]]:
+    """The worksheet that was kept, with its own columns and lines."""
+    grade, maximum, comments = (table.column(name) for name in ("Grade", "Maximum grade", "Feedback comments"))
+    assert grade is not None
+    rows = [[safe(column) for column in table.columns]]
+    told: list[str] = []
+    met, scaled = set(), set()
+    for cells in table.rows:
+        written = [safe(cell) for cell in cells]
+        row = numbers.get(worksheet.participant(table, cells))
+        if row is not None:
+            met.add(row.student)
+            most = 0.0 if maximum is None else _number(cells[maximum])
+            scaled |= {most} if most and most != summary.maximum else set()
+            written[grade] = _grade(row, summary.maximum, most)
+            if comments is not None and not cells[comments].strip():
+                written[comments] = remark(row, summary.maximum)
+        rows.append(written)
+    if not met:
+        raise CourseError(
+            f"lms/{summary.assignment}-moodle.csv is of another assignment: nobody of {summary.assignment} has one of "
+            f"its numbers. Download the worksheet of {summary.assignment}, and give it to make roster again."
+        )
+    for most in sorted(scaled):
+        told.append(
+            f"Moodle's maximum for {summary.assignment} is {points(most)}, here it is {points(summary.maximum)}: the "
+            "points were scaled."
+        )
+    absent = sorted(row.student for row in numbers.values() if row.student not in met and row.status == GRADED)
+    if absent:
+        told.append(f"Graded, but not in Moodle's worksheet of {summary.assignment}: {', '.join(absent)}")
+    return rows, told
+
+
+def _made(summary: Summary, numbers: dict[str, Row]) -> tuple[list[list[str]], list[str]]:
+    rows = [[*HEAD]]
+    for number, row in sorted(numbers.items(), key=lambda item: item[1].student):
+        who = (f"Participant {number}", safe(row.person.name), safe(row.person.email), row.status)
+        grade = _grade(row, summary.maximum, 0.0)
+        rows.append([*who, grade, points(summary.maximum), "-", remark(row, summary.maximum)])
+    told = (
+        f"No worksheet of {summary.assignment} was kept: Moodle takes the one made here where its language is English, "
+        f"and its maximum {points(summary.maximum)}. To have Moodle's own filled in, give it to make roster."
+    )
+    return rows, [told]
+
+
+def _grade(row: Row, maximum: float, most: float) -> str:
+    """The points as Moodle counts; "" where there are none to give."""
+    if row.status != GRADED or row.total is None:
+        return ""
+    total = row.total * most / maximum if most and maximum else row.total
+    return points(round(min(total, most) if most else total, 2))
+
+
+def remark(row: Row, maximum: float) -> str:
+    """What a learner reads beside the grade; "" where nothing was handed in."""
+    if row.status == REFUSED:
+        return safe(f"This could not be graded: {row.grading.refused}")
+    if row.status != GRADED or row.total is None:
+        return ""
+    late = f", after {points(row.penalty)} taken off for handing in late" if row.penalty else ""
+    return f"{points(row.total)} of {points(maximum)} points{late}. The page of feedback says why."
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,36 @@
+"""grades/term.csv: one row a learner with the points of every assignment, for the registrar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..text import for_table
+from .grade_table import FOLDER, status, write_csv
+from .pages import points
+from .people import Person
+from .summary import Row, Summary
+
+WHO = ("student", "last_name", "first_name", "email", "group")
+
+
+def write_term(root: Path, summaries: list[Summary]) -> Path:
+    """Write the table of the term; returns the file. What was not handed in, or refused, counts nothing."""
+    of: dict[str, dict[str, Row]] = {}
+    for summary in summaries:
+        for row in summary.rows:
+            of.setdefault(row.student, {})[summary.assignment] = row
+    names = [summary.assignment for summary in summaries]
+    maximum = points(sum(summary.maximum for summary in summaries))
+    head = [*WHO, *(title for name in names for title in (name, f"{name} status")), "total", "max"]
+    rows = [[for_table(title) for title in head]]
+    for student in sorted(of):
+        mine = of[student]
+        person = next((row.person for row in mine.values()), Person())
+        who = (student, person.last_name or person.name, person.first_name, person.email, person.group)
+        cells: list[str] = []
+        for name in names:
+            row = mine.get(name)
+            cells += ["" if row is None or row.total is None else points(row.total), status(row) if row else ""]
+        total = sum(row.total or 0.0 for row in mine.values())
+        rows.append([*map(for_table, who), *cells, points(total), maximum])
+    return write_csv(root / FOLDER / "term.csv", rows)
