@@ -31,7 +31,7 @@ from autograder.authoring.sources import to_notebook  # noqa: E402
 from autograder.course import Course  # noqa: E402
 from autograder.grading.grade import grade  # noqa: E402
 from autograder.notebooks import to_text  # noqa: E402
-from autograder.reports.summary import export  # noqa: E402
+from autograder.reports.export import export  # noqa: E402
 from autograder.workers.pool import cluster, processes  # noqa: E402
 
 PHASE = "phase2_techniques"

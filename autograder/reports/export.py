@@ -9,11 +9,11 @@ from nbgrader.api import Assignment
 
 from ..course import Course, CourseError
 from ..grading.settle import settle
-from .canvas import write_canvas, write_canvas_feedback
+from .canvas import uploads, write_canvas, write_canvas_feedback
 from .class_page import write_class_page
 from .feedback import feedback
 from .grade_table import write_grades
-from .moodle import write_moodle
+from .moodle import participants, write_moodle
 from .overall import write_term
 from .state import is_fresh, states
 from .summary import GRADED, REFUSED, Summary, summarise
