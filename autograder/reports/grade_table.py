@@ -66,5 +66,6 @@ def safe(cell: str) -> str:
     try:
         float(cell)
     except ValueError:
-        return cell if cell == "-" else for_table(cell)
+        shown = for_table(cell)
+        return cell if cell == "-" or cell.startswith("'") or not shown.startswith("'") else shown
     return cell

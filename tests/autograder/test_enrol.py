@@ -1,0 +1,198 @@
+"""The class list: from what platforms list, in any encoding, or refused in a sentence with nothing written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from exports import PHASE, collected, made_course, notebooks, rows, zipped
+from term import NAMES, Class
+
+from autograder.__main__ import main
+from autograder.intake.class_list import COLUMNS, ClassList
+from autograder.intake.collect import collect
+from autograder.intake.enrol import enrol
+from autograder.intake.tables import TableError
+
+FILE = f"{PHASE}.ipynb"
+CLASS = Class(FILE, lambda n: f"work of {n}".encode())
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return made_course(tmp_path / "course")
+
+
+def brought(root: Path, text: str | bytes, name: str = "people.csv", **how: str) -> list[str]:
+    """The ids on the class list, after a file of this text was brought."""
+    path = root.parent / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    enrol(root, path, **how)
+    return [one.id for one in ClassList.of(root).learners]
+
+
+def test_moodles_worksheet_makes_the_class_list(root: Path) -> None:
+    brought(root, CLASS.worksheet(), assignment=PHASE)
+    people = ClassList.of(root).learners
+    assert sorted(one.name for one in people) == sorted(NAMES)
+    ada = ClassList.of(root).by_id["ada-lovelace"]
+    assert (ada.first_name, ada.last_name, ada.email) == ("Ada", "Lovelace", "user0@example.edu")
+    assert ada.participants == {PHASE: "500"}
+    assert {one.id for one in people if one.name == "Sam Smith"} == {"sam-smith-user9", "sam-smith-user10"}
+
+
+def test_canvass_gradebook_makes_the_same_list_and_leaves_its_own_learner_out(root: Path) -> None:
+    ids = brought(root, CLASS.gradebook("Lab"))
+    assert len(ids) == 25
+    assert ClassList.of(root).by_id["ada-lovelace"].canvas == "500"
+    assert (root / "lms" / "canvas.csv").is_file()
+    assert brought(root, CLASS.gradebook("Lab")) == ids
+
+
+def test_lists_of_two_platforms_are_one_class(root: Path) -> None:
+    """By e-mail, number or login; by name where nobody else has it."""
+    head = "First name,Last name,Email address,Username,Groups"
+    brought(root, f"{head}\nAda,Lovelace,a@x.edu,ada1,Team 1\nSam,Smith,s@x.edu,sam1,\n")
+    brought(root, 'Student,ID,SIS Login ID,Section,Lab (1)\n"Lovelace, Ada",7,ada1,A,\n"Smith, Sam",8,sam1,A,\n')
+    ada, sam = ClassList.of(root).learners
+    assert (ada.canvas, ada.email, ada.group, sam.canvas) == ("7", "a@x.edu", "Team 1", "8")
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("Name;E-Mail\nJürgen Müller;j@x.de\n".encode("cp1252"), "Jürgen Müller"),
+        ("\ufeffname\temail\nZoë Ångström\tz@x\n".encode(), "Zoë Ångström"),
+        ("name,email\nÓlafur Þórsson,a@x\n".encode("utf-16"), "Ólafur Þórsson"),
+        ("Nachname;Vorname;Matrikelnummer\nMüller;Jürgen;17\n".encode(), "Jürgen Müller"),
+    ],
+    ids=["semicolons and cp1252", "tabs and a mark", "utf-16", "German"],
+)
+def test_a_list_by_hand_in_any_encoding(root: Path, data: bytes, name: str) -> None:
+    brought(root, data)
+    assert [one.name for one in ClassList.of(root).learners] == [name]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("id,name\nada,Ada L\nADA,Ada M\n", "people.csv has the id 'ADA' twice, in lines 2 and 3"),
+        ("colour,size\nred,1\n", "no column of names that is known here: it has colour, size"),
+        ("name\nSam Smith\nSam Smith\n", "nothing tells who is who"),
+        ("name,name\nA,B\n", "two columns 'name'"),
+        ("name,email\nAda,a@x\nBob,b@x,c\n", "Line 3 of people.csv has 3 cells, its head 2"),
+        ("id,name\na/b,Ada\n", "has the id 'a/b', which names no folder: write 'a-b'"),
+        ("", "people.csv is empty"),
+        ("name,email\n", "Nobody stands in people.csv"),
+        ("PK\x03\x04", "is a workbook"),
+        ("name,email\nAda,a@x\nBob,A@X\n", "has the e-mail 'A@X' twice, in lines 2 and 3"),
+        ("name,number\nAda,\n ,7\n", "Line 3 of people.csv has no name"),
+        ('name\n"Ada\n', "no table that can be read"),
+    ],
+)
+def test_a_list_that_cant_be_used_is_told_and_nothing_is_written(root: Path, text: str, told: str) -> None:
+    with pytest.raises(TableError, match=re.escape(told)):
+        brought(root, text)
+    assert not (root / "roster.csv").exists()
+
+
+def test_a_name_that_two_people_have_is_nobodys(root: Path) -> None:
+    brought(root, "id,name\nsam-1,Sam Smith\nsam-2,Sam Smith\n")
+    before = (root / "roster.csv").read_bytes()
+    with pytest.raises(TableError, match="may be sam-1 or sam-2, since two people have that name"):
+        brought(root, "name,group\nSam Smith,A\n")
+    assert (root / "roster.csv").read_bytes() == before
+
+
+def test_a_list_that_contradicts_itself_is_told(root: Path) -> None:
+    brought(root, "id,name,email,number\nada,Ada,a@x,1\nbob,Bob,b@x,2\n")
+    with pytest.raises(TableError, match="is ada or bob of the class list"):
+        brought(root, "name,email,number\nAda,a@x,2\n")
+
+
+def test_a_worksheet_of_another_assignment_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    collected(
+        root, {f"Ada Lovelace_{n}_assignsubmission_file_/{f}": "x" for n, f in ((500, FILE), (901, "challenges.ipynb"))}
+    )
+    path = root.parent / "worksheet.csv"
+    path.write_text(CLASS.worksheet(), encoding="utf-8")
+    assert main(["roster", str(path), "--assignment", "phase3_production"], root=root) == 1
+    assert f"is a worksheet of {PHASE}" in capsys.readouterr().err
+    assert not (root / "roster.csv").exists()
+    assert not (root / "lms").exists()
+    assert main(["roster", str(path)], root=root) == 0, "the numbers that were collected tell which it is of"
+    assert (root / "lms" / f"{PHASE}-moodle.csv").read_text(encoding="utf-8") == CLASS.worksheet()
+
+
+def test_a_worksheet_of_a_course_with_two_assignments_has_to_be_named(root: Path) -> None:
+    with pytest.raises(
+        TableError, match="may be of phase2_techniques or phase3_production: say which with --assignment"
+    ):
+        brought(root, CLASS.worksheet())
+
+
+def test_names_that_are_formulas_are_text_in_the_list(root: Path) -> None:
+    brought(root, "id,name,email\nada,=HYPERLINK(1),+a@x\n")
+    line = (root / "roster.csv").read_text(encoding="utf-8-sig").splitlines()[1]
+    assert not [cell for cell in line.split(",") if cell.startswith(("=", "+", "-", "@"))]
+    assert ClassList.of(root).by_id["ada"].email == "+a@x"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name\nAda\n", "roster.csv has no column id"),
+        ("id,colour\nada,red\n", "roster.csv has a column 'colour', which is unknown"),
+        ("id\nada\nada\n", "has the id 'ada' twice"),
+        ("id,email\n,a@x\n", "Line 2 of roster.csv has no id"),
+    ],
+)
+def test_a_class_list_that_was_spoilt_by_hand_is_told_at_every_command(
+    root: Path, text: str, told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (root / "roster.csv").write_text(text, encoding="utf-8")
+    export = tmp_path / "export.zip"
+    export.write_bytes(CLASS.moodle())
+    assert main(["collect", str(export)], root=root) == 1
+    assert told in capsys.readouterr().err
+    assert not (root / "submitted").exists()
+
+
+@pytest.mark.parametrize("platform", ["Moodle", "Canvas"])
+def test_hand_ins_go_to_the_people_on_the_list(root: Path, platform: str) -> None:
+    """Namesakes by their numbers; who handed in a wrong file too; who is on no list is named."""
+    text = CLASS.worksheet() if platform == "Moodle" else CLASS.gradebook("Lab")
+    ids = set(brought(root, text, **({"assignment": PHASE} if platform == "Moodle" else {})))
+    export = root.parent / "export.zip"
+    export.write_bytes(CLASS.moodle() if platform == "Moodle" else CLASS.canvas())
+    report = collect(root, export)
+    assert {row["student"] for row in rows(root)} <= ids
+    assert report.unlisted == ()
+    found = notebooks(root)
+    by_number = {one.participants.get(PHASE) or one.canvas: one.id for one in ClassList.of(root).learners}
+    for n in (0, 3, 9, 10, 24):
+        assert found[f"{by_number[str(500 + n)]}/{PHASE}/{PHASE}"] == f"work of {n}"
+    late = {row["student"] for row in rows(root) if row["late"] == "Canvas"}
+    assert late == ({"kim-lee"} if platform == "Canvas" else set())
+    stranger = (
+        {"Mary Poppins_9_assignsubmission_file_/" + FILE: "x"}
+        if platform == "Moodle"
+        else {f"poppinsmary_9_1_{FILE}": "x"}
+    )
+    export.write_bytes(zipped(stranger))
+    assert len(collect(root, export).unlisted) == 1
+
+
+def test_the_list_takes_the_ids_of_those_who_handed_in_before(root: Path) -> None:
+    collected(root, {f"lovelaceada_500_1_{FILE}": "x"})
+    assert "lovelaceada" in brought(root, CLASS.gradebook("Lab"))
+
+
+def test_every_column_of_the_list_is_kept(root: Path) -> None:
+    line = ["ada", "Ada", "Lovelace", "a@x", "17", "ada1", "7", f"{PHASE}=500", "Team 1"]
+    (root / "roster.csv").write_text("\n".join([",".join(COLUMNS), ",".join(line)]), encoding="utf-8")
+    people = ClassList.of(root)
+    people.save(root)
+    assert ClassList.of(root).learners == people.learners
+    assert (root / "roster.csv").read_text(encoding="utf-8-sig").splitlines()[1] == ",".join(line)

@@ -1,0 +1,91 @@
+"""A class of 25 in Moodle and in Canvas, as both export it: lists, hand-ins, and all that goes wrong with these."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exports import zipped
+from layouts import HandIn, Learner, canvas, moodle
+
+NAMES = [
+    *("Ada Lovelace", "Grace Hopper", "Emmy Noether", "Jürgen Müller", "Zoë Ångström", "Анна Каренина", "雷 李"),
+    *("Chloé Dubois", "Tuğba Şahin", "Sam Smith", "Sam Smith", "Anna-Lena de Vries", "Mary Ann O'Neil"),
+    *("Lars Berg", "Kim Lee", "Hiro Tanaka", "Dmitri Iwanow", "Maria da Silva", "Liwen Wu", "Ulla Berg"),
+    *("Nguyễn Ngọc", "Omar Haddad", "José Núñez", "Priya Rao", "Max Mustermann"),
+]
+MISSING, WRONG, LATE = 19, 8, 14  # who hands in nothing, a PDF, a day too late
+WORKSHEET = ("Identifier", "Full name", "Email address", "Status", "Grade", "Maximum grade", "Grade can be changed")
+WORKSHEET += ("Last modified (submission)", "Last modified (grade)", "Feedback comments")
+GRADEBOOK = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
+
+
+@dataclass(frozen=True)
+class Class:
+    """``notebook(learner)`` is what somebody hands in, the file's name ``file``."""
+
+    file: str
+    notebook: Callable[[int], bytes]
+    first: int = 500  # number of the first learner
+
+    @property
+    def learners(self) -> list[Learner]:
+        return [Learner(*name.rpartition(" ")[::2], self.first + n, f"user{n}") for n, name in enumerate(NAMES)]
+
+    def hand_ins(self) -> list[HandIn]:
+        """One each, in one attempt or two, in all forms."""
+        found = []
+        for n, learner in enumerate(self.learners):
+            mine = self.notebook(n)
+            forms: dict[int, dict[str, bytes]] = {
+                1: {self.file.replace(".ipynb", " (1).ipynb"): mine},
+                2: {"homework_final.ipynb": mine},
+                3: {"work.zip": zipped({self.file: mine})},
+                WRONG: {"essay.pdf": b"%PDF"},
+            }
+            if n != MISSING:
+                found.append(HandIn(learner, n, forms.get(n, {self.file: mine})))
+        return found
+
+    def moodle(self) -> bytes:
+        return zipped(moodle(self.hand_ins()))
+
+    def canvas(self) -> bytes:
+        """Max hands in twice, Kim late."""
+        again = HandIn(self.learners[24], 30, {self.file: self.notebook(24)})
+        files = canvas([*self.hand_ins(), again])
+        late = f"_{self.first + LATE}_"
+        return zipped(
+            {name.replace(late, f"_LATE{late}") if late in name else name: data for name, data in files.items()}
+        )
+
+    def worksheet(self, times: dict[int, str] | None = None) -> str:
+        """Moodle's grading worksheet; who handed in did so on the 20th, or at the time given for them."""
+        rows = [list(WORKSHEET)]
+        for n, learner in enumerate(self.learners):
+            time = (times or {}).get(n, "Friday, 20 November 2026, 10:00 AM")
+            status = "No submission - " if n == MISSING else "Submitted for grading - "
+            mail = f"{learner.login}@example.edu"
+            time = "-" if n == MISSING else time
+            rows.append(
+                [f"Participant {learner.number}", learner.name, mail, status, "", "100.00", "Yes", time, "-", ""]
+            )
+        return _text(rows)
+
+    def gradebook(self, title: str) -> str:
+        """Canvas's gradebook, with its own learner and the row of points."""
+        rows = [[*GRADEBOOK, f"{title} (77)", "Another (78)", "Final Score"]]
+        rows.append(["    Points Possible", "", "", "", "", "10", "5", "(read only)"])
+        for learner in self.learners:
+            who = (f"{learner.last}, {learner.first}", str(learner.number), f"M{learner.number}", learner.login, "A")
+            rows.append([*who, "", "", "0"])
+        rows.append(["Student, Test", "999", "", "0123abc", "A", "", "", ""])
+        return _text(rows)
+
+
+def _text(rows: list[list[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
