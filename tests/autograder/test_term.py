@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from exports import laid_out
 from graded import CHECKS, NOTEBOOK, PHASE, Graded
+from nbgrader.apps import ExportApp
 from term import LATE, MISSING, WRONG, Class
 from test_feedback import Page
+from traitlets.utils.importstring import import_item
 
 from autograder.__main__ import main
 from autograder.course import CourseError
@@ -364,3 +366,24 @@ def test_a_group_hands_in_once_and_each_gets_the_points_and_the_page(tmp_path: P
     (made.root / "term.toml").write_text("")
     export_all(made.course)
     assert totals()["ada"] == ("", "nothing handed in"), "no group any more"
+
+
+@pytest.mark.parametrize(
+    ("exporter", "files"),
+    [
+        ("MoodleExport", {f"{PHASE}-moodle.csv", f"{PHASE}-moodle-feedback.zip"}),
+        ("TermExport", {"term.csv"}),
+    ],
+)
+def test_nbgraders_own_export_writes_the_same(moodle: Term, exporter: str, files: set[str]) -> None:
+    moodle.export()
+    folder = moodle.root / "grades"
+    before = {name: (folder / name).read_bytes() for name in files}
+    for name in files:
+        (folder / name).unlink()
+    app = ExportApp()
+    app.coursedir = moodle.made.course.api.coursedir
+    plugin = import_item(f"autograder.reports.exporters.{exporter}")(parent=app)
+    with moodle.made.course.gradebook() as gradebook:
+        plugin.export(gradebook)
+    assert {name: (folder / name).read_bytes() for name in files} == before

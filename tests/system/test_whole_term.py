@@ -1,4 +1,4 @@
-"""From an export of 25 to the files that Moodle and Canvas take, by the commands of docs/instructor.md as they stand."""
+"""From an export of 25 to the files that Moodle and Canvas take, by the commands of docs/instructor.md."""
 
 from __future__ import annotations
 
