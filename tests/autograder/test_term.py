@@ -1,11 +1,8 @@
-"""A term's way back: what Moodle and Canvas get, what is late and what that costs, groups, and nobody is missed."""
+"""A term: nobody is missed, what is late and what that costs, groups, and what is left to do."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import re
-import zipfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,76 +10,17 @@ from pathlib import Path
 import pytest
 from exports import laid_out
 from graded import CHECKS, NOTEBOOK, PHASE, Graded
-from nbgrader.apps import ExportApp
-from term import LATE, MISSING, WRONG, Class
+from term import FILE, LATE, MISSING, WRONG, Term, csv_of
 from test_feedback import Page
-from traitlets.utils.importstring import import_item
 
 from autograder.__main__ import main
 from autograder.course import CourseError
 from autograder.grading.grade import Submission
 from autograder.grading.settle import settle
 from autograder.grading.verdicts import Grading, Review, write_grading
-from autograder.intake.class_list import ClassList
-from autograder.intake.collect import collect
-from autograder.intake.enrol import enrol
 from autograder.reports.closing import closing
 from autograder.reports.export import export_all
 from autograder.term import Policy, read_term
-
-FILE = f"{NOTEBOOK}.ipynb"
-
-
-class Term:
-    """A class of 25 of one platform, collected and graded; all have 2.5 of 4.5 points."""
-
-    def __init__(self, folder: Path, platform: str) -> None:
-        self.made, self.platform = Graded(folder), platform
-        self.root = self.made.root
-        release = (self.root / "release" / PHASE / FILE).read_bytes()
-        self.people = Class(FILE, lambda n: release.replace(b"YOUR CODE HERE", f"answer {n}".encode()))
-        moodle = platform == "Moodle"
-        listed, handed_in = folder / "list.csv", folder / "export.zip"
-        days = {LATE: "Saturday, November 21, 2026, 9:00 AM"}
-        listed.write_text(self.people.worksheet(days) if moodle else self.people.gradebook("Tiny"), encoding="utf-8")
-        handed_in.write_bytes(self.people.moodle() if moodle else self.people.canvas())
-        enrol(self.root, listed, PHASE if moodle else None)
-        collect(self.root, handed_in)
-        for path in sorted((self.root / "submitted").glob(f"*/{PHASE}")):
-            student = path.parent.name
-            if (path / FILE).exists():
-                self.made.add(student, {"double_basics": 0})
-            else:
-                write_grading(
-                    self.made.course.folder("autograded", PHASE, student), Grading("k", refused="No notebook.")
-                )
-
-    def who(self, number: int) -> str:
-        """The id of a learner by their number in the class."""
-        wanted = str(self.people.first + number)
-        return next(o.id for o in ClassList.of(self.root).learners if wanted in (o.canvas, o.participants.get(PHASE)))
-
-    def export(self) -> tuple[str, ...]:
-        return export_all(self.made.course).told
-
-    def table(self, name: str = PHASE) -> dict[str, dict[str, str]]:
-        """Student -> their row in a table of grades/."""
-        return {row["student"]: row for row in csv_of(self.root / "grades" / f"{name}.csv")}
-
-    def say(self, text: str) -> None:
-        (self.root / "term.toml").write_text(text, encoding="utf-8")
-
-    def ran(self) -> str:
-        """Changes with any notebook that is run."""
-        files = sorted((self.root / "autograded").rglob("*.ipynb"))
-        return hashlib.sha256(
-            b"".join(path.read_bytes() + str(path.stat().st_mtime_ns).encode() for path in files)
-        ).hexdigest()
-
-
-def csv_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -117,84 +55,6 @@ def test_everybody_is_accounted_for_in_every_table(term: Term) -> None:
         assert str(gradebook.find_student("ada-lovelace").last_name) == "Lovelace"
     page = Page(term.root / "feedback" / "ada-lovelace" / PHASE / f"{NOTEBOOK}.html")
     assert "Ada Lovelace, ada-lovelace" in page.words
-
-
-def test_moodles_worksheet_comes_back_as_it_was_with_the_points(moodle: Term) -> None:
-    told = moodle.export()
-    before, after = (
-        csv_of(moodle.root / "lms" / f"{PHASE}-moodle.csv"),
-        csv_of(moodle.root / "grades" / f"{PHASE}-moodle.csv"),
-    )
-    assert list(before[0]) == list(after[0])
-    ours = {"Grade", "Feedback comments"}
-    for was, now in zip(before, after, strict=True):
-        assert {k: v for k, v in was.items() if k not in ours} == {k: v for k, v in now.items() if k not in ours}
-    grades = [row["Grade"] for row in after]
-    assert grades[0] == "55.56"  # 2.5 of 4.5, of Moodle's 100
-    assert "Moodle's maximum for tiny is 100, here it is 4.5: the points were scaled." in told
-    assert (grades[MISSING], grades[WRONG]) == ("", "")
-    assert after[0]["Feedback comments"].startswith("2.5 of 4.5 points.")
-    assert after[WRONG]["Feedback comments"] == "This could not be graded: No notebook."
-    assert after[MISSING]["Feedback comments"] == ""
-
-
-def test_moodles_zip_holds_a_page_for_each_who_handed_in_as_moodle_reads_it(moodle: Term) -> None:
-    """By Moodle's rule: the second part between "_" is the number, the third and fourth a plugin that is there."""
-    moodle.export()
-    with zipfile.ZipFile(moodle.root / "grades" / f"{PHASE}-moodle-feedback.zip") as archive:
-        names = archive.namelist()
-    parts = [name.split("/")[0].split("_", 4) for name in names]
-    assert sorted(int(part[1]) for part in parts) == [500 + n for n in range(25) if n != MISSING]
-    assert {tuple(part[2:]) for part in parts} == {("assignsubmission", "file", "")}
-    assert {name.split("/", 1)[1] for name in names} == {f"{NOTEBOOK}.html"}
-
-
-def test_moodles_own_export_and_zip_are_collected_again_with_nothing_changed(moodle: Term, tmp_path: Path) -> None:
-    export = tmp_path / "export.zip"
-    export.write_bytes(moodle.people.moodle())
-    report = collect(moodle.root, export)
-    assert {c.outcome.split(";")[0] for c in report.files if c.taken} == {"there already"}
-    assert report.unlisted == ()
-
-
-def test_canvass_gradebook_has_its_own_columns_and_the_points(canvas: Term) -> None:
-    told = canvas.export()
-    rows = list(csv.reader((canvas.root / "grades" / "canvas.csv").read_text(encoding="utf-8").splitlines()))
-    assert rows[0] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Tiny (77)"]
-    assert rows[1] == ["    Points Possible", "", "", "", "", "10"]
-    points = {row[1]: row[5] for row in rows[2:]}
-    assert points["500"] == "5.56"  # of Canvas's 10
-    assert [number for number, text in points.items() if not text] == [str(500 + WRONG), str(500 + MISSING), "999"]
-    assert "Canvas's maximum for tiny is 10, here it is 4.5: the points were scaled." in told
-    assert not (canvas.root / "grades" / f"{PHASE}-moodle.csv").exists()
-
-
-def test_canvass_zip_has_the_numbers_by_which_canvas_finds_the_submission(canvas: Term) -> None:
-    """The first two parts between "_" that are numbers: the learner, and a file of that learner's submission."""
-    canvas.export()
-    with zipfile.ZipFile(canvas.root / "grades" / f"{PHASE}-canvas-feedback.zip") as archive:
-        names = archive.namelist()
-    found = [[part for part in name.split("_") if part.isdecimal()][:2] for name in names]
-    assert sorted(int(user) for user, _ in found) == [500 + n for n in range(25) if n != MISSING]
-    handed_in = {row["file"] for row in csv_of(canvas.root / "submitted" / "collected.csv")}
-    assert all(any(f"{user}_{file}_" in name for name in handed_in) for user, file in found)
-    assert dict(found)[str(500 + 24)] == "4000", "the newest attempt's"
-
-
-def test_a_column_that_canvas_calls_otherwise_is_asked_for(canvas: Term, tmp_path: Path) -> None:
-    path = canvas.root / "lms" / "canvas.csv"
-    before = path.read_bytes()
-    path.write_text(canvas.people.gradebook("Homework"), encoding="utf-8")
-    try:
-        assert any(
-            'under [tiny], canvas = "..." with one of: Homework (77), Another (78)' in t for t in canvas.export()
-        )
-        canvas.say('[tiny]\ncanvas = "Homework"\n')
-        canvas.export()
-        assert "Homework (77)" in (canvas.root / "grades" / "canvas.csv").read_text(encoding="utf-8")
-    finally:
-        path.write_bytes(before)
-        (canvas.root / "term.toml").unlink()
 
 
 def test_dates_extensions_and_penalties_show_in_the_next_export_and_nothing_runs(moodle: Term) -> None:
@@ -366,24 +226,3 @@ def test_a_group_hands_in_once_and_each_gets_the_points_and_the_page(tmp_path: P
     (made.root / "term.toml").write_text("")
     export_all(made.course)
     assert totals()["ada"] == ("", "nothing handed in"), "no group any more"
-
-
-@pytest.mark.parametrize(
-    ("exporter", "files"),
-    [
-        ("MoodleExport", {f"{PHASE}-moodle.csv", f"{PHASE}-moodle-feedback.zip"}),
-        ("TermExport", {"term.csv"}),
-    ],
-)
-def test_nbgraders_own_export_writes_the_same(moodle: Term, exporter: str, files: set[str]) -> None:
-    moodle.export()
-    folder = moodle.root / "grades"
-    before = {name: (folder / name).read_bytes() for name in files}
-    for name in files:
-        (folder / name).unlink()
-    app = ExportApp()
-    app.coursedir = moodle.made.course.api.coursedir
-    plugin = import_item(f"autograder.reports.exporters.{exporter}")(parent=app)
-    with moodle.made.course.gradebook() as gradebook:
-        plugin.export(gradebook)
-    assert {name: (folder / name).read_bytes() for name in files} == before

@@ -281,7 +281,7 @@ def test_processes_and_a_dask_cluster_give_the_same_bytes(room: Classroom) -> No
     [second, *_] = [path.read_bytes() for path in sorted(export(room.course)) if path.suffix == ".csv"]
     assert all(s.again for s in graded)
     assert first == second
-    assert b"ada,,,3,3" in first
+    assert b"ada,,,,,graded,3,3" in first
 
 
 def test_a_scheduler_that_is_not_there_is_an_error(room: Classroom, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,124 @@
+"""The way back: what Moodle and Canvas get, by the rules by which they read it."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from pathlib import Path
+
+import pytest
+from graded import NOTEBOOK, PHASE
+from nbgrader.apps import ExportApp
+from term import MISSING, WRONG, Term, csv_of
+from traitlets.utils.importstring import import_item
+
+from autograder.intake.collect import collect
+
+
+@pytest.fixture(scope="module")
+def moodle(tmp_path_factory: pytest.TempPathFactory) -> Term:
+    return Term(tmp_path_factory.mktemp("moodle"), "Moodle")
+
+
+@pytest.fixture(scope="module")
+def canvas(tmp_path_factory: pytest.TempPathFactory) -> Term:
+    return Term(tmp_path_factory.mktemp("canvas"), "Canvas")
+
+
+def test_moodles_worksheet_comes_back_as_it_was_with_the_points(moodle: Term) -> None:
+    told = moodle.export()
+    before, after = (
+        csv_of(moodle.root / "lms" / f"{PHASE}-moodle.csv"),
+        csv_of(moodle.root / "grades" / f"{PHASE}-moodle.csv"),
+    )
+    assert list(before[0]) == list(after[0])
+    ours = {"Grade", "Feedback comments"}
+    for was, now in zip(before, after, strict=True):
+        assert {k: v for k, v in was.items() if k not in ours} == {k: v for k, v in now.items() if k not in ours}
+    grades = [row["Grade"] for row in after]
+    assert grades[0] == "55.56"  # 2.5 of 4.5, of Moodle's 100
+    assert "Moodle's maximum for tiny is 100, here it is 4.5: the points were scaled." in told
+    assert (grades[MISSING], grades[WRONG]) == ("", "")
+    assert after[0]["Feedback comments"].startswith("2.5 of 4.5 points.")
+    assert after[WRONG]["Feedback comments"] == "This could not be graded: No notebook."
+    assert after[MISSING]["Feedback comments"] == ""
+
+
+def test_moodles_zip_holds_a_page_for_each_who_handed_in_as_moodle_reads_it(moodle: Term) -> None:
+    """By Moodle's rule: the second part between "_" is the number, the third and fourth a plugin that is there."""
+    moodle.export()
+    with zipfile.ZipFile(moodle.root / "grades" / f"{PHASE}-moodle-feedback.zip") as archive:
+        names = archive.namelist()
+    parts = [name.split("/")[0].split("_", 4) for name in names]
+    assert sorted(int(part[1]) for part in parts) == [500 + n for n in range(25) if n != MISSING]
+    assert {tuple(part[2:]) for part in parts} == {("assignsubmission", "file", "")}
+    assert {name.split("/", 1)[1] for name in names} == {f"{NOTEBOOK}.html"}
+
+
+def test_moodles_own_export_and_zip_are_collected_again_with_nothing_changed(moodle: Term, tmp_path: Path) -> None:
+    export = tmp_path / "export.zip"
+    export.write_bytes(moodle.people.moodle())
+    report = collect(moodle.root, export)
+    assert {c.outcome.split(";")[0] for c in report.files if c.taken} == {"there already"}
+    assert report.unlisted == ()
+
+
+def test_canvass_gradebook_has_its_own_columns_and_the_points(canvas: Term) -> None:
+    told = canvas.export()
+    rows = list(csv.reader((canvas.root / "grades" / "canvas.csv").read_text(encoding="utf-8").splitlines()))
+    assert rows[0] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Tiny (77)"]
+    assert rows[1] == ["    Points Possible", "", "", "", "", "10"]
+    points = {row[1]: row[5] for row in rows[2:]}
+    assert points["500"] == "5.56"  # of Canvas's 10
+    assert [number for number, text in points.items() if not text] == [str(500 + WRONG), str(500 + MISSING), "999"]
+    assert "Canvas's maximum for tiny is 10, here it is 4.5: the points were scaled." in told
+    assert not (canvas.root / "grades" / f"{PHASE}-moodle.csv").exists()
+
+
+def test_canvass_zip_has_the_numbers_by_which_canvas_finds_the_submission(canvas: Term) -> None:
+    """The first two parts between "_" that are numbers: the learner, and a file of that learner's submission."""
+    canvas.export()
+    with zipfile.ZipFile(canvas.root / "grades" / f"{PHASE}-canvas-feedback.zip") as archive:
+        names = archive.namelist()
+    found = [[part for part in name.split("_") if part.isdecimal()][:2] for name in names]
+    assert sorted(int(user) for user, _ in found) == [500 + n for n in range(25) if n != MISSING]
+    handed_in = {row["file"] for row in csv_of(canvas.root / "submitted" / "collected.csv")}
+    assert all(any(f"{user}_{file}_" in name for name in handed_in) for user, file in found)
+    assert dict(found)[str(500 + 24)] == "4000", "the newest attempt's"
+
+
+def test_a_column_that_canvas_calls_otherwise_is_asked_for(canvas: Term, tmp_path: Path) -> None:
+    path = canvas.root / "lms" / "canvas.csv"
+    before = path.read_bytes()
+    path.write_text(canvas.people.gradebook("Homework"), encoding="utf-8")
+    try:
+        assert any(
+            'under [tiny], canvas = "..." with one of: Homework (77), Another (78)' in t for t in canvas.export()
+        )
+        canvas.say('[tiny]\ncanvas = "Homework"\n')
+        canvas.export()
+        assert "Homework (77)" in (canvas.root / "grades" / "canvas.csv").read_text(encoding="utf-8")
+    finally:
+        path.write_bytes(before)
+        (canvas.root / "term.toml").unlink()
+
+
+@pytest.mark.parametrize(
+    ("exporter", "files"),
+    [
+        ("MoodleExport", {f"{PHASE}-moodle.csv", f"{PHASE}-moodle-feedback.zip"}),
+        ("TermExport", {"term.csv"}),
+    ],
+)
+def test_nbgraders_own_export_writes_the_same(moodle: Term, exporter: str, files: set[str]) -> None:
+    moodle.export()
+    folder = moodle.root / "grades"
+    before = {name: (folder / name).read_bytes() for name in files}
+    for name in files:
+        (folder / name).unlink()
+    app = ExportApp()
+    app.coursedir = moodle.made.course.api.coursedir
+    plugin = import_item(f"autograder.reports.exporters.{exporter}")(parent=app)
+    with moodle.made.course.gradebook() as gradebook:
+        plugin.export(gradebook)
+    assert {name: (folder / name).read_bytes() for name in files} == before
