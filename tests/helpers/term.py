@@ -42,7 +42,8 @@ class Class:
 
     @property
     def learners(self) -> list[Learner]:
-        return [Learner(*name.rpartition(" ")[::2], self.first + n, f"user{n}") for n, name in enumerate(NAMES)]
+        parts = [name.rpartition(" ") for name in NAMES]
+        return [Learner(first, last, self.first + n, f"user{n}") for n, (first, _, last) in enumerate(parts)]
 
     def hand_ins(self) -> list[HandIn]:
         """One each, in one attempt or two, in all forms."""
@@ -73,7 +74,7 @@ class Class:
 
     def worksheet(self, times: dict[int, str] | None = None) -> str:
         """Moodle's grading worksheet; who handed in did so on the 20th, or at the time given for them."""
-        rows = [list(WORKSHEET)]
+        rows: list[list[str]] = [[*WORKSHEET]]
         for n, learner in enumerate(self.learners):
             time = (times or {}).get(n, "Friday, 20 November 2026, 10:00 AM")
             status = "No submission - " if n == MISSING else "Submitted for grading - "
