@@ -12,18 +12,19 @@ model is as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from ..gpt2 import GPT2
 from ..modules import unwrap
 from . import calibration, scores, selection, surgery
+from .admm import admm
+from .in_order import in_order, restored_on_error, solve_group
 from .masking import Masks, apply_masks
+from .output_scales import output_scales
 from .sparsegpt import sparsegpt
 from .statistics import model_statistics
 from .structures import units
@@ -146,21 +147,35 @@ class ModelPruner:
         self, windows: Batches, sparsity: float | None = None, n_m: tuple[int, int] | None = None
     ) -> Masks:
         """SparseGPT: prunes and corrects what is left of each matrix (Frantar & Alistarh, 2023)."""
-        select = _row_pattern(sparsity, n_m)
-        if n_m is not None:
-            select(matrices(self.model))  # complains, by the layer's name, before anything is cut
+        _check_pattern(self.model, sparsity, n_m)
 
-        def solve(names: list[str]) -> Masks:
-            masks: Masks = {}
-            for name, hessian in calibration.hessians(self.model, windows, names).items():
-                weight = matrices(self.model, [name])[name]
-                solved = sparsegpt(weight, hessian, sparsity=sparsity, n_m=n_m)
-                masks[name] = solved != 0
-                with torch.no_grad():
-                    weight.copy_(solved)
-            return as_stored(self.model, masks)
+        def solver(_: str, weight: Tensor, hessian: Tensor) -> Tensor:
+            return sparsegpt(weight, hessian, sparsity, n_m)
 
-        return self._one_after_another(solve)
+        return self._one_after_another(partial(solve_group, self.model, windows, solver))
+
+    def prune_admm(
+        self,
+        windows: Batches,
+        sparsity: float | None = None,
+        n_m: tuple[int, int] | None = None,
+        by_row: bool = False,
+        loss: Callable[..., Tensor] | None = None,
+    ) -> Masks:
+        """ADMM: corrects each matrix while it chooses what goes (Boža, 2024). The best in one shot here.
+
+        ``by_row`` prunes each row alone. An output counts for more the more the loss depends on it: ``loss(model,
+        batch)`` is a batch's mean loss, a scalar; that of a language model is known. For other modules, without
+        one, all outputs count the same.
+        """
+        _check_pattern(self.model, sparsity, n_m)
+        _check_finite(prunable_weights(self.model))
+        scales = output_scales(self.model, windows, loss)
+
+        def solver(name: str, weight: Tensor, hessian: Tensor) -> Tensor:
+            return admm(weight, hessian, sparsity, n_m, by_row, scales.get(name))
+
+        return self._one_after_another(partial(solve_group, self.model, windows, solver))
 
     # By structure: whole heads and neurons, the fractions ``heads`` and ``neurons`` of every block's, or one number
     # for each block, as `structures.budget.fractions_within` finds them. With calibration ``windows`` those go that
@@ -240,10 +255,8 @@ class ModelPruner:
         """``solve`` one group of layers after the other, so that each is calibrated on what is pruned before it."""
         weights = prunable_weights(self.model)
         _check_finite(weights)
-        masks: Masks = {}
-        with _restored_on_error(weights):
-            for names in calibration.layer_groups(self.model, list(weights)):
-                masks |= solve(names)
+        with restored_on_error(weights):
+            masks = in_order(self.model, solve)
             _check_nothing_is_empty(masks)
         self.masks |= {name: weights[name].detach() != 0 for name in masks}  # SparseGPT may bring weights back
         return masks
@@ -255,6 +268,13 @@ def _row_pattern(sparsity: float | None, n_m: tuple[int, int] | None) -> Callabl
     if sparsity is not None and n_m is None:
         return partial(selection.row_masks, sparsity=selection.check_sparsity(sparsity))
     raise ValueError("Give either sparsity, such as 0.5, or n_m, such as (2, 4).")
+
+
+def _check_pattern(model: nn.Module, sparsity: float | None, n_m: tuple[int, int] | None) -> None:
+    """Complain, by the layer's name, before anything is cut."""
+    select = _row_pattern(sparsity, n_m)
+    if n_m is not None:
+        select(matrices(model))
 
 
 def _check_finite(weights: Mapping[str, Tensor]) -> None:
@@ -270,18 +290,6 @@ def _check_nothing_is_empty(masks: Masks) -> None:
             f"This would leave nothing of {', '.join(empty)}, and the model would no longer hear its input: lower the "
             "sparsity, or keep some of every layer with min_kept where all are ranked together."
         )
-
-
-@contextmanager
-def _restored_on_error(weights: Mapping[str, Tensor]) -> Generator[None]:
-    before = {name: w.detach().clone() for name, w in weights.items()}
-    try:
-        yield
-    except BaseException:
-        with torch.no_grad():
-            for name, w in weights.items():
-                w.copy_(before[name])
-        raise
 
 
 def quick_magnitude_prune(

@@ -167,7 +167,13 @@ def _keys(entries: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
 
 def _is_finite(keys: np.ndarray) -> bool:
     """Whether the highest key stands below infinity's (NaN's are higher)."""
-    return keys.max() < (0x7F800000 if keys.dtype == np.int32 else 0x7FF0000000000000)
+    return keys.max(initial=0) < (0x7F800000 if keys.dtype == np.int32 else 0x7FF0000000000000)
+
+
+def _finite_keys(name: str, entries: np.ndarray) -> np.ndarray:
+    keys = _keys(entries)
+    _check_finite(name, _is_finite(keys))
+    return keys
 
 
 def _chunks(entries: np.ndarray, size: int = CHUNK) -> Iterator[np.ndarray]:
@@ -197,14 +203,16 @@ def _lowest_go(tensors: Sequence[Tensor], pruned: int, names: Sequence[str]) -> 
 
 
 def _key_near(tensors: Sequence[Tensor], pruned: int, names: Sequence[str], wide: bool) -> tuple[int, int] | None:
-    """What `_key_of_rank` finds, in one pass, or None: a sample says between which two keys to look.
+    """What `_key_of_rank` finds, in one pass, or None: of many entries, a sample says between which two keys to look.
 
     The idea of Floyd & Rivest (1975), "Expected Time Bounds for Selection". It fails, and costs little,
     when the sample misleads or a good part of all entries are ties.
     """
     n = sum(t.numel() for t in tensors)
-    if pruned == 0 or n < SAMPLE:
+    if pruned == 0:
         return None
+    if n < SAMPLE:  # few enough to look at a copy of all
+        return _cut([_finite_keys(name, _floats(t, wide)) for name, t in zip(names, tensors, strict=True)], pruned)
     sample = np.concatenate([_keys(np.ascontiguousarray(_floats(t, wide)[:: n // SAMPLE + 1])) for t in tensors])
     sample.sort()
     place, last = pruned * len(sample) // n, len(sample) - 1
@@ -213,8 +221,7 @@ def _key_near(tensors: Sequence[Tensor], pruned: int, names: Sequence[str], wide
     below, near, found = 0, [], 0
     for name, t in zip(names, tensors, strict=True):
         for chunk in _chunks(_floats(t, wide)):
-            keys = _keys(chunk)
-            _check_finite(name, _is_finite(keys))
+            keys = _finite_keys(name, chunk)
             lower = keys < low
             below += int(np.count_nonzero(lower))
             near.append(keys[(keys <= high) ^ lower])
@@ -224,7 +231,12 @@ def _key_near(tensors: Sequence[Tensor], pruned: int, names: Sequence[str], wide
     rank = pruned - below
     if not 0 < rank <= found:
         return None
-    keys = np.concatenate(near)
+    return _cut(near, rank)
+
+
+def _cut(parts: Sequence[np.ndarray], rank: int) -> tuple[int, int]:
+    """The key below which the lowest ``rank`` of all keys go, and how many of the entries that have it go too."""
+    keys = np.concatenate(parts)
     threshold = np.partition(keys, rank - 1)[rank - 1]
     ties = rank - int(np.count_nonzero(keys < threshold))
     if ties == np.count_nonzero(keys == threshold):  # all that are equal go: no need to look for them

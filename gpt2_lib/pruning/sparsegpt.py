@@ -37,7 +37,7 @@ def sparsegpt(
     Raises ValueError for shapes that don't fit, entries that are NaN or infinite, and a Hessian that
     can't be inverted.
     """
-    _check(weight, hessian, damping)
+    check_layer(weight, hessian, damping)
     if (sparsity is None) == (n_m is None):
         raise ValueError("Give either sparsity or n_m, not both.")
     block = BLOCK
@@ -76,7 +76,8 @@ def sparsegpt(
     return pruned.t().contiguous()
 
 
-def _check(weight: Tensor, hessian: Tensor, damping: float) -> None:
+def check_layer(weight: Tensor, hessian: Tensor, damping: float) -> None:
+    """Raise ValueError unless ``weight`` (out, in) and ``hessian`` (in, in) fit each other and are finite."""
     if weight.dim() != 2 or weight.numel() == 0:
         raise ValueError(f"The weight must be a matrix (out, in); its shape is {tuple(weight.shape)}.")
     if hessian.shape != (weight.size(1), weight.size(1)):
@@ -89,6 +90,14 @@ def _check(weight: Tensor, hessian: Tensor, damping: float) -> None:
             raise ValueError(f"The {name} has entries that are NaN or infinite: check the model and its calibration.")
     if not damping >= 0:
         raise ValueError(f"damping is a fraction of the Hessian's mean diagonal, 0 or more; got {damping!r}.")
+
+
+def not_invertible(damping: float) -> ValueError:
+    """The error for a Hessian that isn't positive definite, even with ``damping``."""
+    return ValueError(
+        "The Hessian can't be inverted: some inputs depend on each other, or it isn't X^T X. Calibrate on more "
+        f"text, or raise damping (now {damping:g})."
+    )
 
 
 def _saliency(W: Tensor, d: Tensor, first: Tensor) -> Tensor:
@@ -119,10 +128,7 @@ def _factor(hessian: Tensor, damping: float) -> tuple[Tensor, Tensor]:
     diagonal += damping * diagonal.mean()
     L, failed = torch.linalg.cholesky_ex(H)
     if failed:
-        raise ValueError(
-            "The Hessian can't be inverted: some inputs depend on each other, or it isn't X^T X. Calibrate on more "
-            f"text, or raise damping (now {damping:g})."
-        )
+        raise not_invertible(damping)
     return L.flip(0, 1).float(), dead.flip(0)[:, None]
 
 

@@ -12,7 +12,7 @@ from tiny import TINY, random_ids, random_model
 
 from gpt2_lib import metrics
 from gpt2_lib.pruning import gradual
-from gpt2_lib.pruning.gradual import GradualRun, MaskedRun, prune_iteratively, sparsegpt_cuts
+from gpt2_lib.pruning.gradual import GradualRun, MaskedRun, admm_cuts, prune_iteratively, sparsegpt_cuts
 from gpt2_lib.pruning.pruner import prunable_weights
 from gpt2_lib.pruning.schedules import Schedule, linear_sparsity
 from gpt2_lib.pruning.selection import global_masks, layer_masks
@@ -128,13 +128,14 @@ def test_a_run_killed_at_any_step_ends_as_one_that_was_not(tmp_path, killed_at):
     assert sum(zeros(resumed.model).values()) == pytest.approx(0.6 * 13824, abs=4)
 
 
-def test_cuts_by_sparsegpt_while_a_teacher_is_imitated_are_exact_final_and_survive_a_kill(tmp_path):
+@pytest.mark.parametrize("cuts", [sparsegpt_cuts, admm_cuts])
+def test_correcting_cuts_while_a_teacher_is_imitated_are_exact_final_and_survive_a_kill(cuts, tmp_path):
     windows = random_ids(TINY, 4, 32)
     recipe = replace(RECIPE, distillation=0.8)
 
     def new(seed: int, path: Path) -> GradualRun:
         student = model(seed)
-        return GradualRun(student, recipe, SCHEDULE, path, model(), sparsegpt_cuts(student, windows))
+        return GradualRun(student, recipe, SCHEDULE, path, model(), cuts(student, windows))
 
     whole, before = new(0, tmp_path / "run.pt"), {}
     while whole.step < recipe.steps:
@@ -143,7 +144,7 @@ def test_cuts_by_sparsegpt_while_a_teacher_is_imitated_are_exact_final_and_survi
             shutil.copy(tmp_path / "run.pt", tmp_path / "killed.pt")
         whole.advance(IDS)
         for name, mask in whole.keeper.masks.items():
-            assert not (mask & ~before.get(name, mask)).any(), "what SparseGPT prunes stays pruned"
+            assert not (mask & ~before.get(name, mask)).any(), "what is pruned stays pruned"
         before = whole.keeper.masks
     for name, w in prunable_weights(whole.model).items():
         assert torch.equal(w != 0, before[name])

@@ -18,6 +18,7 @@ from torch import nn
 from gpt2_lib import GPT2, ModelPruner, apply_magnitude_pruning, metrics, quick_magnitude_prune
 from gpt2_lib.gpt2 import Attention
 from gpt2_lib.pruning.masking import apply_masks
+from gpt2_lib.pruning.output_scales import output_scales
 from gpt2_lib.pruning.pruner import attention_weights, feedforward_weights, prunable_weights
 from gpt2_lib.pruning.surgery import silencing_masks
 
@@ -39,12 +40,15 @@ VERBS: dict[str, Prune] = {
     "Taylor, global": lambda pruner, s: pruner.prune_taylor(WINDOWS, s, globally=True),
     "Wanda": lambda pruner, s: pruner.prune_wanda(WINDOWS, s),
     "SparseGPT": lambda pruner, s: pruner.prune_sparsegpt(WINDOWS, s),
+    "ADMM": lambda pruner, s: pruner.prune_admm(WINDOWS, s),
 }
 N_M: dict[str, Callable[[ModelPruner], dict[str, torch.Tensor]]] = {
     "magnitude": lambda pruner: pruner.prune_n_m(2, 4),
     "Wanda": lambda pruner: pruner.prune_wanda(WINDOWS, n_m=(2, 4)),
     "SparseGPT": lambda pruner: pruner.prune_sparsegpt(WINDOWS, n_m=(2, 4)),
+    "ADMM": lambda pruner: pruner.prune_admm(WINDOWS, n_m=(2, 4)),
 }
+CORRECTING = {"SparseGPT", "ADMM"}  # they change what they keep
 TOUCHED = {"attention": ATTENTION, "feed-forward": FEEDFORWARD}  # by all other verbs: ALL
 every_verb = pytest.mark.parametrize("verb", VERBS)
 
@@ -90,7 +94,7 @@ def test_a_verb_zeroes_what_its_masks_say_in_its_own_matrices_only(config, verb,
     for name, p in model.named_parameters():
         if name not in names:
             assert torch.equal(p, before[name]), f"{name} must not change"
-        elif verb == "SparseGPT":  # which corrects what it keeps
+        elif verb in CORRECTING:
             assert torch.equal(p != 0, masks[name])
         else:
             assert torch.equal(p, before[name] * masks[name])
@@ -124,7 +128,7 @@ def test_at_sparsity_0_the_model_computes_what_it_did(verb):
         model = random_model(config)
         dense = model(IDS)
         VERBS[verb](ModelPruner(model), 0.0)
-        torch.testing.assert_close(model(IDS), dense, rtol=0, atol=1e-5 if verb == "SparseGPT" else 0.0)
+        torch.testing.assert_close(model(IDS), dense, rtol=0, atol=1e-5 if verb in CORRECTING else 0.0)
 
 
 @every_verb
@@ -164,7 +168,7 @@ def test_random_pruning_is_that_of_its_seed():
 
 def test_methods_that_read_text_heed_it():
     other = random_ids(TINY, 8, 32, seed=5)
-    for prune in ("prune_taylor", "prune_wanda", "prune_sparsegpt"):
+    for prune in ("prune_taylor", "prune_wanda", "prune_sparsegpt", "prune_admm"):
         one, two = (getattr(ModelPruner(random_model()), prune)(windows, 0.5) for windows in (WINDOWS, other))
         assert any(not torch.equal(one[name], two[name]) for name in one), prune
 
@@ -193,7 +197,7 @@ def test_wanda_judges_a_layer_by_the_inputs_it_has_once_the_blocks_before_it_are
                 weight.masked_fill_(~mask, 0.0)
 
 
-def test_sparsegpt_stays_closer_to_the_dense_model_than_magnitude():
+def test_sparsegpt_stays_closer_to_the_dense_model_than_magnitude_and_admm_closer_yet():
     dense = random_model()(IDS)
 
     def error(prune) -> float:
@@ -202,6 +206,7 @@ def test_sparsegpt_stays_closer_to_the_dense_model_than_magnitude():
         return (model(IDS) - dense).square().mean().item()
 
     assert error(lambda p: p.prune_sparsegpt(WINDOWS, 0.6)) < error(lambda p: p.prune_layers(0.6))
+    assert error(lambda p: p.prune_admm(WINDOWS, 0.6)) < error(lambda p: p.prune_sparsegpt(WINDOWS, 0.6))
 
 
 def test_some_layers_can_be_pruned_by_name():
@@ -221,6 +226,20 @@ def test_pruning_further_keeps_what_is_gone():
         assert not (second[name] & ~mask).any()
     pruner.prune_feedforward_layers(0.5)
     assert pruner.masks.keys() == ALL
+
+
+def test_admm_weighs_an_output_by_the_root_of_its_gradient():
+    """Of two equal rows the one that the loss depends on 16 times as much has 4 times the scale."""
+    model = nn.Linear(8, 2, bias=False)
+    batches: Any = [torch.randn(20, 8, generator=torch.Generator().manual_seed(i)) for i in range(2)]
+    loss = lambda m, x: (m(x) * torch.tensor([16.0, 1.0])).mean()  # noqa: E731
+    scales = output_scales(model, batches, loss)
+    torch.testing.assert_close(scales["weight"], torch.tensor([1.0, 0.25]))
+    nothing = output_scales(model, batches, lambda m, x: m(x).mean() * 0)
+    torch.testing.assert_close(nothing["weight"], torch.ones(2))
+    assert output_scales(model, batches) == {}, "its loss isn't known"
+    masks = ModelPruner(model).prune_admm(batches, 0.5, loss=loss)
+    assert masks["weight"][0].sum() > masks["weight"][1].sum()
 
 
 def test_what_sparsegpt_has_pruned_stays_pruned_when_it_prunes_further():
@@ -400,10 +419,14 @@ PLAIN: dict[str, Prune] = {
     "random": VERBS["random"],
     "Wanda": lambda pruner, s: pruner.prune_wanda(BATCHES, s),
     "SparseGPT": lambda pruner, s: pruner.prune_sparsegpt(BATCHES, s),
+    "ADMM": lambda pruner, s: pruner.prune_admm(BATCHES, s),
+    "ADMM, by row": lambda pruner, s: pruner.prune_admm(BATCHES, s, by_row=True),
+    "ADMM, with a loss": lambda pruner, s: pruner.prune_admm(BATCHES, s, loss=lambda m, x: m(x).square().mean()),
     "Wanda, one tensor": lambda pruner, s: pruner.prune_wanda(torch.cat(BATCHES), s),
     "n:m": lambda pruner, s: pruner.prune_n_m(),
     "Wanda, n:m": lambda pruner, s: pruner.prune_wanda(BATCHES, n_m=(2, 4)),
     "SparseGPT, n:m": lambda pruner, s: pruner.prune_sparsegpt(BATCHES, n_m=(2, 4)),
+    "ADMM, n:m": lambda pruner, s: pruner.prune_admm(BATCHES, n_m=(2, 4)),
 }
 
 
@@ -418,7 +441,7 @@ def test_any_model_with_linear_layers_can_be_pruned_weight_by_weight(verb):
     for name, p in model.named_parameters():
         if name in masks:
             assert torch.equal(p != 0, masks[name])
-            if "SparseGPT" not in verb:
+            if verb.partition(",")[0] not in CORRECTING:
                 assert torch.equal(p, before[name] * masks[name])
         else:
             assert torch.equal(p, before[name])
@@ -735,14 +758,14 @@ def test_a_layer_that_n_of_m_does_not_fit_is_refused_by_name_and_the_ones_before
     assert_as_before(model, before)
 
 
-@pytest.mark.parametrize("method", ["scores", "sparsegpt"])
+@pytest.mark.parametrize("method", ["scores", "sparsegpt", "admm"])
 def test_an_error_or_an_interrupt_in_a_later_block_gives_the_earlier_ones_back(method, monkeypatch):
     from gpt2_lib.pruning import pruner as module
 
     model = random_model()
     before = copies(model)
     calls = 0
-    owner, name = (module.scores, "wanda") if method == "scores" else (module, "sparsegpt")
+    owner, name = (module.scores, "wanda") if method == "scores" else (module, method)
     solve = getattr(owner, name)
 
     def failing(*args, **options):
@@ -756,12 +779,12 @@ def test_an_error_or_an_interrupt_in_a_later_block_gives_the_earlier_ones_back(m
     monkeypatch.setattr(owner, name, failing)
     pruner = ModelPruner(model)
     with pytest.raises(KeyboardInterrupt):
-        VERBS["Wanda" if method == "scores" else "SparseGPT"](pruner, 0.5)
+        VERBS[{"scores": "Wanda", "sparsegpt": "SparseGPT", "admm": "ADMM"}[method]](pruner, 0.5)
     assert pruner.masks == {}
     assert_as_before(model, before)
 
 
-@pytest.mark.parametrize("prune", ["prune_wanda", "prune_sparsegpt"])
+@pytest.mark.parametrize("prune", ["prune_wanda", "prune_sparsegpt", "prune_admm"])
 @pytest.mark.parametrize(
     ("windows", "message"),
     [
@@ -793,7 +816,7 @@ def test_text_that_has_no_gradient_is_refused(windows, message):
     assert_as_before(model, before)
 
 
-@pytest.mark.parametrize("prune", ["prune_wanda", "prune_sparsegpt"])
+@pytest.mark.parametrize("prune", ["prune_wanda", "prune_sparsegpt", "prune_admm"])
 @pytest.mark.parametrize("options", [{}, {"sparsity": 0.5, "n_m": (2, 4)}], ids=["neither", "both"])
 def test_sparsity_and_n_of_m_are_one_or_the_other(prune, options):
     model = random_model()
@@ -811,6 +834,7 @@ def test_an_n_of_m_that_makes_no_sense_is_refused(n_m):
         lambda p: p.prune_n_m(*n_m),
         lambda p: p.prune_wanda(WINDOWS, n_m=n_m),
         lambda p: p.prune_sparsegpt(WINDOWS, n_m=n_m),
+        lambda p: p.prune_admm(WINDOWS, n_m=n_m),
     ):
         with pytest.raises(ValueError, match="keeps n of every m"):
             prune(ModelPruner(model))
