@@ -29,6 +29,7 @@ from gpt2_lib.config import PRESETS
 from gpt2_lib.corpus import calibration_windows, encode, held_out_windows, training_plays
 from gpt2_lib.gpt2 import GPT2
 from gpt2_lib.metrics import Quality, evaluate, flops
+from gpt2_lib.pruning import admm as admm_solver
 from gpt2_lib.pruning import calibration, scores, selection, surgery
 from gpt2_lib.pruning import sparsegpt as solver
 from gpt2_lib.pruning.gradual import RECOVERY, GradualRun, prune_iteratively
@@ -342,6 +343,39 @@ def sparsegpt(lab: Lab) -> dict[str, str]:
     cost = lab.cost("SparseGPT", lambda p: p.prune_sparsegpt(lab.windows, HALF))
     losses = [lab.at_half[k].loss for k in ("SparseGPT", "Taylor", "Wanda", "magnitude, layer by layer")]
     _holds(losses == sorted(losses), "SparseGPT beats Taylor and Wanda, which beat magnitude")
+    return {"cost": cost}
+
+
+def admm(lab: Lab) -> dict[str, str]:
+    names = [f"h.1.{part}.weight" for part in INPUT_NAMES]
+    hessians = calibration.hessians(lab.model, lab.windows, names)
+    solvers = {"SparseGPT": solver.sparsegpt, "ADMM": admm_solver.admm}
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    bars, curve = figure.subplots(1, 2, width_ratios=(1.2, 1))
+    errors: dict[str, list[float]] = {}
+    sparsities = [k / 10 for k in range(3, 10)]
+    for i, (method, solve) in enumerate(solvers.items()):
+        colour, places = plots.SERIES[i + 2][0], [j + 0.35 * (i - 0.5) for j in range(len(names))]
+        errors[method] = [
+            _output_error(lab.weights[name], solve(lab.weights[name], hessians[name], HALF), hessians[name])
+            for name in names
+        ]
+        bars.bar(places, errors[method], width=0.32, color=colour, label=method)
+        w, h = lab.weights[SHOWN], hessians[SHOWN]
+        found = [_output_error(w, solve(w, h, s), h) for s in sparsities]
+        curve.plot(sparsities, found, color=colour, marker="os"[i], label=method)
+    bars.set_xticks(range(len(names)), INPUT_NAMES, fontsize=8)
+    bars.set_ylabel("error of the layer's output")
+    curve.set_xlabel(f"sparsity of {SHOWN.removesuffix('.weight')}")
+    curve.xaxis.set_major_formatter(PercentFormatter(1))
+    for ax in (bars, curve):
+        ax.yaxis.set_major_formatter(PercentFormatter(1))
+        ax.legend(frameon=False)
+    _save(figure, "admm")
+    for plain, ours in zip(errors["SparseGPT"], errors["ADMM"], strict=True):
+        _holds(ours < plain, "ADMM's error is below SparseGPT's")
+    cost = lab.cost("ADMM", lambda p: p.prune_admm(lab.windows, HALF))
+    _holds(lab.at_half["ADMM"].loss < lab.at_half["SparseGPT"].loss, "ADMM beats SparseGPT")
     return {"cost": cost}
 
 
@@ -864,6 +898,7 @@ SECTIONS: tuple[Callable[[Lab], dict[str, str]], ...] = (
     wanda,
     taylor,
     sparsegpt,
+    admm,
     structures,
     removal,
     blocks,

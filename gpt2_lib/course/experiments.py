@@ -82,6 +82,7 @@ BEYOND = (
     Method("Taylor, global", _calibrated(partial(ModelPruner.prune_taylor, globally=True))),
     Method("Wanda", _calibrated(ModelPruner.prune_wanda)),
     Method("SparseGPT", _calibrated(ModelPruner.prune_sparsegpt)),
+    Method("ADMM", _calibrated(ModelPruner.prune_admm)),
 )
 
 

@@ -9,6 +9,7 @@ Meng et al. (2024), "ALPS: Improved Optimization for Highly Sparse One-Shot Prun
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -41,8 +42,8 @@ def admm(
     the matrix or, with ``by_row``, ``round(sparsity * in)`` in each row; or ``n_m=(n, m)``, which keeps n of
     every m neighbouring inputs, such as 2:4. ``damping`` times its diagonal is added to the Hessian.
 
-    ``output_scale`` (out,), above 0, says what an error of each output counts for, such as the norm of the
-    loss's gradient by it (`output_scales`); without it all outputs count the same.
+    ``output_scale`` (out,), 0 or more, says what an error of each output counts for, as `scores.outputs` finds it;
+    without it all count the same.
 
     Weights that are zero already go first and stay zero, even where more are than were asked for. Those of an
     input that was always zero go next, and correct nothing.
@@ -59,30 +60,37 @@ def admm(
         raise ValueError("Give either sparsity or n_m, not both; by_row goes with sparsity.")
     if n_m is not None:
         selection.n_m_masks({"weight": weight}, *n_m)  # refuses what doesn't fit, before the work begins
-        choose, final = partial(_choose_n_m, n_m=n_m), 1 - n_m[0] / n_m[1]
+        choose = partial(_choose_n_m, n_m=n_m)
     else:
-        choose = _choose_by_row if by_row else _choose
-        final = selection.check_sparsity(sparsity)
+        choose = partial(_choose_by_row if by_row else _choose, final=selection.check_sparsity(sparsity or 0.0))
     W = weight.detach().float().contiguous()  # (out, in)
-    scaled, size = _scaled(hessian, damping)  # (in, in), (in,)
-    P = PENALTY * torch.linalg.inv(scaled + PENALTY * torch.eye(len(scaled), dtype=scaled.dtype))
-    H, P, size = scaled.to(W), P.to(W), size.to(W)
-    target = W * size
-    score_scale = 1.0 if output_scale is None else output_scale.detach().to(W)[:, None]
-    lowest = torch.finfo(target.dtype).tiny  # the score of what costs nothing to lose but isn't zero yet
+    counts = torch.ones(len(W)) if output_scale is None else output_scale.detach()
+    H, size = (found.to(W) for found in _scaled(hessian, damping))  # (in, in), (in,)
+    Z, mask = _alternate(W * size, H, W == 0, counts.to(W)[:, None], choose)
+    lost = _polish(Z - W * size, mask, H)
+    solved = (W + lost / size.masked_fill(size == 0, torch.inf)).masked_fill_(~mask, 0.0)
+    return solved if by_row else _better(W, hessian, solved, sparsity, n_m, damping, counts)
 
-    # V fits the outputs, Z obeys the mask, U sums up by how much the two differ.
-    V, U = target, torch.zeros_like(target)
+
+def _alternate(
+    target: Tensor, H: Tensor, zero: Tensor, counts: Tensor, choose: Callable[[Tensor, float], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Weights near ``target`` (out, in) that obey a mask, and the mask, in which what is ``zero`` stays so.
+
+    V fits the outputs, Z obeys the mask, U sums up by how much the two differ. ``choose(score, progress)`` is the
+    mask at a point of the way from no sparsity (0) to all of it (1).
+    """
+    P = PENALTY * torch.linalg.inv(H.cpu().double() + PENALTY * torch.eye(len(H))).to(H)
+    lowest = torch.finfo(target.dtype).tiny  # the score of what costs nothing to lose but isn't zero yet
+    V, U, mask = target, torch.zeros_like(target), ~zero
     for step in range(STEPS):
         if step < GROWING:
-            score = ((V + U) * score_scale).abs().clamp_(min=lowest).masked_fill_(W == 0, 0.0)
-            mask = choose(score, cubic_sparsity(step + 1, 0, GROWING, 0.0, final)) & (W != 0)
+            score = ((V + U) * counts).abs().clamp_(min=lowest).masked_fill_(zero, 0.0)
+            mask = choose(score, cubic_sparsity(step + 1, 0, GROWING, 0.0, 1.0)) & ~zero
         Z = (V + U).masked_fill_(~mask, 0.0)
-        U += V - Z
+        U = U + V - Z
         V = target + (Z - U - target) @ P
-    lost = _polish(Z - target, mask, H)
-    solved = (W + lost / size.masked_fill(size == 0, torch.inf)).masked_fill_(~mask, 0.0)
-    return solved if by_row else _better(W, hessian, solved, sparsity, n_m, damping, output_scale)
+    return (V + U).masked_fill_(~mask, 0.0), mask
 
 
 def _check_scale(weight: Tensor, output_scale: Tensor | None) -> None:
@@ -117,22 +125,20 @@ def _scaled(hessian: Tensor, damping: float) -> tuple[Tensor, Tensor]:
     return H, size / size.max().clamp(min=torch.finfo(size.dtype).tiny)
 
 
-def _choose(score: Tensor, sparsity: float) -> Tensor:
-    return selection.layer_masks({"": score}, sparsity)[""]
+def _choose(score: Tensor, progress: float, final: float) -> Tensor:
+    return selection.layer_masks({"": score}, progress * final)[""]
 
 
-def _choose_by_row(score: Tensor, sparsity: float) -> Tensor:
-    return selection.row_masks({"": score}, sparsity)[""]
+def _choose_by_row(score: Tensor, progress: float, final: float) -> Tensor:
+    return selection.row_masks({"": score}, progress * final)[""]
 
 
-def _choose_n_m(score: Tensor, sparsity: float, n_m: tuple[int, int]) -> Tensor:
+def _choose_n_m(score: Tensor, progress: float, n_m: tuple[int, int]) -> Tensor:
     """Only the m - n lowest of each group may go; of all of those, the lowest go first."""
-    n, m = n_m
-    keep = selection.n_m_masks({"": score}, n, m)[""]
-    final = 1 - n / m
-    if sparsity >= final:
+    keep = selection.n_m_masks({"": score}, *n_m)[""]
+    if progress == 1:
         return keep
-    return keep.masked_scatter(~keep, _choose(score[~keep], sparsity / final))
+    return keep.masked_scatter(~keep, _choose(score[~keep], progress, 1.0))
 
 
 def _polish(lost: Tensor, mask: Tensor, H: Tensor) -> Tensor:
@@ -157,14 +163,14 @@ def _better(
     sparsity: float | None,
     n_m: tuple[int, int] | None,
     damping: float,
-    output_scale: Tensor | None,
+    counts: Tensor,
 ) -> Tensor:
     """``solved``, or SparseGPT's result where its error is lower and it has as many zeros."""
     other = sparsegpt(W, hessian, sparsity, n_m, damping).masked_fill_(W == 0, 0.0)  # it may bring some back
     if torch.count_nonzero(other) != torch.count_nonzero(solved):
         return solved
     H = hessian.cpu().double()
-    importance = 1.0 if output_scale is None else output_scale.to(H).square()
+    importance = counts.to(H).square()
 
     def error(new: Tensor) -> float:
         lost = (W - new).cpu().double()

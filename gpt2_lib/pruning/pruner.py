@@ -16,15 +16,14 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from ..gpt2 import GPT2
-from ..modules import unwrap
+from ..modules import restored_on_error, unwrap
 from . import calibration, scores, selection, surgery
 from .admm import admm
-from .in_order import in_order, restored_on_error, solve_group
 from .masking import Masks, apply_masks
-from .output_scales import output_scales
 from .sparsegpt import sparsegpt
 from .statistics import model_statistics
 from .structures import units
@@ -147,35 +146,20 @@ class ModelPruner:
         self, windows: Batches, sparsity: float | None = None, n_m: tuple[int, int] | None = None
     ) -> Masks:
         """SparseGPT: prunes and corrects what is left of each matrix (Frantar & Alistarh, 2023)."""
-        _check_pattern(self.model, sparsity, n_m)
-
-        def solver(_: str, weight: Tensor, hessian: Tensor) -> Tensor:
-            return sparsegpt(weight, hessian, sparsity, n_m)
-
-        return self._one_after_another(partial(solve_group, self.model, windows, solver))
+        self._check_pattern(sparsity, n_m)
+        return self._solve(windows, lambda _, weight, hessian: sparsegpt(weight, hessian, sparsity, n_m))
 
     def prune_admm(
-        self,
-        windows: Batches,
-        sparsity: float | None = None,
-        n_m: tuple[int, int] | None = None,
-        by_row: bool = False,
-        loss: Callable[..., Tensor] | None = None,
+        self, windows: Batches, sparsity: float | None = None, n_m: tuple[int, int] | None = None, by_row: bool = False
     ) -> Masks:
-        """ADMM: corrects each matrix while it chooses what goes (Boža, 2024). The best in one shot here.
+        """ADMM: corrects each matrix while it chooses what goes, in each row alone if ``by_row`` (Boža, 2024).
 
-        ``by_row`` prunes each row alone. An output counts for more the more the loss depends on it: ``loss(model,
-        batch)`` is a batch's mean loss, a scalar; that of a language model is known. For other modules, without
-        one, all outputs count the same.
+        In a language model, an output counts for more the more the loss depends on it.
         """
-        _check_pattern(self.model, sparsity, n_m)
+        self._check_pattern(sparsity, n_m)
         _check_finite(prunable_weights(self.model))
-        scales = output_scales(self.model, windows, loss)
-
-        def solver(name: str, weight: Tensor, hessian: Tensor) -> Tensor:
-            return admm(weight, hessian, sparsity, n_m, by_row, scales.get(name))
-
-        return self._one_after_another(partial(solve_group, self.model, windows, solver))
+        counts = self._outputs_count(windows)
+        return self._solve(windows, lambda name, w, hessian: admm(w, hessian, sparsity, n_m, by_row, counts.get(name)))
 
     # By structure: whole heads and neurons, the fractions ``heads`` and ``neurons`` of every block's, or one number
     # for each block, as `structures.budget.fractions_within` finds them. With calibration ``windows`` those go that
@@ -251,12 +235,45 @@ class ModelPruner:
         self.masks |= {name: mask & self.masks.get(name, mask) for name, mask in masks.items()}  # what is gone stays so
         return masks
 
+    def _check_pattern(self, sparsity: float | None, n_m: tuple[int, int] | None) -> None:
+        """Complain, by the layer's name, before anything is cut."""
+        select = _row_pattern(sparsity, n_m)
+        if n_m is not None:
+            select(matrices(self.model))
+
+    def _outputs_count(self, windows: Batches) -> dict[str, Tensor]:
+        """{name: what an error of each output counts for (out,)}; {} for a model without a loss that is known."""
+        try:
+            loss = calibration.loss_of(self.model)
+        except ValueError:
+            return {}
+        some = windows[:: max(1, len(windows) // 32)] if isinstance(windows, Tensor) else windows  # all would be slow
+        gradients = calibration.gradients(self.model, some, list(prunable_weights(self.model)), loss, order=2)
+        return {name: scores.outputs(g) for name, g in as_stored(self.model, gradients).items()}  # each (out, in)
+
+    def _solve(self, windows: Batches, solver: Callable[[str, Tensor, Tensor], Tensor]) -> Masks:
+        """Put ``solver(name, weight (out, in), hessian)`` in the place of each weight."""
+
+        @torch.no_grad()
+        def solve(names: list[str]) -> Masks:
+            masks: Masks = {}
+            for name, hessian in calibration.hessians(self.model, windows, names).items():
+                weight = matrices(self.model, [name])[name]
+                solved = solver(name, weight, hessian)
+                masks[name] = solved != 0
+                weight.copy_(solved)
+            return as_stored(self.model, masks)
+
+        return self._one_after_another(solve)
+
     def _one_after_another(self, solve: Callable[[list[str]], Masks]) -> Masks:
         """``solve`` one group of layers after the other, so that each is calibrated on what is pruned before it."""
         weights = prunable_weights(self.model)
         _check_finite(weights)
+        masks: Masks = {}
         with restored_on_error(weights):
-            masks = in_order(self.model, solve)
+            for names in calibration.layer_groups(self.model, list(weights)):
+                masks |= solve(names)
             _check_nothing_is_empty(masks)
         self.masks |= {name: weights[name].detach() != 0 for name in masks}  # SparseGPT may bring weights back
         return masks
@@ -268,13 +285,6 @@ def _row_pattern(sparsity: float | None, n_m: tuple[int, int] | None) -> Callabl
     if sparsity is not None and n_m is None:
         return partial(selection.row_masks, sparsity=selection.check_sparsity(sparsity))
     raise ValueError("Give either sparsity, such as 0.5, or n_m, such as (2, 4).")
-
-
-def _check_pattern(model: nn.Module, sparsity: float | None, n_m: tuple[int, int] | None) -> None:
-    """Complain, by the layer's name, before anything is cut."""
-    select = _row_pattern(sparsity, n_m)
-    if n_m is not None:
-        select(matrices(model))
 
 
 def _check_finite(weights: Mapping[str, Tensor]) -> None:

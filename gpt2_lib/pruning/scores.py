@@ -94,3 +94,15 @@ def block_influence(inputs: Tensor, outputs: Tensor) -> float:
     inputs, outputs: (tokens, C). In [0, 2]; a block near 0 can go (Men et al., 2024, "ShortGPT", equation 1).
     """
     return 1.0 - F.cosine_similarity(_wide(inputs), _wide(outputs), dim=-1).mean().item()
+
+
+def outputs(gradient: Tensor) -> Tensor:
+    """What an error of each output (out,) counts for, at most 1: the root of the norm of its weights' gradient.
+
+    ``gradient``: size of the loss's gradient by each entry (out, in), as `calibration.gradients` gives it. The
+    root, since a gradient is true of small errors and these are not: at 70 % the norm itself did harm. None counts
+    for less than a hundredth of the first, so that none is given up.
+    """
+    norms = gradient.norm(dim=1)
+    largest = norms.max()
+    return (norms / largest).sqrt().clamp(min=0.01) if largest > 0 else torch.ones_like(norms)

@@ -79,6 +79,7 @@ def test_the_command_prints_the_table_and_draws_the_picture(model: GPT2, tmp_pat
     assert out.returncode == 0, out.stderr
     assert "| magnitude, global | 90% |" in out.stdout
     assert "| SparseGPT | 50% |" in out.stdout
+    assert "| ADMM | 50% |" in out.stdout
     assert "| gradual, 10 steps a cut | 90% |" in out.stdout
     assert "pruning and measuring: 100%" in out.stderr
     assert (tmp_path / "curves.png").is_file()

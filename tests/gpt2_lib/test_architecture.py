@@ -29,7 +29,7 @@ ROOMS = {
         "plots",
     ],
     "system": ["processors", "timing", "command"],
-    "pruning": ["scores", "selection", "schedules", "targets", "calibration", "surgery", "masking"],
+    "pruning": ["scores", "selection", "schedules", "targets", "calibration", "sparsegpt", "admm", "surgery", "masking"],
     "checkpoints": ["errors", "modelling", "description", "hub", "plain", "weights"],
     "storage": ["quantize", "bitmask", "packed"],
     "deploy": [],
@@ -58,7 +58,7 @@ ROOMS = {
     ],
 }
 STRUCTURES = [f"structures.{file}" for file in ("refit", "units", "costs", "budget")]
-ROOMS["pruning"] += ["admm", *STRUCTURES, "statistics", "pruner", "gradual", "sensitivity"]
+ROOMS["pruning"] += [*STRUCTURES, "statistics", "pruner", "gradual", "sensitivity"]
 ROOMS["course"] += ["exercises"]
 BELOW = {  # room -> the rooms that its files may import
     "system": set(),

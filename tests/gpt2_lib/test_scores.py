@@ -178,3 +178,9 @@ def test_a_units_contribution_is_the_norm_of_what_it_adds_to_the_residual_stream
         columns = slice(unit * size, (unit + 1) * size)
         wanted.append((x[:, columns] @ weight[:, columns].double().t()).norm().item())
     assert scores.contribution(x.t() @ x, weight, units).tolist() == pytest.approx(wanted)
+
+
+def test_an_output_counts_for_the_root_of_the_norm_of_its_gradient():
+    gradient = torch.tensor([[16.0, 0.0], [0.6, 0.8], [0.0, 0.0]])
+    torch.testing.assert_close(scores.outputs(gradient), torch.tensor([1.0, 0.25, 0.01]))
+    torch.testing.assert_close(scores.outputs(torch.zeros(2, 3)), torch.ones(2))
