@@ -259,9 +259,7 @@ class ModelPruner:
             masks: Masks = {}
             for name, hessian in calibration.hessians(self.model, windows, names).items():
                 weight = matrices(self.model, [name])[name]
-                solved = solver(name, weight, hessian)
-                masks[name] = solved != 0
-                weight.copy_(solved)
+                masks[name] = weight.copy_(solver(name, weight, hessian)) != 0
             return as_stored(self.model, masks)
 
         return self._one_after_another(solve)
