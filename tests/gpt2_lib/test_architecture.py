@@ -18,8 +18,8 @@ ROOMS = {
     "": [
         "config",
         "files",
-        "muon",
         "modules",
+        "muon",
         "tokenizer",
         "gpt2",
         "corpus",
