@@ -17,8 +17,8 @@ CALIBRATION = 128  # windows of the training plays
 
 PROTOCOL = f"""\
 gpt2-mini, one shot, no training: the same share of the heads and of the neurons of every block is removed by
-contribution, then every `c_proj` is solved anew (`ModelPruner.remove_structures`). {CALIBRATION} windows of the training
-plays choose and refit, drawn with {SEEDS} seeds; perplexity of every third held-out window. Bars, for every seed:
+contribution, then every `c_proj` is solved anew (`ModelPruner.remove_structures`). {CALIBRATION} windows of the
+training plays choose and refit, drawn with {SEEDS} seeds; perplexity of every third held-out window. Bars, each seed:
 {" and ".join(f"{bar:g} at {share:.0%}" for share, bar in BARS.items())}."""
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -430,7 +431,8 @@ def structures(lab: Lab) -> dict[str, str]:
     found: dict[tuple[float, str], Quality] = {}
     for share in (QUARTER, HALF):
         for name, windows in (("norms", None), ("contribution", lab.windows)):
-            seconds, found[share, name] = lab.prune(lambda p, s=share, w=windows: p.remove_structures(s, s, w))
+            cut = partial(ModelPruner.remove_structures, heads=share, neurons=share, windows=windows, refit=False)
+            seconds, found[share, name] = lab.prune(cut)
     _holds(found[QUARTER, "contribution"].loss < found[QUARTER, "norms"].loss, "contribution beats norms at 25 %")
     _holds(found[HALF, "contribution"].loss > found[HALF, "norms"].loss, "norms beat contribution at 50 %")
     lab.at_half["structured, by contribution"] = found[HALF, "contribution"]
