@@ -72,3 +72,17 @@ def test_a_class_goes_from_the_platform_and_back_in_at_most_eight_commands(
     sent = {path.name for path in (room.root / "grades").iterdir()}
     name = platform.lower()
     assert sent >= {f"{PHASE}-{name}-feedback.zip", f"{PHASE}-moodle.csv" if name == "moodle" else "canvas.csv"}
+
+
+def test_a_groups_newest_submission_is_graded_once_for_all(small: Classroom) -> None:
+    lines = ["id,first_name,last_name,group", *(f"{who},{who},,Team" for who in ("ada", "bob", "eve"))]
+    (small.root / "roster.csv").write_text("\n".join(lines), encoding="utf-8")
+    (small.root / "term.toml").write_text("[tiny]\ngroups = true\n", encoding="utf-8")
+    for who, answer, day in (("ada", "def double(x):\n    return 4", 1), ("bob", GOOD, 2)):
+        path = small.hand_in(who, NOTEBOOK, {"double": answer})
+        (path.parent / "timestamp.txt").write_text(f"2026-11-0{day} 12:00:00 UTC", encoding="utf-8")
+    graded = small.grade()
+    assert [(one.student, one.points) for one in graded] == [("bob", 3)]
+    assert {who: sum(result.points for result in small.results(who)) for who in ("ada", "bob", "eve")} == dict.fromkeys(
+        ("ada", "bob", "eve"), 3
+    )
