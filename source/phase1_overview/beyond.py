@@ -5,9 +5,11 @@
 # on. All in one shot, at 50 %:
 #
 # - **random**: what any method has to beat;
-# - **Taylor**: |weight times gradient|, averaged over the pages: how much the loss would change ([Molchanov et al., 2019](https://arxiv.org/abs/1906.10771));
+# - **Taylor**: |weight times gradient|, averaged over the pages: how much the loss would change ([Molchanov et al., 2019](https://arxiv.org/abs/1906.10771)),
+#   which means the same in every layer, so that one ranking for all works with it;
 # - **Wanda**: |weight| times the norm of its input, compared within a row ([Sun et al., 2023](https://arxiv.org/abs/2306.11695));
 # - **SparseGPT**: prunes column by column, and corrects the columns to come for what went ([Frantar and Alistarh, 2023](https://arxiv.org/abs/2301.00774));
+# - **ADMM**: chooses and corrects all of a layer's weights together, by least squares ([Boža, 2024](https://arxiv.org/abs/2401.02938));
 # - **2:4**: of every four neighbours two go, chosen by any score: a pattern that NVIDIA GPUs since Ampere have kernels for.
 #
 # <<fact size_effect>>.

@@ -297,7 +297,8 @@ with when_written("exercise 2.2"):
     ModelPruner(zeros).prune_structures(0.25, 0.25)
     quick_magnitude_prune(single, 0.25, 0.25)
     removed = shrunk(0.25, 0.25)
-    listening = ModelPruner(model).remove_structures(0.25, 0.25, windows=windows[6:])  # the library, by what they say
+    listening = ModelPruner(model).remove_structures(0.25, 0.25, windows=windows[6:], refit=False)  # by what they say
+    refitted = ModelPruner(model).remove_structures(0.25, 0.25, windows=windows[6:])
     costs = cost(
         {"dense": model, "a quarter set to zero": zeros, "a quarter removed, by you": removed}, windows[:1], repeats=7
     )
@@ -307,6 +308,7 @@ with when_written("exercise 2.2"):
         ("set to zero", zeros),
         ("removed, by you", removed),
         ("removed, by what they say", listening),
+        ("the same, refitted", refitted),
         ("single weights (2.1)", single),
     ):
         quality, parameters = evaluate(m, windows[:6]), sum(p.numel() for p in m.parameters())
@@ -317,6 +319,6 @@ with when_written("exercise 2.2"):
 # %% [markdown]
 # Set to zero or removed, the quality is the same: only what was silent has been taken out. But only what is *removed* makes the
 # model smaller and faster. The price depends on the choice: by weights alone a quarter of the heads and neurons is ruinous here, by what
-# they say on real text it costs far less, with the same small matrices. And still more than a quarter of the single weights, chosen one by
-# one. So structured pruning is usually followed by some training. (With four heads a block, a quarter is one
-# whole head; GPT-2 124M has twelve to choose from.)
+# they say on real text it costs far less, with the same small matrices. *Refitted*, what stays takes over what it can of what
+# went, by least squares on a few pages, without training. And usually some training follows. (With four heads a block, a
+# quarter is one whole head; GPT-2 124M has twelve to choose from.)
