@@ -13,13 +13,18 @@ if _sys.argv[:1] == ["-m"]:  # one of our commands is starting, and what follows
 
     _interrupt_quietly()
 
+from .batches import windows_of
 from .checkpoints import CheckpointError, load_pretrained_gpt2, save_pretrained
 from .config import GPT2Config
 from .corpus import held_out_windows
 from .generate import generate
 from .gpt2 import GPT2
 from .metrics import evaluate
+from .pruning.masking import MaskKeeper, masks_of_zeros
+from .pruning.methods.comparison import compare
 from .pruning.pruner import ModelPruner, apply_magnitude_pruning, quick_magnitude_prune
+from .pruning.sensitivity import allocate
+from .pruning.surgery import remove_silenced
 
 if _TYPE_CHECKING:
     from .deploy.production import deployment_analysis, evaluate_production_metrics
@@ -37,8 +42,11 @@ __all__ = [
     "GPT2",
     "CheckpointError",
     "GPT2Config",
+    "MaskKeeper",
     "ModelPruner",
+    "allocate",
     "apply_magnitude_pruning",
+    "compare",
     "convert_to_tensorrt",
     "deploy_to_production",
     "deployment_analysis",
@@ -47,8 +55,11 @@ __all__ = [
     "generate",
     "held_out_windows",
     "load_pretrained_gpt2",
+    "masks_of_zeros",
     "quick_magnitude_prune",
+    "remove_silenced",
     "save_pretrained",
+    "windows_of",
 ]
 
 try:

@@ -11,13 +11,14 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .batches import token_batches
 from .config import TextCodec
 from .gpt2 import GPT2
 from .modules import at_least_float32, to_device_of, unwrap
@@ -52,31 +53,48 @@ def next_tokens(model: nn.Module, windows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, windows: Tensor, tokens_per_batch: int = 4096) -> Quality:
-    """Measure ``model`` on non-overlapping ``windows`` of token ids (N, T), T >= 2.
+def evaluate(model: nn.Module, windows: Tensor | Iterable[Any], tokens_per_batch: int = 4096) -> Quality:
+    """Measure ``model`` on non-overlapping ``windows`` of token ids (N, T), T >= 2, of any integer type.
 
-    ``model``: a `GPT2`, also in torch.compile or DataParallel, or a language model of transformers.
+    ``model``: a `GPT2`, also in torch.compile or DataParallel, or a language model of transformers. In the place of
+    windows, any batches that `batches.token_batches` reads, such as a DataLoader's: padding doesn't count.
 
     Each window stands alone: its tokens 2 ... T are predicted from those before them, so N (T - 1)
     tokens count. Bits per character divides the same bits by the characters those tokens spell.
     """
-    if windows.dim() != 2 or windows.numel() == 0 or windows.size(1) < 2:
-        raise ValueError(f"Windows must have shape (N, T) with N >= 1 and T >= 2; got {tuple(windows.shape)}.")
+    tokenizer: TextCodec | None = getattr(unwrap(model), "tokenizer", None)
     was_training = model.training
     model.eval()
-    loss = hits = 0.0
+    loss = hits = tokens = characters = 0.0
     try:
-        for batch in torch.split(windows, max(1, tokens_per_batch // windows.size(1))):
-            logits, targets = next_tokens(model, batch)  # (n (T - 1), V), (n (T - 1),)
-            loss += F.cross_entropy(logits, targets, reduction="sum").item()
-            hits += (logits.argmax(-1) == targets).sum().item()
+        for given in token_batches(windows):
+            rows = _windows(given)
+            for batch in torch.split(rows, max(1, tokens_per_batch // rows.size(1))):
+                logits, targets = next_tokens(model, batch)  # (n (T - 1), V), (n (T - 1),)
+                loss += F.cross_entropy(logits, targets, reduction="sum").item()
+                hits += (logits.argmax(-1) == targets).sum().item()
+            tokens += rows.size(0) * (rows.size(1) - 1)
+            pages = cast("list[list[int]]", rows[:, 1:].tolist())
+            characters += sum(len(tokenizer.decode(page)) for page in pages) if tokenizer else math.nan
     finally:
         model.train(was_training)
-    tokens = windows.size(0) * (windows.size(1) - 1)
-    pages = cast("list[list[int]]", windows[:, 1:].tolist())
-    tokenizer: TextCodec | None = getattr(unwrap(model), "tokenizer", None)
-    characters = sum(len(tokenizer.decode(page)) for page in pages) if tokenizer else math.nan
-    return Quality(loss / tokens, hits / tokens, loss / math.log(2) / characters, tokens)
+    if tokens == 0:
+        raise ValueError("There is no text to measure on: give at least one window or batch of 2 tokens or more.")
+    return Quality(loss / tokens, hits / tokens, loss / math.log(2) / characters, int(tokens))
+
+
+def _windows(given: Any) -> Tensor:
+    """``given`` if it is windows of token ids, else ValueError."""
+    if not isinstance(given, Tensor):
+        raise ValueError(
+            f"Windows of token ids (N, T), or batches of them, are needed; got a batch of {type(given).__name__}. "
+            "gpt2_lib.windows_of makes windows of text."
+        )
+    if given.is_floating_point() or given.dtype == torch.bool:
+        raise ValueError(f"Token ids are whole numbers; got {given.dtype}.")
+    if given.dim() != 2 or given.numel() == 0 or given.size(1) < 2:
+        raise ValueError(f"Windows must have shape (N, T) with N >= 1 and T >= 2; got {tuple(given.shape)}.")
+    return given
 
 
 def sparsity(tensors: Iterable[Tensor]) -> float:

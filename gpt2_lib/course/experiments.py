@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,6 +25,7 @@ from ..generate import generate
 from ..gpt2 import GPT2
 from ..metrics import evaluate, sparsity
 from ..pruning.gradual import RECOVERY, GradualRun
+from ..pruning.methods.registry import find_method
 from ..pruning.pruner import ModelPruner, prunable_weights, quick_magnitude_prune
 from ..pruning.schedules import Schedule, linear_sparsity
 from ..system.command import count, output_file, run
@@ -60,30 +60,28 @@ def _prune_structures(model: GPT2, attention: float, feedforward: float) -> None
     ModelPruner(model).prune_structures(min(attention, one_head), feedforward, pages)
 
 
-def _calibrated(prune: Callable[[ModelPruner, Tensor, float], object]) -> Callable[[GPT2, float, float], object]:
+def _prune_by_parts(model: GPT2, attention: float, feedforward: float) -> None:
+    quick_magnitude_prune(model, attention, feedforward)
+
+
+def _from_registry(name: str) -> Method:
     """A method that needs text gets 64 windows of the training plays, always the same."""
+    method = find_method(name)
 
     def run(model: GPT2, sparsity: float, _: float) -> None:
-        prune(ModelPruner(model), _pages(model), sparsity)
+        ModelPruner(model).prune(name, sparsity, text=_pages(model) if method.text == "needed" else None)
 
-    return run
+    return Method(method.title, run)
 
 
-# The course's methods in one shot; a new one joins the table, the curves and the explorer from here.
+# The course's methods in one shot: they join the table, the curves and the explorer from here.
 METHODS = (
-    Method("magnitude, layer by layer", quick_magnitude_prune, separate=True),
-    Method("magnitude, global", lambda model, s, _: ModelPruner(model).prune_globally(s)),
-    Method("structured", _prune_structures, separate=True),
+    replace(_from_registry("magnitude"), prune=_prune_by_parts, separate=True),
+    _from_registry("magnitude-global"),
+    replace(_from_registry("structured"), prune=_prune_structures, separate=True),
 )
 # Beyond the four: chance, and those that look at text.
-BEYOND = (
-    Method("random", lambda model, s, _: ModelPruner(model).prune_randomly(s)),
-    Method("Taylor, layer by layer", _calibrated(ModelPruner.prune_taylor)),
-    Method("Taylor, global", _calibrated(partial(ModelPruner.prune_taylor, globally=True))),
-    Method("Wanda", _calibrated(ModelPruner.prune_wanda)),
-    Method("SparseGPT", _calibrated(ModelPruner.prune_sparsegpt)),
-    Method("ADMM", _calibrated(ModelPruner.prune_admm)),
-)
+BEYOND = tuple(map(_from_registry, ("random", "taylor", "taylor-global", "wanda", "sparsegpt", "admm")))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Works for any nn.Module with nn.Linear layers, and for transformers' Conv1D. ``batches`` is an iterable of
 what ``model(batch)`` takes. A tensor is cut along its first dimension into batches of at most 4096 entries:
-for a GPT-2 it is windows of token ids (N, T). Tensors go where the model is. ``names`` are names of weights,
+for a GPT-2 it is windows of token ids (N, T). Padding of batches with ``input_ids`` and ``attention_mask`` is
+taken out (`batches.token_batches`). Tensors go where the model is. ``names`` are names of weights,
 such as ``h.0.attn.c_attn.weight``. Whatever happens, the model is left as it was: its weights, gradients,
 hooks, and what trains.
 """
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..batches import token_batches
 from ..gpt2 import GPT2
 from ..metrics import next_tokens
 from ..modules import at_least_float32, map_tensors, to_device_of, unwrap
@@ -220,16 +222,18 @@ def _stop(*_: object) -> None:
 
 
 def _split(batches: Iterable[Any]) -> Iterator[Any]:
-    if not isinstance(batches, Tensor):
-        return iter(batches)
-    if batches.numel() == 0:
-        return iter(())
-    return iter(batches.split(max(1, TOKENS_PER_BATCH // batches[0].numel())))
+    """The batches, without padding; one tensor that is all of them in pieces."""
+    whole = isinstance(batches, Tensor)
+    for batch in token_batches(batches):
+        if whole:
+            yield from batch.split(max(1, TOKENS_PER_BATCH // batch[0].numel())) if batch.numel() else ()
+        else:
+            yield batch
 
 
 def _examples(model: nn.Module, batches: Iterable[Any]) -> Iterator[Any]:
     """Each row of each tensor, each other batch as a whole, where the model is and in its stand-ins' precision."""
-    for batch in [batches] if isinstance(batches, Tensor) else batches:
+    for batch in token_batches(batches):
         rows = isinstance(batch, Tensor) and batch.dim() > 0
         for example in (batch.split(1) if batch.numel() else ()) if rows else (batch,):
             yield map_tensors(to_device_of(model, example), at_least_float32)

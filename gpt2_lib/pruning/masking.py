@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..modules import unwrap
+from .targets import prunable_weights
 
 Masks = dict[str, Tensor]  # parameter name -> bool tensor of its shape, True = keep
 
@@ -38,6 +39,15 @@ def check_masks(parameters: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -
             raise ValueError(
                 f"The mask of {name} has shape {tuple(mask.shape)}; {tuple(parameters[name].shape)} is needed."
             )
+
+
+def masks_of_zeros(model: nn.Module) -> Masks:
+    """The masks of a model that was pruned before, read from its zeros: of each prunable matrix that has any.
+
+    With them training goes on after loading: ``MaskKeeper(model, [optimizer], masks_of_zeros(model))``.
+    """
+    masks = {name: w.detach() != 0 for name, w in prunable_weights(model).items()}
+    return {name: mask for name, mask in masks.items() if not bool(mask.all())}
 
 
 class MaskKeeper:

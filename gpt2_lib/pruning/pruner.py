@@ -14,27 +14,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from ..gpt2 import GPT2
-from ..modules import restored_on_error, unwrap
-from . import calibration, scores, selection, surgery
-from .admm import admm
-from .masking import Masks, apply_masks
-from .sparsegpt import sparsegpt
+from ..modules import unwrap
+from . import surgery
+from .masking import Masks, apply_masks, check_masks
+from .methods import one_shot
+from .methods.one_shot import Batches, Choose
+from .methods.plan import Plan, Sparsity, make_plan
+from .methods.registry import check_needs, find_method
 from .statistics import model_statistics
 from .structures import units
 from .structures.units import Fractions
 from .targets import (
     as_gpt2,
-    as_stored,
     attention_weights,
     check_has_data,
     feedforward_weights,
-    matrices,
     prunable_weights,
 )
 
@@ -47,7 +46,6 @@ __all__ = [
     "quick_magnitude_prune",
 ]
 
-Batches: TypeAlias = Tensor | Iterable[Any]  # a language model's windows of token ids (N, T), or what another takes
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -70,40 +68,66 @@ class ModelPruner:
         check_has_data(self.model)
         self.masks: Masks = {}
 
-    # By magnitude.
+    def prune(
+        self,
+        method: str,
+        sparsity: Sparsity | None = None,
+        *,
+        text: Batches | None = None,
+        n_m: tuple[int, int] | None = None,
+        ignore: Iterable[str] = (),
+        names: Iterable[str] | None = None,
+    ) -> Masks:
+        """Prune with any method of `methods.registry.METHODS`, such as ``"sparsegpt"``.
+
+        ``sparsity`` for all layers, or {glob of names: sparsity}, as in `methods.plan.make_plan`; or ``n_m``, such as
+        (2, 4). ``text``: what to calibrate on, for the methods that look at text: windows of token ids (N, T) or
+        batches, for another model than a language model what ``model(batch)`` takes. Globs in ``names`` choose layers,
+        those in ``ignore`` leave layers whole. ``"structured"`` removes the fraction ``sparsity`` of all heads and
+        neurons. Raises ValueError for what doesn't fit together, and the model is as it was.
+        """
+        found = find_method(method)
+        check_needs(found, text is not None, n_m)
+        if found.text == "no" and text is not None:
+            raise ValueError(f"{method} looks at no text: leave text= out.")
+        if found.choose is None:
+            return self._prune_units(sparsity, text, ignore, names)
+        return self._cut(found.choose, make_plan(self.model, sparsity, n_m, names, ignore), text, found.by_block)
+
+    def apply(self, masks: Masks) -> Masks:
+        """Prune with your own masks, {parameter name: bool tensor of its shape, True = keep}."""
+        check_masks(dict(self.model.named_parameters()), masks)
+        return self._apply(masks)
+
+    # The same, method by method. ``windows`` is the calibration text.
 
     def prune_attention_layers(self, sparsity: float) -> Masks:
         """Remove the smallest ``sparsity`` of every attention matrix."""
-        return self._apply(selection.layer_masks(attention_weights(self.model), sparsity))
+        return self.prune("magnitude", sparsity, names=attention_weights(self.model))
 
     def prune_feedforward_layers(self, sparsity: float) -> Masks:
         """Remove the smallest ``sparsity`` of every feed-forward matrix."""
-        return self._apply(selection.layer_masks(feedforward_weights(self.model), sparsity))
+        return self.prune("magnitude", sparsity, names=feedforward_weights(self.model))
 
     def prune_layers(self, sparsity: float, names: Iterable[str] | None = None) -> Masks:
         """Remove the smallest ``sparsity`` of each of the matrices ``names`` (all that are prunable)."""
-        return self._apply(selection.layer_masks(prunable_weights(self.model, names), sparsity))
+        return self.prune("magnitude", sparsity, names=names)
 
     def prune_globally(self, sparsity: float, min_kept: float = 0.0) -> Masks:
         """Remove the smallest ``sparsity`` of all weights, ranked together; of each layer ``min_kept`` stays."""
-        return self._apply(selection.global_masks(prunable_weights(self.model), sparsity, min_kept))
+        return self._cut(partial(one_shot.magnitude_global, min_kept=min_kept), make_plan(self.model, sparsity))
 
     def prune_n_m(self, n: int = 2, m: int = 4) -> Masks:
         """Keep the ``n`` largest of every ``m`` neighbours along the inputs."""
-        return self._apply(as_stored(self.model, selection.n_m_masks(matrices(self.model), n, m)))
+        return self.prune("magnitude", n_m=(n, m))
 
     def prune_rectangles(self, sparsity: float, block: tuple[int, int] = (16, 16)) -> Masks:
         """Remove whole rectangles of ``block`` entries (block sparsity), those of the lowest L2 norm."""
-        return self._apply(as_stored(self.model, selection.block_masks(matrices(self.model), sparsity, block)))
-
-    # By other scores. ``windows`` (N, T) is the calibration text for a GPT-2, token ids; any other module
-    # gets an iterable of what ``model(batch)`` takes.
+        return self._cut(partial(one_shot.rectangles, block=block), make_plan(self.model, sparsity))
 
     def prune_randomly(self, sparsity: float, seed: int = 0) -> Masks:
         """Remove a random ``sparsity`` of every matrix: what any method has to beat."""
-        weights = prunable_weights(self.model)
-        _check_finite(weights)
-        return self._apply(selection.layer_masks(scores.random(weights, seed), sparsity))
+        return self._cut(partial(one_shot.random, seed=seed), make_plan(self.model, sparsity))
 
     def prune_taylor(
         self,
@@ -119,35 +143,18 @@ class ModelPruner:
         of each layer ``min_kept`` stays.
         ``loss(model, batch)`` is a batch's mean loss, a scalar; that of a language model is known.
         """
-        loss = loss or calibration.loss_of(self.model)
-        weights = prunable_weights(self.model)
-        _check_finite(weights)
-        sizes = calibration.gradients(self.model, windows, list(weights), loss)
-        found: dict[str, Tensor] = {}
-        for name, w in weights.items():  # one by one, so that the model is not held three times
-            found |= scores.taylor({name: w}, {name: sizes.pop(name)})
-        if globally:
-            return self._apply(selection.global_masks(found, sparsity, min_kept))
-        return self._apply(selection.layer_masks(found, sparsity))
+        choose = partial(one_shot.taylor_global, min_kept=min_kept) if globally else one_shot.taylor
+        return self._cut(partial(choose, loss=loss), make_plan(self.model, sparsity), windows)
 
     def prune_wanda(self, windows: Batches, sparsity: float | None = None, n_m: tuple[int, int] | None = None) -> Masks:
         """Wanda: |weight| times the norm of its input, compared within a row, or n:m (Sun et al., 2023)."""
-        select = _row_pattern(sparsity, n_m)
-
-        def solve(names: list[str]) -> Masks:
-            norms = calibration.input_norms(self.model, windows, names)
-            masks = as_stored(self.model, select(scores.wanda(matrices(self.model, names), norms)))
-            apply_masks(self.model, masks)
-            return masks
-
-        return self._one_after_another(solve)
+        return self.prune("wanda", sparsity, text=windows, n_m=n_m)
 
     def prune_sparsegpt(
         self, windows: Batches, sparsity: float | None = None, n_m: tuple[int, int] | None = None
     ) -> Masks:
         """SparseGPT: prunes and corrects what is left of each matrix (Frantar & Alistarh, 2023)."""
-        self._check_pattern(sparsity, n_m)
-        return self._solve(windows, lambda _, weight, hessian: sparsegpt(weight, hessian, sparsity, n_m))
+        return self.prune("sparsegpt", sparsity, text=windows, n_m=n_m)
 
     def prune_admm(
         self, windows: Batches, sparsity: float | None = None, n_m: tuple[int, int] | None = None, by_row: bool = False
@@ -156,10 +163,8 @@ class ModelPruner:
 
         In a language model, an output counts for more the more the loss depends on it.
         """
-        self._check_pattern(sparsity, n_m)
-        _check_finite(prunable_weights(self.model))
-        counts = self._outputs_count(windows)
-        return self._solve(windows, lambda name, w, hessian: admm(w, hessian, sparsity, n_m, by_row, counts.get(name)))
+        plan = make_plan(self.model, sparsity, n_m)
+        return self._cut(partial(one_shot.admm_, by_row=by_row), plan, windows, by_block=True)
 
     # By structure: whole heads and neurons, the fractions ``heads`` and ``neurons`` of every block's, or one number
     # for each block, as `structures.budget.fractions_within` finds them. With calibration ``windows`` those go that
@@ -212,7 +217,7 @@ class ModelPruner:
         self, heads: Fractions, neurons: Fractions, windows: Tensor | None
     ) -> tuple[units.Keeps, units.Keeps]:
         model = as_gpt2(self.model)
-        _check_finite(dict(model.named_parameters()))
+        one_shot.check_finite(dict(model.named_parameters()))
         return units.units_to_keep(model, heads, neurons, windows)
 
     def get_model_statistics(self) -> dict[str, Any]:
@@ -229,75 +234,31 @@ class ModelPruner:
         devices = {name: p.device for name, p in self.model.named_parameters()}
         self.masks = {name: mask.to(devices[name]) for name, mask in state["masks"].items()}
 
+    def _cut(self, choose: Choose, plan: Plan, text: Batches | None = None, by_block: bool = False) -> Masks:
+        masks = choose(self.model, plan, text)
+        if not by_block:
+            return self._apply(masks)
+        weights = prunable_weights(self.model)
+        self.masks |= {name: weights[name].detach() != 0 for name in masks}  # SparseGPT may bring weights back
+        return masks
+
     def _apply(self, masks: Masks) -> Masks:
-        _check_nothing_is_empty(masks)
+        one_shot.check_nothing_is_empty(masks)
         apply_masks(self.model, masks)
         self.masks |= {name: mask & self.masks.get(name, mask) for name, mask in masks.items()}  # what is gone stays so
         return masks
 
-    def _check_pattern(self, sparsity: float | None, n_m: tuple[int, int] | None) -> None:
-        """Complain, by the layer's name, before anything is cut."""
-        select = _row_pattern(sparsity, n_m)
-        if n_m is not None:
-            select(matrices(self.model))
-
-    def _outputs_count(self, windows: Batches) -> dict[str, Tensor]:
-        """{name: what an error of each output counts for (out,)}; {} for a model without a loss that is known."""
-        try:
-            loss = calibration.loss_of(self.model)
-        except ValueError:
-            return {}
-        some = windows[:: max(1, len(windows) // 32)] if isinstance(windows, Tensor) else windows  # all would be slow
-        gradients = calibration.gradients(self.model, some, list(prunable_weights(self.model)), loss, order=2)
-        return {name: scores.outputs(g) for name, g in as_stored(self.model, gradients).items()}  # each (out, in)
-
-    def _solve(self, windows: Batches, solver: Callable[[str, Tensor, Tensor], Tensor]) -> Masks:
-        """Put ``solver(name, weight (out, in), hessian)`` in the place of each weight."""
-
-        @torch.no_grad()
-        def solve(names: list[str]) -> Masks:
-            masks: Masks = {}
-            for name, hessian in calibration.hessians(self.model, windows, names).items():
-                weight = matrices(self.model, [name])[name]
-                masks[name] = weight.copy_(solver(name, weight, hessian)) != 0
-            return as_stored(self.model, masks)
-
-        return self._one_after_another(solve)
-
-    def _one_after_another(self, solve: Callable[[list[str]], Masks]) -> Masks:
-        """``solve`` one group of layers after the other, so that each is calibrated on what is pruned before it."""
-        weights = prunable_weights(self.model)
-        _check_finite(weights)
-        masks: Masks = {}
-        with restored_on_error(weights):
-            for names in calibration.layer_groups(self.model, list(weights)):
-                masks |= solve(names)
-            _check_nothing_is_empty(masks)
-        self.masks |= {name: weights[name].detach() != 0 for name in masks}  # SparseGPT may bring weights back
-        return masks
-
-
-def _row_pattern(sparsity: float | None, n_m: tuple[int, int] | None) -> Callable[[Mapping[str, Tensor]], Masks]:
-    if n_m is not None and sparsity is None:
-        return partial(selection.n_m_masks, n=n_m[0], m=n_m[1])
-    if sparsity is not None and n_m is None:
-        return partial(selection.row_masks, sparsity=selection.check_sparsity(sparsity))
-    raise ValueError("Give either sparsity, such as 0.5, or n_m, such as (2, 4).")
-
-
-def _check_finite(weights: Mapping[str, Tensor]) -> None:
-    for name, w in weights.items():
-        if not w.isfinite().all():
-            raise ValueError(f"{name} has entries that are NaN or infinite: check how the model was loaded or trained.")
-
-
-def _check_nothing_is_empty(masks: Masks) -> None:
-    empty = [name for name, mask in masks.items() if not bool(mask.any())]
-    if empty:
-        raise ValueError(
-            f"This would leave nothing of {', '.join(empty)}, and the model would no longer hear its input: lower the "
-            "sparsity, or keep some of every layer with min_kept where all are ranked together."
-        )
+    def _prune_units(
+        self, fraction: Sparsity | None, text: Batches | None, ignore: Iterable[str], names: Iterable[str] | None
+    ) -> Masks:
+        if fraction is None or isinstance(fraction, Mapping) or [*ignore] or names is not None:
+            raise ValueError(
+                "structured takes one fraction for the heads and neurons of all blocks, such as 0.25, and neither "
+                "names nor ignore; prune_structures takes one for each block."
+            )
+        if text is not None and not isinstance(text, Tensor):
+            raise ValueError("structured takes its text as one tensor of windows (N, T): make it with windows_of.")
+        return self.prune_structures(fraction, fraction, text)
 
 
 def quick_magnitude_prune(
@@ -305,9 +266,9 @@ def quick_magnitude_prune(
 ) -> tuple[ModelPruner, dict[str, Any]]:
     """Prune attention and feed-forward weights by magnitude, layer by layer, in place."""
     pruner = ModelPruner(model)
-    masks = selection.layer_masks(attention_weights(model), att_sparsity)
-    masks |= selection.layer_masks(feedforward_weights(model), ff_sparsity)
-    pruner._apply(masks)  # pyright: ignore[reportPrivateUsage]  both or none are cut
+    sparsities = dict.fromkeys(attention_weights(model), att_sparsity)
+    sparsities |= dict.fromkeys(feedforward_weights(model), ff_sparsity)
+    pruner.prune("magnitude", sparsities)  # both or none are cut
     return pruner, pruner.get_model_statistics()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ class LayerPoint:
     sparsity: float  # of that layer
     loss: float  # mean negative log-likelihood, nats per token
     loss_rise: float  # above the unpruned model's
+    weights: int = 1  # entries of that layer
 
 
 def scan(
@@ -71,5 +73,47 @@ def scan(
         finally:
             with torch.no_grad():
                 weights[name].copy_(before)
-        points.append(LayerPoint(name, method, sparsity, loss, loss - dense))
+        points.append(LayerPoint(name, method, sparsity, loss, loss - dense, weights[name].numel()))
     return points
+
+
+def allocate(points: Iterable[LayerPoint], mean: float) -> dict[str, float]:
+    """Sparsities {layer: fraction} with the ``mean`` over all weights of the scanned layers, for `ModelPruner.prune`.
+
+    Weights go where the scan says that they cost the least loss each: between two measured sparsities of a layer its
+    loss is taken to rise evenly, and the rises of the layers are taken to add up. A guess, then, to be measured.
+    Raises ValueError for points of several methods, and for a mean above what was scanned.
+    """
+    mean = check_sparsity(mean)
+    points = list(points)
+    methods = sorted({point.method for point in points})
+    if len(methods) != 1:
+        raise ValueError(f"The points of one method are needed; got those of {', '.join(methods) or 'none'}.")
+    curves: dict[str, list[tuple[float, float]]] = {}
+    sizes = {point.layer: point.weights for point in points}
+    for point in points:
+        curves.setdefault(point.layer, [(0.0, 0.0)]).append((point.sparsity, point.loss_rise))
+    steps = [(slope / sizes[layer], layer, width) for layer, curve in curves.items() for slope, width in _steps(curve)]
+    left = mean * sum(sizes.values())  # weights that are still to go
+    sparsities = dict.fromkeys(curves, 0.0)
+    for _, layer, width in sorted(steps, key=lambda step: step[0]):
+        more = min(width, max(0.0, left) / sizes[layer])
+        sparsities[layer] += more
+        left -= more * sizes[layer]
+    if left > 1e-6 * sum(sizes.values()):
+        raise ValueError(f"A mean of {mean:g} is more than was scanned: scan higher sparsities.")
+    return {layer: min(1.0, sparsity) for layer, sparsity in sparsities.items()}
+
+
+def _steps(curve: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """(slope, width) of each piece of the lower convex hull, from left to right: slopes rise."""
+    hull: list[tuple[float, float]] = []
+    for x, y in sorted(dict(curve).items()):
+        while len(hull) > 1 and _slope(hull[-2], hull[-1]) >= _slope(hull[-2], (x, y)):
+            hull.pop()
+        hull.append((x, y))
+    return [(_slope(a, b), b[0] - a[0]) for a, b in pairwise(hull)]
+
+
+def _slope(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return (b[1] - a[1]) / (b[0] - a[0])

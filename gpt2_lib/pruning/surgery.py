@@ -87,6 +87,34 @@ def shrink(model: GPT2, heads: Mapping[int, Tensor] | None = None, neurons: Mapp
     return _build(model, replace(config, heads=tuple(n_heads), neurons=tuple(n_neurons)), smaller)
 
 
+def remove_silenced(model: GPT2) -> GPT2:
+    """A smaller GPT2 without the heads and neurons that contribute nothing; it computes what ``model`` computes.
+
+    Silent is a unit whose outgoing weights are all zero, or, as `ModelPruner.prune_structures` leaves it, those that
+    make its value (of a head V) with their bias. One of each block's heads and neurons stays in any case.
+    """
+    heads: dict[int, Tensor] = {}
+    neurons: dict[int, Tensor] = {}
+    for i, block in enumerate(model.h):
+        a, f = block.attn, block.mlp
+        size = a.c_proj.in_features  # N H
+        value_weight, value_bias = a.c_attn.weight[2 * size :], a.c_attn.bias[2 * size :]
+        speaks = _speaks(value_weight, value_bias, a.c_proj.weight).view(a.n_head, -1).any(1)
+        heads[i] = _at_least_one(speaks)
+        neurons[i] = _at_least_one(_speaks(f.c_fc.weight, f.c_fc.bias, f.c_proj.weight))
+    return shrink(model, heads, neurons)
+
+
+def _speaks(weight: Tensor, bias: Tensor, outgoing: Tensor) -> Tensor:
+    """Which of n units (n,) have a value that can differ from 0, weight (n, C) and bias (n,), and pass it on (C, n)."""
+    return ((weight != 0).any(1) | (bias != 0)) & (outgoing != 0).any(0)
+
+
+def _at_least_one(units: Tensor) -> Tensor:
+    found = units.nonzero().flatten()
+    return found if len(found) else torch.zeros(1, dtype=torch.int64, device=units.device)
+
+
 @torch.no_grad()
 def remove_blocks(model: GPT2, keep: Tensor) -> GPT2:
     """A shallower GPT2 with only the transformer blocks in ``keep``; ``model`` is left as it is.

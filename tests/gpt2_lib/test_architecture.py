@@ -23,6 +23,7 @@ ROOMS = {
         "tokenizer",
         "gpt2",
         "corpus",
+        "batches",
         "generate",
         "metrics",
         "train",
@@ -68,7 +69,8 @@ ROOMS = {
     ],
 }
 STRUCTURES = [f"structures.{file}" for file in ("refit", "units", "costs", "budget")]
-ROOMS["pruning"] += [*STRUCTURES, "statistics", "pruner", "gradual", "sensitivity"]
+METHODS = [f"methods.{file}" for file in ("plan", "one_shot", "registry")]
+ROOMS["pruning"] += [*STRUCTURES, *METHODS, "statistics", "pruner", "methods.comparison", "gradual", "sensitivity"]
 ROOMS["course"] += ["exercises"]
 BELOW = {  # room -> the rooms that its files may import
     "system": set(),

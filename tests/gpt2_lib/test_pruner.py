@@ -752,7 +752,7 @@ def test_a_layer_that_n_of_m_does_not_fit_is_refused_by_name_and_the_ones_before
 
 @pytest.mark.parametrize("method", ["scores", "sparsegpt", "admm"])
 def test_an_error_or_an_interrupt_in_a_later_block_gives_the_earlier_ones_back(method, monkeypatch):
-    from gpt2_lib.pruning import pruner as module
+    from gpt2_lib.pruning.methods import one_shot as module
 
     model = random_model()
     before = copies(model)

@@ -67,7 +67,10 @@ def put_back(smaller: GPT2, model: GPT2, heads: Keeps, neurons: Keeps) -> None:
 
 
 def _kept(units: Sequence[Tensor], fractions: Fractions, what: str) -> Keeps:
-    each = list(fractions) if isinstance(fractions, Sequence) else [fractions] * len(units)
+    if isinstance(fractions, Sequence) and not isinstance(fractions, str):
+        each = list(fractions)
+    else:
+        each = [fractions] * len(units)
     if len(each) != len(units):
         raise ValueError(
             f"{what} is one fraction for all {len(units)} blocks, or {len(units)} of them; got {len(each)}."

@@ -1,0 +1,104 @@
+"""Text for a model, in whatever form it comes: windows of token ids, and batches without their padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from .config import TextCodec
+from .corpus import windows
+
+
+def token_batches(batches: Any) -> Iterator[Any]:
+    """The batches of a language model, one after the other, as tensors of token ids (N, T) without padding.
+
+    ``batches``: windows (N, T) of any integer type, or an iterable of such tensors or of mappings with ``input_ids``
+    and perhaps ``attention_mask`` (N, T), 1 where there is a token, as a tokenizer of transformers and its collators
+    make them. Padding is taken out, on whichever side it is, so that rows of one length go together. A batch of
+    another kind, which a model of another kind takes, stays as it is.
+    """
+    if isinstance(batches, Mapping) and "input_ids" in batches:
+        batches = [batches]
+    for batch in [batches] if isinstance(batches, Tensor) else batches:
+        if isinstance(batch, Mapping) and "input_ids" in batch:
+            yield from _unpadded(cast("Mapping[str, Any]", batch))
+        else:
+            yield _as_ids(batch)
+
+
+def _as_ids(batch: Any) -> Any:
+    """int64 for other integers, which the loss would refuse; floats, such as another model's inputs, as they are."""
+    integers = isinstance(batch, Tensor) and not batch.is_floating_point() and batch.dtype != torch.bool
+    return batch.long() if integers else batch
+
+
+def _unpadded(batch: Mapping[str, Any]) -> Iterator[Tensor]:
+    ids = torch.atleast_2d(torch.as_tensor(batch["input_ids"])).long()  # (N, T)
+    if batch.get("attention_mask") is None:
+        yield ids
+        return
+    mask = torch.atleast_2d(torch.as_tensor(batch["attention_mask"])) != 0
+    if mask.shape != ids.shape:
+        raise ValueError(
+            f"input_ids are {tuple(ids.shape)} and attention_mask is {tuple(mask.shape)}: they must agree."
+        )
+    lengths = mask.sum(1)  # (N,)
+    for length in sorted(set(lengths.tolist())):
+        rows = lengths == length
+        if length > 0:
+            yield ids[rows][mask[rows]].view(-1, length)
+
+
+def windows_of(source: Any, tokenizer: TextCodec | None = None, length: int = 1024) -> Tensor:
+    """Windows (N, length), int64, of any text: one after the other, without overlap; the tail is dropped.
+
+    ``source``: text, or several texts, which are encoded and put end to end (``tokenizer``: anything with ``encode``);
+    token ids, in a tensor or array of any shape or a list; batches as `token_batches` takes them, such as a DataLoader,
+    whose rows are put end to end. Raises ValueError for fewer tokens than a window has, for text without a tokenizer
+    and for ids that are no whole numbers.
+    """
+    if length < 2:
+        raise ValueError(f"A window needs at least 2 tokens, one to predict from; got length={length}.")
+    ids = _ids(source, tokenizer)
+    if len(ids) < length:
+        raise ValueError(
+            f"The text has {len(ids)} tokens, and one window needs {length}: give more, or a smaller length."
+        )
+    return windows(ids, length)
+
+
+def _ids(source: Any, tokenizer: TextCodec | None) -> Tensor:
+    """One tensor (n,) of all token ids."""
+    if isinstance(source, str):
+        source = [source]
+    if isinstance(source, Tensor) or hasattr(source, "__array__"):
+        return _flat(source)
+    if isinstance(source, Mapping):
+        source = [source]
+    items = list(source) if isinstance(source, Iterable) else [source]
+    if items and all(isinstance(item, str) for item in items):
+        if tokenizer is None:
+            raise ValueError("Text needs a tokenizer, anything with encode(text): give it as the second argument.")
+        items = [tokenizer.encode(text) for text in items]
+    if items and all(isinstance(item, int) for item in items):
+        return _flat(items)
+    parts = [_flat(batch) for item in items for batch in token_batches([_readable(item)])]
+    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)
+
+
+def _readable(item: Any) -> Any:
+    """A row of a batch as a tensor; a mapping as it is."""
+    return item if isinstance(item, Mapping) else _flat(item)
+
+
+def _flat(ids: Any) -> Tensor:
+    try:
+        found = torch.as_tensor(ids)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"Text, token ids or batches of them are needed; got {type(ids).__name__}.") from error
+    if found.numel() and (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool):
+        raise ValueError(f"Token ids are whole numbers; got {found.dtype}.")
+    return found.reshape(-1).long()

@@ -1,0 +1,111 @@
+"""Several methods on one model and one text: what each leaves of its quality."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from tqdm.auto import tqdm
+
+from ...metrics import Quality, evaluate, sparsity
+from ..pruner import ModelPruner
+from ..targets import prunable_weights
+from .one_shot import Batches
+from .plan import Sparsity
+from .registry import check_needs, find_method
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What one method left of the model."""
+
+    method: str
+    sparsity: float  # zeros among the prunable weights
+    quality: Quality  # on the test text
+    seconds: float  # that pruning took, wall time
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The rows, the unpruned model's first; as text a Markdown table and what it was measured on."""
+
+    rows: tuple[Compared, ...]
+    tested: str = "the test text"
+
+    def __str__(self) -> str:
+        lines = ["| method | sparsity | perplexity | accuracy | bits per character | seconds |", "|-|-:|-:|-:|-:|-:|"]
+        for row in self.rows:
+            q = row.quality
+            shares = f"{row.sparsity:.1%} | {q.perplexity:,.2f} | {q.accuracy:.1%} | {q.bits_per_character:.3f}"
+            lines.append(f"| {row.method} | {shares} | {row.seconds:.1f} |")
+        return "\n".join([*lines, "", f"Measured on {self.tested}: {self.rows[0].quality.tokens:,} tokens."])
+
+    def as_json(self) -> dict[str, Any]:
+        """The same, for json.dump."""
+        return {"tested_on": self.tested, "rows": [row_as_json(row) for row in self.rows]}
+
+
+def row_as_json(row: Compared) -> dict[str, Any]:
+    """One row, for json.dump; NaN, where a model has no tokenizer, is None."""
+    q = row.quality
+    return {
+        "method": row.method,
+        "sparsity": row.sparsity,
+        "loss": q.loss,
+        "perplexity": q.perplexity,
+        "accuracy": q.accuracy,
+        "bits_per_character": q.bits_per_character if q.bits_per_character == q.bits_per_character else None,
+        "tokens": q.tokens,
+        "seconds": row.seconds,
+    }
+
+
+def compare(
+    model: nn.Module,
+    methods: Iterable[str],
+    sparsity: Sparsity | None = None,
+    *,
+    test: Batches,
+    text: Batches | None = None,
+    n_m: tuple[int, int] | None = None,
+    ignore: Iterable[str] = (),
+    tested: str = "the test text",
+) -> Comparison:
+    """Prune a copy of ``model`` with each of the ``methods`` and measure it on ``test``; ``model`` stays as it is.
+
+    ``sparsity``, ``n_m`` and ``ignore`` as `ModelPruner.prune` has them; ``text``, what to calibrate on, goes to the
+    methods that look at text. ``test``: windows of token ids (N, T) or batches, which are read again for each method.
+    ``tested``: what to call them in the table. Raises ValueError, before anything is pruned, for an unknown method and
+    where one that needs text gets none.
+    """
+    chosen = [find_method(name) for name in ([methods] if isinstance(methods, str) else methods)]
+    test, text = _again(test), _again(text)
+    for method in chosen:
+        check_needs(method, text is not None, n_m)
+    ignore = list(ignore)
+    rows = [_measured("unpruned", model, test, lambda _: None)]
+    for method in tqdm(chosen, desc="pruning and measuring"):
+        given = None if method.text == "no" else text
+
+        def prune(copy: nn.Module, name: str = method.name, given: Batches | None = given) -> object:
+            return ModelPruner(copy).prune(name, sparsity, text=given, n_m=n_m, ignore=ignore)
+
+        rows.append(_measured(method.name, deepcopy(model), test, prune))
+    return Comparison(tuple(rows), tested)
+
+
+def _measured(name: str, model: nn.Module, test: Batches, prune: Callable[[nn.Module], object]) -> Compared:
+    started = time.perf_counter()
+    prune(model)
+    seconds = time.perf_counter() - started
+    zeros = sparsity(prunable_weights(model).values())
+    return Compared(name, zeros, evaluate(model, test), seconds)
+
+
+def _again(batches: Any) -> Any:
+    """Batches that can be read several times: a generator could not."""
+    return list(batches) if hasattr(batches, "__next__") else batches

@@ -1,0 +1,176 @@
+"""How each method chooses: ``(model, plan, text)`` to masks of the parameters' shapes.
+
+Those that rank scores leave the model as it is. Those that go block by block (`by_block`) cut it in place, so that each
+block is calibrated on what is pruned before it; where they raise an error the model is as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from ...modules import restored_on_error
+from .. import calibration, scores, selection
+from ..admm import admm
+from ..masking import Masks, apply_masks
+from ..sparsegpt import sparsegpt
+from ..targets import as_stored, matrices, prunable_weights
+from .plan import Plan
+
+Batches: TypeAlias = Tensor | Iterable[Any]  # a language model's windows of token ids (N, T), or what another takes
+Choose: TypeAlias = Callable[[nn.Module, Plan, Any], Masks]
+
+
+def magnitude(model: nn.Module, plan: Plan, _: object) -> Masks:
+    """The smallest of each matrix (Han et al., 2015)."""
+    return _layer_by_layer(model, prunable_weights(model, plan.names), plan)
+
+
+def magnitude_global(model: nn.Module, plan: Plan, _: object, min_kept: float = 0.0) -> Masks:
+    """The smallest of all, ranked together; of each layer ``min_kept`` stays."""
+    fraction = plan.one_fraction("A ranking of all layers together")
+    return selection.global_masks(prunable_weights(model, plan.names), fraction, min_kept)
+
+
+def rectangles(model: nn.Module, plan: Plan, _: object, block: tuple[int, int] = (16, 16)) -> Masks:
+    """Whole rectangles of the lowest L2 norm."""
+    masks: Masks = {}
+    for name, weight in matrices(model, plan.names).items():
+        masks |= selection.block_masks({name: weight}, plan.fraction(name), block)
+    return as_stored(model, masks)
+
+
+def random(model: nn.Module, plan: Plan, _: object, seed: int = 0) -> Masks:
+    """Chance: what any method has to beat."""
+    weights = prunable_weights(model, plan.names)
+    check_finite(weights)
+    return _layer_by_layer(model, scores.random(weights, seed), plan)
+
+
+def taylor(model: nn.Module, plan: Plan, text: Batches, loss: Callable[..., Tensor] | None = None) -> Masks:
+    """What changes the loss least, in each matrix (Molchanov et al., 2017 and 2019)."""
+    return _layer_by_layer(model, _taylor_scores(model, plan, text, loss), plan)
+
+
+def taylor_global(
+    model: nn.Module, plan: Plan, text: Batches, loss: Callable[..., Tensor] | None = None, min_kept: float = 0.0
+) -> Masks:
+    """What changes the loss least, of all matrices together, since their scores have one unit."""
+    fraction = plan.one_fraction("A ranking of all layers together")
+    return selection.global_masks(_taylor_scores(model, plan, text, loss), fraction, min_kept)
+
+
+def wanda(model: nn.Module, plan: Plan, text: Batches) -> Masks:
+    """|weight| times the norm of its input, compared within a row, or n:m (Sun et al., 2023)."""
+
+    def solve(names: list[str]) -> Masks:
+        norms = calibration.input_norms(model, text, names)
+        masks = as_stored(model, _row_by_row(scores.wanda(matrices(model, names), norms), plan))
+        apply_masks(model, masks)
+        return masks
+
+    return by_block(model, plan.names, solve)
+
+
+def sparsegpt_(model: nn.Module, plan: Plan, text: Batches) -> Masks:
+    """Prunes and corrects what is left of each matrix (Frantar & Alistarh, 2023)."""
+    return _solve(model, plan, text, lambda name, w, h: sparsegpt(w, h, plan.sparsities[name], plan.n_m))
+
+
+def admm_(model: nn.Module, plan: Plan, text: Batches, by_row: bool = False) -> Masks:
+    """Corrects each matrix while it chooses what goes, in each row alone if ``by_row`` (Boža, 2024)."""
+    check_finite(prunable_weights(model))
+    counts = _outputs_count(model, plan, text)
+    return _solve(
+        model, plan, text, lambda name, w, h: admm(w, h, plan.sparsities[name], plan.n_m, by_row, counts.get(name))
+    )
+
+
+def by_block(model: nn.Module, names: list[str], solve: Callable[[list[str]], Masks]) -> Masks:
+    """``solve`` one group of layers after the other: each is calibrated on what is pruned before it."""
+    weights = prunable_weights(model)
+    check_finite(weights)
+    masks: Masks = {}
+    with restored_on_error(weights):
+        for group in calibration.layer_groups(model, names):
+            masks |= solve(group)
+        check_nothing_is_empty(masks)
+    return masks
+
+
+def check_finite(weights: Mapping[str, Tensor]) -> None:
+    """Raise ValueError, with the name, for weights that are NaN or infinite."""
+    for name, w in weights.items():
+        if not w.isfinite().all():
+            raise ValueError(f"{name} has entries that are NaN or infinite: check how the model was loaded or trained.")
+
+
+def check_nothing_is_empty(masks: Masks) -> None:
+    """Raise ValueError, with the names, for masks that keep nothing."""
+    empty = [name for name, mask in masks.items() if not bool(mask.any())]
+    if empty:
+        raise ValueError(
+            f"This would leave nothing of {', '.join(empty)}, and the model would no longer hear its input: lower the "
+            "sparsity, or keep some of every layer with min_kept where all are ranked together."
+        )
+
+
+def _layer_by_layer(model: nn.Module, found: Mapping[str, Tensor], plan: Plan) -> Masks:
+    """Masks of scores that have their parameters' shapes."""
+    if plan.n_m is not None:
+        return as_stored(model, selection.n_m_masks(as_stored(model, found), *plan.n_m))  # to (out, in), and back
+    masks: Masks = {}
+    for name, score in found.items():
+        masks |= selection.layer_masks({name: score}, plan.fraction(name))
+    return masks
+
+
+def _row_by_row(found: Mapping[str, Tensor], plan: Plan) -> Masks:
+    """Masks of scores (out, in)."""
+    if plan.n_m is not None:
+        return selection.n_m_masks(found, *plan.n_m)
+    masks: Masks = {}
+    for name, score in found.items():
+        masks |= selection.row_masks({name: score}, plan.fraction(name))
+    return masks
+
+
+def _taylor_scores(
+    model: nn.Module, plan: Plan, text: Batches, loss: Callable[..., Tensor] | None
+) -> dict[str, Tensor]:
+    loss = loss or calibration.loss_of(model)
+    weights = prunable_weights(model, plan.names)
+    check_finite(weights)
+    sizes = calibration.gradients(model, text, list(weights), loss)
+    found: dict[str, Tensor] = {}
+    for name, w in weights.items():  # one by one, so that the model is not held three times
+        found |= scores.taylor({name: w}, {name: sizes.pop(name)})
+    return found
+
+
+def _outputs_count(model: nn.Module, plan: Plan, text: Batches) -> dict[str, Tensor]:
+    """{name: what an error of each output counts for (out,)}; {} for a model without a loss that is known."""
+    try:
+        loss = calibration.loss_of(model)
+    except ValueError:
+        return {}
+    some = text[:: max(1, len(text) // 32)] if isinstance(text, Tensor) else text  # all would be slow
+    gradients = calibration.gradients(model, some, plan.names, loss, order=2)
+    return {name: scores.outputs(g) for name, g in as_stored(model, gradients).items()}  # each (out, in)
+
+
+def _solve(model: nn.Module, plan: Plan, text: Batches, solver: Callable[[str, Tensor, Tensor], Tensor]) -> Masks:
+    """Put ``solver(name, weight (out, in), hessian)`` in the place of each weight."""
+
+    @torch.no_grad()
+    def solve(names: list[str]) -> Masks:
+        masks: Masks = {}
+        for name, hessian in calibration.hessians(model, text, names).items():
+            weight = matrices(model, [name])[name]
+            masks[name] = weight.copy_(solver(name, weight, hessian)) != 0
+        return as_stored(model, masks)
+
+    return by_block(model, plan.names, solve)

@@ -1,0 +1,76 @@
+"""The methods by name: what `ModelPruner.prune`, `compare`, the experiments and the command line offer.
+
+A new method is a function in `one_shot` and an entry here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from . import one_shot
+from .one_shot import Choose
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to prune in one shot.
+
+    ``text``: whether it looks at calibration text. ``n_m``: whether it also prunes n:m, such as 2:4. ``choose``: the
+    function of `one_shot`; None for what cuts whole heads and neurons, by `ModelPruner.prune_structures`.
+    """
+
+    name: str  # as typed
+    title: str  # as shown
+    paper: str
+    choose: Choose | None
+    text: Literal["no", "needed", "better with"] = "no"
+    n_m: bool = False
+    by_block: bool = False  # cuts in place, block by block, and may correct what stays
+
+
+HAN = "Han et al., 2015, Learning both Weights and Connections"
+MICHEL = "Michel et al., 2019, Are Sixteen Heads Really Better than One?"
+MOLCHANOV = "Molchanov et al., 2019, Importance Estimation for Neural Network Pruning"
+GRAY = "Gray et al., 2017, GPU Kernels for Block-Sparse Weights"
+SUN = "Sun et al., 2023, A Simple and Effective Pruning Approach for Large Language Models"
+FRANTAR = "Frantar & Alistarh, 2023, SparseGPT"
+BOZA = "Boža, 2024, Fast and Effective Weight Update for Pruned Large Language Models"
+
+_ALL = (
+    Method("magnitude", "magnitude, layer by layer", HAN, one_shot.magnitude, n_m=True),
+    Method("magnitude-global", "magnitude, global", HAN, one_shot.magnitude_global),
+    Method("rectangles", "rectangles of 16 x 16", GRAY, one_shot.rectangles),
+    Method("structured", "structured", MICHEL, None, "better with"),
+    Method("random", "random", "none: chance", one_shot.random, n_m=True),
+    Method("taylor", "Taylor, layer by layer", MOLCHANOV, one_shot.taylor, "needed", n_m=True),
+    Method("taylor-global", "Taylor, global", MOLCHANOV, one_shot.taylor_global, "needed"),
+    Method("wanda", "Wanda", SUN, one_shot.wanda, "needed", n_m=True, by_block=True),
+    Method("sparsegpt", "SparseGPT", FRANTAR, one_shot.sparsegpt_, "needed", n_m=True, by_block=True),
+    Method("admm", "ADMM", BOZA, one_shot.admm_, "needed", n_m=True, by_block=True),
+)
+METHODS = {method.name: method for method in _ALL}  # in the order in which tables show them
+
+
+def find_method(name: object) -> Method:
+    """The method called ``name``; ValueError, with the names there are, for another."""
+    if not isinstance(name, str) or name not in METHODS:
+        shown = repr(name) if isinstance(name, str | float | int) else f"a {type(name).__name__}"
+        raise ValueError(f"No method is called {shown}. There are: {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+def check_needs(method: Method, has_text: bool, n_m: tuple[int, int] | None) -> None:
+    """Raise ValueError where a method that looks at text gets none, or n:m goes to one that can't prune so."""
+    if method.text == "needed" and not has_text:
+        raise ValueError(f"{method.name} looks at text: give text=, windows of token ids or batches.")
+    if n_m is not None and not method.n_m:
+        able = ", ".join(other.name for other in METHODS.values() if other.n_m)
+        raise ValueError(f"{method.name} doesn't prune n:m: give a sparsity, or take one of {able}.")
+
+
+def method_table() -> str:
+    """The methods as a Markdown table."""
+    lines = ["| name | calibration text | n:m | paper |", "|-|-|-|-|"]
+    lines += [f"| {m.name} | {m.text} | {'yes' if m.n_m else 'no'} | {m.paper} |" for m in METHODS.values()]
+    return "\n".join(lines)

@@ -1,0 +1,119 @@
+"""Text in any form: windows of it, and batches whose padding counts for nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import TINY, random_ids, random_model, tokenizer
+from torch.utils.data import DataLoader
+
+from gpt2_lib import ModelPruner, evaluate, windows_of
+from gpt2_lib.pruning import calibration
+
+WINDOWS = random_ids(TINY, 8, 32)
+ROWS = [WINDOWS[0, :20], WINDOWS[1, :32], WINDOWS[2, :20], WINDOWS[3, :9]]
+
+
+def loader(rows: Any, batch_size: int = 1) -> DataLoader[torch.Tensor]:
+    return DataLoader(rows, batch_size=batch_size)
+
+
+def padded(left: bool) -> dict[str, torch.Tensor]:
+    ids, mask = torch.full((4, 32), 7), torch.zeros(4, 32, dtype=torch.int64)
+    for i, row in enumerate(ROWS):
+        place = slice(32 - len(row), 32) if left else slice(0, len(row))
+        ids[i, place], mask[i, place] = row, 1
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_padding_counts_for_nothing_on_either_side(left: bool) -> None:
+    model = random_model()
+    alone = [evaluate(model, row[None]) for row in ROWS]
+    found = evaluate(model, [padded(left)])
+    assert found.tokens == sum(q.tokens for q in alone) == 19 + 31 + 19 + 8
+    assert found.loss == pytest.approx(sum(q.loss * q.tokens for q in alone) / found.tokens, rel=1e-5)
+    names = ["h.1.mlp.c_fc.weight"]
+    rows = calibration.hessians(model, [row[None] for row in ROWS], names)[names[0]]
+    torch.testing.assert_close(calibration.hessians(model, padded(left), names)[names[0]], rows, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        WINDOWS.int(),
+        WINDOWS.to(torch.int16),
+        loader(list(WINDOWS), batch_size=3),
+        [{"input_ids": WINDOWS.int(), "attention_mask": torch.ones_like(WINDOWS)}],
+        {"input_ids": WINDOWS.tolist()},
+        WINDOWS.split(3),
+    ],
+    ids=["int32", "int16", "DataLoader", "dict", "lists", "tensors"],
+)
+def test_evaluation_and_calibration_take_any_form(given: Any) -> None:
+    model = random_model()
+    assert evaluate(model, given).loss == pytest.approx(evaluate(model, WINDOWS).loss, rel=1e-5)
+    pruned, same = random_model(), random_model()
+    ModelPruner(pruned).prune("wanda", 0.5, text=given)
+    ModelPruner(same).prune("wanda", 0.5, text=WINDOWS)
+    assert all(torch.equal(p, q) for p, q in zip(pruned.parameters(), same.parameters(), strict=True))
+    ModelPruner(pruned).prune("taylor", 0.6, text=given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "There is no text to measure on"),
+        (loader([], batch_size=1), "There is no text to measure on"),
+        (WINDOWS.float(), "Token ids are whole numbers; got torch.float32"),
+        (["To be"], "batch of str"),
+        ([{"ids": WINDOWS}], "batch of dict"),
+        ({"input_ids": WINDOWS, "attention_mask": torch.ones(8, 3)}, "they must agree"),
+        ([WINDOWS[0]], r"shape \(N, T\)"),
+    ],
+)
+def test_what_is_no_text_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        evaluate(random_model(), given)
+
+
+def test_windows_are_the_same_whatever_the_text_comes_in() -> None:
+    words = tokenizer()
+    text = "To be, or not to be: that is the question.\n" * 20
+    ids = words.encode(text)
+    expected = torch.tensor(ids[: len(ids) // 16 * 16]).view(-1, 16)
+    whole = len(expected) // 2 * 32
+    sources: list[Any] = [text, ids, torch.tensor(ids, dtype=torch.int32), np.array(ids), [torch.tensor(ids)]]
+    sources += [[text[:43], text[43:]], loader(list(torch.tensor(ids)[:whole].view(-1, 32)), batch_size=2)]
+    sources += [{"input_ids": [ids]}, [{"input_ids": torch.tensor([ids])}], [np.array(ids)]]
+    for source in sources:
+        found = windows_of(source, words, 16)
+        assert found.dtype == torch.int64
+        assert torch.equal(found, expected[: len(found)])
+        assert len(found) >= len(expected) - 1
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("To be", "2 tokens, and one window needs 16"),
+        (loader([], batch_size=1), "The text has 0 tokens"),
+        ([0.5] * 40, "whole numbers; got torch.float"),
+        (7.5, "Text, token ids or batches|whole numbers"),
+        ([object()], "Text, token ids or batches"),
+        ([], "The text has 0 tokens"),
+    ],
+)
+def test_what_makes_no_window_is_refused(source: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        windows_of(source, tokenizer(), 16)
+
+
+def test_text_needs_a_tokenizer_and_a_window_two_tokens() -> None:
+    with pytest.raises(ValueError, match="Text needs a tokenizer"):
+        windows_of("To be, or not to be", length=4)
+    with pytest.raises(ValueError, match="at least 2 tokens"):
+        windows_of([1, 2, 3], length=1)
