@@ -44,6 +44,7 @@ ROOMS = {
     "checkpoints": ["errors", "modelling", "description", "hub", "plain", "weights"],
     "storage": ["quantize", "bitmask", "packed"],
     "deploy": [],
+    "commands": ["texts", "arguments", "prune", "compare", "evaluate", "generate", "export"],
     "course": [
         "page.outcome",
         "page.card",
@@ -80,6 +81,7 @@ BELOW = {  # room -> the rooms that its files may import
     "storage": {"", "checkpoints", "system"},
     "deploy": {"", "checkpoints", "pruning", "storage", "system"},
     "course": {"", "checkpoints", "pruning", "storage", "deploy", "system"},
+    "commands": {"", "checkpoints", "pruning", "storage", "deploy", "system"},
 }
 CHECKS = "course.checks"  # one file an exercise, found by itself
 COMMANDS = {"experiments", "exercises"}  # at the top for `python -m` alone; the code is in course/
@@ -175,7 +177,7 @@ def test_a_room_says_what_is_in_it_and_has_at_most_14_files() -> None:
 
 
 def test_to_import_the_library_loads_no_target_and_nothing_of_the_course() -> None:
-    rooms = ("gpt2_lib.deploy", "gpt2_lib.course")
+    rooms = ("gpt2_lib.deploy", "gpt2_lib.course", "gpt2_lib.commands")
     code = f"import sys, gpt2_lib; print(*(name for name in sys.modules if name.startswith({rooms})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -67,10 +67,8 @@ def put_back(smaller: GPT2, model: GPT2, heads: Keeps, neurons: Keeps) -> None:
 
 
 def _kept(units: Sequence[Tensor], fractions: Fractions, what: str) -> Keeps:
-    if isinstance(fractions, Sequence) and not isinstance(fractions, str):
-        each = list(fractions)
-    else:
-        each = [fractions] * len(units)
+    several = isinstance(fractions, Sequence) and not isinstance(fractions, str)
+    each: list[Any] = [*fractions] if several else [fractions] * len(units)
     if len(each) != len(units):
         raise ValueError(
             f"{what} is one fraction for all {len(units)} blocks, or {len(units)} of them; got {len(each)}."
