@@ -1,0 +1,54 @@
+"""``python -m gpt2_lib COMMAND ...``, or ``gpt2-pruning COMMAND ...``: prune, compare, measure and ship GPT-2s."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from .checkpoints import CheckpointError
+from .deploy.extras import DeployError, MissingExtraError
+from .system.command import run
+
+COMMANDS = {  # command: the file whose main(argv) does it, and what that is
+    "prune": ("commands.prune", "prune a model, measure it before and after, and save it"),
+    "compare": ("commands.compare", "several methods on one model and text, in a table"),
+    "evaluate": ("commands.evaluate", "perplexity, accuracy and sparsity of models on a text"),
+    "generate": ("commands.generate", "text that a model writes"),
+    "export": ("commands.export", "a model for ONNX Runtime, Core ML, ExecuTorch, or packed"),
+    "serve": ("deploy.serving.serve", "a model of ONNX over HTTP"),
+    "load-test": ("deploy.serving.load_test", "many requests to a server"),
+    "check-manifests": ("deploy.serving.kubernetes", "the manifests for Kubernetes"),
+    "bench": ("deploy.bench.command", "speed, size and quality on every target"),
+    "experiments": ("course.experiments", "the course's table and curves, on the plays"),
+    "exercises": ("course.exercises", "the course's reference solutions"),
+    "train": ("train", "train gpt2-mini, on the plays"),
+}
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the command that ``argv`` begins with; its file gets the rest, ``--help`` too."""
+    parser = argparse.ArgumentParser(
+        prog="gpt2-pruning",
+        description="Prune GPT-2s, measure them on your own text, and ship them.",
+        epilog="commands (COMMAND --help says what one takes):\n"
+        + "\n".join(f"  {name:16} {does}" for name, (_, does) in COMMANDS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the list below")
+    module, _ = COMMANDS[parser.parse_args(argv[:1]).command]
+    try:
+        import_module(f".{module}", __package__).main(list(argv[1:]))
+    except (CheckpointError, DeployError, MissingExtraError, ValueError) as error:
+        sys.exit(f"{parser.prog} {argv[0]}: {error}")
+
+
+def script() -> NoReturn:
+    """The script ``gpt2-pruning``."""
+    run(lambda: main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    script()

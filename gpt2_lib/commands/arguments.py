@@ -1,0 +1,129 @@
+"""What several commands take, and what they refuse before any work."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints import load_pretrained_gpt2
+from ..files import replace_whole
+from ..gpt2 import GPT2
+from ..pruning.methods.registry import METHODS, Method
+from ..pruning.selection import check_sparsity
+from ..system.command import count, output_file
+from . import texts
+
+MODEL = "a model: a folder in Hugging Face's format, or a name that load_pretrained_gpt2 takes"
+
+
+def parser_of(command: str, description: str) -> argparse.ArgumentParser:
+    """A parser that takes no abbreviated options: scripts would break when options are added."""
+    return argparse.ArgumentParser(prog=f"gpt2-pruning {command}", description=description, allow_abbrev=False)
+
+
+def add_test(parser: argparse.ArgumentParser) -> None:
+    """The text to measure on, how much of it, and the file for what is measured."""
+    parser.add_argument("--test", required=True, metavar="TEXT", help=f"what to measure on: {texts.HELP}")
+    parser.add_argument("--windows", type=count, default=40, help="windows of it, spread evenly (default: %(default)s)")
+    parser.add_argument("--length", type=count, help="tokens of a window (default: the model's context)")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write what was measured to this file too")
+
+
+def add_pruning(parser: argparse.ArgumentParser) -> None:
+    """How much goes, where, and what to calibrate on."""
+    how_much = parser.add_mutually_exclusive_group(required=True)
+    how_much.add_argument("--sparsity", type=fraction, metavar="S", help="fraction to remove of each layer, as 0.5")
+    how_much.add_argument(
+        "--sparsities",
+        type=sparsities_file,
+        metavar="FILE",
+        dest="sparsity",
+        help='JSON of globs, as {"*": 0.5, "h.0.*": 0.3}: the last that matches a layer counts',
+    )
+    how_much.add_argument("--n-m", type=n_m, metavar="N:M", help="keep N of every M neighbours, as 2:4")
+    parser.add_argument(
+        "--ignore", action="append", default=[], metavar="GLOB", help="layers to leave whole; repeatable"
+    )
+    parser.add_argument("--calibrate", metavar="TEXT", help=f"what to calibrate on, not what you test on: {texts.HELP}")
+    parser.add_argument(
+        "--calibration-windows", type=count, default=64, help="windows of it, spread evenly (default: %(default)s)"
+    )
+
+
+def methods_table() -> str:
+    """The methods, a line each, for the end of a command's help."""
+    width = max(map(len, METHODS))
+    return "\n".join(f"  {m.name:{width}}  text: {m.text:11}  {m.paper}" for m in METHODS.values())
+
+
+def check_calibration(methods: list[Method], calibrate: str | None) -> None:
+    """Raise ValueError, before a model is loaded, where text is missing or nobody looks at it."""
+    needing = [method.name for method in methods if method.text == "needed"]
+    if needing and calibrate is None:
+        raise ValueError(f"{', '.join(needing)} looks at text: give --calibrate TEXT.")
+    if calibrate is not None and all(method.text == "no" for method in methods):
+        raise ValueError(f"{', '.join(m.name for m in methods)} looks at no text: leave --calibrate out.")
+
+
+def load(name: str) -> GPT2:
+    """The model; CheckpointError where there is none."""
+    return load_pretrained_gpt2(name)
+
+
+def write_json(path: Path | None, content: dict[str, Any]) -> None:
+    """Write the file that was asked for, whole or not at all."""
+    if path is not None:
+        finite = json.loads(json.dumps(content), parse_constant=lambda _: None)  # a ruined model's loss may be NaN
+        text = json.dumps(finite, indent=2, ensure_ascii=False) + "\n"
+        replace_whole(path, lambda part: part.write_text(text, encoding="utf-8", newline="\n"))
+        print(f"Written: {path}")
+
+
+# Types of arguments, for argparse.
+
+
+def fraction(text: str) -> float:
+    """A sparsity, from 0 to 1."""
+    try:
+        return check_sparsity(float(text))
+    except ValueError as error:
+        said = str(error) if "sparsity" in str(error) else f"a fraction such as 0.5 is needed; got {text!r}"
+        raise argparse.ArgumentTypeError(said) from error
+
+
+def sparsities_file(text: str) -> dict[str, float]:
+    """{glob: sparsity} from a JSON file."""
+    try:
+        content = json.loads(Path(text).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text} can't be read: {error.strerror}") from error
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise argparse.ArgumentTypeError(f"{text} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise argparse.ArgumentTypeError(f'{text} must hold one object, as {{"h.0.*": 0.3}}')
+    try:
+        return {glob: check_sparsity(sparsity) for glob, sparsity in content.items()}
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from error
+
+
+def n_m(text: str) -> tuple[int, int]:
+    """``2:4`` as (2, 4)."""
+    kept, colon, of = text.partition(":")
+    if not (colon and kept.isdecimal() and of.isdecimal() and 0 < int(kept) <= int(of)):
+        raise argparse.ArgumentTypeError(f"N:M such as 2:4 is needed; got {text!r}")
+    return int(kept), int(of)
+
+
+def new_folder(text: str) -> Path:
+    """A folder that is not there yet, or is empty, where one can be made."""
+    folder = Path(text)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise argparse.ArgumentTypeError(f"{folder} is there already: give a new or empty folder, or remove it")
+    above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{folder} can't be made: {above} is no folder that you may write to")
+    return folder

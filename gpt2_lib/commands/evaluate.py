@@ -1,0 +1,26 @@
+"""``gpt2-pruning evaluate IN``: how good models are on a text, and how sparse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import arguments, texts
+from .prune import state_of, table
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command ``evaluate``. Each model's own tokenizer cuts the text: bits per character can be compared."""
+    parser = arguments.parser_of("evaluate", "Measure models on a text: perplexity, accuracy, bits per character.")
+    parser.add_argument("models", metavar="IN", nargs="+", help=arguments.MODEL)
+    arguments.add_test(parser)
+    given = parser.parse_args(argv)
+    states, said = [], {}
+    for name in given.models:
+        model = arguments.load(name)
+        test = texts.windows_to_measure_on(model, given.test, given.length, given.windows)
+        states.append(state_of(name, model, test.ids))
+        said[name] = test.said
+    print(table(states))
+    for words in dict.fromkeys(said.values()):
+        print(f"\nMeasured on {words}.")
+    arguments.write_json(given.json, {"tested_on": said, "rows": [state.as_json() for state in states]})

@@ -1,0 +1,23 @@
+"""``gpt2-pruning generate IN PROMPT``: text that a model writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..generate import generate
+from ..system.command import count
+from . import arguments
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command ``generate``."""
+    parser = arguments.parser_of("generate", "Continue a prompt; the text ends where the model ends it.")
+    parser.add_argument("model", metavar="IN", help=arguments.MODEL)
+    parser.add_argument("prompt", metavar="PROMPT", help="what the text begins with")
+    parser.add_argument("--max-new-tokens", type=count, default=100, help="default: %(default)s")
+    parser.add_argument("--temperature", type=float, default=0.8, help="0 takes the likeliest token (%(default)s)")
+    parser.add_argument("--top-k", type=count, default=40, help="draw among so many tokens (%(default)s)")
+    parser.add_argument("--seed", type=int, help="the same seed gives the same text")
+    given = parser.parse_args(argv)
+    model = arguments.load(given.model)
+    print(generate(model, given.prompt, given.max_new_tokens, given.temperature, given.top_k, given.seed))

@@ -1,0 +1,105 @@
+"""``gpt2-pruning prune IN OUT``: prune a model, measure it before and after, and save it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..deploy.hugging_face import save_for_transformers
+from ..gpt2 import GPT2
+from ..metrics import Quality, evaluate, sparsity
+from ..pruning.methods.registry import METHODS, find_method
+from ..pruning.pruner import ModelPruner
+from ..pruning.surgery import remove_silenced
+from ..pruning.targets import prunable_weights
+from . import arguments, texts
+
+
+@dataclass(frozen=True)
+class State:
+    """A model before or after."""
+
+    name: str
+    parameters: int
+    sparsity: float  # zeros among the prunable weights
+    quality: Quality
+
+    def as_json(self) -> dict[str, Any]:
+        """For json.dump."""
+        q = self.quality
+        return {
+            "model": self.name,
+            "parameters": self.parameters,
+            "sparsity": self.sparsity,
+            "loss": q.loss,
+            "perplexity": q.perplexity,
+            "accuracy": q.accuracy,
+            "bits_per_character": q.bits_per_character,
+            "tokens": q.tokens,
+        }
+
+
+def state_of(name: str, model: nn.Module, windows: Tensor) -> State:
+    """Measure a model as it is."""
+    parameters = sum(p.numel() for p in model.parameters())
+    return State(name, parameters, sparsity(prunable_weights(model).values()), evaluate(model, windows))
+
+
+def table(states: Sequence[State]) -> str:
+    """The states as a Markdown table."""
+    lines = ["| model | parameters | sparsity | perplexity | accuracy | bits per character |", "|-|-:|-:|-:|-:|-:|"]
+    for s in states:
+        q = s.quality
+        quality = f"{q.perplexity:,.2f} | {q.accuracy:.1%} | {q.bits_per_character:.3f}"
+        lines.append(f"| {s.name} | {s.parameters:,} | {s.sparsity:.1%} | {quality} |")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command ``prune``."""
+    parser = arguments.parser_of("prune", "Prune a model, measure it before and after, and save it to a new folder.")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        f"methods:\n{arguments.methods_table()}\n\nstructured makes a smaller model, the others write zeros."
+    )
+    parser.add_argument("model", metavar="IN", help=arguments.MODEL)
+    parser.add_argument("out", metavar="OUT", type=arguments.new_folder, help="a new folder for the pruned model")
+    parser.add_argument("--method", required=True, choices=METHODS, metavar="METHOD", help="one of the list below")
+    arguments.add_pruning(parser)
+    arguments.add_test(parser)
+    given = parser.parse_args(argv)
+
+    arguments.check_calibration([find_method(given.method)], given.calibrate)
+    model = arguments.load(given.model)
+    test = texts.windows_to_measure_on(model, given.test, given.length, given.windows)
+    calibration = None
+    if given.calibrate is not None:
+        count = given.calibration_windows
+        calibration = texts.windows_to_calibrate_on(model, given.calibrate, given.length, count)
+    states = [state_of("as given", model, test.ids)]
+    pruned = _pruned(model, given, None if calibration is None else calibration.ids)
+    states.append(state_of(given.method, pruned, test.ids))
+    save_for_transformers(pruned, given.out)
+
+    print(table(states))
+    print(f"\nMeasured on {test.said}.")
+    print("No text was looked at to prune." if calibration is None else f"Calibrated on {calibration.said}.")
+    print(f"Written: {given.out}")
+    content = {
+        "method": given.method,
+        "tested_on": test.said,
+        "calibrated_on": None if calibration is None else calibration.said,
+        "rows": [state.as_json() for state in states],
+    }
+    arguments.write_json(given.json, content)
+
+
+def _pruned(model: GPT2, given: argparse.Namespace, text: Tensor | None) -> GPT2:
+    """``model``, pruned in place, or what is left of it without its silent heads and neurons."""
+    pruner = ModelPruner(model)
+    pruner.prune(given.method, given.sparsity, text=text, n_m=given.n_m, ignore=given.ignore)
+    return remove_silenced(model) if find_method(given.method).choose is None else model

@@ -1,0 +1,126 @@
+"""Text that a command is given: a file, a folder of them, or the plays, and windows of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..batches import windows_of
+from ..corpus import calibration_windows, held_out_windows
+from ..gpt2 import GPT2
+
+PLAYS = "plays"
+KINDS = ".txt, .jsonl or .parquet"
+HELP = f"a {KINDS} file, a folder of .txt files, or {PLAYS!r}: the course's plays"
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Token ids (N, T), and in words what they are of."""
+
+    ids: Tensor
+    said: str
+
+
+def read_texts(path: Path) -> list[str]:
+    """The texts of a file or folder; of .jsonl and .parquet the field ``text``. ValueError for what can't be read."""
+    if path.is_dir():
+        files = sorted(path.rglob("*.txt"))
+        if not files:
+            raise ValueError(f"{path} has no .txt file in it: name a folder that has, or a file.")
+        return [_utf8(file) for file in files]
+    if not path.is_file():
+        raise ValueError(f"There is no file or folder {path}: give {HELP}.")
+    read = {".txt": lambda file: [_utf8(file)], ".jsonl": _jsonl, ".parquet": _parquet}.get(path.suffix.lower())
+    if read is None:
+        raise ValueError(f"{path} is no {KINDS} file: rename it if it is plain text, or convert it.")
+    return read(path)
+
+
+def _utf8(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not in UTF-8 (byte {error.start} is {error.object[error.start]:#04x}): convert it, for example "
+            f"with iconv -f ISO-8859-1 -t UTF-8."
+        ) from error
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}.") from error
+
+
+def _jsonl(path: Path) -> list[str]:
+    texts: list[str] = []
+    for number, line in enumerate(_utf8(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}, line {number}, is no JSON: {error.msg}. One object a line is needed.") from error
+        text = row.get("text") if isinstance(row, dict) else row
+        if not isinstance(text, str):
+            raise ValueError(f'{path}, line {number}, has no text: lines as {{"text": "..."}} are needed.')
+        texts.append(text)
+    return texts
+
+
+def _parquet(path: Path) -> list[str]:
+    try:
+        parquet: Any = import_module("pyarrow.parquet")
+        failure: Any = import_module("pyarrow").ArrowException
+    except ImportError as error:
+        raise ValueError(f"{path} needs the package pyarrow: pip install pyarrow, or give .txt or .jsonl.") from error
+    try:
+        file = parquet.ParquetFile(path)
+        if "text" not in file.schema_arrow.names:
+            columns = ", ".join(file.schema_arrow.names)
+            raise ValueError(f"{path} has no column called text, but {columns}: rename the one with the text.")
+        texts = file.read(columns=["text"]).column("text").to_pylist()
+    except (failure, OSError) as error:
+        raise ValueError(f"{path} can't be read as Parquet: {str(error).splitlines()[0]}") from error
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{path} has rows without text in the column text: leave them out.")
+    return texts
+
+
+def windows_to_measure_on(model: GPT2, source: str, length: int | None, count: int) -> Windows:
+    """At most ``count`` windows to measure on, spread evenly over the text."""
+    return _windows(model, source, length, count, lambda tokenizer, size: held_out_windows(tokenizer, size))
+
+
+def windows_to_calibrate_on(model: GPT2, source: str, length: int | None, count: int) -> Windows:
+    """At most ``count`` windows to calibrate on, spread evenly; of the plays those that the course takes."""
+    return _windows(model, source, length, count, lambda tokenizer, size: calibration_windows(tokenizer, size, count))
+
+
+def _windows(model: GPT2, source: str, length: int | None, count: int, plays: Callable[..., Tensor]) -> Windows:
+    context = model.config.n_positions
+    size = context if length is None else length
+    if size > context:
+        raise ValueError(f"--length {size} is more than the model's context of {context} tokens: lower it.")
+    if model.tokenizer is None:
+        raise ValueError("The model's folder has no tokenizer, which text needs: copy tokenizer.json into it.")
+    if source == PLAYS:
+        every, name = plays(model.tokenizer, size), "the course's plays"
+    else:
+        name = source
+        try:
+            every = windows_of(read_texts(Path(source)) or "", model.tokenizer, size)
+        except ValueError as error:
+            raise ValueError(_named(source, str(error))) from error
+    chosen = every if count >= len(every) else every[torch.linspace(0, len(every) - 1, count).long()]
+    of = "" if len(chosen) == len(every) else f" of {len(every):,}"
+    return Windows(chosen, f"{name} ({len(chosen):,}{of} windows of {size:,} tokens)")
+
+
+def _named(source: str, message: str) -> str:
+    """The message with the source's name, if it doesn't have it."""
+    return message if source.rstrip("/") in message else f"{source}: {message}"
