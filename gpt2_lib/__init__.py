@@ -8,8 +8,8 @@ from importlib import import_module as _import_module
 from importlib import metadata as _metadata
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-_command = "".join(_sys.argv[:1])
-if _command == "-m" or _command.endswith(("gpt2-pruning", "gpt2-pruning.exe")):  # what follows takes seconds
+# One of our commands is starting, and what follows takes seconds.
+if _sys.argv[:1] == ["-m"] or "".join(_sys.argv[:1]).endswith(("gpt2-pruning", "gpt2-pruning.exe")):
     from .system.command import interrupt_quietly as _interrupt_quietly
 
     _interrupt_quietly()

@@ -67,8 +67,9 @@ def put_back(smaller: GPT2, model: GPT2, heads: Keeps, neurons: Keeps) -> None:
 
 
 def _kept(units: Sequence[Tensor], fractions: Fractions, what: str) -> Keeps:
-    several = isinstance(fractions, Sequence) and not isinstance(fractions, str)
-    each: list[Any] = [*fractions] if several else [fractions] * len(units)
+    given: Any = fractions
+    several = isinstance(given, Sequence) and not isinstance(given, str)
+    each: list[Any] = list(given) if several else [given] * len(units)
     if len(each) != len(units):
         raise ValueError(
             f"{what} is one fraction for all {len(units)} blocks, or {len(units)} of them; got {len(each)}."
