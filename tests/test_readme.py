@@ -60,6 +60,11 @@ def problem(command: list[str], repository: Path) -> str | None:
             [sys.executable, "-m", *words, "--help"], cwd=repository, capture_output=True, text=True, timeout=300
         )
         return None if done.returncode == 0 else done.stderr
+    if program == "gpt2-pruning":
+        words = [a for a in arguments[:1] if not a.startswith("-")]
+        done = subprocess.run([sys.executable, "-m", "gpt2_lib", *words, "--help"], capture_output=True, text=True)
+        unknown = [a for a in arguments if a.startswith("--") and a not in done.stdout]
+        return done.stderr if done.returncode else f"no option {unknown[0]}" if unknown else None
     if program == "jupyter" or program in ELSEWHERE:
         return next((f"no file {a}" for a in arguments if is_path(a) and not (repository / a).exists()), None)
     if program.startswith(".venv/bin/"):
@@ -160,7 +165,8 @@ def test_the_workflow_on_github_runs_makes_targets_on_every_python_that_pyprojec
 def test_this_test_sees_what_is_wrong(repository: Path) -> None:
     """The checks above are only worth something if each of these is found."""
     wrong = commands("```bash\nmake nothing  # words\nmake lab && python -m gpt2_lib.nothing\nnothing --here\n```\n")
-    assert [c[0] for c in wrong if problem(c, repository)] == ["make", "python", "nothing"]
+    wrong += commands("```bash\ngpt2-pruning train --nothing\ngpt2-pruning nothing\ngpt2-pruning --help\n```\n")
+    assert [c[0] for c in wrong if problem(c, repository)] == ["make", "python", "nothing", *2 * ["gpt2-pruning"]]
     assert tree("```text\ngpt2_lib/   the library\n  gpt2.py   model\n├── a.md b.md   two\n```\n") == [
         "gpt2_lib/",
         "gpt2_lib/gpt2.py",

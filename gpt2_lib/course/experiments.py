@@ -1,6 +1,7 @@
 """Phase 1 as a program: prune the real model in every way and measure what is left.
 
-``python -m gpt2_lib.experiments`` prints the table and draws the curves to a PNG.
+``python -m gpt2_lib.experiments`` prints the table and draws the curves to a PNG, always on the plays;
+``python -m gpt2_lib compare`` measures on a text of your own.
 """
 
 from __future__ import annotations
@@ -182,7 +183,10 @@ def main(argv: list[str] | None = None) -> None:
         if point.method == METHODS[0].name and point.sparsity in (0.0, 0.5, 0.8):
             print(f"\n--- {point.method}, {point.sparsity:.0%}\n{point.sample}")
     draw(points, arguments.out)
-    print(f"\nMeasured on {windows.size(0)} held-out windows of {windows.size(1)} tokens; curves: {arguments.out}")
+    print(
+        f"\nMeasured on {windows.size(0)} windows of {windows.size(1)} tokens of the course's three held-out plays, "
+        f"calibrated on the others; curves: {arguments.out}"
+    )
 
 
 if __name__ == "__main__":
