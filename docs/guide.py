@@ -234,14 +234,14 @@ def wanda(lab: Lab) -> dict[str, str]:
 
     figure = Figure(figsize=(7, 3.4), layout="constrained")
     (strip, empty), (sizes, choice) = figure.subplots(2, 2, height_ratios=(1, 2.4))
-    strip.bar(range(32), norms[LOUD][:32], color=plots.GREY)
+    strip.bar(range(32), norms[LOUD][:32], color=plots.REFERENCE)
     strip.set_xlim(-0.5, 31.5)
     strip.set_xticks([])
     strip.set_yticks([])
     strip.set_title("norm of each input, of its weights below")
     _sizes(sizes, weight[LOUD], "")
     sizes.set_ylabel("16 outputs")
-    colours = ("white", plots.ORANGE, plots.GREEN, plots.BLUE)
+    colours = ("white", plots.GOES, plots.REFERENCE, plots.STAYS)
     choice.imshow(_corner(kind), cmap=ListedColormap(colours), vmin=0, vmax=3, aspect="auto", interpolation="nearest")
     choice.set_xticks([])
     choice.set_yticks([])
@@ -268,7 +268,7 @@ def taylor(lab: Lab) -> dict[str, str]:
     some = torch.randperm(weight.numel(), generator=torch.Generator().manual_seed(0))[:3000]
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     ax = figure.subplots()
-    for which, colour, marker, label in ((keep, plots.BLUE, "o", "kept"), (~keep, plots.ORANGE, "x", "pruned")):
+    for which, colour, marker, label in ((keep, plots.STAYS, "o", "kept"), (~keep, plots.GOES, "x", "pruned")):
         mine = some[which.flatten()[some]]
         x, y = weight.abs().flatten()[mine], score.flatten()[mine]
         ax.scatter(x, y, s=8, color=colour, marker=marker, linewidths=0.8, label=label, alpha=0.6)
@@ -333,7 +333,7 @@ def sparsegpt(lab: Lab) -> dict[str, str]:
     bars.legend(frameon=False)
     some = torch.randperm(len(before), generator=torch.Generator().manual_seed(0))[:3000]
     some = some[after[some] != 0]
-    cloud.scatter(before[some], after[some], s=4, color=plots.GREEN, alpha=0.4)
+    cloud.scatter(before[some], after[some], s=4, color=plots.STAYS, alpha=0.4)
     limit = 1.05 * before[some].abs().max().item()
     cloud.plot([-limit, limit], [-limit, limit], color="black", linewidth=1)
     cloud.set_xlabel("weight before")
@@ -403,7 +403,7 @@ def structures(lab: Lab) -> dict[str, str]:
     keep, keep_by_norms = (torch.zeros(len(by_norms), dtype=torch.bool) for _ in range(2))
     keep[selection.keep_units(by_contribution, QUARTER)] = True
     keep_by_norms[selection.keep_units(by_norms, QUARTER)] = True
-    for which, colour, marker, label in ((keep, plots.BLUE, "o", "kept"), (~keep, plots.ORANGE, "x", "removed")):
+    for which, colour, marker, label in ((keep, plots.STAYS, "o", "kept"), (~keep, plots.GOES, "x", "removed")):
         x, y = by_norms[which], by_contribution[which]
         cloud.scatter(x, y, s=9, color=colour, marker=marker, linewidths=0.8, label=label)
     cloud.set_xlabel("product of the norms of its weights")
@@ -420,7 +420,7 @@ def structures(lab: Lab) -> dict[str, str]:
         for column in range(table.size(1)):
             grid.text(column, row, f"{table[row, column]:.0f}", ha="center", va="center")
             if lowest[row, column]:
-                grid.plot([column - 0.4, column + 0.4], [row + 0.35, row - 0.35], color=plots.RED, linewidth=2)
+                grid.plot([column - 0.4, column + 0.4], [row + 0.35, row - 0.35], color=plots.HERE, linewidth=2)
     grid.set_xticks(range(table.size(1)))
     grid.set_yticks(range(table.size(0)))
     grid.set_xlabel("head")
@@ -503,9 +503,9 @@ def blocks(lab: Lab) -> dict[str, str]:
 
     figure = Figure(figsize=(7, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.bar(range(len(influence)), influence, color=plots.BLUE)
+    left.bar(range(len(influence)), influence, color=plots.STAYS)
     left.set_ylabel("block influence")
-    right.bar(range(len(qualities)), [q.perplexity for q in qualities], color=plots.ORANGE)
+    right.bar(range(len(qualities)), [q.perplexity for q in qualities], color=plots.GOES)
     right.axhline(lab.dense.perplexity, color="black", linestyle="--", label="no block removed")
     right.set_yscale("log")
     right.set_ylim(10)
@@ -587,14 +587,14 @@ def one_ranking(lab: Lab) -> dict[str, str]:
     names = [name.removesuffix(".weight") for name in weights]
     figure = Figure(figsize=(7, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    left.barh(names, gone, color=plots.BLUE)
+    left.barh(names, gone, color=plots.STAYS)
     left.axvline(HALF, color="black", linestyle="--", linewidth=1)
     left.xaxis.set_major_formatter(PercentFormatter(1))
     left.set_xlim(0, 1)
     left.set_xlabel("sparsity of each layer")
     left.invert_yaxis()
     left.tick_params(axis="y", labelsize=8)
-    right.barh(names, sizes, color=plots.ORANGE)
+    right.barh(names, sizes, color=plots.GOES)
     right.set_xlabel("root mean square of its weights")
     _save(figure, "one_ranking")
 
@@ -721,8 +721,8 @@ def iterative(lab: Lab) -> dict[str, str]:
     figure = Figure(figsize=(7, 3.4), layout="constrained")
     sparsity, rate = figure.subplots(2, 1, sharex=True)
     ends = [recipe.steps * i for i in range(ROUNDS + 1)]
-    sparsity.stairs([row["sparsity"] for row in rows], ends, color=plots.BLUE, linewidth=2, baseline=None)
-    sparsity.plot(0, 0, color=plots.BLUE, marker="o")
+    sparsity.stairs([row["sparsity"] for row in rows], ends, color=plots.STAYS, linewidth=2, baseline=None)
+    sparsity.plot(0, 0, color=plots.STAYS, marker="o")
     for row, end in zip(rows, ends, strict=False):
         sparsity.annotate(f"{row['sparsity']:.0%}", (end + 0.5, row["sparsity"]), va="bottom")
     sparsity.set_ylim(-0.02, 1.25 * HALF)
@@ -730,7 +730,7 @@ def iterative(lab: Lab) -> dict[str, str]:
     sparsity.set_ylabel("sparsity")
     steps = range(ROUNDS * recipe.steps)
     scale = [recipe.muon_lr * lr_scale(s % recipe.steps, recipe) for s in steps]
-    rate.plot(steps, scale, color=plots.ORANGE, linewidth=2)
+    rate.plot(steps, scale, color=plots.GOES, linewidth=2)
     rate.set_ylim(0)
     rate.set_ylabel("learning rate")
     rate.set_xlabel(f"step: {ROUNDS} rounds of {recipe.steps}")
@@ -769,9 +769,9 @@ def resume(lab: Lab) -> dict[str, str]:
 
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     ax = figure.subplots()
-    ax.plot(range(steps), whole, color=plots.GREY, linewidth=6, alpha=0.6, label="never killed")
-    ax.plot(range(killed), begun, color=plots.BLUE, marker="o", label="until it was killed")
-    ax.plot(range(killed, steps), goes_on, color=plots.ORANGE, marker="s", linestyle="--", label="from its snapshot")
+    ax.plot(range(steps), whole, color=plots.REFERENCE, linewidth=6, alpha=0.6, label="never killed")
+    ax.plot(range(killed), begun, color=plots.STAYS, marker="o", label="until it was killed")
+    ax.plot(range(killed, steps), goes_on, color=plots.GOES, marker="s", linestyle="--", label="from its snapshot")
     ax.set_xlabel("step of the training")
     ax.set_ylabel("loss of the step")
     ax.grid(alpha=0.3)
@@ -856,13 +856,13 @@ def layers(lab: Lab) -> dict[str, str]:
     zeros = [layer["zeros"] for layer in found["layers"].values()]
     figure = Figure(figsize=(7, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    left.barh(names, kept, color=plots.BLUE, label="kept")
-    left.barh(names, zeros, left=kept, color=plots.ORANGE, label="zeros")
+    left.barh(names, kept, color=plots.STAYS, label="kept")
+    left.barh(names, zeros, left=kept, color=plots.GOES, label="zeros")
     left.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:.0f}k")
     left.set_xlabel("entries")
     left.invert_yaxis()
     left.tick_params(axis="y", labelsize=8)
-    for key, colour, height in (("bytes_dense", plots.GREY, 0.8), ("bytes_packed", plots.GREEN, 0.4)):
+    for key, colour, height in (("bytes_dense", plots.REFERENCE, 0.8), ("bytes_packed", plots.STAYS, 0.4)):
         values = [layer[key] / 1000 for layer in found["layers"].values()]
         right.barh(names, values, height=height, color=colour, label=key)
     right.set_xlabel("kB")
@@ -881,7 +881,7 @@ def choice(lab: Lab) -> dict[str, str]:
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     ax = figure.subplots()
     names, values = [name for name, _ in ranked], [q.perplexity for _, q in ranked]
-    ax.barh(names, values, color=plots.BLUE)
+    ax.barh(names, values, color=plots.STAYS)
     for i, (_, quality) in enumerate(ranked):
         ax.text(1.05 * quality.perplexity, i, _perplexity(quality), va="center")
     ax.axvline(lab.dense.perplexity, color="black", linestyle="--")

@@ -32,7 +32,7 @@ def learning_curve(rows: list[dict]) -> None:
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     ax = figure.subplots()
     tokens = [int(row["tokens"]) / 1e6 for row in rows]
-    ax.plot(tokens, [float(row["bits_per_character"]) for row in rows], color=plots.BLUE, marker="o", markersize=4)
+    ax.plot(tokens, [float(row["bits_per_character"]) for row in rows], color=plots.STAYS, marker="o", markersize=4)
     ax.set_xlabel("tokens trained on, millions")
     ax.set_ylabel("bits per character, held out")
     ax.grid(alpha=0.3)

@@ -1,44 +1,117 @@
-"""Pictures: arrays in, drawn on Axes. Colours are Okabe and Ito's, which colour-blind eyes tell apart."""
+"""Pictures: arrays in, drawn on Axes. A colour means one thing everywhere, and colour-blind eyes tell them apart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from torch import Tensor
 
-BLUE, ORANGE, GREEN, PINK, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
-GREY = "#999999"
-SERIES = (
-    (BLUE, "o", "-"),
-    (ORANGE, "s", "--"),
-    (GREEN, "^", "-."),
-    (PINK, "D", ":"),
-    (SKY, "v", "-"),
-    (GREY, "x", "--"),
-    ("black", "P", "-."),
-    (RED, "*", ":"),
-)
+STAYS, GOES = "#0B5CAD", "#BF5700"  # weights; "yours" is a thing that stays, too
+ATTENTION, FEEDFORWARD = "#6A1B6E", "#1B9AAA"
+REFERENCE, HERE = "#57606A", "#111111"  # what yours is compared with; the point where you are
+COLOURS = (STAYS, GOES, ATTENTION, FEEDFORWARD, REFERENCE, HERE)
+WRITTEN = {FEEDFORWARD: "#0F7C8A"}  # this one is too light for words, and below them
+INK, PALE, GRID = "#1F2328", "#D0D7DE", "#E6E9EC"
+PARTS = {"attention": ATTENTION, "feed-forward": FEEDFORWARD}
+ORDER = (
+    STAYS,
+    GOES,
+    REFERENCE,
+    ATTENTION,
+    FEEDFORWARD,
+    HERE,
+)  # of series without a meaning
+SERIES = tuple(zip(ORDER * 2, "os^DvPx*<>ph", ("-", "--", "-.", ":") * 3, strict=True))
+SIZE = 11  # points, of all text
+TICKS = (1, 2, 5, 10, 25, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)  # of perplexity
+KEPT = LinearSegmentedColormap.from_list("kept", ["white", STAYS])
+
+
+def dress(*axes: Axes) -> None:
+    """Give ``axes`` the look of the course: a frame at two sides, a pale grid behind, text of one size."""
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(visible=True, color=GRID)
+        ax.set_axisbelow(True)
+        ax.tick_params(labelsize=SIZE)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.label.set_fontsize(SIZE)
+
+
+def title(ax: Axes, text: str) -> None:
+    """Say above ``ax`` what is seen in it."""
+    ax.set_title(text, loc="left", fontsize=SIZE, fontweight="bold", color=INK)
+
+
+def percent(*axes: Axis) -> None:
+    """Label shares in percent."""
+    for axis in axes:
+        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
+
+
+def name_ends(ax: Axes, lines: Iterable[Line2D] | None = None) -> None:
+    """Name each line at the right of ``ax``, at the height where it ends; names keep their distance.
+
+    Call it last: the limits of the axes must stand.
+    """
+    named = [line for line in (ax.lines if lines is None else lines) if not str(line.get_label()).startswith("_")]
+    ends = [ax.transLimits.transform(ax.transScale.transform(np.asarray(line.get_xydata())[-1]))[1] for line in named]
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    inches = ax.bbox.height / figure.dpi
+    for line, height in zip(named, _apart(ends, 1.3 * SIZE / 72 / inches), strict=True):
+        colour = to_hex(line.get_color()).upper()
+        ax.text(
+            1.02,
+            height,
+            str(line.get_label()),
+            transform=ax.transAxes,
+            va="center",
+            color=WRITTEN.get(colour, colour),
+            fontsize=SIZE,
+            fontweight="bold",
+        )
+
+
+def _apart(heights: Sequence[float], gap: float) -> list[float]:
+    """Numbers in the order of ``heights`` and near them, at least ``gap`` apart."""
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    placed = [0.0] * len(heights)
+    lowest, highest = -np.inf, max([1.0, *heights]) + gap
+    for number in order:
+        lowest = placed[number] = max(heights[number], lowest + gap)
+    for number in reversed(order):
+        highest = placed[number] = min(placed[number], highest - gap)
+    return placed
 
 
 def parameter_bars(ax: Axes, models: Mapping[str, Mapping[str, int]]) -> None:
     """One stacked bar a model: {model: {part: parameters}}, as shares of the whole."""
     names = list(models)
     left = np.zeros(len(names))
-    parts = list(next(iter(models.values())))
-    for part, (colour, *_) in zip(parts, SERIES, strict=False):
+    for part in next(iter(models.values())):
+        colour = PARTS.get(part, PALE)
         share = np.array([models[name][part] / sum(models[name].values()) for name in names])
-        ax.barh(names, share, left=left, color=colour, label=part)
+        ax.barh(names, share, left=left, color=WRITTEN.get(colour, colour), label=part, edgecolor="white", linewidth=2)
         for y, (start, width) in enumerate(zip(left, share, strict=True)):
+            words = f"{width:.0%}".replace("%", " %")
+            if y == 0 and width > 0.015 * (len(part) + 6):
+                words = f"{part} {words}"  # the first bar names its parts
             if width > 0.05:
-                ax.text(start + width / 2, y, f"{width:.0%}", ha="center", va="center", color="white", weight="bold")
+                style = {"color": INK if colour == PALE else "white", "weight": "bold", "fontsize": SIZE}
+                ax.text(start + width / 2, y, words, ha="center", va="center", **style)
         left += share
-    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    ax.grid(visible=False)
+    ax.invert_yaxis()
+    percent(ax.xaxis)
     ax.set_xlim(0, 1)
     ax.set_xlabel("share of the parameters")
-    ax.legend(ncols=len(parts), loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
 
 
 def weight_histogram(ax: Axes, weights: Mapping[str, Tensor], bins: int = 121) -> None:
@@ -47,65 +120,78 @@ def weight_histogram(ax: Axes, weights: Mapping[str, Tensor], bins: int = 121) -
     limit = max(np.quantile(np.abs(a), 0.999) for a in arrays.values())
     for (label, a), (colour, _, line) in zip(arrays.items(), SERIES, strict=False):
         counts, edges = np.histogram(a, bins=bins, range=(-limit, limit))
-        ax.stairs(counts / a.size, edges, color=colour, linestyle=line, label=label, linewidth=1.5)
+        style = {"color": PARTS.get(label, colour), "linestyle": line, "linewidth": 1.5}
+        ax.stairs(counts / a.size, edges, label=label, **style)
     ax.set_xlabel("weight")
     ax.set_ylabel("share of the weights")
-    ax.legend(frameon=False)
+    percent(ax.yaxis)
+    ax.legend(frameon=False, fontsize=SIZE)
 
 
 def pruned_histogram(ax: Axes, before: Tensor, after: Tensor, bins: int = 121) -> None:
     """How many weights of each size there were ``before`` pruning and are left ``after`` it (not zero)."""
     limit = before.abs().max().item()
-    for label, weight, colour, fill in (("before", before, GREY, False), ("left", after[after != 0], BLUE, True)):
+    for label, weight, colour, fill in (("before", before, REFERENCE, False), ("left", after[after != 0], STAYS, True)):
         counts, edges = np.histogram(weight.detach().flatten().numpy(), bins=bins, range=(-limit, limit))
         ax.stairs(counts, edges, color=colour, fill=fill, label=label)
     ax.set_xlabel("weight")
     ax.set_ylabel("number of weights")
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, fontsize=SIZE)
 
 
-def matrix(ax: Axes, values: Tensor, title: str = "", keep: Tensor | None = None) -> None:
-    """A small matrix (rows, columns) as a table of numbers; entries that ``keep`` drops are struck out."""
-    grid = values.detach().float().numpy()
-    top = max(np.abs(grid).max(), 1e-9)
-    ax.imshow(grid, cmap="PuOr", vmin=-1.6 * top, vmax=1.6 * top)
-    for (row, column), value in np.ndenumerate(grid):
-        gone = keep is not None and not bool(keep[row, column])
-        ax.text(column, row, f"{value:g}", ha="center", va="center", color=GREY if gone else "black")
-        if gone:
-            ax.plot([column - 0.35, column + 0.35], [row + 0.35, row - 0.35], color=RED, linewidth=2)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.set_title(title)
+def perplexity_axis(ax: Axes) -> None:
+    """The upright axis in perplexity, of a logarithmic scale, with numbers as they are read."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(FixedLocator(TICKS))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
+    ax.set_ylabel("perplexity")
+
+
+def perplexity_curves(ax: Axes, points: Sequence) -> None:
+    """Curves of sparsity against perplexity, one a method, which is named at its end; the unpruned model is dotted.
+
+    ``points``: objects with ``method``, ``sparsity``, ``perplexity``.
+    """
+    lines = _curves(ax, points, "perplexity")
+    perplexity_axis(ax)
+    ax.relim()
+    ax.autoscale_view()
+    dense = next((p.perplexity for p in points if p.sparsity == 0), None)
+    if dense is not None:
+        ax.axhline(dense, color=HERE, linestyle=":", linewidth=1.5, label="_dense")
+        style = {"va": "top", "ha": "right", "fontsize": SIZE - 1, "color": HERE, "textcoords": "offset points"}
+        ax.annotate(f"unpruned: {dense:.1f}", (1, dense), xycoords=ax.get_yaxis_transform(), xytext=(0, -3), **style)
+        low, high = ax.get_ylim()
+        ax.set_ylim(min(low, dense * (low / high) ** 0.15), high)  # room for the words below the line
+    name_ends(ax, lines)
 
 
 def quality_curves(perplexity: Axes, accuracy: Axes, points: Sequence) -> None:
-    """Curves of sparsity against perplexity (log scale) and top-1 accuracy, one a method.
+    """Curves of sparsity against perplexity and top-1 accuracy, one a method.
 
     ``points``: objects with ``method``, ``sparsity``, ``perplexity`` and ``accuracy``.
     """
+    perplexity_curves(perplexity, points)
+    _curves(accuracy, points, "accuracy")
+    accuracy.set_ylabel("top-1 accuracy")
+    accuracy.set_ylim(0)
+    percent(accuracy.yaxis)
+
+
+def _curves(ax: Axes, points: Sequence, what: str) -> list[Line2D]:
+    lines = []
     methods = list(dict.fromkeys(p.method for p in points))
     for method, (colour, marker, line) in zip(methods, SERIES, strict=False):
-        mine = sorted((p for p in points if p.method == method), key=lambda p: p.sparsity)
-        x = [p.sparsity for p in mine]
+        mine = sorted((p.sparsity, getattr(p, what)) for p in points if p.method == method)
         style = {"color": colour, "marker": marker, "linestyle": line, "markersize": 5, "label": method}
-        perplexity.plot(x, [p.perplexity for p in mine], **style)
-        accuracy.plot(x, [p.accuracy for p in mine], **style)
-    perplexity.set_yscale("log")
-    perplexity.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    perplexity.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
-    perplexity.yaxis.set_minor_formatter(NullFormatter())
-    perplexity.set_ylabel("perplexity (log scale)")
-    accuracy.set_ylabel("top-1 accuracy")
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1))
-    for ax in (perplexity, accuracy):
-        ax.set_xlabel("sparsity of attention and feed-forward weights")
-        ax.xaxis.set_major_formatter(PercentFormatter(1))
-        ax.grid(alpha=0.3)
-        ax.legend(frameon=False)
+        lines += ax.plot(*zip(*mine, strict=True), **style)
+    ax.set_xlabel("weights pruned")
+    percent(ax.xaxis)
+    return lines
 
 
-def sensitivity(ax: Axes, points: Sequence, title: str = "") -> None:
+def sensitivity(ax: Axes, points: Sequence, heading: str = "") -> None:
     """A grid of layers and sparsities: how far the whole model's loss rises when one layer alone is pruned.
 
     ``points``: of one method, objects with ``layer``, ``sparsity`` and ``loss_rise`` (`sensitivity.scan`).
@@ -119,17 +205,22 @@ def sensitivity(ax: Axes, points: Sequence, title: str = "") -> None:
     ax.imshow(grid, cmap="cividis_r", vmin=0, vmax=top, aspect="auto")
     for (row, column), rise in np.ndenumerate(grid):
         ax.text(column, row, f"{rise:+.2f}", ha="center", va="center", color="white" if rise > top / 2 else "black")
+    ax.grid(visible=False)
     ax.set_xticks(range(len(columns)), [f"{s:.0%}" for s in columns])
     ax.set_yticks(range(len(layers)), [name.removesuffix(".weight") for name in layers])
     ax.set_xlabel("sparsity of this layer alone")
-    ax.set_title(title)
+    title(ax, heading)
 
 
-def mask(ax: Axes, keep: Tensor, title: str = "") -> None:
-    """A keep-mask (rows, columns): dark where weights stay, white where they are gone."""
-    ax.imshow(keep.numpy(), cmap="Blues", vmin=0, vmax=1.2, aspect="auto", interpolation="nearest")
+def mask(ax: Axes, keep: Tensor, heading: str = "") -> None:
+    """A keep-mask (rows, columns): dark where weights stay, white where they are gone.
+
+    Where a mask has more entries than the picture has pixels, a pixel is as dark as its entries are on average.
+    """
+    ax.imshow(keep.float().numpy(), cmap=KEPT, vmin=0, vmax=1, aspect="auto", interpolation="auto")
+    ax.grid(visible=False)
     ax.set_xticks([])
     ax.set_yticks([])
     ax.set_xlabel(f"{keep.size(1)} inputs")
     ax.set_ylabel(f"{keep.size(0)} outputs")
-    ax.set_title(title)
+    title(ax, heading)

@@ -25,12 +25,13 @@
 weight = torch.tensor([[0.9, -0.1, 0.4, -0.7], [0.2, -0.8, 0.05, 0.3]])
 worked = {0: (0.0, 0), 1: (0.434, 3), 2: (0.656, 5), 3: (0.738, 6), 4: (0.75, 6)}  # step: sparsity, gone of 8
 
-figure, axes = plt.subplots(1, 5, figsize=(12, 1.6), layout="constrained")
 smallest_first = weight.abs().flatten().sort().values.tolist()
-for ax, (step, (s, gone)) in zip(axes, worked.items(), strict=True):
-    plots.matrix(ax, weight, f"step {step}: {s:g}", keep=weight.abs() >= smallest_first[gone])
-plt.show()
-print("In the first step three weights go, then two, then one, then none: fast while it is easy, slow when it hurts.")
+figures.matrices(
+    *((f"step {t}: {s:g}", weight, weight.abs() >= smallest_first[gone]) for t, (s, gone) in worked.items())
+)
+figures.say(
+    "In the first step three weights go, then two, then one, then none: fast while it is easy, slow when it hurts."
+)
 
 # %% [markdown]
 # Drag the final sparsity, the start and the number of steps. The straight line arrives at the same place at the same

@@ -29,13 +29,13 @@ layers = {
     "small": torch.tensor([[0.1, -0.45, 0.3, 0.05]]),
 }
 
-figure, axes = plt.subplots(2, 2, figsize=(9, 2.8), layout="constrained", height_ratios=(2, 1))
-for column, (way, thresholds) in enumerate({"each on its own": (0.6, 0.1), "one ranking": (0.45, 0.45)}.items()):
-    for row, (values, threshold) in enumerate(zip(layers.values(), thresholds, strict=True)):
+shown = []
+for way, thresholds in {"each on its own": (0.6, 0.1), "one ranking": (0.45, 0.45)}.items():
+    for (name, values), threshold in zip(layers.items(), thresholds, strict=True):
         keep = values.abs() > threshold
-        plots.matrix(axes[row, column], values, f"{way}: {int((~keep).sum())} of {keep.numel()} go", keep=keep)
-plt.show()
-print("One ranking spares two of the large weights and empties the layer of small ones.")
+        shown.append((f"{way}, {name}: {int((~keep).sum())} of {keep.numel()} go", values, keep))
+figures.matrices(*shown)
+figures.say("One ranking spares two of the large weights and empties the layer of small ones.")
 
 # %% [markdown]
 # Now the sixteen weight matrices of gpt2-mini. Drag the sparsity: the bars are what one ranking takes out of each layer.
@@ -240,29 +240,32 @@ def library_masks(sparsity):
 
 with when_written("exercise 2.4"):
     half = global_masks(prunable, 0.5)
-    figure, axes = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
+    figure, axes = figures.panels(2, height=4.2)
     names = [name.removesuffix(".weight") for name in half]
-    colours = [plots.ORANGE if ".attn." in name else plots.BLUE for name in names]
-    axes[0].barh(names, [1 - keep.float().mean().item() for keep in half.values()], color=colours)
-    axes[0].axvline(0.5, color="black", linestyle="--")
+    colours = [plots.ATTENTION if ".attn." in name else plots.FEEDFORWARD for name in names]
+    gone = [1 - keep.float().mean().item() for keep in half.values()]
+    axes[0].barh(names, gone, color=colours)
+    axes[0].axvline(0.5, color=plots.HERE, linestyle="--")
     axes[0].invert_yaxis()
-    axes[0].set(xlim=(0, 1), xlabel="sparsity of the layer when half of all weights go")
+    axes[0].set(xlim=(0, 1), xlabel="gone of it (line: half of all)")
+    plots.title(axes[0], "Some layers pay for others")
     levels = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8)
     ways = {
-        "the library, one ranking": (library_masks, {"color": plots.GREY, "linewidth": 7, "alpha": 0.5}),
-        "yours, one ranking": (lambda s: global_masks(prunable, s), {"color": plots.BLUE, "marker": "o"}),
-        "each layer on its own": (
-            lambda s: layer_masks(prunable, s),
-            {"color": plots.ORANGE, "marker": "s", "linestyle": "--"},
-        ),
+        "the library": (library_masks, {"color": plots.REFERENCE, "linewidth": 7, "alpha": 0.4}),
+        "one ranking": (lambda s: global_masks(prunable, s), {"color": plots.STAYS, "marker": "o"}),
+        "by layer": (lambda s: layer_masks(prunable, s), {"color": plots.GOES, "marker": "s", "linestyle": "--"}),
     }
-    for label, (choose, style) in ways.items():
-        axes[1].plot(levels, [perplexity_with(choose(s)) for s in levels], label=label, **style)
-    axes[1].set(yscale="log", xlabel="sparsity of attention and feed-forward weights", ylabel="perplexity (log scale)")
-    axes[1].set_yticks([25, 50, 100, 200, 400], ["25", "50", "100", "200", "400"])
-    axes[1].minorticks_off()
-    axes[1].legend(frameon=False)
-    plt.show()
+    curves = {label: [perplexity_with(choose(s)) for s in levels] for label, (choose, _) in ways.items()}
+    for label, perplexities in curves.items():
+        axes[1].plot(levels, perplexities, label=label, **ways[label][1])
+    axes[1].set_xlabel("weights pruned")
+    plots.title(axes[1], "What the model pays")
+    for ax in axes:
+        plots.percent(ax.xaxis)
+    plots.perplexity_axis(axes[1])
+    plots.name_ends(axes[1])
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in zip(names, gone, strict=True))
+    figures.show(figure, f"Gone of each layer at 50%: {shares}. Perplexity: {figures.told(levels, curves)}")
 
 # %% [markdown]
 # The same number of weights is gone either way, and here **one ranking is clearly worse**. Why? Size can be compared *within* a
@@ -289,15 +292,17 @@ with when_written("exercise 2.4"):
             block.attn.c_proj.weight /= 2
     rescaled = global_masks({name: twin.get_parameter(name).detach() for name in prunable}, 0.5)
     moved = sum(int((rescaled[name] != half[name]).sum()) for name in half)
-    print(
-        "half of the weights gone, perplexity on held-out pages:\n"
-        f"  each layer on its own                        {perplexity_with(local):7.1f}\n"
-        f"  the same, but {suspect} as ranked {perplexity_with(local | {suspect: half[suspect]}):7.1f}\n"
-        f"  one ranking                                  {perplexity_with(half):7.1f}\n"
-        f"  one ranking, each layer in its own unit      {perplexity_with(own_unit):7.1f}\n"
+    rows = {
+        "each layer on its own": perplexity_with(local),
+        f"the same, but `{suspect}` as ranked": perplexity_with(local | {suspect: half[suspect]}),
+        "one ranking": perplexity_with(half),
+        "one ranking, each layer in its own unit": perplexity_with(own_unit),
+    }
+    found = "\n".join(f"| {way} | {value:.1f} |" for way, value in rows.items())
+    figures.say(f"| half of the weights gone | perplexity on held-out pages |\n|-|-:|\n{found}")
+    figures.say(
         f"The rescaled twin, uncut, has perplexity {evaluate(twin, windows[:6]).perplexity:.1f}; the model itself "
-        f"{evaluate(model, windows[:6]).perplexity:.1f}.\n"
-        f"Yet one ranking of its weights decides otherwise about {moved:,} of them."
+        f"{evaluate(model, windows[:6]).perplexity:.1f}. Yet one ranking of its weights decides otherwise about {moved:,} of them."
     )
 
 # %% [markdown]

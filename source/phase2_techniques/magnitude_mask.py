@@ -28,11 +28,11 @@
 weight = torch.tensor([[0.9, -0.1, 0.4, -1.2], [0.2, -0.5, 0.05, 0.4]])
 keep = torch.tensor([[True, False, False, True], [False, True, False, True]])
 
-figure, axes = plt.subplots(1, 3, figsize=(10, 1.9), layout="constrained")
-plots.matrix(axes[0], weight, "the weight")
-plots.matrix(axes[1], weight.abs(), "its size: four of eight go", keep=keep)
-plots.matrix(axes[2], weight.masked_fill(~keep, 0), "what is left")
-plt.show()
+figures.matrices(
+    ("the weight", weight, None),
+    ("its size: four of eight go", weight.abs(), keep),
+    ("what is left", weight.masked_fill(~keep, 0), keep),
+)
 print(f"the keep-mask:\n{show(keep)}")
 
 # %% [markdown]

@@ -25,7 +25,7 @@ for name, parameter in check.small_model(neurons=(6, 3)).named_parameters():
     )
     pruned = "**yes**" if parameter.dim() == 2 and part in ("attention", "feed-forward") else "no"
     lines.append(f"| `{name}` | {tuple(parameter.shape)} | {part} | {pruned} |")
-display(Markdown("\n".join(lines)))
+figures.say("\n".join(lines))
 
 # %% [markdown]
 # <details><summary>Hint 1: which parameters?</summary>
@@ -171,16 +171,17 @@ def prune_by_lot(copy, sparsity):
 with when_written("exercise 2.1"):
     yours = curve(magnitude_prune)
     library, by_lot = curve(lambda copy, s: quick_magnitude_prune(copy, s, s)), curve(prune_by_lot)
-    figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
-    ax.plot(levels, library, color=plots.GREY, linewidth=7, alpha=0.5, label="the library, by magnitude")
-    ax.plot(levels, yours, color=plots.BLUE, marker="o", label="yours")
-    ax.plot(levels, by_lot, color=plots.ORANGE, marker="s", linestyle="--", label="by lot")
-    ax.set(yscale="log", xlabel="sparsity of attention and feed-forward weights", ylabel="perplexity (log scale)")
-    ax.legend(frameon=False)
-    plt.show()
-    print("perplexity  " + "".join(f"{s:>9.0%}" for s in levels))
-    for name, values in (("yours", yours), ("library", library), ("by lot", by_lot)):
-        print(f"{name:<12}" + "".join(f"{value:9.1f}" for value in values))
+    figure, (ax,) = figures.panels(height=3.6)
+    ax.plot(levels, library, color=plots.REFERENCE, linewidth=7, alpha=0.4, label="the library, by magnitude")
+    ax.plot(levels, yours, color=plots.STAYS, marker="o", label="yours")
+    ax.plot(levels, by_lot, color=plots.GOES, marker="s", linestyle="--", label="by lot")
+    ax.set_xlabel("attention and feed-forward weights pruned")
+    plots.title(ax, "In one shot: which weights go decides what is left")
+    plots.percent(ax.xaxis)
+    plots.perplexity_axis(ax)
+    plots.name_ends(ax)
+    curves = {"yours": yours, "the library's": library, "by lot": by_lot}
+    figures.show(figure, f"Perplexity against weights pruned. {figures.told(levels, curves)}")
 
 # %% [markdown]
 # The first third goes for little. At a half, gpt2-mini is twice as unsure as before, and from there it gets worse quickly; by lot, it

@@ -22,31 +22,27 @@
 # $$\text{score}_j = \Big\lVert\, [\,W_{fc}[j, :],\; b_j\,] \,\Big\rVert_2 \cdot \Big\lVert\, W_{proj}[:, j] \,\Big\rVert_2,
 # \qquad \lVert v \rVert_2 = \sqrt{\textstyle\sum_i v_i^2}$$
 #
-# The bias counts: it is the weight of an input that is always 1. Four neurons in a model of width 2, one neuron a colour:
+# The bias counts: it is the weight of an input that is always 1. Four neurons in a model of width 2:
 
 # %% jupyter={"source_hidden": true}
-# Picture: four neurons, a colour each
+# Picture: four neurons and their scores
 c_fc_weight = torch.tensor([[3.0, 0.0], [1.0, 2.0], [0.0, 0.0], [2.0, 1.0]])  # (n=4, C=2)
 c_fc_bias = torch.tensor([4.0, 2.0, 1.0, 2.0])  # (n=4,)
 c_proj_weight = torch.tensor([[0.0, 0.0, 3.0, 2.0], [2.0, 0.0, 4.0, 0.0]])  # (C=2, n=4)
 
-figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained", width_ratios=(2, 1, 4))
-plots.matrix(axes[0], c_fc_weight, "c_fc weight")
-plots.matrix(axes[1], c_fc_bias[:, None], "bias")
-plots.matrix(axes[2], c_proj_weight, "c_proj weight")
-for j, (colour, *_) in zip(range(4), plots.SERIES, strict=False):
-    for ax, corner, width, height in (
-        (axes[0], (-0.45, j - 0.45), 1.9, 0.9),
-        (axes[1], (-0.45, j - 0.45), 0.9, 0.9),
-        (axes[2], (j - 0.45, -0.45), 0.9, 1.9),
-    ):
-        ax.add_patch(plt.Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=2.5))
-    axes[0].text(-0.6, j, f"neuron {j} ", ha="right", va="center", color=colour, weight="bold")
-plt.show()
-print("neuron 0: sqrt(9 + 0 + 16) * sqrt(0 + 4)  = 5 * 2 = 10")
-print("neuron 1: sqrt(1 + 4 + 4)  * sqrt(0 + 0)  = 3 * 0 =  0   nobody listens to it")
-print("neuron 2: sqrt(0 + 0 + 1)  * sqrt(9 + 16) = 1 * 5 =  5   it hears nothing but its bias, and still speaks")
-print("neuron 3: sqrt(4 + 1 + 4)  * sqrt(4 + 0)  = 3 * 2 =  6")
+figures.matrices(
+    ("c_fc weight, a row each", c_fc_weight, None),
+    ("bias", c_fc_bias[:, None], None),
+    ("c_proj weight, a column each", c_proj_weight, None),
+)
+figures.say("""
+| neuron | what it hears | what it says | score |
+|-|-|-|-:|
+| 0 | sqrt(9 + 0 + 16) = 5 | sqrt(0 + 4) = 2 | 10 |
+| 1 | sqrt(1 + 4 + 4) = 3 | 0: nobody listens to it | 0 |
+| 2 | 1: its bias alone, and still it speaks | sqrt(9 + 16) = 5 | 5 |
+| 3 | sqrt(4 + 1 + 4) = 3 | sqrt(4 + 0) = 2 | 6 |
+""")
 
 # %% [markdown]
 # On the real model: drag, and neurons fall out of the second block (blocks count from 0), those with the lowest scores first.

@@ -51,13 +51,13 @@ import math
 import random
 from copy import deepcopy
 
-import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display
 
 from gpt2_lib.course import checks as check
 from gpt2_lib.course.demos import GlobalDemo, NeuronDemo, ScheduleDemo, ThresholdDemo
 from gpt2_lib.course.lesson import mask_fault, show, tensor_fault, when_written
+from gpt2_lib.course.page import figures
 from gpt2_lib.course.progress import progress
 
 points = "<<checks>>"
@@ -73,7 +73,7 @@ dense = evaluate(model, windows)  # the mark to hold: perplexity, accuracy, bits
 # before anything is cut.
 
 # %%
-print(
+figures.say(
     f"gpt2-mini as trained: perplexity {dense.perplexity:.2f}, {dense.bits_per_character:.3f} bits per character, "
     f"its first guess is right for {dense.accuracy:.1%} of {dense.tokens:,} tokens"
 )

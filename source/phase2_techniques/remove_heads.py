@@ -14,22 +14,15 @@
 # %% jupyter={"source_hidden": true}
 # Picture: the rows and columns of head 0
 N, H, C = 2, 2, 4
-labels = [f"{part} head {h}" for part in "QKV" for h in range(N) for _ in range(H)]
-rows_of_head_0 = torch.tensor([0, 1, 4, 5, 8, 9])
-columns_of_head_0 = torch.tensor([0, 1])
-
-figure, axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
-stays = torch.ones(3 * N * H, C, dtype=torch.bool)
-stays[rows_of_head_0] = False
-plots.matrix(axes[0], torch.arange(48.0).view(12, 4) - 24, "c_attn weight (3 N H, C)", keep=stays)
-axes[0].set_yticks(range(12), labels)
-for line in (3.5, 7.5):
-    axes[0].axhline(line, color="black", linewidth=2)
-stays = torch.ones(C, N * H, dtype=torch.bool)
-stays[:, columns_of_head_0] = False
-plots.matrix(axes[1], torch.arange(16.0).view(4, 4) - 8, "c_proj weight (C, N H)", keep=stays)
-axes[1].set_xticks(range(4), ["head 0", "head 0", "head 1", "head 1"])
-plt.show()
+rows, columns = torch.arange(48.0).view(12, C) - 24, torch.arange(16.0).view(C, 4) - 8
+first = torch.tensor([True, True, False, False])  # of the rows of each of the three, and of c_proj's columns: head 0
+figures.matrices(
+    *(
+        (f"c_attn, rows of {part}", rows[4 * p : 4 * p + 4], ~first[:, None].expand(4, C))
+        for p, part in enumerate("QKV")
+    ),
+    ("c_proj, its columns", columns, ~first.expand(C, 4)),
+)
 
 # %% [markdown]
 # <details><summary>Hint 1: how wide is a head?</summary>
@@ -233,12 +226,17 @@ shares = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 with when_written("exercise 2.2"):
     yours = [evaluate(shrunk(0.0, s), windows[:6]).perplexity for s in shares]
     library = [evaluate(ModelPruner(model).remove_structures(0.0, s), windows[:6]).perplexity for s in shares]
-    figure, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    ax.plot(shares, library, color=plots.GREY, linewidth=7, alpha=0.5, label="the library")
-    ax.plot(shares, yours, color=plots.BLUE, marker="o", label="yours")
-    ax.set(yscale="log", xlabel="share of neurons removed from every block", ylabel="perplexity (log scale)")
-    ax.legend(frameon=False)
-    plt.show()
+    figure, (ax,) = figures.panels(height=2.6)
+    ax.plot(shares, library, color=plots.REFERENCE, linewidth=7, alpha=0.4, label="the library")
+    ax.plot(shares, yours, color=plots.STAYS, marker="o", label="yours")
+    ax.set_xlabel("neurons removed from every block")
+    plots.title(ax, "By weights alone, each tenth of the neurons is dear")
+    plots.percent(ax.xaxis)
+    plots.perplexity_axis(ax)
+    plots.name_ends(ax)
+    figures.show(
+        figure, f"Perplexity against neurons removed. {figures.told(shares, {'yours': yours, 'the library': library})}"
+    )
 
 # %% [markdown]
 # That bends early: a tenth of the neurons of every block, and the perplexity has more than doubled. Where does it go wrong?
@@ -266,7 +264,8 @@ with when_written("exercise 2.2"), torch.no_grad():
         "by lot": [torch.rand(768, generator=torch.Generator().manual_seed(i)) for i in range(4)],
         "by what they say": [said(block) for block in model.h],
     }
-    figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+    figure, (ax,) = figures.panels(height=3.6)
+    words = []
     for number, (name, values) in enumerate(by.items()):
         heights = [
             evaluate(shrink(model, neurons={i: lowest_out(v, 0.25)}), windows[:6]).perplexity
@@ -274,11 +273,16 @@ with when_written("exercise 2.2"), torch.no_grad():
         ]
         places = [i + 0.27 * (number - 1) for i in range(4)]
         bars = ax.bar(places, heights, width=0.25, color=plots.SERIES[number][0], label=name)
-        ax.bar_label(bars, fmt="%.1f", fontsize=8)
-    ax.axhline(dense.perplexity, color="black", linestyle="--", linewidth=1, label="nothing removed")
+        ax.bar_label(
+            bars, fmt="%.1f", fontsize=10, padding=3, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0}
+        )
+        words.append(f"{name}: {', '.join(f'{height:.1f}' for height in heights)}")
+    ax.axhline(dense.perplexity, color=plots.HERE, linestyle="--", linewidth=1, label="nothing removed", zorder=0.5)
     ax.set(xlabel="the block that loses a quarter of its neurons", ylabel="perplexity", xticks=range(4))
-    ax.legend(frameon=False)
-    plt.show()
+    ax.legend(frameon=False, fontsize=plots.SIZE)
+    ax.margins(y=0.1)  # room for the numbers
+    plots.title(ax, "One block is different")
+    figures.show(figure, f"Perplexity without a quarter of one block's neurons, blocks 0 to 3. {'; '.join(words)}")
 
 # %% [markdown]
 # In three of four blocks your score takes a quarter of the neurons almost for free. In the first it fails, worse than the lot:
@@ -302,7 +306,8 @@ with when_written("exercise 2.2"):
     costs = cost(
         {"dense": model, "a quarter set to zero": zeros, "a quarter removed, by you": removed}, windows[:1], repeats=7
     )
-    display(Markdown(cost_table(costs, baseline="dense")))
+    figures.say(cost_table(costs, baseline="dense"))
+    rows = ["| | perplexity | first guess right | parameters |", "|-|-:|-:|-:|"]
     for name, m in (
         ("dense", model),
         ("set to zero", zeros),
@@ -312,9 +317,8 @@ with when_written("exercise 2.2"):
         ("single weights (2.1)", single),
     ):
         quality, parameters = evaluate(m, windows[:6]), sum(p.numel() for p in m.parameters())
-        print(
-            f"{name:<26} perplexity {quality.perplexity:6.1f}   first guess right {quality.accuracy:.1%}   {parameters:,} parameters"
-        )
+        rows.append(f"| {name} | {quality.perplexity:.1f} | {quality.accuracy:.1%} | {parameters:,} |")
+    figures.say("\n".join(rows))
 
 # %% [markdown]
 # Set to zero or removed, the quality is the same: only what was silent has been taken out. But only what is *removed* makes the

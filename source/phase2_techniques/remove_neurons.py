@@ -11,22 +11,23 @@
 
 # %% jupyter={"source_hidden": true}
 # Picture: neuron 2 goes, and what it said is missing
-figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained", width_ratios=(2, 1, 4))
 gone = torch.tensor([False, False, True, False])  # neuron 2
-plots.matrix(axes[0], c_fc_weight, "c_fc weight", keep=~gone[:, None].expand(4, 2))
-plots.matrix(axes[1], c_fc_bias[:, None], "bias", keep=~gone[:, None])
-plots.matrix(axes[2], c_proj_weight, "c_proj weight", keep=~gone.expand(2, 4))
-plt.show()
+figures.matrices(
+    ("c_fc weight", c_fc_weight, ~gone[:, None].expand(4, 2)),
+    ("bias", c_fc_bias[:, None], ~gone[:, None]),
+    ("c_proj weight", c_proj_weight, ~gone.expand(2, 4)),
+)
 
 keep = torch.tensor([0, 1, 3])
 x = torch.tensor([0.5, -1.0])  # any token
 whole = check.mlp_output(x, c_fc_weight, c_fc_bias, c_proj_weight)
 without = check.mlp_output(x, c_fc_weight[keep], c_fc_bias[keep], c_proj_weight[:, keep])
-print(f"output with neuron 2, whose row is all zeros: {[round(v, 3) for v in whole.tolist()]}")
-print(f"output without it:                            {[round(v, 3) for v in without.tolist()]}")
-print(
-    f"the difference is GELU(1) * its column:       {[round(v, 3) for v in (whole - without).tolist()]}, for every token"
-)
+rows = {
+    "output with neuron 2, whose row is all zeros": whole,
+    "output without it": without,
+    "the difference, at every token: GELU(1) times its column": whole - without,
+}
+figures.matrices(*((what, values[None].mul(1000).round() / 1000, None) for what, values in rows.items()))
 
 # %% [markdown]
 # <details><summary>Hint 1: picking rows</summary>

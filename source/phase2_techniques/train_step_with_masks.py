@@ -21,15 +21,11 @@ optimizer.step()
 moved = weight.detach()
 alive = (before == 0) & (moved != 0)
 
-figure, axes = plt.subplots(1, 3, figsize=(10, 2.1), layout="constrained")
-plots.matrix(axes[0], before, "before: four of eight are pruned", keep=before != 0)
-plots.matrix(axes[1], moved, "after the optimiser's step: all alive")
-plots.matrix(axes[2], torch.where(alive, 0.0, moved), "what a step with masks leaves", keep=~alive)
-for row, column in alive.nonzero().tolist():
-    axes[1].add_patch(
-        plt.Rectangle((column - 0.45, row - 0.45), 0.9, 0.9, fill=False, edgecolor=plots.RED, linewidth=2)
-    )
-plt.show()
+figures.matrices(
+    ("before: four of eight are pruned", before, before != 0),
+    ("after the optimiser's step: all alive", moved, None),
+    ("what a step with masks leaves", torch.where(alive, 0.0, moved), ~alive),
+)
 
 # %% [markdown]
 # <details><summary>Hint 1: an ordinary step</summary>
@@ -235,30 +231,34 @@ with when_written("exercise 2.3"):
     one_shot = deepcopy(model)
     prune(one_shot, FINAL)
     runs = {
-        "gradual": (lambda step: cubic_sparsity(step, 0, CUTTING, 0.0, FINAL), plots.BLUE, "-"),
-        "all at once": (lambda step: FINAL, plots.ORANGE, "--"),
+        "gradual": (lambda step: cubic_sparsity(step, 0, CUTTING, 0.0, FINAL), plots.STAYS, "-"),
+        "all at once": (lambda step: FINAL, plots.GOES, "--"),
     }
     trained = {label: train_pruned(schedule) for label, (schedule, _, _) in runs.items()}
     quality = {label: evaluate(copy, windows).perplexity for label, (copy, _, _) in trained.items()}
-    figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), layout="constrained")
+    figure, axes = figures.panels(2, height=3.6)
     curve = [library_cubic(step, 0, CUTTING, 0.0, FINAL) for step in range(STEPS)]
-    axes[0].plot(curve, color=plots.GREY, linewidth=7, alpha=0.5, label="the library's schedule")
+    axes[0].plot(curve, color=plots.REFERENCE, linewidth=7, alpha=0.4, label="library")
     for label, (_, colour, line) in runs.items():
         _, losses, sparsities = trained[label]
-        axes[0].plot(sparsities, color=colour, linestyle=line, label=f"yours, {label}")
-        axes[1].plot([math.exp(loss) for loss in losses], color=colour, linestyle=line, label=f"your steps, {label}")
-    axes[0].set(xlabel="training step", ylabel="sparsity")
-    axes[1].set(xlabel="training step", ylabel="perplexity of the step's pages (log)", yscale="log")
-    axes[1].set_yticks([15, 25, 50, 100, 200, 400], ["15", "25", "50", "100", "200", "400"])
-    axes[1].minorticks_off()
+        axes[0].plot(sparsities, color=colour, linestyle=line, label=label)
+        axes[1].plot([math.exp(loss) for loss in losses], color=colour, linestyle=line, label=label)
+    plots.title(axes[0], "How much is gone")
+    plots.title(axes[1], "Training heals")
+    plots.percent(axes[0].yaxis)
+    plots.perplexity_axis(axes[1])
     for ax in axes:
-        ax.legend(frameon=False)
-    plt.show()
-    print(
-        f"80 % of the weights gone, perplexity on held-out pages (dense: {dense.perplexity:.1f}):\n"
-        f"  one shot, no training                {evaluate(one_shot, windows).perplexity:7.1f}\n"
-        f"  all at once, then {STEPS} steps           {quality['all at once']:7.1f}\n"
-        f"  gradual, within the same {STEPS} steps    {quality['gradual']:7.1f}"
+        ax.set_xlabel("training step")
+        plots.name_ends(ax)
+    ends = ", ".join(
+        f"{label} from {math.exp(t[1][0]):.0f} to {math.exp(t[1][-1]):.0f}" for label, t in trained.items()
+    )
+    figures.show(figure, f"Sparsity and perplexity of each training step's pages. Perplexity: {ends}")
+    figures.say(
+        f"| 80 % of the weights gone | perplexity on held-out pages (dense: {dense.perplexity:.1f}) |\n|-|-:|\n"
+        f"| one shot, no training | {evaluate(one_shot, windows).perplexity:.1f} |\n"
+        f"| all at once, then {STEPS} steps | {quality['all at once']:.1f} |\n"
+        f"| gradual, within the same {STEPS} steps | {quality['gradual']:.1f} |"
     )
 
 # %% [markdown]

@@ -76,11 +76,14 @@ with check.hidden(100):
 # %%
 if Path("run.csv").exists():
     rows = challenges.tracked(tracked_run).rows
-    figure, axes = plt.subplots(1, 2, figsize=(10, 2.8), layout="constrained")
-    for axis, name, colour in ((axes[0], "sparsity", plots.ORANGE), (axes[1], "accuracy", plots.BLUE)):
+    figure, axes = figures.panels(2, height=2.6)
+    for axis, name, colour in ((axes[0], "sparsity", plots.GOES), (axes[1], "accuracy", plots.STAYS)):
         axis.plot([row["step"] for row in rows], [row[name] for row in rows], marker="o", color=colour)
-        axis.set(xlabel="step", ylabel=name)
-    axes[1].axhline(dense_accuracy, color="black", linestyle="--")
+        axis.set_xlabel("step")
+        plots.percent(axis.yaxis)
+        plots.title(axis, name)
+    axes[1].axhline(dense_accuracy, color=plots.HERE, linestyle="--")
     axes[1].margins(y=0.2)
-    axes[1].text(rows[0]["step"], dense_accuracy, "gpt2-mini", va="bottom")
-    plt.show()
+    axes[1].text(rows[0]["step"], dense_accuracy, "gpt2-mini", va="bottom", fontsize=plots.SIZE)
+    ends = ", ".join(f"{name} from {rows[0][name]:.1%} to {rows[-1][name]:.1%}" for name in ("sparsity", "accuracy"))
+    figures.show(figure, f"Your log over {rows[-1]['step']:g} steps: {ends}")

@@ -40,12 +40,12 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 from IPython.display import Markdown, display
 from tqdm.auto import tqdm
 
 from gpt2_lib.course import checks as check
 from gpt2_lib.course.lesson import when_written
+from gpt2_lib.course.page import figures
 from gpt2_lib.course.progress import progress
 from gpt2_lib.deploy.onnx import export_onnx
 from gpt2_lib.pruning.gradual import RECOVERY, GradualRun, sparsegpt_cuts
@@ -62,7 +62,7 @@ pages = challenges.pages()  # (32, 256): the pages of the held-out plays that yo
 dense_accuracy = challenges.accuracy(dense)  # on these pages
 
 # %%
-print(f"gpt2-mini: {dense_accuracy:.2%} of the next tokens on these pages are right,")
-print(
+figures.say(
+    f"gpt2-mini: {dense_accuracy:.2%} of the next tokens on these pages are right, "
     f"{challenges.weights():,} prunable weights, {4 * sum(p.numel() for p in dense.parameters()) / 1e6:.2f} MB in float32"
 )

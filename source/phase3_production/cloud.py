@@ -38,9 +38,9 @@ try:
         size = (folder / f"{name.partition(',')[0]} {int8}.onnx").stat().st_size / 1e6
         found = runtime.evaluate(windows[:4]).perplexity
         rows.append(f"| {name} | {size:.2f} | {1000 * statistics.median(times):.1f} | {found:.2f} |")
-    display(Markdown("\n".join(rows)))
+    figures.say("\n".join(rows))
 except MissingExtraError as missing:
-    print(missing)
+    figures.say(str(missing))
 
 # %% [markdown]
 # `deploy_to_production` starts a web server in a process of its own: with limits, health, metrics and a clean end.
@@ -50,15 +50,15 @@ from gpt2_lib import deploy_to_production
 
 try:
     with deploy_to_production(smaller) as served:
-        print(served)
+        figures.say(str(served))
         print(served.generate("To be, or not to be", max_new_tokens=24, seed=1))
         load = served.measure(requests=20, concurrency=2)
-        print(
+        figures.say(
             f"{load['requests']} requests of 32 tokens, {load['errors'] or 'none'} of them failed: "
             f"{1000 * load['median_seconds']:.0f} ms each (median), {load['tokens_per_second']:.0f} tokens a second"
         )
 except (MissingExtraError, DeployError) as reason:
-    print(reason)
+    figures.say(str(reason))
 
 # %% [markdown]
 # In a cluster the same server runs in a container, by the manifests in `gpt2_lib/deploy/serving/manifests`. No cluster is
@@ -70,6 +70,6 @@ from gpt2_lib.deploy.serving import kubernetes
 try:
     for overlay in ("dense", "pruned"):
         faults = kubernetes.validate(kubernetes.MANIFESTS / "overlays" / overlay)
-        print(f"{overlay}: {faults or 'no fault found; not applied to any cluster'}")
+        figures.say(f"{overlay}: {faults or 'no fault found; not applied to any cluster'}")
 except (MissingExtraError, DeployError) as reason:
-    print(reason)
+    figures.say(str(reason))

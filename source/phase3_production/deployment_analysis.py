@@ -114,7 +114,7 @@ with check.hidden() as draw:
 # %%
 with when_written("exercises 3.1, 3.3 and 3.4"):
     mine = deployment_analysis(model, pruned, windows)
-    print("yours, 60 % zeros:  " + "   ".join(f"{name} {value:.2f}" for name, value in mine.items()))
+    figures.say("yours, 60 % zeros: " + ", ".join(f"{name} {value:.2f}" for name, value in mine.items()))
 
 # %%
 from gpt2_lib.deploy.production import analysis_table
@@ -127,4 +127,4 @@ reports = {
     "25 % removed": library_analysis(model, smaller, windows),
 }
 for name, report in reports.items():
-    display(Markdown(f"**{name}**\n\n{analysis_table(report)}"))
+    figures.say(f"**{name}**\n\n{analysis_table(report)}")

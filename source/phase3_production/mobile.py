@@ -13,12 +13,12 @@ try:
     with torch.no_grad():
         apart = (torch.from_numpy(interpret(package, ids)) - pruned(ids)).abs().max()
     size = sum(p.numel() * 4 for p in pruned.parameters())
-    print(
+    figures.say(
         f"Core ML, 60 % zeros stored sparsely, int8: {package_bytes(package) / 1e6:.2f} MB of {size / 1e6:.2f}; its logits are up to "
-        f"{apart:.2f} from PyTorch's.\nIt was computed here step by step: running it takes an Apple system."
+        f"{apart:.2f} from PyTorch's. It was computed here step by step: running it takes an Apple system."
     )
 except (MissingExtraError, DeployError) as reason:
-    print(reason)
+    figures.say(str(reason))
 
 # %%
 try:
@@ -28,8 +28,8 @@ try:
     ids = windows[:1, :32]
     with torch.no_grad():
         apart = (torch.from_numpy(ExecuTorchGPT2(program).logits(ids)) - smaller(ids)).abs().max()
-    print(
+    figures.say(
         f"ExecuTorch, 25 % removed: {program.stat().st_size / 1e6:.2f} MB, run here; its logits are up to {apart:.1e} from PyTorch's."
     )
 except (MissingExtraError, DeployError) as reason:
-    print(reason)
+    figures.say(str(reason))

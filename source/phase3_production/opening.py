@@ -35,13 +35,13 @@ import time
 from copy import deepcopy
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import Markdown, display
 
 from gpt2_lib.course import checks as check
 from gpt2_lib.course.lesson import latency_fault, show, speedup_fault, tensor_fault, when_written
+from gpt2_lib.course.page import figures
 from gpt2_lib.course.progress import progress
 from gpt2_lib.course.readiness import assessment
 
@@ -65,10 +65,10 @@ pruner = ModelPruner(pruned)
 pruner.prune_sparsegpt(calibration_windows(tokenizer, model.config.n_positions, 32), 0.6)
 stats = pruner.get_model_statistics()
 dense_quality, quality = evaluate(model, windows), evaluate(pruned, windows)
-print(
-    f"zeros: {stats['sparsity']:.1%} of the {stats['prunable']:,} prunable weights, {stats['whole_model_sparsity']:.1%} of the "
+figures.say(
+    f"- zeros: {stats['sparsity']:.1%} of the {stats['prunable']:,} prunable weights, {stats['whole_model_sparsity']:.1%} of the "
     f"whole model\n"
-    f"in memory: {stats['bytes_dense'] / 1e6:.2f} MB before, {stats['bytes_dense'] / 1e6:.2f} MB now\n"
-    f"perplexity {dense_quality.perplexity:.1f} -> {quality.perplexity:.1f}, accuracy {dense_quality.accuracy:.1%} -> "
+    f"- in memory: {stats['bytes_dense'] / 1e6:.2f} MB before, {stats['bytes_dense'] / 1e6:.2f} MB now\n"
+    f"- perplexity {dense_quality.perplexity:.1f} -> {quality.perplexity:.1f}, accuracy {dense_quality.accuracy:.1%} -> "
     f"{quality.accuracy:.1%}, in one shot and without training"
 )

@@ -16,12 +16,11 @@
 # Picture: a sparse weight and its bits
 weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 1.6), layout="constrained")
-plots.matrix(axes[0], weight, "a weight: 10 entries of 4 bytes", keep=weight != 0)
-plots.matrix(axes[1], (weight != 0).float(), "its bits, row by row")
-plt.show()
-print("bits    01010100 01000000   2 bytes (the last six are filled up)")
-print("values  1.5 -2.0 0.5 3.0   16 bytes, instead of 40 in all")
+figures.matrices(("a weight: 10 entries of 4 bytes", weight, weight != 0), ("its bits, row by row", weight != 0, None))
+figures.say(
+    "Bits: `01010100 01000000`, 2 bytes (the last six are filled up). "
+    "Values: `1.5 -2.0 0.5 3.0`, 16 bytes, instead of 40 in all."
+)
 
 # %% [markdown]
 # <details><summary>Hint 1: bits</summary>

@@ -21,12 +21,12 @@ try:
         run, encode(page, tokenizer), windows[:2], every=3, folder=folder / "mlflow", name="gpt2-mini-60"
     )
     again = load_tracked(folder / "mlflow", "gpt2-mini-60")
-    print(
-        f"version {version} of gpt2-mini-60 is registered, {run.log[-1]['step']} steps; loaded back, its perplexity is\n"
+    figures.say(
+        f"version {version} of gpt2-mini-60 is registered, {run.log[-1]['step']} steps; loaded back, its perplexity is "
         f"{evaluate(again, windows).perplexity:.1f} (six steps are for show: the challenges train in earnest)"
     )
 except (MissingExtraError, DeployError) as reason:
-    print(reason)
+    figures.say(str(reason))
 
 # %% [markdown]
 # ### The whole pipeline
@@ -42,4 +42,4 @@ try:
     with deploy_to_production(shipped) as shipped:
         print(shipped.generate("My lord,", max_new_tokens=16, seed=2))
 except (MissingExtraError, DeployError) as reason:
-    print(reason)
+    figures.say(str(reason))

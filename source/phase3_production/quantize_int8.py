@@ -15,11 +15,11 @@
 weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [0.02, 0.0, -0.0127, 0.001]])
 q = torch.tensor([[127, -50, 0, 0], [127, 0, -81, 6]])
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 1.6), layout="constrained")
-plots.matrix(axes[0], weight, "a weight: two rows, one of small entries")
-plots.matrix(axes[1], q, "int8; the scales are 1.27/127 and 0.02/127", keep=q != 0)
-plt.show()
-print("The second row's -0.0127 is -81 of its own steps. With the first row's scale it would have been -1 step.")
+figures.matrices(
+    ("a weight: two rows, one of small entries", weight, None),
+    ("int8; the scales are 1.27/127 and 0.02/127", q, None),
+)
+figures.say("The second row's -0.0127 is -81 of its own steps. With the first row's scale it would have been -1 step.")
 
 # %% [markdown]
 # <details><summary>Hint 1: one scale a row</summary>
@@ -146,7 +146,7 @@ with when_written("exercises 3.1 and 3.2"):
         rows.append(
             f"| {name} | {size / 1e6:.2f} | {dense_bytes / size:.2f}x | {evaluate(twin, windows).perplexity:.2f} |"
         )
-    display(Markdown("\n".join(rows)))
+    figures.say("\n".join(rows))
 
 # %% [markdown]
 # Rounding to eight bits costs next to nothing here; the pruning is what hurts, and training repairs that (the challenges).

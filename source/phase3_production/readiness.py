@@ -5,7 +5,7 @@
 # A point each. Let `readiness` return a letter for each, in the form `return {1: "a", 2: "b", 3: "c", 4: "d", 5: "a"}`.
 
 # %% locked="questions"
-display(Markdown(assessment()))
+figures.say(assessment())
 
 
 # %% exercise="readiness" key="cadbc"

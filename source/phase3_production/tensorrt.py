@@ -13,4 +13,4 @@ two_four.prune_sparsegpt(calibration, n_m=(2, 4))
 try:
     converted = convert_to_tensorrt(two_four.model, folder / "tensorrt")
 except (MissingExtraError, DeployError) as reason:
-    print(reason)
+    figures.say(str(reason))

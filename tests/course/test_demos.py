@@ -6,12 +6,15 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
+from images import seen
 from tiny import TINY, UNEVEN, random_ids, random_model
 
 from gpt2_lib.course.demos import Demo, GlobalDemo, NeuronDemo, ScheduleDemo, ThresholdDemo
+from gpt2_lib.course.page.live import Seen
 
 DEMOS: dict[str, Callable[[], Demo]] = {
     "threshold": lambda: ThresholdDemo(torch.arange(-10.0, 10.0).reshape(4, 5)),
@@ -25,18 +28,21 @@ DEMOS: dict[str, Callable[[], Demo]] = {
 def test_every_slider_draws_a_new_picture_over_its_whole_range(make: Callable[[], Demo]) -> None:
     demo = make()
     assert demo.caption
-    for slider in demo._sliders:
-        pictures = []
-        for value in (slider.min, slider.max):
-            slider.value = value
-            pictures.append(bytes(demo.image.value))
+    for control in demo._controls:
+        shown, words = [], []
+        for value in (control.slider.min, control.slider.max):
+            control.value = value
+            picture, alt = seen(demo)
+            assert picture.startswith(b"\x89PNG")
             assert "nan" not in demo.status.value.lower()
-        assert all(picture.startswith(b"\x89PNG") for picture in pictures)
-        assert pictures[0] != pictures[1]
+            shown.append(picture)
+            words.append(alt)
+        assert shown[0] != shown[1]
+        assert words[0] != words[1]
 
 
 def number(demo: Demo, pattern: str) -> float:
-    found = re.search(pattern, re.sub("</?b>", "", demo.status.value))
+    found = re.search(pattern, re.sub("<[^>]*>", "", demo.status.value))
     assert found is not None, pattern
     return float(found[1].replace(",", ""))
 
@@ -53,6 +59,7 @@ def test_neurons_really_fall_out_and_the_model_is_measured_and_left_as_it_was() 
     model = random_model()
     before = {name: p.clone() for name, p in model.state_dict().items()}
     demo = NeuronDemo(model, random_ids(TINY, 2, 16), block=1)
+    demo.removed.value = 0
     dense = number(demo, r"perplexity ([\d.,]+)")
     demo.removed.value = 50
     assert "c_fc (96, 24) → (48, 24), c_proj (24, 96) → (24, 48)" in demo.status.value
@@ -79,10 +86,12 @@ def test_a_drag_never_waits_and_its_last_position_is_drawn(monkeypatch: pytest.M
     assert isinstance(demo, ThresholdDemo)
     drawn = []
 
-    def slow(settings: tuple[int, ...]) -> tuple[str, bytes]:
+    before = demo._compute((50,))
+
+    def slow(settings: tuple[int, ...]) -> Seen:
         time.sleep(0.2)
         drawn.append(settings)
-        return "done", b"png"
+        return replace(before, numbers="done")
 
     monkeypatch.setattr(demo, "_compute", slow)
 
@@ -90,11 +99,12 @@ def test_a_drag_never_waits_and_its_last_position_is_drawn(monkeypatch: pytest.M
         for value in range(1, 31):
             demo.sparsity.value = value
             await asyncio.sleep(0)
-        assert demo.status.value == "drawing ..."  # the drag was over before anything was drawn
+        assert "drawing ..." in demo.status.value  # the drag was over before anything was drawn
         while demo._busy:
             await asyncio.sleep(0.01)
 
     asyncio.run(drag())
-    assert demo.status.value == "done"
+    assert ">done<" in demo.status.value
+    assert "drawing ..." not in demo.status.value
     assert drawn[-1] == (30,)
     assert len(drawn) <= 3

@@ -452,6 +452,16 @@ def test_every_picture_in_markdown_has_alt_text(notebook: Path) -> None:
     assert all(alt.strip() for alt in pictures), f"{len(pictures)} pictures, one without alt text"
 
 
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_picture_is_shown_with_its_words_alone(notebook: Path) -> None:
+    """`figures.show` takes them; tests/system/test_execution.py looks at what comes out."""
+    for cell in to_notebook(notebook).cells:
+        if cell.cell_type == "code":
+            assert not re.search(r"\bplt\b|pyplot|\.savefig\(|\.imshow\(|IPython\.display\.Image", cell.source), cell.id
+            drawn = len(re.findall(r"\bpanels\(", cell.source))
+            assert len(re.findall(r"(?<!\w)(?:figures\.)?show\(\s*figure,", cell.source)) == drawn, cell.id
+
+
 def test_the_search_for_alt_text_sees_both_spellings() -> None:
     """Guards the test above, which passes on notebooks without pictures."""
     assert re.findall(r"!\[([^\]]*)\]\(", "![](a.png) ![curve](b.png)") == ["", "curve"]

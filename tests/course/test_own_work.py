@@ -61,7 +61,7 @@ HONEST = {
     "own function of the same name": SELECTION + "def layer_masks(w): return w\ndef f(w): return layer_masks(w)",
     "an attribute of the same name": "from gpt2_lib.pruning import pruner\ndef f(model): return model.pruner.prune",
     "names the model": "from gpt2_lib import GPT2\ndef f(m):\n    assert isinstance(m, GPT2)\n    return m",
-    "draws with our colours": "def f(w):\n    from gpt2_lib import plots\n    return plots.BLUE",
+    "draws with our colours": "def f(w):\n    from gpt2_lib import plots\n    return plots.STAYS",
     "torch's other helpers": "def f(m): return torch.nn.utils.clip_grad_norm_(m.parameters(), 1.0)",
     "NumPy": "import numpy as np\ndef f(w): return np.sort(w)",
     "recursive": "def f(n): return f(n - 1) if n else 0",

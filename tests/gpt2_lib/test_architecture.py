@@ -49,6 +49,7 @@ ROOMS = {
         "page.outcome",
         "page.card",
         "page.figures",
+        "page.live",
         "facts",
         "readiness",
         "lesson",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from gpt2_lib import plots
 from gpt2_lib.course.experiments import Point
@@ -20,19 +23,46 @@ def test_curves_hold_each_methods_points_in_order_of_sparsity() -> None:
     left, right = Figure().subplots(1, 2)
     points = [Point(m, s, 20 + 100 * s, 0.3 - s / 10, 2, "") for m in ("a", "b") for s in (0.9, 0.0, 0.5)]
     plots.quality_curves(left, right, points)
-    assert [line.get_label() for line in left.lines] == ["a", "b"]
+    assert [line.get_label() for line in left.lines] == ["a", "b", "_dense"]
+    assert [text.get_text() for text in left.texts] == ["unpruned: 20.0", "a", "b"]  # named at their ends
+    assert list(left.lines[2].get_ydata()) == [20, 20]
     np.testing.assert_allclose(left.lines[0].get_xydata(), [(0, 20), (0.5, 70), (0.9, 110)])
     np.testing.assert_allclose(right.lines[1].get_ydata(), [0.3, 0.25, 0.21])
     assert left.get_yscale() == "log"
-    assert len({(line.get_color(), line.get_marker(), line.get_linestyle()) for line in left.lines}) == 2
+    assert len({(line.get_color(), line.get_marker(), line.get_linestyle()) for line in left.lines[:2]}) == 2
 
 
-def test_a_struck_out_entry_is_one_that_goes(ax) -> None:
-    keep = torch.tensor([[True, False, True], [True, True, False]])
-    plots.matrix(ax, torch.arange(6.0).view(2, 3), keep=keep)
-    assert [text.get_text() for text in ax.texts] == ["0", "1", "2", "3", "4", "5"]
-    struck = {tuple(np.mean(line.get_xydata(), axis=0)) for line in ax.lines}
-    assert struck == {(1.0, 0.0), (2.0, 1.0)}  # (column, row)
+def test_perplexity_is_read_in_whole_numbers() -> None:
+    ax = Figure().subplots()
+    plots.perplexity_curves(ax, [Point("a", s, 24 * 10**s, 0.3, 2, "") for s in (0.0, 0.5, 1.0)])
+    low, high = ax.get_ylim()
+    ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
+    assert ticks == [25, 50, 100, 200]
+    assert [ax.yaxis.get_major_formatter()(tick) for tick in (*ticks, 5000)] == ["25", "50", "100", "200", "5,000"]
+
+
+def test_names_at_the_ends_keep_their_distance_and_their_order() -> None:
+    ax = Figure(figsize=(6, 3)).subplots()
+    for end in (0.5, 0.51, 0.0, 0.505, 1.0, 0.99):
+        ax.plot([0, 1], [0, end], label=str(end))
+    plots.name_ends(ax)
+    heights = {float(text.get_text()): text.get_position()[1] for text in ax.texts}
+    inches = [(b - a) * ax.bbox.height / 100 for (_, a), (_, b) in pairwise(sorted(heights.items()))]
+    assert min(inches) >= plots.SIZE / 72
+    assert max(heights.values()) <= 1
+
+
+def test_each_line_of_text_is_large_enough(ax) -> None:
+    plots.dress(ax)
+    ax.set(xlabel="x", ylabel="y")
+    plots.title(ax, "what is seen")
+    plots.percent(ax.xaxis)
+    ax.set_xlim(0, 1)
+    ax.figure.draw_without_rendering()
+    written = [text for text in ax.figure.findobj(Text) if text.get_text()]
+    assert len(written) > 8
+    assert {text.get_fontsize() for text in written} == {plots.SIZE}
+    assert "20 %" in [text.get_text() for text in ax.get_xticklabels()]
 
 
 def test_shares_of_parameters_add_up_to_one(ax) -> None:
@@ -59,4 +89,4 @@ def test_a_mask_is_drawn_as_it_is(ax) -> None:
     keep = torch.rand(5, 7) > 0.5
     plots.mask(ax, keep, "title")
     np.testing.assert_array_equal(ax.images[0].get_array(), keep.numpy())
-    assert ax.get_title() == "title"
+    assert ax.get_title(loc="left") == "title"

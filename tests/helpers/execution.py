@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +73,17 @@ def no_extras(folder: Path) -> Iterator[None]:
 
 
 def printed(notebook: NotebookNode) -> str:
-    return "".join(o.text for cell in notebook.cells for o in cell.get("outputs", []) if o.output_type == "stream")
+    """What a notebook printed, and what it said in Markdown."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(o.text if o.output_type == "stream" else o.get("data", {}).get("text/markdown", "") for o in outputs)
+
+
+def pictures(notebook: NotebookNode) -> list[str]:
+    """The words of each picture that a notebook shows in HTML; one without words, or in another form, has "" here."""
+    data = [o.data for cell in notebook.cells for o in cell.get("outputs", []) if "data" in o]
+    tags = [tag for shown in data for tag in re.findall(r"<img\b[^>]*>", "".join(shown.get("text/html", "")))]
+    bare = [kind for shown in data for kind in shown if kind.startswith("image/") and "text/html" not in shown]
+    return [html.unescape("".join(re.findall(r"\balt='([^']*)'", tag))).strip() for tag in tags] + ["" for _ in bare]
 
 
 def assert_no_error_and_each_check_says_what_is_missing(notebook: NotebookNode) -> None:

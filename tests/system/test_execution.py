@@ -18,6 +18,7 @@ from execution import (
     execute,
     no_extras,
     one_core,
+    pictures,
     printed,
 )
 from nbformat import NotebookNode
@@ -72,6 +73,14 @@ def test_the_master_runs_without_error_on_one_core_in_little_memory(
     with capsys.disabled():
         print(f"\n{name}: {peak / 1e6:.0f} MB at most, of {MEMORY_LIMIT / 1e6:.0f}")
     assert peak < MEMORY_LIMIT
+
+
+@pytest.mark.parametrize("name", each(sorted(NOTEBOOKS.keys() - {IN_JUPYTERLAB})))
+def test_every_picture_that_is_shown_is_told_in_words(executed: Executed, name: str) -> None:
+    words = pictures(executed.master(name)[0])
+    assert len(words) >= 1
+    assert [told for told in words if len(told.split()) < 8 or not re.search(r"\d", told)] == []
+    assert len(set(words)) == len(words)
 
 
 @pytest.mark.xdist_group("execution of phase3_production")

@@ -5,44 +5,34 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 from IPython import get_ipython
 from IPython.display import HTML, Markdown, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ... import plots
+
 WIDTH = 8.4  # inches, the width of the column
 PIXELS = 100  # of the page for an inch; the picture itself has twice as many
 CELL = "min-width: 3.4em; text-align: center; border: 1px solid #8c959f; padding: 5px"
-STYLE = {
-    "font.size": 11,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e6e9ec",
-    "legend.frameon": False,
-}
 
 
 def panels(columns: int = 1, height: float = 2.6, **options: Any) -> tuple[Figure, list[Axes]]:
     """A figure of the column's width with so many axes in a row; ``options`` as `Figure.subplots` takes them."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        return figure, list(figure.subplots(1, columns, squeeze=False, **options)[0])
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = list(figure.subplots(1, columns, squeeze=False, **options)[0])
+    plots.dress(*axes)
+    return figure, axes
 
 
 def show(figure: Figure, alt: str) -> None:
     """Show ``figure``; ``alt`` says in words what is seen, with its numbers."""
     picture = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(picture, format="png", dpi=2 * PIXELS, facecolor="white")
+    figure.savefig(picture, format="png", dpi=2 * PIXELS, facecolor="white")
     data = base64.b64encode(picture.getvalue()).decode()
     width = round(figure.get_figwidth() * PIXELS)
     display(
@@ -51,6 +41,15 @@ def show(figure: Figure, alt: str) -> None:
             f"style='width: {width}px; max-width: 100%; height: auto'>"
         )
     )
+
+
+def told(places: Sequence[float], curves: Mapping[str, Sequence[float]], digits: int = 1) -> str:
+    """Curves in words: what each of ``curves``, {name: values}, is at ``places``, which are shares."""
+
+    def points(values: Sequence[float]) -> str:
+        return ", ".join(f"{value:,.{digits}f} at {place:.0%}" for place, value in zip(places, values, strict=True))
+
+    return "; ".join(f"{name}: {points(values)}" for name, values in curves.items())
 
 
 def matrices(*shown: tuple[str, Tensor, Tensor | None]) -> None:

@@ -1,0 +1,185 @@
+"""Controls and what they show beside each other; narrow pages have them below each other."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import html
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import ipywidgets
+
+PIXELS = 200  # of a picture for an inch; the page shows half as many
+RESTARTED = "The kernel that moved this is gone: run the notebook's cells again, from its first on."
+STYLE = f"""<style>
+.gpt2-live {{ overflow: hidden; padding-bottom: 4px }}
+.gpt2-live.gpt2-busy :is(img, blockquote, .gpt2-numbers) {{ opacity: 0.5 }}
+.gpt2-live.jupyter-widgets-disconnected::after {{ content: "{RESTARTED}"; font-weight: bold }}
+</style>"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one position of the controls shows: ``numbers`` and ``text`` in HTML, a picture and its words."""
+
+    numbers: str
+    png: bytes
+    alt: str
+    note: str = ""  # below the numbers, small
+    text: str = ""
+
+    def picture(self) -> str:
+        """The picture in HTML; its size is told, so that the page keeps its place while the picture loads."""
+        width, height = (int.from_bytes(self.png[start : start + 4], "big") for start in (16, 20))  # PNG's IHDR
+        return (
+            f"<img class='gpt2-figure' alt='{html.escape(self.alt, quote=True)}' width='{width}' height='{height}' "
+            f"style='width: 100%; max-width: {width // 2}px; height: auto' "
+            f"src='data:image/png;base64,{base64.b64encode(self.png).decode()}'>"
+        )
+
+
+class Followed(Protocol):
+    """A control: it has a value, and tells when that changes."""
+
+    @property
+    def value(self) -> Any: ...
+
+    def observe(self, handler: Callable[[Any], None], names: str) -> None: ...
+
+
+class Control:
+    """A whole number to type, with its label, and a slider that goes along.
+
+    The slider's own readout is left out: it is a stop of the tab key without a name. Only the slider is read here;
+    the browser keeps the two the same.
+    """
+
+    def __init__(self, label: str, value: int, highest: int, lowest: int = 0, step: int = 1, unit: str = "%") -> None:
+        limits = {"value": value, "min": lowest, "max": highest, "step": step}
+        self.slider = ipywidgets.IntSlider(
+            **limits, readout=False, layout={"width": "auto", "flex": "1 1 120px", "min_width": "120px"}
+        )
+        width = {"width": "auto", "flex": "0 0 auto"}
+        self.number = ipywidgets.BoundedIntText(
+            **limits, description=label, style={"description_width": "auto"}, layout=width
+        )
+        self.number.add_class("gpt2-number")
+        self._link = ipywidgets.jslink((self.slider, "value"), (self.number, "value"))
+        self.view = ipywidgets.HBox(
+            [self.number, ipywidgets.Label(unit), self.slider],
+            layout={"width": "100%", "align_items": "center", "flex_flow": "row wrap", "overflow": "hidden"},
+        )
+
+    @property
+    def value(self) -> int:
+        return self.slider.value
+
+    @value.setter
+    def value(self, value: int) -> None:
+        self.slider.value = value
+
+    @property
+    def disabled(self) -> bool:
+        return self.slider.disabled
+
+    @disabled.setter
+    def disabled(self, disabled: bool) -> None:
+        self.slider.disabled = self.number.disabled = disabled
+
+    def observe(self, handler: Callable[[Any], None], names: str) -> None:
+        """Call ``handler`` when the value changes, whichever of the two was moved."""
+        self.slider.observe(handler, names=names)
+
+
+class Live:
+    """Controls that never wait for what they show.
+
+    Computing and drawing run in a thread of their own: while one position of the controls is being computed,
+    only their latest one is remembered, and what was seen before stays, dimmed. A kind of its own says what to read
+    and what is seen.
+    """
+
+    waiting = "drawing ..."  # what the status says meanwhile
+
+    def _settings(self) -> Any:
+        """Where the controls stand."""
+        raise NotImplementedError
+
+    def _compute(self, settings: Any) -> Seen:
+        """What is seen there; runs in the thread."""
+        raise NotImplementedError
+
+    def _lay_out(self, css: str, controls: list[ipywidgets.Widget], caption: str = "") -> None:
+        """``controls``, numbers and text at the left, the picture at the right."""
+        self.status, self.image, self.text = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self.status.add_class("gpt2-status")
+        narrow = {"flex": "1 1 290px", "min_width": "270px", "overflow": "hidden"}
+        left = ipywidgets.VBox([*controls, self.status, self.text], layout=narrow)
+        right = ipywidgets.VBox([self.image], layout={"flex": "2 1 430px", "min_width": "270px"})
+        both = ipywidgets.Box([left, right], layout={"flex_flow": "row wrap", "width": "100%", "grid_gap": "0 16px"})
+        self.view = ipywidgets.VBox([ipywidgets.HTML(STYLE + caption), both])
+        self.view.add_class("gpt2-live")
+        self.view.add_class(css)
+
+    def _follow(self, *controls: Followed) -> None:
+        """Show where the controls stand now, and wherever they go."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=type(self).__name__)
+        self._busy = False
+        self._show(self._compute(self._settings()))
+        for control in controls:
+            control.observe(self._changed, names="value")
+
+    def _show(self, seen: Seen) -> None:
+        """Put it on the page."""
+        self._numbers = seen.numbers
+        self._say(seen.note)
+        self.image.value, self.text.value = seen.picture(), seen.text
+        self.view.remove_class("gpt2-busy")
+
+    def _wait(self) -> None:
+        self.view.add_class("gpt2-busy")
+        self._say(self.waiting)
+
+    def _say(self, note: str) -> None:
+        """The numbers and a line below them, which a screen reader tells when they change."""
+        self.status.value = (
+            "<div role='status' aria-live='polite' style='line-height: 1.5; padding: 4px 0'>"
+            f"<div class='gpt2-numbers'>{self._numbers}</div><small class='gpt2-note'>{note}</small></div>"
+        )
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self.view)
+
+    def _changed(self, _change: object) -> None:
+        settings = self._settings()
+        self._wait()
+        if self._busy:
+            return  # the running task looks at the controls again when it is done
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no event loop (a script, a test): do it here and now
+            self._show(self._compute(settings))
+            return
+        self._busy = True
+        self._task = loop.create_task(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        """Compute until the controls have stood still for one computation."""
+        loop = asyncio.get_running_loop()
+        try:
+            settings = None
+            while settings != self._settings():
+                settings = self._settings()
+                self._show(await loop.run_in_executor(self._thread, self._compute, settings))
+                if settings != self._settings():
+                    self._wait()
+        except Exception as error:
+            self._say(f"This point failed: {html.escape(str(error))}")
+            raise
+        finally:
+            self._busy = False
