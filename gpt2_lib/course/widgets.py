@@ -50,7 +50,7 @@ class Explorer(Live):
         self._unpruned = next((p for p in points if p.sparsity == 0), None)
         self._figure = _Figure(points, self._dense)
 
-        style = {"style": {"description_width": "auto"}, "layout": {"width": "100%"}}
+        style = {"style": {"description_width": "auto"}, "layout": {"width": "auto"}}
         self.method = ipywidgets.Dropdown(options=list(self._methods), description="method", **style)
         self.attention = Control("attention", START, highest=95)
         self.feedforward = Control("feed-forward", START, highest=95)
@@ -109,8 +109,8 @@ class Explorer(Live):
 def _quoted(sample: str) -> str:
     """What the model wrote: the speakers' names bold, as the cells above show them."""
     text = html.escape(readable(sample))
-    text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
-    text = re.sub(r"(?<!\*)\*(?!\*)(.+?)\*", r"<i>\1</i>", text)
+    text = re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", text)
+    text = re.sub(r"\*([^*]+)\*", r"<i>\1</i>", text).replace("*", "")  # a ruined model leaves some open
     style = "border-left: 4px solid #8c959f; margin: 0; padding: 0 12px; line-height: 1.4; white-space: pre-line"
     return f"<blockquote style='{style}; max-height: 13em; overflow: auto' tabindex='0'>{text}</blockquote>"
 

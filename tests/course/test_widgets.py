@@ -64,8 +64,9 @@ def test_each_number_has_a_label_and_its_slider_no_readout_and_what_changes_is_t
 
 
 def test_what_the_model_wrote_is_shown_as_a_play_and_never_as_html() -> None:
-    quoted = _quoted("**MACBETH**  \n<b>out</b>\n\n\n\n\n\n\n\n\n")
+    quoted = _quoted("**MACBETH**  \n**MERC\nFAREY** ** \n<b>out</b>\n\n\n\n\n\n\n\n\n")
     assert "<b>MACBETH</b>" in quoted
+    assert "<b>MERC\nFAREY</b>" in quoted
     assert "&lt;b&gt;out&lt;/b&gt;" in quoted
     assert "line breaks" in quoted
     assert "*" not in quoted
