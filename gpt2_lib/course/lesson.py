@@ -197,10 +197,9 @@ def _latency_fault(latency: float, slow: Slow, naps: list[float], whole: int) ->
     elif latency > max(seconds) + NEAR:
         idea = "What else happens between the two looks at the clock?"
     else:
-        near = [what for what, taken in others.items() if abs(latency - taken) <= NEAR]
-        idea = (
-            f"It is about {near[0]}, not the median." if near else "Is it the median of these passes, and of no others?"
-        )
+        nearest = min(others, key=lambda what: abs(latency - others[what]))
+        near = abs(latency - others[nearest]) <= NEAR
+        idea = f"It is about {nearest}, not the median." if near else "Is it the median of these passes alone?"
     return (
         f"{len(seconds)} passes over the first page took {min(seconds):.4f} to {max(seconds):.4f} s, the median is "
         f"{usual:.4f} s; your latency is {latency:.4f} s. {idea}"

@@ -26,10 +26,17 @@ from .page.outcome import BARS, STYLE, Outcome, instead_of_frames
 SECONDS = 5.0  # for the part of a check that learners see
 DISPLAY = "gpt2-progress"  # the line's id, by which a later cell finds it
 FILE = ".progress.json"  # in the notebook's folder: {title: the checks that passed}
+LINES = 12  # of what a failed check says, with its head
 MOST = 100_000  # bytes of that file; what is longer was not written here
 
 
 Points = Mapping[str, Mapping[str, float]]  # exercise -> check -> points
+
+
+def _short(text: str) -> str:
+    """``text``, cut off where it would fill the page: an error of PyTorch's may."""
+    lines = text.splitlines()
+    return text if len(lines) < LINES else "\n".join([*lines[: LINES - 2], "..."])
 
 
 class Progress:
@@ -99,7 +106,7 @@ class Progress:
 
     def _missed(self, error: BaseException, identity: str, label: str, name: str) -> Outcome:
         if isinstance(error, AssertionError):
-            return Outcome("failed", self._head(identity, label), str(error))
+            return Outcome("failed", self._head(identity, label), _short(str(error)))
         said = f"Nothing here yet: write {name} in its cell, run that cell, then this one."
         return Outcome("not begun", self._head(identity, label), said)
 

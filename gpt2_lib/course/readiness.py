@@ -1,77 +1,110 @@
-"""The readiness assessment: five questions, their choices, and what is explained once a learner has answered.
+"""The readiness assessment: five questions, their choices, and what is told once a learner has answered.
 
-Which choice is right is not in here, since learners read this: the header of the master's exercise knows it.
+Which choice is right stands in the header of the master's exercise. Here is its seal alone, a salted hash: enough to tell
+a wrong choice in the learner's own page, and not to read the answers by accident.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+
+from .facts import facts
 
 LETTERS = "abcd"
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question with four choices, and a line that explains it."""
+    """A question with four choices, a line that explains it, and the fact that has its source."""
 
     text: str
     choices: tuple[str, str, str, str]
     explanation: str
+    fact: str
+    seal: str  # of the right letter: salt, colon, hash
+
+    def is_right(self, letter: str) -> bool:
+        salt = self.seal.partition(":")[0]
+        return self.seal == sealed(salt, self.text, letter)
+
+    def why(self) -> str:
+        """The explanation and its sources, as plain text."""
+        fact = facts()[self.fact]
+        sources = ", ".join(f"{name}, {address}" for name, address in fact.sources.items())
+        return f"{self.explanation}\nSource: {sources} ({fact.year})"
+
+
+def sealed(salt: str, text: str, letter: str) -> str:
+    """The seal of a letter as the answer to a question's ``text``."""
+    return f"{salt}:{hashlib.sha256(f'{salt} {text} {letter}'.encode()).hexdigest()[:16]}"
 
 
 QUESTIONS = (
     Question(
         "Which pruning method does TensorRT use by default?",
         (
-            "global magnitude pruning to 50 %",
-            "2:4 pruning of every linear layer",
-            "none: its sparsity is off, and once on it uses weights that are 2:4 already",
-            "structured pruning of channels, then fine-tuning",
+            "global magnitude pruning, to half of all the weights",
+            "2:4 pruning of each linear layer that it can speed up",
+            "none; if it is told to, it looks for weights in 2:4",
+            "structured pruning of channels, and then calibration",
         ),
-        "TensorRT does not prune. --sparsity=enable looks for weights that are 2:4 already; force overwrites weights "
-        "and is deprecated.",
+        "TensorRT does not prune. --sparsity=enable lets it consider sparse kernels for weights that are 2:4 already; "
+        "force overwrites weights and is deprecated.",
+        "tensorrt_prunes",
+        "6aa98cca:6bc6d27ac3b36988",
     ),
     Question(
         "Why do mobile deployments prefer structured pruning?",
         (
-            "the matrices get smaller, so that the dense kernels which every chip has do less",
-            "it loses less accuracy than unstructured pruning at the same sparsity",
-            "phones have fast kernels for matrices with scattered zeros",
-            "app stores require files without zeros",
+            "matrices get smaller, so the usual dense kernels do less",
+            "it costs less accuracy than single weights at equal sparsity",
+            "whole rows of zeros can be stored compactly, single ones not",
+            "phones' NPUs want the same number of zeros in each channel",
         ),
-        "Whole neurons and heads go, and what is left is a smaller dense model: no sparse kernel is needed.",
+        "Whole neurons and heads go, and what is left is a smaller dense model: no sparse kernel is needed. At equal sparsity "
+        "single weights cost less accuracy, and they too can be stored compactly.",
+        "phones_sparse",
+        "efa9196a:410fbc6dc1a259d5",
     ),
     Question(
         "How does gradual pruning work in a training run such as Google's?",
         (
-            "all weights are cut before the first step, and the rest are trained",
-            "the loss has a penalty that pulls weights to zero; nothing is ever cut",
-            "a random tenth of the weights is cut after every epoch",
-            "sparsity rises along a cubic curve, masks are updated every so many steps, and applied after each step "
-            "of the optimiser",
+            "all is cut before the first step, and the rest is trained",
+            "a penalty pulls weights to zero, and the small ones go last",
+            "sparsity rises in equal steps, each to a new random choice",
+            "sparsity rises along a cubic curve, masks renewed and held",
         ),
-        "Zhu and Gupta (2017), equation 1: most is cut early, while there is much to spare; training in between mends.",
+        "Zhu and Gupta (2017), equation 1: most is cut early, while there is much to spare, and training in between mends. Masks "
+        "are made anew every 100 to 1,000 steps and hold between.",
+        "gradual_users",
+        "c759cdea:6598193965592aef",
     ),
     Question(
         "Local against global magnitude pruning: what is the difference?",
         (
             "local is exact, global works with an estimated threshold",
-            "local has a ranking for each layer, global one for all: then layers' sparsities differ, and layers of "
-            "small weights can empty out",
-            "local prunes weights, global prunes neurons",
-            "global leaves every layer with the same sparsity, local does not",
+            "one ranking a layer or one for all: layers' shares differ",
+            "local removes single weights, global removes whole neurons",
+            "global cuts each layer by the same share, local need not",
         ),
-        "One ranking over all layers trusts that size means the same everywhere; a minimum kept in each layer guards.",
+        "One ranking over all layers trusts that size means the same everywhere: layers of small weights can empty out. A "
+        "minimum kept in each layer guards.",
+        "one_ranking",
+        "c1d34ead:b95e3115ad9e8e39",
     ),
     Question(
         "Which accelerators gain most from structured pruning?",
         (
-            "only NVIDIA GPUs from Ampere on",
-            "only chips with a sparse matrix unit",
-            "all that run dense kernels: phone CPUs, NPUs and GPUs alike",
-            "only CPUs, since GPUs are limited by memory",
+            "NVIDIA's from Ampere on, which have sparse tensor cores",
+            "chips with a unit that skips the zeros as it multiplies",
+            "all with dense kernels, be it phone CPUs, NPUs or GPUs",
+            "CPUs alone, because GPUs are limited by their memory",
         ),
-        "Smaller dense shapes help wherever dense kernels run; 2:4 on Ampere and later is the semi-structured case.",
+        "Smaller dense shapes help wherever dense kernels run, if they are still of a size that those kernels like. 2:4 on Ampere "
+        "and later is the semi-structured case.",
+        "sparse_tensor_cores",
+        "f33779bf:d237b6ae3f7bd1ba",
     ),
 )
 
@@ -85,8 +118,8 @@ def assessment() -> str:
     return "\n".join(lines)
 
 
-def explain(number: int, answers: object) -> str:
-    """What is told about a question once it is answered. Raises AssertionError where it is not, or no letter was given.
+def judge(number: int, answers: object) -> str:
+    """What is told about a question that is answered right. Raises AssertionError: not answered, no letter, another is right.
 
     ``answers``: what the learner's function returned, {number of the question: letter}.
     """
@@ -100,6 +133,9 @@ def explain(number: int, answers: object) -> str:
         )
     if not isinstance(letter, str) or letter.strip().lower() not in tuple(LETTERS):
         raise AssertionError(f"The answer to question {number} is one of the letters a, b, c, d; got {letter!r:.40}.")
+    letter = letter.strip().lower()
     question = QUESTIONS[number - 1]
-    chosen = question.choices[LETTERS.index(letter.strip().lower())]
-    return f"You chose: {chosen}.\n{question.explanation}"
+    told = f"You chose {letter}: {question.choices[LETTERS.index(letter)]}."
+    if not question.is_right(letter):
+        raise AssertionError(f"{told}\nAnother choice is right. {question.why()}")
+    return f"{told}\n{question.why()}"

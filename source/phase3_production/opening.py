@@ -43,7 +43,7 @@ from gpt2_lib.course import checks as check
 from gpt2_lib.course.lesson import latency_fault, show, speedup_fault, tensor_fault, when_written
 from gpt2_lib.course.page import figures
 from gpt2_lib.course.progress import progress
-from gpt2_lib.course.readiness import assessment
+from gpt2_lib.course.quiz import ask
 
 points = "<<checks>>"
 progress.begin("Phase 3", points)

@@ -2,10 +2,11 @@
 # ## 3.5 · Readiness: five questions
 # *difficulty ★☆☆ · <<minutes 3.5>> minutes · <<points 3.5>> points*
 #
-# A point each. Let `readiness` return a letter for each, in the form `return {1: "a", 2: "b", 3: "c", 4: "d", 5: "a"}`.
+# A point each. Choose, then run the cell below the questions, which takes your choices down (or write the letters there
+# yourself, as in `return {1: "a", 2: "b"}`). The checks tell why.
 
 # %% locked="questions"
-figures.say(assessment())
+ask()
 
 
 # %% exercise="readiness" key="cadbc"

@@ -17,7 +17,7 @@ def unpack(bitmask: torch.Tensor, values: torch.Tensor, shape: tuple) -> torch.T
 # **☑ Check it.**
 
 # %% tests="unpack_exact" points=2
-check.unpack_exact(unpack)
+check.unpack_exact(unpack, pack)
 ### BEGIN HIDDEN TESTS
 with check.hidden() as draw:
 

@@ -5,9 +5,10 @@ tests/system/test_grading.py's part.
 
 **Assertions.** A check shows learners its first part and hides the rest. `assert` and `raise AssertionError` count.
 
-- A hidden assertion is there to decide: it is needed when some wrong answer passes the whole check without it. (The
-  assignment right before it, which calls the answer, belongs to it.) Or it explains: without it, some wrong answer
-  that it stops would meet no other assertion, but an error of Python's.
+- A hidden assertion is there to decide: it is needed when some wrong answer passes the hidden part without it. (That
+  part is looked at alone: an answer may know by heart what is seen. The assignment right before the assertion, which
+  calls the answer, belongs to it.) Or it explains: without it, some wrong answer that it stops would meet no other
+  assertion, but an error of Python's.
 - A visible one is there to explain. It is needed when it is the one that speaks to some wrong answer. The locked
   helpers that read what an answer returned are held to the same.
 
@@ -20,15 +21,18 @@ Some check must fail. EQUIVALENT lists the changes that leave a right answer, ea
 from __future__ import annotations
 
 import ast
+import re
 import traceback
 from collections.abc import Iterator
 from functools import cache
+from itertools import product
 
 import pytest
 from answers import answers
 from checks import NOTEBOOKS, Assertion, Cell
 from checks import Phase as Checks
 
+LINES = 12  # of a failed check, at most
 ACCIDENTS = {  # "{}" is the function's name
     "accident: returns nothing": "def {}(*arguments, **names):\n    pass",
     "accident: returns text": "def {}(*arguments, **names):\n    return 'done'",
@@ -42,6 +46,7 @@ class Phase(Checks):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.wrong, _ = answers(name)
+        self.words: dict[str, str] = {}  # "check, answer" -> what the part that learners see says
         self._listen()
 
     def spoken(self, error: BaseException) -> bool:
@@ -58,23 +63,28 @@ class Phase(Checks):
         cells = {cell.id: cell for cell in self.cells}
         for exercise, checks in self.checks.items():
             for check in checks:
-                for answer, code in self.wrong_answers(exercise).items():
-                    error = self.error(check.id, code, check.tree())
+                parts = [check.visible(), check.hidden()] if check.hides else [check.visible()]
+                for (answer, code), part in product(self.wrong_answers(exercise).items(), parts):
+                    error = told = self.told(check.id, code, part)
                     if error is None:
                         continue
+                    if part is parts[0]:
+                        self.words[f"{check.id}, {answer}"] = repr(vars(told)["outcome"])
+                    while error.__cause__:
+                        error = error.__cause__
                     place = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in cells][-1]
                     for assertion in cells[place.filename].assertions:
                         if assertion.call <= (place.lineno or 0) <= assertion.end:
                             (assertion.spoke_to if self.spoken(error) else assertion.broke).append(answer)
 
     def is_needed(self, exercise: str, check: Cell, assertion: Assertion) -> bool:
-        """Whether some wrong answer passes, or is left without an explanation, when the assertion is gone."""
+        """Whether some wrong answer passes the hidden part, or is left without an explanation, without the assertion."""
         codes = self.wrong_answers(exercise)
         for answer in assertion.spoke_to:
-            error = self.error(check.id, codes[answer], check.without(assertion.line))
+            error = self.error(check.id, codes[answer], check.hidden(assertion.line))
             if error is None or not self.spoken(error):
                 return True
-        without_call = check.without(assertion.line, assertion.call)
+        without_call = check.hidden(assertion.line, assertion.call)
         return any(self.error(check.id, codes[answer], without_call) is None for answer in assertion.broke)
 
 
@@ -107,6 +117,14 @@ def test_every_hidden_assertion_is_needed_by_some_wrong_answer(name: str) -> Non
         if assertion.line > check.hidden_from and not phase(name).is_needed(exercise, check, assertion)
     ]
     assert not idle, "no wrong answer passes without:\n" + "\n".join(idle)
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_a_check_that_fails_says_so_in_a_few_lines_and_names_no_file_of_the_course(name: str) -> None:
+    words = phase(name).words
+    assert len(words) > 40
+    assert {answer: said for answer, said in words.items() if len(said.splitlines()) > LINES} == {}
+    assert {answer: said for answer, said in words.items() if re.search(r"gpt2_lib[/\\]|\.py\b|File \"", said)} == {}
 
 
 # Small changes of the solutions

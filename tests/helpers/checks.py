@@ -70,10 +70,15 @@ class Cell:
         tree.body = [statement for statement in tree.body if statement.lineno < self.hidden_from]
         return tree
 
-    def hidden(self) -> ast.Module:
-        """The part that decides alone, where there is one."""
-        tree = self.tree()
-        if self.hidden_from <= len(self.source.splitlines()):
+    @property
+    def hides(self) -> bool:
+        """Whether it has a hidden part."""
+        return self.hidden_from <= len(self.source.splitlines())
+
+    def hidden(self, *without: int) -> ast.Module:
+        """The part that decides alone, where there is one; `without` the statements that begin in these lines."""
+        tree = self.without(*without)
+        if self.hides:
             tree.body = [statement for statement in tree.body if statement.lineno > self.hidden_from]
         return tree
 
@@ -135,6 +140,13 @@ class Phase:
 
     def error(self, name: str, *steps: str | ast.Module | Callable[[dict], object]) -> BaseException | None:
         """What stops these ``steps`` of the check ``name``: an answer's code, the check or a part of it, ..."""
+        error = self.told(name, *steps)
+        while error and error.__cause__:  # the checks put an answer's own errors in words
+            error = error.__cause__
+        return error
+
+    def told(self, name: str, *steps: str | ast.Module | Callable[[dict], object]) -> BaseException | None:
+        """As `error`, but as learners are told of it: with its ``outcome`` where a check made one."""
         self._names.clear()  # the same dict: it holds the reference answers' globals
         self._names |= {
             key: deepcopy(thing) if isinstance(thing, DATA) and key != "__builtins__" else thing
@@ -155,8 +167,5 @@ class Phase:
                     else:
                         exec(compile(step, "answer" if isinstance(step, str) else name, "exec"), self._names)
             except Exception as error:
-                first: BaseException = error
-                while first.__cause__:  # the checks put an answer's own errors in words
-                    first = first.__cause__
-                return first
+                return error
         return None

@@ -35,13 +35,15 @@ def global_count(global_masks):
         "wide": torch.tensor([[0.9, -0.2, 0.5, -0.7], [0.4, -0.8, 0.6, 1.0]]),
         "narrow": torch.tensor([0.1, -0.3]),
     }
-    for sparsity, wanted in ((0.3, 3), (0.6, 6), (0.25, 2), (0.35, 4), (0.45, 4)):
+    for sparsity, wanted in ((0.3, 3), (0.6, 6), (0.25, 2), (0.35, 4), (0.45, 4), (0.0, 0), (1.0, 10)):
         given = "\n".join(f"{name}:\n{show(w)}" for name, w in weights.items())
         progress.given(f"sparsity {sparsity} and the weights\n{given}")
         gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, sparsity), weights)
         got = sum(gone["wide"]) + sum(gone["narrow"])
         each = round(sparsity * 8) + round(sparsity * 2)
-        if got == 10 - wanted:
+        if sparsity in (0.0, 1.0):
+            idea = "Sparsity 0 removes nothing, sparsity 1 everything."
+        elif got == 10 - wanted:
             idea = "Is it the other way round: True for what stays?"
         elif got == each:
             idea = "Rounded once for all together, not once for each layer: does each layer still have a number of its own?"
@@ -78,7 +80,7 @@ def global_choice(global_masks):
     if max(pruned) < min(kept):
         idea = "-0.8 is not a small weight: how far is it from zero?"
     elif min(map(abs, pruned)) > max(map(abs, kept)):
-        idea = "Is it the other way round: True for what stays?"
+        idea = "The largest go: the masks are the other way round (True is for what stays), or the ranking is."
     elif sum(gone["large"]) == 4 and sum(gone["small"]) == 2:
         idea = "Each layer lost half of its own. Here it does not matter which layer a weight is in."
     else:
@@ -112,7 +114,7 @@ def global_ties(global_masks):
     )
 
 
-@check("any layers, and the weights are left alone")
+@check("a mask for each layer, the weights left alone, nonsense refused")
 def global_care(global_masks):
     weights = {"first": torch.tensor([[0.3, 0.8, 0.1], [0.7, 0.2, 0.9]]), "second": torch.tensor([-0.4, 0.6])}
     given = {name: w.clone() for name, w in weights.items()}

@@ -35,8 +35,12 @@ def cubic_value(cubic_sparsity):
         idea = "Close: which power is it?"
     elif all(abs(got[step] - 100 * wanted[step]) < 1e-3 for step in wanted):
         idea = "Sparsity is a fraction from 0 to 1, not per cent."
+    elif abs(got[0] - 1.6) < 1e-5:
+        idea = "The start is 1.6: is it s_i - s_f in the brackets, in this order?"
+    elif abs(got[0] - 0.288) < 1e-5:
+        idea = "The start is 0.8 - 0.8 to the third power: only the last bracket is cubed, not s_i - s_f."
     elif not right[0] and right[10]:
-        idea = "The end is right, the start is not: is it s_i - s_f in the brackets, in this order?"
+        idea = "The end is right, the start is not: at step 0 the last bracket is 1."
     elif right[0] and right[10]:
         idea = "Start and end are right, what lies between them is not: how far along is each step, as a fraction?"
     else:
@@ -47,14 +51,25 @@ def cubic_value(cubic_sparsity):
     )
 
 
+def cubic(step, start, steps, initial, final):
+    """The cubic curve without an end on either side."""
+    return final + (initial - final) * (1 - (step - start) / steps) ** 3
+
+
 @check("flat before the start and after the end")
 def cubic_clamp(cubic_sparsity):
-    for step, wanted, when in ((0, 0.0, "before"), (3, 0.0, "before"), (15, 0.8, "after"), (60, 0.8, "after")):
-        progress.given(f"step {step}, start 4, steps 10, initial 0.0, final 0.8")
-        got = number_from(cubic_sparsity(step, 4, 10, 0.0, 0.8), "cubic_sparsity")
+    for step, wanted, when in ((0, 0.1, "before"), (3, 0.1, "before"), (15, 0.8, "after"), (60, 0.8, "after")):
+        progress.given(f"step {step}, start 4, steps 10, initial 0.1, final 0.8")
+        got = number_from(cubic_sparsity(step, 4, 10, 0.1, 0.8), "cubic_sparsity")
+        if abs(got - cubic(step, 4, 10, 0.1, 0.8)) < 1e-5:
+            idea = " Outside of its steps the cubic goes on; the sparsity must not."
+        elif abs(got) < 1e-5 and when == "before":
+            idea = " Before the start the initial sparsity holds, which need not be 0."
+        else:
+            idea = ""
         assert abs(got - wanted) < 1e-5, (
-            f"Pruning begins at step 4 and takes 10 steps, from sparsity 0 to 0.8. Step {step} lies {when} that: "
-            f"{wanted:g} was expected, {got:g} came back. Outside of its steps the cubic goes on; the sparsity must not."
+            f"Pruning begins at step 4 and takes 10 steps, from sparsity 0.1 to 0.8. Step {step} lies {when} that: "
+            f"{wanted:g} was expected, {got:g} came back.{idea}"
         )
 
 
@@ -66,9 +81,21 @@ def cubic_general(cubic_sparsity):
         got = number_from(value, "cubic_sparsity")
         is_plain = not isinstance(value, str) and getattr(value, "ndim", 0) == 0
         assert is_plain, f"A plain number was expected; a {type(value).__name__} came back: {show(value)}"
+        ideas = {
+            "The part of the way is (step - start) / steps; yours is divided by start + steps.": (
+                step,
+                100,
+                150,
+                0.2,
+                0.9,
+            ),
+            "That is what a start at step 0 would give.": (min(step, 50), 0, 50, 0.2, 0.9),
+            "That is what an initial sparsity of 0 would give.": (step, 100, 50, 0.0, 0.9),
+        }
+        idea = next((words for words, curve in ideas.items() if abs(got - cubic(*curve)) < 1e-5), "")
         assert abs(got - wanted) < 1e-5, (
             f"Pruning begins at step 100 and takes 50 steps, from sparsity 0.2 to 0.9. At step {step}, {wanted:g} was "
-            f"expected; {got:g} came back. How far along is that step, counted from the start, and where did it start from?"
+            f"expected; {got:g} came back. {idea}"
         )
 
 
@@ -90,7 +117,8 @@ def step_zeros(train_step_with_masks):
             idea = "What should stay is zero instead: True in a mask means keep."
         elif alive.equal(~keep) and bool((weight[~keep].abs() > 1e-3).all()):
             idea = (
-                "The optimiser has moved them, with the momentum of earlier steps. What has to happen after its step?"
+                "After the optimiser's step no mask has reached the model: is one applied then, and written into the "
+                "parameter? (`p = p * mask` makes a new tensor, p.mul_(mask) writes.)"
             )
         else:
             idea = "Is every weight that its mask drops exactly zero, in the model itself?"
@@ -100,7 +128,7 @@ def step_zeros(train_step_with_masks):
         )
 
 
-@check("what is left learns")
+@check("what is left learns, as the optimiser has it")
 def step_learns(train_step_with_masks):
     layer = torch.nn.Linear(4, 2, bias=False)
     start = torch.tensor([[0.9, 0.0, -0.6, 0.3], [0.0, 0.5, 0.0, -1.1]])
@@ -108,20 +136,24 @@ def step_learns(train_step_with_masks):
     keep = start != 0
     with torch.no_grad():
         layer.weight.copy_(start)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9)  # its second step is 1.9 times the first
     expected, loss_before = start.clone(), (start * slope).sum().item()
-    for step in (1, 2):
+    for step, pace in ((1, 1.0), (2, 1.9)):
         progress.given(f"a layer with the weight\n{show(layer.weight)}\nand a loss whose gradient is\n{show(slope)}")
         loss = train_step_with_masks(layer, {"weight": keep.clone()}, optimizer, lambda m: (m.weight * slope).sum())
-        previous, expected = expected, torch.where(keep, expected - 0.1 * slope, 0.0)
+        previous, expected = expected, torch.where(keep, expected - 0.1 * pace * slope, 0.0)
         weight = layer.weight.detach()
         wrong = keep & ~torch.isclose(weight, expected, atol=1e-5)
         if torch.allclose(weight[keep], previous[keep]):
             idea = "Nothing has moved: is there a gradient, and does the optimiser take its step in the model that was given?"
         elif step == 2 and torch.allclose(weight[keep], (expected - 0.1 * slope)[keep]):
-            idea = "The second step is twice as long as the first: what is left over from the first?"
+            idea = "The second step has the first one's gradient in it, too: what is left over from the first?"
+        elif step == 2 and torch.allclose(weight[keep], (previous - 0.1 * slope)[keep]):
+            idea = (
+                "The second step knows nothing of the first. The optimiser has momentum: let it take the step itself."
+            )
         else:
-            idea = "With plain SGD and a learning rate of 0.1, each moves by -0.1 times its gradient, once a step."
+            idea = f"SGD with momentum 0.9 and a learning rate of 0.1 moves each by {-0.1 * pace:g} times its gradient here."
         assert not wrong.any(), (
             f"After step {step}, {int(wrong.sum())} of {int(keep.sum())} kept weights are not where the optimiser takes "
             f"them (marked *). {idea}\nThe gradient:\n{show(slope)}\nexpected:\n{show(expected)}\nyours:\n{show(weight, wrong)}"
@@ -146,7 +178,11 @@ def step_care(train_step_with_masks):
     masks = {"1.weight": keep.clone()}
     progress.given("two layers, 0 and 1, and a mask of one parameter only, 1.weight")
     loss = train_step_with_masks(net, masks, optimizer, lambda m: m(torch.ones(1, 3)).sum())
+    learns = bool((net[1].weight[keep] != 0.5).any())
     for name, parameter in net.named_parameters():
+        assert name == "1.weight" or not learns or bool((parameter != 0.5).all()), (
+            f"{name} has no mask here, and learns like all the others; it is what it was:\n{show(parameter)}"
+        )
         assert name == "1.weight" or bool((parameter != 0).all()), (
             f"Only 1.weight has a mask here; {name} has zeros too:\n{show(parameter)}"
         )

@@ -24,21 +24,31 @@ def removed_by(mask, weight):
     return [not kept for kept in flat.tolist()]
 
 
+def smallest_of(gone, weight):
+    """Whether those that are gone, a flat list, are the smallest of the weight."""
+    sizes = weight.abs().flatten().tolist()
+    pruned = [size for size, g in zip(sizes, gone, strict=True) if g]
+    return sorted(pruned) == sorted(sizes)[: len(pruned)]
+
+
 @check("exactly as many weights go as were asked for")
 def mask_count(magnitude_mask):
     weight = torch.tensor([[0.3, -0.8, 0.1, 1.0, -0.6], [0.7, 0.2, -0.9, 0.5, -0.4]])
     for sparsity, wanted in ((0.3, 3), (0.0, 0), (1.0, 10), (0.25, 2), (0.35, 4)):
         progress.given(f"sparsity {sparsity} and the weight\n{show(weight)}")
         mask = magnitude_mask(weight.clone(), sparsity)
-        got = sum(removed_by(mask, weight))
+        gone = removed_by(mask, weight)
+        got = sum(gone)
         if sparsity in (0.0, 1.0):
             idea = "Sparsity 0 removes nothing, sparsity 1 everything."
         elif got == 10 - wanted:
             idea = "Is it the other way round: True for what stays?"
         elif abs(sparsity * 10 - wanted) == 0.5:
             idea = f"Python's round({sparsity} * 10) is {wanted}."
-        elif got == wanted + 1:
+        elif got == wanted + 1 and smallest_of(gone, weight):
             idea = "One too many: does the first weight that may stay go too?"
+        elif got == 2 * round(sparsity * 5):
+            idea = "Each row has lost its own share: all entries of the weight are in one ranking."
         else:
             idea = "How many is round(sparsity * n), n being the number of entries?"
         assert got == wanted, (
@@ -61,10 +71,12 @@ def mask_choice(magnitude_mask):
     largest_gone, smallest_kept = pruned[-1], kept[0]
     if sorted(pruned)[-1] < sorted(kept)[0]:
         idea = "-0.8 is not a small weight: how far is it from zero?"
+    elif abs(pruned[0]) > abs(kept[-1]) and len(pruned) == 6:
+        idea = "The mask is the other way round: True is for what stays."
     elif abs(pruned[0]) > abs(kept[-1]):
-        idea = "Is it the other way round: True for what stays?"
+        idea = "The largest go: is the ranking the other way round?"
     else:
-        idea = "Are all entries ranked together, and does the mask point back to where each stood?"
+        idea = "Is every entry in one ranking, and does the mask point back to where each stood?"
     assert abs(largest_gone) < abs(smallest_kept), (
         f"Your mask removes {largest_gone:g} and keeps {smallest_kept:g}, which is smaller in size. {idea}\n"
         f"The weight, with * at what you removed:\n{show(weight, torch.tensor(gone).view(2, 5))}"
@@ -88,16 +100,22 @@ def mask_ties(magnitude_mask):
 
 @check("any shape and precision, and the weights are left alone")
 def mask_care(magnitude_mask):
-    weight = torch.tensor([[0.3, -0.8, 0.1], [0.7, 0.2, -0.9]])
-    progress.given(f"sparsity 0.5 and the weight\n{show(weight)}")
-    given = weight.clone()
-    mask = magnitude_mask(given, 0.5)
-    fault = mask_fault(mask, weight)
-    assert fault is None, f"For a weight of shape (2, 3): {fault}"
-    assert torch.equal(given, weight), (
-        f"magnitude_mask() changed the weight it was given; it should only look.\n"
-        f"Before:\n{show(weight)}\nafter:\n{show(given)}"
-    )
+    for shape, dtype in (
+        ((2, 3), torch.float32),
+        ((6,), torch.float32),
+        ((1, 3, 2), torch.float16),
+        ((3, 2), torch.bfloat16),
+    ):
+        weight = torch.tensor([0.3, -0.8, 0.1, 0.7, 0.2, -0.9]).reshape(shape).to(dtype)
+        progress.given(f"sparsity 0.5 and the weight, {dtype} of shape {shape}\n{show(weight)}")
+        given = weight.clone()
+        mask = magnitude_mask(given, 0.5)
+        fault = mask_fault(mask, weight)
+        assert fault is None, f"For a weight of {dtype}, shape {shape}: {fault}"
+        assert torch.equal(given, weight), (
+            f"magnitude_mask() changed the weight it was given; it should only look.\n"
+            f"Before:\n{show(weight)}\nafter:\n{show(given)}"
+        )
 
 
 @check("a sparsity that makes no sense is refused")
@@ -174,22 +192,35 @@ def prune_where(magnitude_prune):
             )
 
 
-@check("each weight matrix on its own")
+@check("the smallest of each weight matrix, as many as were asked for")
 def prune_each(magnitude_prune):
     small = small_model()
     with torch.no_grad():
         for parameter in small.h[1].parameters():
             parameter *= 10  # the second block's weights are far larger
-    before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
-    progress.given("sparsity 0.5 and a small model whose second block has ten times larger weights")
-    magnitude_prune(small, 0.5)
-    for name, parameter in parameters_after(small, before).items():
-        if parameter.dim() == 2 and name.startswith("h."):
-            got, n = int((parameter == 0).sum()), parameter.numel()
-            assert got == n // 2, (
-                f"At sparsity 0.5 each weight loses half of its entries. {name} has {n}, and {got} of them are zero in the model. "
-                "(The second block's weights are ten times larger here. Is each weight ranked on its own, and does the zero reach the model?)"
-            )
+    dense = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
+    for sparsity in (0.5, 0.25):
+        with torch.no_grad():
+            for name, parameter in small.named_parameters():
+                parameter.copy_(dense[name])
+        progress.given(f"sparsity {sparsity} and a small model whose second block has ten times larger weights")
+        magnitude_prune(small, sparsity)
+        for name, parameter in parameters_after(small, dense).items():
+            if parameter.dim() == 2 and name.startswith("h."):
+                gone, n = (parameter == 0).flatten().tolist(), parameter.numel()
+                if not any(gone):
+                    idea = "Write into the model's own weights: `p = p * mask` makes a new tensor, p.mul_(mask) writes."
+                elif sparsity == 0.25 and sum(gone) == n // 2:
+                    idea = "That is half of them, as before: does the sparsity reach every weight?"
+                else:
+                    idea = "The second block's weights are ten times larger here: each weight has a ranking of its own."
+                assert sum(gone) == sparsity * n, (
+                    f"At sparsity {sparsity}, {sparsity * n:g} of the {n} entries of {name} go; {sum(gone)} are zero in the model. {idea}"
+                )
+                assert smallest_of(gone, dense[name]), (
+                    f"At sparsity {sparsity} the right number of entries of {name} is zero, but not the smallest ones, whatever their "
+                    f"sign and their row.\nThe weight before, with * at what went:\n{show(dense[name][:8], (parameter == 0)[:8])}"
+                )
 
 
 @check("zeros in the model's own weights")
@@ -211,7 +242,13 @@ def prune_writes(magnitude_prune):
         )
         assert after[name].requires_grad, f"{name} can't be trained any more (requires_grad is False)."
         wanted = torch.where(masks[name], before[name], 0.0)
+        if torch.equal(after[name], before[name]):
+            idea = "The model is as it was: `p = p * mask` makes a new tensor, p.mul_(mask) writes into the model's."
+        elif torch.equal(after[name], torch.where(masks[name], 0.0, before[name])):
+            idea = "It is the other way round: True in a mask is for what stays."
+        else:
+            idea = "Zero where the mask is False, unchanged where it is True."
         assert torch.equal(after[name], wanted), (
-            f"The model's {name} does not agree with its mask: zero where it is False, unchanged where it is True. Is the model itself changed?\n"
-            f"Its mask:\n{show(masks[name])}\nthe weight before:\n{show(before[name])}\nafter:\n{show(after[name])}"
+            f"The model's {name} does not agree with its mask. {idea}\nIts first rows, the mask:\n{show(masks[name][:2])}\n"
+            f"the weight before:\n{show(before[name][:2])}\nafter:\n{show(after[name][:2])}"
         )

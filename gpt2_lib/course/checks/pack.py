@@ -59,6 +59,8 @@ def pack_bits(pack):
         f"Your bitmask is {got}; {wanted[0]} was expected (or {wanted[1]}, with the lowest bit first). {idea}\n"
         f"The weight:\n{show(weight)}"
     )
+    got, _ = lists(pack(torch.tensor([[1.0, 0.0, 2.0, 3.0], [0.0, 0.0, 0.0, 4.0]])))
+    assert len(got) == 1, f"Eight entries need one byte; {len(got)} came back."
 
 
 @check("the values that are left, in order")
@@ -75,49 +77,80 @@ def pack_values(pack):
     assert got == [1.5, -2.0, 0.5, 3.0], (
         f"Your values are {got}; [1.5, -2.0, 0.5, 3.0] was expected. {idea}\nThe weight:\n{show(weight)}"
     )
+    _, got = lists(pack(torch.tensor([[1e-30, 0.0, -2.0]])))
+    assert len(got) == 2, (
+        f"Of 1e-30, 0 and -2 one is zero: two values were expected, {got} came back. Tiny is not zero."
+    )
 
 
 @check("any precision, and the weight is left alone")
 def pack_care(pack):
-    weight = torch.tensor([[0.0, 1.5, 0.0], [-2.0, 0.0, 0.5]])
-    progress.given(f"the weight\n{show(weight)}")
-    given = weight.clone()
-    bitmask, values = two(pack(given), "bitmask, values")
-    assert isinstance(bitmask, torch.Tensor), f"The bitmask is a tensor; a {type(bitmask).__name__} came back."
-    assert (bitmask.dtype, tuple(bitmask.shape)) == (torch.uint8, (1,)), (
-        f"The bitmask of 6 entries is one torch.uint8, shape (1,); {bitmask.dtype} {tuple(bitmask.shape)} came back."
-    )
-    fault = tensor_fault(values, (3,), weight)
-    assert fault is None, f"The values: {fault}"
-    assert torch.equal(given, weight), "pack() changed the weight it was given; it should only look."
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        weight = torch.tensor([[0.0, 1.5, 0.0], [-2.0, 0.0, 0.5]], dtype=dtype)
+        progress.given(f"a weight of {dtype}\n{show(weight)}")
+        given = weight.clone()
+        bitmask, values = two(pack(given), "bitmask, values")
+        assert isinstance(bitmask, torch.Tensor), f"The bitmask is a tensor; a {type(bitmask).__name__} came back."
+        assert (bitmask.dtype, tuple(bitmask.shape)) == (torch.uint8, (1,)), (
+            f"The bitmask of 6 entries is one torch.uint8, shape (1,); {bitmask.dtype} {tuple(bitmask.shape)} came back."
+        )
+        fault = tensor_fault(values, (3,), weight)
+        assert fault is None, f"The values of a weight of {dtype}: {fault}"
+        assert torch.equal(given, weight), "pack() changed the weight it was given; it should only look."
 
 
-@check("what was packed comes back exactly")
-def unpack_exact(unpack):
+def writes_lowest_first(pack, weight):
+    """Whether pack() is seen to write a first entry as the lowest bit of its byte."""
+    try:
+        return lists(pack(weight.clone()))[0] == bytes_of((weight != 0).flatten().tolist(), highest_first=False)
+    except Exception:  # pack() has its own checks
+        return False
+
+
+@check("what was packed comes back exactly, from bits as pack() writes them")
+def unpack_exact(unpack, pack):
     weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
-    came, why = [], []
+    came, why = {}, []
     for highest_first in (True, False):  # the order of bits is yours: one of the two is right
         bitmask = torch.tensor(bytes_of((weight != 0).flatten().tolist(), highest_first), dtype=torch.uint8)
         try:
-            came.append(unpack(bitmask, weight[weight != 0], (2, 5)))
+            came[highest_first] = unpack(bitmask, weight[weight != 0], (2, 5))
         except NotImplementedError:
             raise
         except (RuntimeError, IndexError, ValueError) as error:  # with the other order the counts may not fit
             why.append(f"{type(error).__name__}: {error}")
     assert came, f"unpack() stopped with {why[0]}"
-    assert came[0] is not None, "unpack() returned nothing: end it with `return ...`."
-    faults = [tensor_fault(got, (2, 5)) for got in came]
-    assert None in faults, faults[0]
-    assert any(torch.equal(got.float(), weight) for got, fault in zip(came, faults, strict=True) if fault is None), (
-        f"unpack() gives another weight back.\nExpected:\n{show(weight)}\ncame back:\n{show(came[0])}\n"
+    first = next(iter(came.values()))
+    assert first is not None, "unpack() returned nothing: end it with `return ...`."
+    faults = {order: tensor_fault(got, (2, 5)) for order, got in came.items()}
+    assert None in faults.values(), next(iter(faults.values()))
+    right = [order for order, got in came.items() if faults[order] is None and torch.equal(got.float(), weight)]
+    assert right, (
+        f"unpack() gives another weight back.\nExpected:\n{show(weight)}\ncame back:\n{show(first)}\n"
         "Do the values go where a bit is 1, in order, and nothing where it is 0?"
     )
+    highest_first = not writes_lowest_first(pack, weight)
+    assert highest_first in right, (
+        f"pack() writes an entry as the {'highest' if highest_first else 'lowest'} bit of its byte that unpack() takes for the "
+        f"{'lowest' if highest_first else 'highest'}: both have to count from the same end."
+    )
+    bitmask = torch.tensor(bytes_of((weight != 0).flatten().tolist(), highest_first), dtype=torch.uint8)
+    for shape in ((10,), (1, 2, 5)):
+        progress.given(f"the bitmask {bitmask.tolist()}, the values {weight[weight != 0].tolist()}, shape {shape}")
+        fault = tensor_fault(unpack(bitmask, weight[weight != 0], shape), shape)
+        assert fault is None, f"The same ten entries, shape {shape}: {fault}"
 
 
 @check("any precision, and what came in is left alone")
 def unpack_care(unpack):
     for dtype in (torch.float16, torch.bfloat16):
-        values = torch.arange(1.0, 9.0).to(dtype)
+        bitmask, values = torch.tensor([255], dtype=torch.uint8), torch.arange(1.0, 9.0).to(dtype)
         progress.given(f"eight bits, all of them 1, eight values of {dtype}, shape (2, 4)")
-        fault = tensor_fault(unpack(torch.tensor([255], dtype=torch.uint8), values, (2, 4)), (2, 4), values)
+        weight = unpack(bitmask, values, (2, 4))
+        fault = tensor_fault(weight, (2, 4), values)
         assert fault is None, f"With values of {dtype}: {fault}"
+        weight.zero_()
+        assert (bitmask.tolist(), values.tolist()) == ([255], list(range(1, 9))), (
+            f"unpack() changed what it was given, or its result shares memory with it: bitmask {bitmask.tolist()}, values "
+            f"{values.tolist()}."
+        )

@@ -56,7 +56,7 @@ def int8_range(quantize_int8):
 
 @check("one scale for each row")
 def int8_scale(quantize_int8):
-    weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [0.02, 0.0, -0.0127, 0.001]])
+    weight = torch.tensor([[1.27, -0.5, 0.0, 0.003], [0.0127, 0.0, -0.02, 0.001]])
     progress.given(f"the weight\n{show(weight)}")
     _, scale = numbers(quantize_int8(weight.clone()), weight)
     wanted = [1.27 / 127, 0.02 / 127]
@@ -64,6 +64,8 @@ def int8_scale(quantize_int8):
         got = float(scale[row])
         if abs(got - 1.27 / 127) < 1e-6 and row == 1:
             idea = "That is row 0's: each row has a scale of its own."
+        elif row == 1 and abs(got - 0.0127 / 127) < 1e-7:
+            idea = "The largest entry in size is -0.02: the absolute values come before the maximum."
         elif abs(got * wanted[row] - 1) < 1e-3:
             idea = "That is one over it: weight = q times scale."
         elif abs(got / wanted[row] - 127 / 128) < 1e-3 or abs(got / wanted[row] - 127 / 127.5) < 1e-3:
@@ -81,7 +83,7 @@ def int8_nearest(quantize_int8):
     progress.given(f"the weight\n{show(weight)}")
     q, _ = numbers(quantize_int8(weight.clone()), weight)
     got = [int(value) for value in q[0].tolist()]
-    if got[1:3] == [1, -1]:
+    if got[:3] == [127, 1, -1]:
         idea = "1.8 became 1: the digits are cut off (as `.to(torch.int8)` alone does), not rounded."
     elif got[1:] == [1, -2, 1, -2] or got[1:] == [2, -1, 2, -1]:
         idea = "Rounded down (or up), not to the nearest."
@@ -99,10 +101,11 @@ def int8_zeros(quantize_int8):
 
 @check("any precision, and the weight is left alone")
 def int8_care(quantize_int8):
-    weight = torch.tensor([[0.9, 0.0, -0.3], [0.2, -0.4, 0.1]])
-    progress.given(f"the weight\n{show(weight)}")
-    given = weight.clone()
-    _, scale = two(quantize_int8(given), "q, scale")
-    fault = tensor_fault(scale, (2,))
-    assert fault is None, f"The scale: {fault}"
-    assert torch.equal(given, weight), "quantize_int8() changed the weight it was given; it should only look."
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        weight = torch.tensor([[0.9, 0.0, -0.3], [0.2, 0.4, 0.1]], dtype=dtype)
+        progress.given(f"a weight of {dtype}\n{show(weight)}")
+        given = weight.clone()
+        _, scale = two(quantize_int8(given), "q, scale")
+        fault = tensor_fault(scale, (2,))
+        assert fault is None, f"The scale of a weight of {dtype}: {fault}"
+        assert torch.equal(given, weight), "quantize_int8() changed the weight it was given; it should only look."

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from ..check import Check, check
-from ..readiness import QUESTIONS, explain
+from ..readiness import QUESTIONS, judge
 
 
 def _question(number: int) -> Check:
     def answered(readiness):
-        print(explain(number, readiness()))
+        print(judge(number, readiness()))
 
     answered.__name__ = f"ready_{number}"
-    return check(f"question {number} answered")(answered)
+    return check(f"question {number} answered right")(answered)
 
 
 globals().update({f"ready_{number}": _question(number) for number in range(1, len(QUESTIONS) + 1)})

@@ -136,8 +136,7 @@ def neurons_output(remove_neurons):
         torch.tensor([4.0, 2.0, 1.0, 2.0]),
         torch.tensor([[0.0, 1.0, 3.0, 2.0], [2.0, 0.0, 4.0, 0.0]]),
     ]
-    shown = f"c_fc weight\n{show(weights[0])}\nbias\n{show(weights[1])}\nc_proj weight\n{show(weights[2])}\nkeep = [0, 1, 3]"
-    progress.given(shown)
+    progress.given("c_fc weight (4, 2), bias (4,), c_proj weight (2, 4), keep = [0, 1, 3]")
     smaller = three_tensors(remove_neurons(*[w.clone() for w in weights], torch.tensor([0, 1, 3])), "remove_neurons")
     n = smaller[0].size(0) if smaller[0].dim() == 2 else 0
     shapes = [tuple(tensor.shape) for tensor in smaller]
@@ -145,6 +144,7 @@ def neurons_output(remove_neurons):
         f"The three that came back don't fit together: {shapes}. A feed-forward part of width 2 has (n, 2), (n,) and (2, n)."
     )
     x = torch.tensor([0.0, 0.0])  # of the token only the biases are left
+    other = torch.tensor([1.0, 1.0])
     # GELU(4) = 3.9999 and GELU(2) = 1.9546; what GELU(1) = 0.8412 says must not come through
     wanted = torch.tensor([1.9546 * 1 + 1.9546 * 2, 3.9999 * 2])
     got = mlp_output(x, *[tensor.float() for tensor in smaller])
@@ -155,19 +155,24 @@ def neurons_output(remove_neurons):
         idea = "Do row, bias and column of what you keep belong to the same neurons?"
     assert torch.allclose(got, wanted, atol=1e-3), (
         f"Neuron 2 silenced, the input (0, 0): the output is {[round(v, 3) for v in wanted.tolist()]}; with your matrices it is "
-        f"{[round(v, 3) for v in got.tolist()]}. {idea}\nGiven:\n{shown}\nyour c_fc weight\n{show(smaller[0])}\nyour bias\n{show(smaller[1])}\n"
-        f"your c_proj weight\n{show(smaller[2])}"
+        f"{[round(v, 3) for v in got.tolist()]}. {idea}\nkeep = [0, 1, 3], c_proj weight before\n{show(weights[2])}\nyours\n{show(smaller[2])}"
+    )
+    silenced = weights[2].clone()
+    silenced[:, 2] = 0.0
+    wanted, got = mlp_output(other, *weights[:2], silenced), mlp_output(other, *[tensor.float() for tensor in smaller])
+    assert torch.allclose(got, wanted, atol=1e-3), (
+        f"Neuron 2 silenced, the input (1, 1): the output is {[round(v, 3) for v in wanted.tolist()]}; with your matrices it is "
+        f"{[round(v, 3) for v in got.tolist()]}. For (0, 0) it is right, so bias and c_proj are: look at the rows of c_fc.\n"
+        f"keep = [0, 1, 3], c_fc weight before\n{show(weights[0])}\nyours\n{show(smaller[0])}"
     )
 
 
-@check("order kept, weights left alone, all or one neuron kept")
+@check("copies in the order of keep, and the weights left alone")
 def neurons_care(remove_neurons):
     weights = [torch.arange(8.0).view(4, 2), torch.arange(4.0), torch.arange(8.0).view(2, 4)]
     before = [tensor.clone() for tensor in weights]
     keep = torch.tensor([1, 2])
-    progress.given(
-        f"c_fc weight\n{show(weights[0])}\nbias\n{show(weights[1])}\nc_proj weight\n{show(weights[2])}\nkeep = [1, 2]"
-    )
+    progress.given("c_fc weight (4, 2), bias (4,), c_proj weight (2, 4), keep = [1, 2]")
     smaller = three_tensors(remove_neurons(*weights, keep), "remove_neurons")
     names = ("c_fc_weight", "c_fc_bias", "c_proj_weight")
     for name, now, old in zip(names, weights, before, strict=True):
@@ -175,11 +180,14 @@ def neurons_care(remove_neurons):
             f"remove_neurons() changed the {name} it was given; copies are asked for.\nBefore:\n{show(old)}\nafter:\n{show(now)}"
         )
     assert keep.tolist() == [1, 2], f"remove_neurons() changed keep, from [1, 2] to {keep.tolist()}."
-    for new in smaller:
+    assert smaller[1].tolist() == [1.0, 2.0], f"keep = [1, 2] is an order, too; your bias is {smaller[1].tolist()}."
+    every = three_tensors(remove_neurons(*weights, torch.tensor([0, 1, 2, 3])), "remove_neurons")
+    for new in (*smaller, *every):
         new.zero_()
     for name, now, old in zip(names, weights, before, strict=True):
         assert torch.equal(now, old), (
-            f"Writing into the smaller {name} wrote into the one that was given too: a copy of its own is asked for."
+            f"Writing into the smaller {name} wrote into the one that was given too: a copy of its own is asked for, "
+            "also where all stay."
         )
 
 
@@ -192,7 +200,7 @@ def attention_output(x, c_attn_weight, c_attn_bias, c_proj_weight, n_head):
     return y.transpose(0, 1).reshape(T, -1) @ c_proj_weight.t()  # (T, C)
 
 
-@check("really fewer heads")
+@check("really fewer heads, of a layer that lost some before, too")
 def heads_shapes(remove_heads):
     progress.given("c_attn weight (24, 8), bias (24,), c_proj weight (8, 8), n_head = 4, keep = [0, 2, 3]")
     generator = torch.Generator().manual_seed(0)
@@ -216,27 +224,40 @@ def heads_shapes(remove_heads):
         elif got in ((22, 8), (22,)):
             idea += " Yours lost those of one of the three only."
         assert got == shape, f"3 of 4 heads stay: the {name} {tuple(old.shape)} becomes {shape}; yours is {got}. {idea}"
+    progress.given("c_attn weight (12, 8), bias (12,), c_proj weight (8, 4), n_head = 2, keep = [1]")
+    cut = [torch.randn(shape, generator=generator) for shape in ((12, 8), (12,), (8, 4))]  # 2 of the 4 heads are left
+    try:
+        smaller = three_tensors(remove_heads(*cut, 2, torch.tensor([1])), "remove_heads")
+        got = str([tuple(tensor.shape) for tensor in smaller])
+    except (RuntimeError, IndexError, ValueError) as error:  # rows and columns that the matrices don't have any more
+        got = f"{type(error).__name__} ({error})"
+    assert got == "[(6, 8), (6,), (8, 2)]", (
+        "A layer of width 8 that had 4 heads and lost 2 of them before: c_attn (12, 8), c_proj (8, 4), n_head = 2. One stays: (6, 8), "
+        f"(6,) and (8, 2) were expected; {got} came back. How wide a head is follows from c_proj's columns, here 4 / 2, no longer from "
+        "the model's width."
+    )
 
 
 @check("the same output as with those heads silenced")
 def heads_output(remove_heads):
-    progress.given("c_attn weight (18, 6), bias (18,), c_proj weight (6, 6), n_head = 3, keep = [0, 2]")
+    progress.given("c_attn weight (27, 9), bias (27,), c_proj weight (9, 9), n_head = 3, keep = [0, 2]")
     generator = torch.Generator().manual_seed(1)
-    weights = [torch.randn(shape, generator=generator) for shape in ((18, 6), (18,), (6, 6))]
-    x = torch.randn(4, 6, generator=generator)  # (T=4, C=6)
+    weights = [torch.randn(shape, generator=generator) / 2 for shape in ((27, 9), (27,), (9, 9))]
+    x = torch.randn(4, 9, generator=generator)  # (T=4, C=9)
     silenced = weights[2].clone()
-    silenced[:, 2:4] = 0.0  # nobody listens to head 1
+    silenced[:, 3:6] = 0.0  # nobody listens to head 1
+    stay = [0, 1, 2, 6, 7, 8]
     wanted = attention_output(x, weights[0], weights[1], silenced, 3)
     smaller = three_tensors(remove_heads(*[w.clone() for w in weights], 3, torch.tensor([0, 2])), "remove_heads")
     shapes = [tuple(tensor.shape) for tensor in smaller]
-    assert shapes == [(12, 6), (12,), (6, 4)], (
-        f"2 heads of size 2 in a model of width 6 are (12, 6), (12,) and (6, 4); {shapes} came back."
+    assert shapes == [(18, 9), (18,), (9, 6)], (
+        f"2 heads of size 3 in a model of width 9 are (18, 9), (18,) and (9, 6); {shapes} came back."
     )
     feeds, bias, fed = (tensor.float() for tensor in smaller)
     got = attention_output(x, feeds, bias, fed, 2)
-    if not torch.equal(smaller[2], weights[2][:, [0, 1, 4, 5]]):
+    if not torch.equal(smaller[2], weights[2][:, stay]):
         idea = "Look at c_proj first: head h feeds the columns h * H to h * H + H - 1."
-    elif not torch.equal(smaller[0][:4], weights[0][[0, 1, 4, 5]]):
+    elif not torch.equal(smaller[0][:6], weights[0][stay]):
         idea = "Look at the first rows of c_attn: Q of head 0, then Q of head 2."
     else:
         idea = "c_proj and Q are right. Are K, V and all the biases taken from the same heads? K starts N * H rows further down."
@@ -245,7 +266,7 @@ def heads_output(remove_heads):
     )
 
 
-@check("order kept, weights left alone, all or one head kept")
+@check("copies in the order of keep, and the weights left alone")
 def heads_care(remove_heads):
     weights = [torch.arange(48.0).view(12, 4), torch.arange(12.0), torch.arange(16.0).view(4, 4)]
     before = [tensor.clone() for tensor in weights]
@@ -258,9 +279,15 @@ def heads_care(remove_heads):
             f"remove_heads() changed the {name} it was given; copies are asked for.\nBefore:\n{show(old)}\nafter:\n{show(now)}"
         )
     assert keep.tolist() == [1], f"remove_heads() changed keep, from [1] to {keep.tolist()}."
-    for new in smaller:
+    every = three_tensors(remove_heads(*weights, 2, torch.tensor([0, 1])), "remove_heads")
+    for place, row in enumerate((0, 2, 4, 6, 8, 10)):  # the first of each head's rows of Q, K and V
+        assert float(every[1][2 * place]) == before[1][row], (
+            f"keep = [0, 1] is an order, too: Q of head 0, Q of head 1, then K, then V; your bias is {every[1].tolist()}."
+        )
+    for new in (*smaller, *every):
         new.zero_()
     for name, now, old in zip(names, weights, before, strict=True):
         assert torch.equal(now, old), (
-            f"Writing into the smaller {name} wrote into the one that was given too: a copy of its own is asked for."
+            f"Writing into the smaller {name} wrote into the one that was given too: a copy of its own is asked for, "
+            "also where all stay."
         )

@@ -309,7 +309,7 @@ def global_masks(weights, sparsity):
 """,
         ),
         "crashes at sparsity 0": (
-            {"global_care"},
+            {"global_care", "global_count"},
             """
 def global_masks(weights, sparsity):
     if not 0 <= sparsity <= 1:
@@ -325,7 +325,7 @@ def global_masks(weights, sparsity):
 """,
         ),
         "crashes at sparsity 1": (
-            {"global_care"},
+            {"global_care", "global_count"},
             """
 def global_masks(weights, sparsity):
     if not 0 <= sparsity <= 1:

@@ -30,7 +30,7 @@ def cubic_sparsity(step, start, steps, initial, final):
 """,
         ),
         "the sign of the difference": (
-            {"cubic_value", "cubic_clamp", "cubic_general"},
+            {"cubic_clamp", "cubic_general"},
             """
 def cubic_sparsity(step, start, steps, initial, final):
     done = min(max((step - start) / steps, 0), 1)
@@ -38,7 +38,7 @@ def cubic_sparsity(step, start, steps, initial, final):
 """,
         ),
         "cubes the differences too": (
-            {"cubic_value", "cubic_clamp", "cubic_general"},
+            {"cubic_clamp", "cubic_general"},
             """
 def cubic_sparsity(step, start, steps, initial, final):
     done = min(max((step - start) / steps, 0), 1)
@@ -138,6 +138,14 @@ def cubic_sparsity(step, start, steps, initial, final):
     return final + (initial - final) * (1 - done) ** 3
 """,
         ),
+        "divides by the step at which it ends": (
+            {"cubic_clamp", "cubic_general"},
+            """
+def cubic_sparsity(step, start, steps, initial, final):
+    done = min(max((step - start) / (start + steps), 0), 1)
+    return final + (initial - final) * (1 - done) ** 3
+""",
+        ),
         "one step too far": (
             {"cubic_value", "cubic_general"},
             """
@@ -155,7 +163,7 @@ def cubic_sparsity(step, start, steps, initial, final):
 """,
         ),
         "in per cent": (
-            {"cubic_value", "cubic_clamp", "cubic_general"},
+            {"cubic_clamp", "cubic_general"},
             """
 def cubic_sparsity(step, start, steps, initial, final):
     done = min(max((step - start) / steps, 0), 1)
@@ -163,7 +171,7 @@ def cubic_sparsity(step, start, steps, initial, final):
 """,
         ),
         "the density that is left": (
-            {"cubic_value", "cubic_clamp", "cubic_general"},
+            {"cubic_clamp", "cubic_general"},
             """
 def cubic_sparsity(step, start, steps, initial, final):
     done = min(max((step - start) / steps, 0), 1)
@@ -171,7 +179,7 @@ def cubic_sparsity(step, start, steps, initial, final):
 """,
         ),
         "prints instead of returning": (
-            {"cubic_value", "cubic_clamp", "cubic_general"},
+            {"cubic_clamp", "cubic_general"},
             """
 def cubic_sparsity(step, start, steps, initial, final):
     done = min(max((step - start) / steps, 0), 1)
@@ -179,7 +187,7 @@ def cubic_sparsity(step, start, steps, initial, final):
 """,
         ),
         "divides by the start": (
-            {"cubic_value", "cubic_clamp", "cubic_general"},
+            {"cubic_clamp", "cubic_general"},
             """
 def cubic_sparsity(step, start, steps, initial, final):
     done = min(max((step - start) / start, 0), 1)
@@ -391,6 +399,22 @@ def train_step_with_masks(model, masks, optimizer, loss_fn):
     loss.backward()
     optimizer.step()
     optimizer.step()
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name in masks:
+                p[~masks[name]] = 0.0
+    return loss.item()
+""",
+        ),
+        "an optimiser of its own, new at each step": (
+            {"step_learns"},
+            """
+def train_step_with_masks(model, masks, optimizer, loss_fn):
+    own = torch.optim.SGD(model.parameters(), lr=optimizer.param_groups[0]["lr"])
+    own.zero_grad()
+    loss = loss_fn(model)
+    loss.backward()
+    own.step()
     with torch.no_grad():
         for name, p in model.named_parameters():
             if name in masks:
@@ -610,7 +634,7 @@ def train_step_with_masks(model, masks, optimizer, loss_fn):
 """,
         ),
         "only what has a mask learns": (
-            {"step_learns"},
+            {"step_learns", "step_care"},
             """
 def train_step_with_masks(model, masks, optimizer, loss_fn):
     optimizer.zero_grad()

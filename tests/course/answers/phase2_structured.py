@@ -633,7 +633,7 @@ def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
 """,
         ),
         "a head's width from the model's": (
-            {"heads_care"},
+            {"heads_care", "heads_shapes"},
             """
 def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
     C = c_attn_weight.size(1)

@@ -86,6 +86,15 @@ def np_bits(flags):
     return np.packbits(flags)
 """,
         ),
+        "each byte's halves change places": (
+            {"pack_bits", "pack_care"},
+            """
+def pack(weight):
+    kept = (weight != 0).contiguous()
+    packed = torch.from_numpy(np.packbits(kept.numpy())).int()
+    return ((packed % 16) * 16 + packed // 16).to(torch.uint8), weight[kept]
+""",
+        ),
         "the last, unfinished byte is forgotten": (
             {"pack_bits", "pack_care"},
             """

@@ -1,0 +1,141 @@
+"""The readiness quiz: choices that give nothing away, a wrong one told with the reason, answers written into their cell."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from classroom import NOTEBOOKS
+from IPython.core.interactiveshell import InteractiveShell
+
+from autograder.authoring.sources import to_notebook
+from gpt2_lib.course import quiz as quiz_module
+from gpt2_lib.course.checks import readiness as checks
+from gpt2_lib.course.facts import facts
+from gpt2_lib.course.quiz import Quiz, written
+from gpt2_lib.course.readiness import LETTERS, QUESTIONS, assessment, judge
+
+STUB = 'def readiness() -> dict[int, str]:\n    """Yours."""\n    # YOUR CODE HERE\n    raise NotImplementedError("Nothing")'
+NUMBERS = range(1, len(QUESTIONS) + 1)
+
+
+def key() -> str:
+    """The right letters, as the released notebook's hidden tests have them."""
+    cells = {cell.id: cell.source for cell in to_notebook(NOTEBOOKS["phase3_production"]).cells}
+    found = re.search(r'right_choice\("ready_1", readiness\(\), "(\w+)"\)', cells["ready_1"])
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_one_letter_opens_the_seal_and_it_is_the_keys(number: int) -> None:
+    opened = [letter for letter in LETTERS if QUESTIONS[number - 1].is_right(letter)]
+    assert opened == [key()[number - 1]], (
+        "sealed(salt, text, letter) makes the seal; a changed question needs a new one"
+    )
+
+
+def test_the_right_choice_is_as_long_as_the_others() -> None:
+    longest = 0
+    for question, letter in zip(QUESTIONS, key(), strict=True):
+        lengths = [len(choice) for choice in question.choices]
+        right = lengths[LETTERS.index(letter)]
+        assert max(lengths) <= 1.15 * min(lengths), question.text
+        longest += right == max(lengths)
+    assert longest <= 1
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_wrong_choice_fails_with_the_reason_and_its_source_and_the_right_one_tells_the_same(number: int) -> None:
+    why = QUESTIONS[number - 1].why()
+    assert all(address in why for address in facts()[QUESTIONS[number - 1].fact].sources.values())
+    for letter in LETTERS:
+        if letter == key()[number - 1]:
+            assert judge(number, {number: f" {letter.upper()}"}).endswith(why)
+        else:
+            with pytest.raises(AssertionError, match="Another choice is right") as told:
+                judge(number, {number: letter})
+            assert str(told.value).startswith(f"You chose {letter}: ")
+            assert str(told.value).endswith(why)
+
+
+def test_five_wrong_choices_are_no_point(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = {number: next(a for a in LETTERS if a != key()[number - 1]) for number in NUMBERS}
+    for number in NUMBERS:
+        with pytest.raises(AssertionError, match="Another choice is right"):
+            getattr(checks, f"ready_{number}")(lambda: wrong)
+    assert "✔" not in capsys.readouterr().out
+
+
+# The radio buttons
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch) -> InteractiveShell:
+    """A shell of its own, and what it would show in the place of a cell."""
+    shell = InteractiveShell()
+    shell.replaced = []
+    monkeypatch.setattr(shell, "set_next_input", lambda text, replace: shell.replaced.append((text, replace)))
+    monkeypatch.setattr(quiz_module, "get_ipython", lambda: shell)
+    return shell
+
+
+def test_each_question_is_a_group_of_radio_buttons_with_labels_and_nothing_chosen() -> None:
+    quiz = Quiz()
+    assert [group.description for group in quiz.choices] == [
+        f"{n}. {q.text}" for n, q in zip(NUMBERS, QUESTIONS, strict=True)
+    ]
+    for group, question in zip(quiz.choices, QUESTIONS, strict=True):
+        assert group.value is None
+        assert [label for label, _ in group.options] == [
+            f"{a}: {c}" for a, c in zip(LETTERS, question.choices, strict=True)
+        ]
+    assert quiz._repr_mimebundle_()["text/markdown"] == assessment()
+    assert "role='status'" in quiz.told.value
+
+
+def test_choices_are_written_into_the_answers_cell_when_it_runs(shell: InteractiveShell) -> None:
+    quiz = quiz_module.ask()
+    quiz.choices[0].value, quiz.choices[3].value = "b", "d"
+    shell.run_cell(STUB)
+    assert shell.user_ns["readiness"]() == {1: "b", 4: "d"}
+    text = STUB.rpartition("raise")[0] + 'return {1: "b", 4: "d"}'
+    assert shell.replaced == [(text, True)]
+    assert "2 of 5 taken down" in quiz.told.value
+    quiz.choices[0].value = "c"
+    shell.run_cell(text)
+    assert shell.user_ns["readiness"]() == {1: "c", 4: "d"}
+
+
+def test_what_is_written_by_hand_afterwards_stays_and_is_shown(shell: InteractiveShell) -> None:
+    quiz = quiz_module.ask()
+    quiz.choices[0].value = "b"
+    shell.run_cell(STUB)
+    by_hand = 'def readiness():\n    return {1: "a", 2: "d"}\n'
+    shell.run_cell(by_hand)
+    assert shell.user_ns["readiness"]() == {1: "a", 2: "d"} == quiz.answers()
+    assert len(shell.replaced) == 1
+
+
+def test_the_questions_shown_again_keep_the_choices_and_other_cells_their_text(shell: InteractiveShell) -> None:
+    quiz_module.ask().choices[4].value = "c"
+    again = quiz_module.ask()
+    shell.run_cell("x = 1")
+    assert (again.answers(), shell.user_ns["x"], shell.replaced) == ({5: "c"}, 1, [])
+    shell.run_cell(STUB)
+    assert shell.user_ns["readiness"]() == {5: "c"}
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "x = 1",
+        "def readiness(:",
+        "def readiness():\n    return {1: pick()}",
+        "def readiness():\n    return dict(enumerate('abcda', start=1))",
+        "a = {}\ndef readiness():\n    return a",
+        "def readiness():\n    return ['a']",
+    ],
+)
+def test_what_a_learner_wrote_in_another_way_is_left_alone(cell: str) -> None:
+    assert written(cell, {1: "a"}) == cell
