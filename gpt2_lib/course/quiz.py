@@ -1,8 +1,8 @@
 """Radio buttons whose choices are written into the learner's answer cell.
 
-What is graded is that cell: a function that returns {number of the question: letter}, and anybody may write it by hand.
-A page's widgets can't reach its cells, but a cell that runs may replace its own text. So the next run of the answer's cell
-takes the choices down: `_written` changes what is run, ``set_next_input`` what the page shows.
+What is graded is that cell: a function that returns {number of the question: letter}, and anybody may write it by
+hand. A page's widgets can't reach its cells, but a cell that runs may replace its own text. So the next run of the
+answer's cell takes the choices down: `written` makes what is run, ``set_next_input`` shows it in the page.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ STYLE = """<style>
 .gpt2-quiz .widget-radio { width: auto; max-width: 46em }
 .gpt2-quiz .widget-radio > .widget-label { display: block; width: auto; font-weight: bold; white-space: normal }
 .gpt2-quiz .widget-radio, .gpt2-quiz .widget-radio-box { display: block; margin: 0; height: auto }
-.gpt2-quiz .widget-radio-box label { display: flex; gap: 8px; width: auto; height: auto; line-height: 1.6; white-space: normal }
+.gpt2-quiz .widget-radio-box label { display: flex; gap: 8px; width: auto; height: auto; line-height: 1.6 }
+.gpt2-quiz .widget-radio-box label { white-space: normal }
 </style>"""
 
 
@@ -116,7 +117,7 @@ def ask() -> Quiz:
 
 
 def written(cell: str, answers: Mapping[int, str]) -> str:
-    """The text of the answer's cell with ``answers`` in it. Any other cell, and what is written otherwise, stays as it is."""
+    """The text of the answer's cell with ``answers`` in it; any other cell, and what is written otherwise, as it is."""
     end = _end(cell)
     if end is None or not answers:
         return cell
@@ -130,7 +131,7 @@ def written(cell: str, answers: Mapping[int, str]) -> str:
 
 
 def _end(cell: str) -> ast.Return | ast.Raise | None:
-    """Where the answer's cell has its answers or its stub: the last statement of the function; None where it has neither."""
+    """The answers or the stub in the answer's cell: the function's last statement; None where it is neither."""
     if f"def {NAME}(" not in cell:
         return None
     try:

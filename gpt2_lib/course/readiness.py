@@ -1,7 +1,7 @@
 """The readiness assessment: five questions, their choices, and what is told once a learner has answered.
 
-Which choice is right stands in the header of the master's exercise. Here is its seal alone, a salted hash: enough to tell
-a wrong choice in the learner's own page, and not to read the answers by accident.
+Which choice is right stands in the header of the master's exercise. Here is its seal alone, a salted hash: enough to
+tell a wrong choice in the learner's own page, and not to read the answers by accident.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ QUESTIONS = (
             "whole rows of zeros can be stored compactly, single ones not",
             "phones' NPUs want the same number of zeros in each channel",
         ),
-        "Whole neurons and heads go, and what is left is a smaller dense model: no sparse kernel is needed. At equal sparsity "
-        "single weights cost less accuracy, and they too can be stored compactly.",
+        "Whole neurons and heads go, and what is left is a smaller dense model: no sparse kernel is needed. At equal "
+        "sparsity single weights cost less accuracy, and they too can be stored compactly.",
         "phones_sparse",
         "efa9196a:410fbc6dc1a259d5",
     ),
@@ -75,8 +75,8 @@ QUESTIONS = (
             "sparsity rises in equal steps, each to a new random choice",
             "sparsity rises along a cubic curve, masks renewed and held",
         ),
-        "Zhu and Gupta (2017), equation 1: most is cut early, while there is much to spare, and training in between mends. Masks "
-        "are made anew every 100 to 1,000 steps and hold between.",
+        "Zhu and Gupta (2017), equation 1: most is cut early, while there is much to spare, and training in between "
+        "mends. Masks are made anew every 100 to 1,000 steps and hold between.",
         "gradual_users",
         "c759cdea:6598193965592aef",
     ),
@@ -88,8 +88,8 @@ QUESTIONS = (
             "local removes single weights, global removes whole neurons",
             "global cuts each layer by the same share, local need not",
         ),
-        "One ranking over all layers trusts that size means the same everywhere: layers of small weights can empty out. A "
-        "minimum kept in each layer guards.",
+        "One ranking over all layers trusts that size means the same everywhere: layers of small weights can empty "
+        "out. A minimum kept in each layer guards.",
         "one_ranking",
         "c1d34ead:b95e3115ad9e8e39",
     ),
@@ -101,8 +101,8 @@ QUESTIONS = (
             "all with dense kernels, be it phone CPUs, NPUs or GPUs",
             "CPUs alone, because GPUs are limited by their memory",
         ),
-        "Smaller dense shapes help wherever dense kernels run, if they are still of a size that those kernels like. 2:4 on Ampere "
-        "and later is the semi-structured case.",
+        "Smaller dense shapes help wherever dense kernels run, if they are still of a size that those kernels like. "
+        "2:4 on Ampere and later is the semi-structured case.",
         "sparse_tensor_cores",
         "f33779bf:d237b6ae3f7bd1ba",
     ),
@@ -119,9 +119,10 @@ def assessment() -> str:
 
 
 def judge(number: int, answers: object) -> str:
-    """What is told about a question that is answered right. Raises AssertionError: not answered, no letter, another is right.
+    """What is told about a question that is answered right.
 
-    ``answers``: what the learner's function returned, {number of the question: letter}.
+    ``answers``: what the learner's function returned, {number of the question: letter}. Raises AssertionError where the
+    question is not answered, not by a letter, or where another choice is right.
     """
     if not isinstance(answers, dict):
         raise AssertionError(f"A dict {{1: letter, ...}} was expected; a {type(answers).__name__} came back.")

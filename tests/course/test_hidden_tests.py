@@ -78,7 +78,7 @@ class Phase(Checks):
                             (assertion.spoke_to if self.spoken(error) else assertion.broke).append(answer)
 
     def is_needed(self, exercise: str, check: Cell, assertion: Assertion) -> bool:
-        """Whether some wrong answer passes the hidden part, or is left without an explanation, without the assertion."""
+        """Whether some wrong answer passes the hidden part without the assertion, or meets no words."""
         codes = self.wrong_answers(exercise)
         for answer in assertion.spoke_to:
             error = self.error(check.id, codes[answer], check.hidden(assertion.line))

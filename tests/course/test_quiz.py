@@ -1,4 +1,4 @@
-"""The readiness quiz: choices that give nothing away, a wrong one told with the reason, answers written into their cell."""
+"""The readiness quiz: choices that give nothing away, wrong ones told with the reason, answers written down."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from gpt2_lib.course.facts import facts
 from gpt2_lib.course.quiz import Quiz, written
 from gpt2_lib.course.readiness import LETTERS, QUESTIONS, assessment, judge
 
-STUB = 'def readiness() -> dict[int, str]:\n    """Yours."""\n    # YOUR CODE HERE\n    raise NotImplementedError("Nothing")'
+STUB = """
+def readiness() -> dict[int, str]:
+    '''Yours.'''
+    # YOUR CODE HERE
+    raise NotImplementedError("Nothing")
+""".strip()
 NUMBERS = range(1, len(QUESTIONS) + 1)
 
 

@@ -134,7 +134,8 @@ def metrics_care(evaluate_production_metrics):
             "first, `model.train(was)` at the end."
         )
         after = dict(tiny.named_parameters())
-        assert torch.is_grad_enabled() and all(p.requires_grad for p in after.values()), (
+        trainable = [torch.is_grad_enabled(), *(p.requires_grad for p in after.values())]
+        assert all(trainable), (
             "Afterwards the model can't be trained any more. `with torch.no_grad():` switches gradients off for a while only."
         )
         changed = [name for name in before if name not in after or not torch.equal(after[name], before[name])]
