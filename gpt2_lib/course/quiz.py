@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import html
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ipywidgets
 from IPython import get_ipython
@@ -65,16 +66,16 @@ class Quiz(ipywidgets.VBox):
                 f"{len(answers)} of {len(self.choices)} taken down. The checks below say which are right, and why."
             )
 
-    def _chosen(self, change: Mapping[str, object]) -> None:
+    def _chosen(self, change: Mapping[str, Any]) -> None:
         self.new[self.choices.index(change["owner"]) + 1] = str(change["new"])
         self._tell(f"{len(self.answers())} of {len(self.choices)} chosen. Run the next cell: it takes them down.")
 
     def _tell(self, text: str) -> None:
         self.told.value = f"<div role='status'>{html.escape(text)}</div>"
 
-    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The widget; for pages that show none, the questions as text."""
-        return {**super()._repr_mimebundle_(**kwargs), "text/markdown": assessment()}
+        return {**(super()._repr_mimebundle_(**kwargs) or {}), "text/markdown": assessment()}
 
 
 class _Writer:

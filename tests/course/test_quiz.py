@@ -75,12 +75,21 @@ def test_five_wrong_choices_are_no_point(capsys: pytest.CaptureFixture[str]) -> 
 # The radio buttons
 
 
+class Shell(InteractiveShell):
+    """Remembers what it would show in the place of a cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.replaced: list[tuple[str, bool]] = []
+
+    def set_next_input(self, s: str, replace: bool = False) -> None:
+        self.replaced.append((s, replace))
+
+
 @pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch) -> InteractiveShell:
-    """A shell of its own, and what it would show in the place of a cell."""
-    shell = InteractiveShell()
-    shell.replaced = []
-    monkeypatch.setattr(shell, "set_next_input", lambda text, replace: shell.replaced.append((text, replace)))
+def shell(monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """The shell that the quiz finds."""
+    shell = Shell()
     monkeypatch.setattr(quiz_module, "get_ipython", lambda: shell)
     return shell
 
@@ -99,7 +108,7 @@ def test_each_question_is_a_group_of_radio_buttons_with_labels_and_nothing_chose
     assert "role='status'" in quiz.told.value
 
 
-def test_choices_are_written_into_the_answers_cell_when_it_runs(shell: InteractiveShell) -> None:
+def test_choices_are_written_into_the_answers_cell_when_it_runs(shell: Shell) -> None:
     quiz = quiz_module.ask()
     quiz.choices[0].value, quiz.choices[3].value = "b", "d"
     shell.run_cell(STUB)
@@ -112,7 +121,7 @@ def test_choices_are_written_into_the_answers_cell_when_it_runs(shell: Interacti
     assert shell.user_ns["readiness"]() == {1: "c", 4: "d"}
 
 
-def test_what_is_written_by_hand_afterwards_stays_and_is_shown(shell: InteractiveShell) -> None:
+def test_what_is_written_by_hand_afterwards_stays_and_is_shown(shell: Shell) -> None:
     quiz = quiz_module.ask()
     quiz.choices[0].value = "b"
     shell.run_cell(STUB)
@@ -122,7 +131,7 @@ def test_what_is_written_by_hand_afterwards_stays_and_is_shown(shell: Interactiv
     assert len(shell.replaced) == 1
 
 
-def test_the_questions_shown_again_keep_the_choices_and_other_cells_their_text(shell: InteractiveShell) -> None:
+def test_the_questions_shown_again_keep_the_choices_and_other_cells_their_text(shell: Shell) -> None:
     quiz_module.ask().choices[4].value = "c"
     again = quiz_module.ask()
     shell.run_cell("x = 1")

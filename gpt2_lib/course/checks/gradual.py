@@ -178,7 +178,7 @@ def step_care(train_step_with_masks):
     masks = {"1.weight": keep.clone()}
     progress.given("two layers, 0 and 1, and a mask of one parameter only, 1.weight")
     loss = train_step_with_masks(net, masks, optimizer, lambda m: m(torch.ones(1, 3)).sum())
-    learns = bool((net[1].weight[keep] != 0.5).any())
+    learns = bool((dict(net.named_parameters())["1.weight"][keep] != 0.5).any())
     for name, parameter in net.named_parameters():
         assert name == "1.weight" or not learns or bool((parameter != 0.5).all()), (
             f"{name} has no mask here, and learns like all the others; it is what it was:\n{show(parameter)}"

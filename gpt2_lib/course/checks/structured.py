@@ -159,7 +159,10 @@ def neurons_output(remove_neurons):
     )
     silenced = weights[2].clone()
     silenced[:, 2] = 0.0
-    wanted, got = mlp_output(other, *weights[:2], silenced), mlp_output(other, *[tensor.float() for tensor in smaller])
+    wanted, got = (
+        mlp_output(other, weights[0], weights[1], silenced),
+        mlp_output(other, *[tensor.float() for tensor in smaller]),
+    )
     assert torch.allclose(got, wanted, atol=1e-3), (
         f"Neuron 2 silenced, the input (1, 1): the output is {[round(v, 3) for v in wanted.tolist()]}; with your matrices it is "
         f"{[round(v, 3) for v in got.tolist()]}. For (0, 0) it is right, so bias and c_proj are: look at the rows of c_fc.\n"
