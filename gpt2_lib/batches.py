@@ -29,10 +29,16 @@ def token_batches(batches: Any) -> Iterator[Any]:
             yield _as_ids(batch)
 
 
+def readable_again(batches: Any) -> Any:
+    """The batches, to be read several times: those of an iterator, which could be read once, are held."""
+    return list(batches) if isinstance(batches, Iterator) else batches
+
+
 def _as_ids(batch: Any) -> Any:
-    """int64 for other integers, which the loss would refuse; floats, such as another model's inputs, as they are."""
-    integers = isinstance(batch, Tensor) and not batch.is_floating_point() and batch.dtype != torch.bool
-    return batch.long() if integers else batch
+    """int64 for (N, T) of other integers, which the loss would refuse; images and the like as they are."""
+    if not isinstance(batch, Tensor) or batch.dim() != 2 or batch.is_floating_point() or batch.dtype == torch.bool:
+        return batch
+    return batch.long()
 
 
 def _unpadded(batch: Mapping[str, Any]) -> Iterator[Tensor]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ..checkpoints import load_pretrained_gpt2
 from ..files import replace_whole
@@ -66,6 +69,23 @@ def check_calibration(methods: list[Method], calibrate: str | None) -> None:
         raise ValueError(f"{', '.join(needing)} looks at text: give --calibrate TEXT.")
     if calibrate is not None and all(method.text == "no" for method in methods):
         raise ValueError(f"{', '.join(m.name for m in methods)} looks at no text: leave --calibrate out.")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Windows (N, T) to calibrate on, and in words what they are of; both None where no text was given."""
+
+    ids: Tensor | None = None
+    said: str | None = None
+
+
+def given_texts(model: GPT2, given: argparse.Namespace) -> tuple[texts.Windows, Calibration]:
+    """What ``--test`` and ``--calibrate`` name, as windows. ValueError for what can't be read or is short."""
+    test = texts.windows_to_measure_on(model, given.test, given.length, given.windows)
+    if given.calibrate is None:
+        return test, Calibration()
+    found = texts.windows_to_calibrate_on(model, given.calibrate, given.length, given.calibration_windows)
+    return test, Calibration(found.ids, found.said)
 
 
 def load(name: str) -> GPT2:

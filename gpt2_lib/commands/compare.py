@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..pruning.methods.comparison import compare
 from ..pruning.methods.registry import METHODS, find_method
-from . import arguments, texts
+from . import arguments
 
 
 def main(argv: Sequence[str]) -> None:
@@ -25,23 +25,18 @@ def main(argv: Sequence[str]) -> None:
 
     arguments.check_calibration([find_method(name) for name in given.methods], given.calibrate)
     model = arguments.load(given.model)
-    test = texts.windows_to_measure_on(model, given.test, given.length, given.windows)
-    calibration = None
-    if given.calibrate is not None:
-        count = given.calibration_windows
-        calibration = texts.windows_to_calibrate_on(model, given.calibrate, given.length, count)
+    test, calibration = arguments.given_texts(model, given)
     found = compare(
         model,
         given.methods,
         given.sparsity,
-        text=None if calibration is None else calibration.ids,
+        text=calibration.ids,
         test=test.ids,
         n_m=given.n_m,
         ignore=given.ignore,
         tested=test.said,
     )
     print(found)
-    if calibration is not None:
+    if calibration.said:
         print(f"Calibrated on {calibration.said}.")
-    said = {"calibrated_on": None if calibration is None else calibration.said}
-    arguments.write_json(given.json, said | found.as_json())
+    arguments.write_json(given.json, {"calibrated_on": calibration.said} | found.as_json())

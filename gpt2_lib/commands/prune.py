@@ -16,7 +16,7 @@ from ..pruning.methods.registry import METHODS, find_method
 from ..pruning.pruner import ModelPruner
 from ..pruning.surgery import remove_silenced
 from ..pruning.targets import prunable_weights
-from . import arguments, texts
+from . import arguments
 
 
 @dataclass(frozen=True)
@@ -75,24 +75,20 @@ def main(argv: Sequence[str]) -> None:
 
     arguments.check_calibration([find_method(given.method)], given.calibrate)
     model = arguments.load(given.model)
-    test = texts.windows_to_measure_on(model, given.test, given.length, given.windows)
-    calibration = None
-    if given.calibrate is not None:
-        count = given.calibration_windows
-        calibration = texts.windows_to_calibrate_on(model, given.calibrate, given.length, count)
+    test, calibration = arguments.given_texts(model, given)
     states = [state_of("as given", model, test.ids)]
-    pruned = _pruned(model, given, None if calibration is None else calibration.ids)
+    pruned = _pruned(model, given, calibration.ids)
     states.append(state_of(given.method, pruned, test.ids))
     save_for_transformers(pruned, given.out)
 
     print(table(states))
     print(f"\nMeasured on {test.said}.")
-    print("No text was looked at to prune." if calibration is None else f"Calibrated on {calibration.said}.")
+    print(f"Calibrated on {calibration.said}." if calibration.said else "No text was looked at to prune.")
     print(f"Written: {given.out}")
     content = {
         "method": given.method,
         "tested_on": test.said,
-        "calibrated_on": None if calibration is None else calibration.said,
+        "calibrated_on": calibration.said,
         "rows": [state.as_json() for state in states],
     }
     arguments.write_json(given.json, content)

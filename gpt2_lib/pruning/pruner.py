@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
+from ..batches import readable_again
 from ..gpt2 import GPT2
 from ..modules import unwrap
 from . import surgery
@@ -92,7 +93,8 @@ class ModelPruner:
             raise ValueError(f"{method} looks at no text: leave text= out.")
         if found.choose is None:
             return self._prune_units(sparsity, text, ignore, names)
-        return self._cut(found.choose, make_plan(self.model, sparsity, n_m, names, ignore), text, found.by_block)
+        plan = make_plan(self.model, sparsity, n_m, names, ignore)
+        return self._cut(found.choose, plan, readable_again(text), found.by_block)
 
     def apply(self, masks: Masks) -> Masks:
         """Prune with your own masks, {parameter name: bool tensor of its shape, True = keep}."""

@@ -63,6 +63,13 @@ def test_evaluation_and_calibration_take_any_form(given: Any) -> None:
     ModelPruner(pruned).prune("taylor", 0.6, text=given)
 
 
+def test_an_iterator_is_held_for_the_methods_that_read_it_once_a_block() -> None:
+    pruned, same = random_model(), random_model()
+    ModelPruner(pruned).prune("sparsegpt", 0.5, text=(ids for ids in WINDOWS.split(3)))
+    ModelPruner(same).prune("sparsegpt", 0.5, text=WINDOWS.split(3))
+    assert all(torch.equal(p, q) for p, q in zip(pruned.parameters(), same.parameters(), strict=True))
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 from tqdm.auto import tqdm
 
+from ...batches import readable_again
 from ...metrics import Quality, evaluate, sparsity
 from ..pruner import ModelPruner
 from ..targets import prunable_weights
@@ -83,7 +84,7 @@ def compare(
     where one that needs text gets none.
     """
     chosen = [find_method(name) for name in ([methods] if isinstance(methods, str) else methods)]
-    test, text = _again(test), _again(text)
+    test, text = readable_again(test), readable_again(text)
     for method in chosen:
         check_needs(method, text is not None, n_m)
     ignore = list(ignore)
@@ -104,8 +105,3 @@ def _measured(name: str, model: nn.Module, test: Batches, prune: Callable[[nn.Mo
     seconds = time.perf_counter() - started
     zeros = sparsity(prunable_weights(model).values())
     return Compared(name, zeros, evaluate(model, test), seconds)
-
-
-def _again(batches: Any) -> Any:
-    """Batches that can be read several times: a generator could not."""
-    return list(batches) if hasattr(batches, "__next__") else batches
