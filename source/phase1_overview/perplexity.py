@@ -1,5 +1,5 @@
 # %% [markdown] minutes=4
-# ### Exercise 1.2 · `perplexity`
+# ### Exercise 1.2 · perplexity
 # *★★☆ · <<minutes 1.2>> minutes*
 #
 # At every place in a text the model gives each token of its vocabulary a score, its **logit**; softmax makes

@@ -3,7 +3,7 @@
 #
 # Two numbers carry the whole course: how much is gone, and how much it hurt. You write both.
 #
-# ### Exercise 1.1 · `sparsity`
+# ### Exercise 1.1 · sparsity
 # *★☆☆ · <<minutes 1.1>> minutes*
 #
 # **Sparsity** is the fraction of entries that are exactly zero, over all tensors together, so that a big layer counts for

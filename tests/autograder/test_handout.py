@@ -93,7 +93,7 @@ def test_nothing_for_instructors_is_handed_out(made: Path) -> None:
     }
     assert "gpt2_lib/course/exercises.py" not in names
     assert {Path(name).suffix for name in names if name.startswith("gpt2_lib")} == {
-        *(".py", ".typed", ".json", ".safetensors", ".csv", ".md"),
+        *(".py", ".typed", ".json", ".toml", ".safetensors", ".csv", ".md"),
         *(".yaml", ""),  # what the server's container and its cluster need
     }
     for name, data in names.items():
