@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from .authoring.handout import HandoutError, handout
 from .authoring.release import release, stale
 from .authoring.sources import SourceError
+from .commands import add_commands
 from .course import PROJECT, Course, CourseError, GradebookError
 from .errors import FULL, of_disk
 from .grading.check import CheckError, check
@@ -111,8 +112,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--unsafe-no-sandbox", action="store_true", help="run the learners' code on this machine, as you, unprotected"
     )
+    sub.add_argument("--again", action="store_true", help="what was graded before, too; points given by hand stay")
     assignment(command("feedback", _feedback, "write feedback/ for everything graded"))
     assignment(command("export", _export, "write grades/: a CSV and a page about the class"))
+    add_commands(command, assignment)
     return parser
 
 
@@ -182,7 +185,7 @@ def _grade(arguments: argparse.Namespace, root: Path) -> int:
     with locked(root, "grade") as alone:
         if alone:
             clear(root)
-        submissions = grade(root, arguments.assignment, arguments.student, workers, safe)
+        submissions = grade(root, arguments.assignment, arguments.student, workers, safe, arguments.again)
     if not submissions:
         return _nothing("submitted")
     print(closing(Course(root), submissions))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from difflib import get_close_matches
 
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 BREAK = re.compile("[\t-\r\x85\u2028\u2029]+")
@@ -27,3 +29,9 @@ def for_table(text: object) -> str:
 def from_table(text: str) -> str:
     """The text of a cell that was made safe from spreadsheets, as it was before."""
     return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA) else text
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """The end of a sentence about a name that is none of the ``known`` ones: the nearest, or what there is."""
+    near = get_close_matches(name, sorted(known), 1)
+    return plain(f": did you mean {near[0]}?" if near else f": there are {', '.join(sorted(known)[:5]) or 'none'}")

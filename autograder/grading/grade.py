@@ -21,9 +21,10 @@ from tqdm.auto import tqdm
 from ..course import Course, CourseError
 from ..errors import of_disk
 from ..intake.class_list import ClassList
-from ..intake.folder import IntakeError, intake, which
+from ..intake.folder import Intake, IntakeError, intake, which
 from ..sandbox import bubblewrap, cgroup
 from ..sandbox.bubblewrap import SandboxError
+from ..seeds import key_of, secret_of
 from ..term import read_term
 from ..text import plain
 from ..workers.job import Job, Outcome
@@ -57,6 +58,16 @@ class Submission:
 
 
 @dataclass(frozen=True)
+class _Terms:
+    """How a run grades: ``hidden`` are folders that no sandbox shows, ``key`` is the course's, for seeds."""
+
+    safe: bool
+    again: bool
+    hidden: tuple[str, ...]
+    key: bytes
+
+
+@dataclass(frozen=True)
 class _Task:
     student: str
     assignment: str
@@ -71,8 +82,11 @@ def grade(
     student: str | None = None,
     workers: Workers | None = None,
     safe: bool = True,
+    again: bool = False,
 ) -> list[Submission]:
     """Grade every submission in submitted/ (of one assignment or student, or all); a bad one stops nobody.
+
+    ``again``: those that were graded before, too.
 
     ``workers``: who runs them, one process a core if not given. Not ``safe``: the learners' code runs on this machine
     with your rights. One process at a time may grade a course (autograder/lock.py). Raises SandboxError where
@@ -92,12 +106,14 @@ def grade(
         bubblewrap.check(course.root)
         cgroup.enter()
     ready(course)
+    hidden = tuple(bubblewrap.names_of(course.root)) if sys.platform == "linux" else ()
+    terms = _Terms(safe, again, hidden, key_of(course.root))
     settle(course, assignment)  # what is wrong in its files is told before anything runs
     given = _given(course, handed_in)
     handed_in = [key for key in handed_in if key not in given]
     done: dict[tuple[str, str], Submission] = {}
     with tqdm(total=len(handed_in), desc="grading", unit="submission") as bar:
-        tasks = _prepare(course, handed_in, done, safe)
+        tasks = _prepare(course, handed_in, done, terms)
         for task, outcome in workers.run_all(tasks, lambda task: task.job):
             key = task.student, task.assignment
             done[key] = _guarded(*key, lambda task=task, outcome=outcome: _finish(course, task, outcome))
@@ -138,19 +154,18 @@ def _prepare(
     course: Course,
     handed_in: list[tuple[str, str]],
     done: dict[tuple[str, str], Submission],
-    safe: bool,
+    terms: _Terms,
 ) -> Iterator[_Task]:
     """Take each submission in; what can't or need not be run is entered in ``done``."""
     plans: dict[str, tuple[dict[str, Plan], dict[str, bytes], str] | CourseError] = {}
-    hidden = tuple(bubblewrap.names_of(course.root)) if sys.platform == "linux" else ()
     for student, assignment in handed_in:
         if assignment not in plans:
-            plans[assignment] = _read(course, assignment)
+            plans[assignment] = material(course, assignment)
         found = plans[assignment]
         if isinstance(found, CourseError):
             done[student, assignment] = Submission(student, assignment, plain(found))
             continue
-        step = functools.partial(_task, course, student, assignment, found, safe, hidden)
+        step = functools.partial(_task, course, student, assignment, found, terms)
         task = _guarded(student, assignment, step)
         if isinstance(task, Submission):
             done[student, assignment] = task
@@ -158,7 +173,7 @@ def _prepare(
             yield task
 
 
-def _read(course: Course, assignment: str) -> tuple[dict[str, Plan], dict[str, bytes], str] | CourseError:
+def material(course: Course, assignment: str) -> tuple[dict[str, Plan], dict[str, bytes], str] | CourseError:
     """The plans of an assignment, the instructor's files, and a digest of it all."""
     try:
         plans, given = read_assignment(course, assignment), files_of(course, assignment)
@@ -173,8 +188,7 @@ def _task(
     student: str,
     assignment: str,
     found: tuple[dict[str, Plan], dict[str, bytes], str],
-    safe: bool,
-    hidden: tuple[str, ...],
+    terms: _Terms,
 ) -> _Task | Submission:
     """Take a submission in; a `Submission` where it can't or need not be run."""
     plans, given, digest = found
@@ -184,22 +198,28 @@ def _task(
         taken = intake(course.folder("submitted", assignment, student), plans)
     except IntakeError as error:
         return _refused(course, student, assignment, str(error), Grading())
-    parts = [str(VERSION), taken.digest, str(taken.stamp or ""), digest, *taken.further]
-    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    secret = secret_of(terms.key, assignment, student)
+    key = digest_of(taken, digest, secret)
     review = tuple(Review("", "", plain(reason)) for reason in taken.review)
     refused = tuple(plain(f"{name} {reason}") for name, reason in sorted(taken.refused.items()))
     notes = (*refused, *map(plain, which(taken.notebooks, taken.further)))
     recorded = course.folder("autograded", assignment, student)
     before = read_grading(recorded)
-    if before.key == key and (before.refused or any(recorded.glob("*.ipynb"))):
+    if not terms.again and before.key == key and (before.refused or any(recorded.glob("*.ipynb"))):
         return _as_recorded(course, student, assignment, before, again=False)
     grading = Grading(key, review, notes)
     if not taken.notebooks:
         wanted = " and ".join(f"{name}.ipynb" for name in plans)
         reason = "; ".join(refused) or f"{wanted} is not there"
         return _refused(course, student, assignment, reason, grading, taken.stamp)
-    job = Job(taken.notebooks, plans, taken.extras, given, course.rules, hidden, safe)
+    job = Job(taken.notebooks, plans, taken.extras, given, course.rules, terms.hidden, secret, terms.safe)
     return _Task(student, assignment, job, grading, taken.stamp)
+
+
+def digest_of(taken: Intake, assignment: str, secret: str) -> str:
+    """The SHA-256 of all that a grading depends on: what was handed in, the assignment's digest, the seeds."""
+    parts = [str(VERSION), taken.digest, str(taken.stamp or ""), assignment, secret, *taken.further]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _finish(course: Course, task: _Task, outcome: Outcome | str) -> Submission:

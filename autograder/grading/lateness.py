@@ -92,7 +92,7 @@ def handed_in(root: Path, term: Term, assignment: str) -> dict[str, HandedIn]:
         elif mine and any(row["system"] in UNTOLD for row in mine):
             found[student] = HandedIn(term.utc(said[number]) if number in said else None, late)
         elif mine or term.there:
-            found[student] = HandedIn(_latest(row["time"] for row in mine) if mine else _stamp(folder), late)
+            found[student] = HandedIn(_latest(row["time"] for row in mine) if mine else stamp_of(folder), late)
     return found
 
 
@@ -101,7 +101,8 @@ def _latest(times: Iterable[str]) -> datetime | None:
     return max(known, default=None)
 
 
-def _stamp(folder: Path) -> datetime | None:
+def stamp_of(folder: Path) -> datetime | None:
+    """When a folder of submitted/ was handed in, as its timestamp.txt says; None where it says nothing."""
     try:
         return read_time(read_regular(folder / "timestamp.txt", MAX_STAMP).decode())
     except (FileNotFoundError, Refused, ValueError):

@@ -86,11 +86,11 @@ def of_notebook(name: str, notebook: NotebookNode, scores: dict[str, tuple[float
     for cell in notebook.cells:
         if is_solution(cell):
             exercise = grade_id(cell)
-            broken = _error(cell)
+            broken = error_of(cell)
         elif is_grade(cell):
             check = grade_id(cell)
             points, max_points = scores[check]
-            message = _error(cell)
+            message = error_of(cell)
             if message and broken:
                 message = f"The cell with your answer stops with an error: {broken}"
             elif points < max_points and not message:
@@ -98,7 +98,8 @@ def of_notebook(name: str, notebook: NotebookNode, scores: dict[str, tuple[float
             yield Result(name, exercise, check, points, max_points, message)
 
 
-def _error(cell: NotebookNode) -> str:
+def error_of(cell: NotebookNode) -> str:
+    """What an executed cell stopped with, in words; "" where it did not."""
     for output in cell.get("outputs", []):
         if output.output_type == "error":
             return _message(output.ename, str(output.get("evalue", "")).strip())

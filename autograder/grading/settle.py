@@ -6,7 +6,6 @@ Names come from the class list, dates from term.toml, a group's points from the 
 from __future__ import annotations
 
 from collections.abc import Collection
-from difflib import get_close_matches
 from typing import Any
 
 from nbgrader.api import Gradebook, Student, SubmittedAssignment
@@ -14,7 +13,7 @@ from nbgrader.api import Gradebook, Student, SubmittedAssignment
 from ..course import Course, CourseError
 from ..intake.class_list import ClassList, Learner
 from ..term import FILE, Term, read_term
-from ..text import plain
+from ..text import did_you_mean, plain
 from .groups import share, shares
 from .lateness import handed_in, settle_one
 
@@ -69,13 +68,10 @@ def _check(term: Term, assignments: Collection[str], people: Collection[str]) ->
     """A name in term.toml that is nobody's would cost somebody an extension. Raises CourseError."""
     for name, dates in term.assignments.items():
         if name not in assignments:
-            raise CourseError(f"{FILE} has [{plain(name, 80)}], which is no assignment{_hint(name, assignments)}.")
+            raise CourseError(
+                f"{FILE} has [{plain(name, 80)}], which is no assignment{did_you_mean(name, assignments)}."
+            )
         for part, named in (("extensions", dates.extensions), ("handed_in", dates.handed_in)):
             for who in sorted(set(named) - set(people))[:1]:
                 said = f"{FILE} has {plain(who, 80)} in [{name}.{part}]"
-                raise CourseError(f"{said}, which is nobody's id{_hint(who, people)}.")
-
-
-def _hint(name: str, known: Collection[str]) -> str:
-    near = get_close_matches(name, sorted(known), 1)
-    return f": did you mean {near[0]}?" if near else f": there are {', '.join(sorted(known)[:5]) or 'none'}"
+                raise CourseError(f"{said}, which is nobody's id{did_you_mean(who, people)}.")

@@ -81,6 +81,13 @@ def save(submitted: Path, export: str, files: list[Collected]) -> None:
     write_table(path, COLUMNS, [*others, *rows])
 
 
+def renamed(submitted: Path, old: str, new: str) -> None:
+    """Give a learner another id in collected.csv."""
+    if rows := collected_of(submitted):
+        mine = [row | {"student": new} if row["student"] == old else row for row in rows]
+        write_table(submitted / "collected.csv", COLUMNS, mine)
+
+
 def collected_of(submitted: Path) -> list[Row]:
     """The lines of collected.csv; none where nothing was collected."""
     return read_table(submitted / "collected.csv", COLUMNS)

@@ -7,7 +7,7 @@ import hashlib
 import io
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from ..files import write_whole
@@ -140,6 +140,13 @@ def lines_of(submitted: Path) -> list[Row]:
     if columns not in (COLUMNS, *BEFORE) or any(None in (*row, *row.values()) for row in rows):
         raise CollectError(f"{path} has not the columns {', '.join(COLUMNS)}: repair it or move it away.")
     return [_today(row) for row in rows]
+
+
+def rewrite(submitted: Path, change: Callable[[Row], Row | None]) -> None:
+    """Write students.csv with each line as ``change`` gives it back, without those of which it gives None."""
+    if (submitted / "students.csv").exists():
+        rows = [row for row in map(change, lines_of(submitted)) if row is not None]
+        write_table(submitted / "students.csv", COLUMNS, rows)
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[Row]:

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ..sandbox.bubblewrap import MEGABYTE, Limits, Sandbox
 from ..sandbox.zygote import Forked, Zygote
@@ -49,8 +50,11 @@ class Judge:
         checks: Mapping[int, str],
         files: Mapping[str, str],
         hidden: Sequence[str] = (),
+        seeds: Mapping[int, int] = MappingProxyType({}),
     ) -> Judge:
         """``cells`` and ``checks`` are the instructor's; ``files`` lie beside them, and ``hidden`` folders are covered.
+
+        ``seeds``: check -> of its random inputs.
 
         Raises JudgeError, SandboxError.
         """
@@ -58,6 +62,7 @@ class Judge:
         made = cls(Line(ours), Sandbox(LIMITS, hidden))
         try:
             request = {"target": "autograder.judge.process:main", "cells": list(cells), "checks": dict(checks)}
+            request["seeds"] = dict(seeds)
             assert made._sandbox is not None
             made._process = zygote.fork_into(made._sandbox, LIMITS, request, files, theirs)
             made._process.started(START)

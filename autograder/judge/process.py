@@ -16,7 +16,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from types import CodeType
+from types import CodeType, MappingProxyType
 
 from torch.autograd.profiler import record_function
 
@@ -30,6 +30,7 @@ if sys.platform != "win32":  # judges are forked on Linux only
     import resource
 
 SECONDS = 300  # of computing time, for all checks of a notebook
+SEED = "CHECK_SEED"  # the variable in which a check finds its seed: gpt2_lib/course/check.py reads it
 BUILTIN = vars(builtins)
 NEW_CODE = {"compile", "exec", "code.__new__", "marshal.load", "marshal.loads", "pickle.find_class", "ctypes.dlopen"}
 
@@ -39,14 +40,20 @@ def main(request: dict, ready: int, line: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     os.environ["MPLBACKEND"] = "agg"
     sys.path[:] = [path for path in sys.path if path]
-    made = judge(request["cells"], request["checks"], Line(socket.socket(fileno=line)))
+    seeds = {int(number): seed for number, seed in request["seeds"].items()}
+    made = judge(request["cells"], request["checks"], Line(socket.socket(fileno=line)), seeds)
     os.write(ready, b".")
     os.close(ready)
     made.serve()
 
 
-def judge(cells: Sequence[str], sources: Mapping[str, str], line: Line) -> Judge:
-    """A judge whose cells have run, and whose checks are compiled; nothing else can be in this process from now on."""
+def judge(
+    cells: Sequence[str], sources: Mapping[str, str], line: Line, seeds: Mapping[int, int] = MappingProxyType({})
+) -> Judge:
+    """A judge whose cells have run, and whose checks are compiled; nothing else can be in this process from now on.
+
+    ``seeds``: of the checks that draw random inputs; who has none draws a new one each time.
+    """
     notebook: dict[str, object] = {"__name__": "__main__", "__builtins__": BUILTIN}
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         for cell in cells:
@@ -55,7 +62,7 @@ def judge(cells: Sequence[str], sources: Mapping[str, str], line: Line) -> Judge
     checks = {int(number): _compiled(source) for number, source in sources.items()}
     record_function("")  # an optimiser's first step makes code of a type's name: not later than now
     _refuse_new_code([code for codes in checks.values() for code in codes if code is not None])
-    return Judge(line, checks, notebook)
+    return Judge(line, checks, notebook, seeds)
 
 
 def _compiled(source: str) -> tuple[CodeType, CodeType | None]:
@@ -95,8 +102,14 @@ def _is_import() -> bool:
 class Judge:
     """``notebook`` is where the checks run, one after the other: what one defines, the next ones see."""
 
-    def __init__(self, line: Line, checks: dict[int, tuple[CodeType, CodeType | None]], notebook: dict) -> None:
-        self._line, self._checks, self._notebook = line, checks, notebook
+    def __init__(
+        self,
+        line: Line,
+        checks: dict[int, tuple[CodeType, CodeType | None]],
+        notebook: dict,
+        seeds: Mapping[int, int],
+    ) -> None:
+        self._line, self._checks, self._notebook, self._seeds = line, checks, notebook, seeds
         self._given: dict[str, object] = {}  # what the learner's names stood for, last time
 
     def serve(self) -> None:
@@ -112,6 +125,7 @@ class Judge:
         """Run a check: {"status": "passed" | "failed" | "trouble", ...}, all values text."""
         calls, printed = Calls(self._line, message.check, self._notebook), io.StringIO()
         code, last = self._checks[message.check]
+        os.environ[SEED] = str(self._seeds.get(message.check, ""))
         try:
             self._give_names(message, calls)
             with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):

@@ -19,6 +19,7 @@ from ..grading.results import of_notebook
 from ..notebooks import as_node
 from .grade_table import FOLDER
 from .pages import points, write_page
+from .similar import similar
 from .summary import GRADED, NOTHING, WAITING, Cell, Row, Summary
 
 COMMON = 3  # messages shown for each check
@@ -90,6 +91,7 @@ def write_class_page(course: Course, summary: Summary) -> Path:
         median=statistics.median(totals) if totals else 0.0,
         bars=_histogram(totals, summary.maximum),
         exercises=exercises,
+        similar=[(alike.exercise, alike.students) for alike in similar(course, summary, graded)],
         flagged=[(row.name, row.flags) for row in summary.rows if row.grading.review],
         refused=[(row.name, row.grading.refused) for row in summary.rows if row.grading.refused],
         notes=[(row.name, row.grading.notes) for row in summary.rows if row.grading.notes],

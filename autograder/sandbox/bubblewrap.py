@@ -28,7 +28,16 @@ HOME = "/home/learner"  # where the notebook runs; empty but for the submission'
 SOCKETS = "/run/kernel"
 MEMORY = ("/dev/shm", "/tmp", HOME, SOCKETS)  # what can be written, in memory
 UIDS = range(60_000, 65_000)  # root drops to one of these, another in each sandbox: its limits don't bind root
-SECRET = ("gradebook.db", "source", "release", "submitted", "autograded", "feedback", "nbgrader_config.py")
+SECRET = (
+    "gradebook.db",
+    "gradebook.key",
+    "source",
+    "release",
+    "submitted",
+    "autograded",
+    "feedback",
+    "nbgrader_config.py",
+)
 MEGABYTE = 1 << 20
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SETTINGS = ("ld.so.cache", "localtime", "fonts", "mime.types", "nsswitch.conf")  # of /etc; no passwords, no hosts

@@ -33,7 +33,10 @@ class Checks:
         self._judge: Judge | None = None
         locked = [c.source for c in notebook.cells if c.cell_type == "code" and is_locked(c) and not is_grade(c)]
         self._cells = (setting.imports, *locked)
-        self.sources = {index: cell.source for index, cell in enumerate(notebook.cells) if _is_check(cell)}
+        checks = {index: cell for index, cell in enumerate(notebook.cells) if _is_check(cell)}
+        self.sources = {index: cell.source for index, cell in checks.items()}
+        seeds = setting.seeds
+        self._seeds = {i: seeds[grade_id(cell)] for i, cell in checks.items() if grade_id(cell) in seeds}
 
     def run(self, cell: NotebookNode, index: int, kernel: LearnerKernel) -> None:
         """Run the check in ``cell``, and write what came of it there. Raises what the kernel's requests raise."""
@@ -74,7 +77,8 @@ class Checks:
     def _have_judge(self) -> Judge:
         if self._judge is None:
             tools = zygote(self._setting.warm)
-            self._judge = Judge.start(tools, self._cells, self.sources, self._setting.given, self._setting.hidden)
+            given, hidden = self._setting.given, self._setting.hidden
+            self._judge = Judge.start(tools, self._cells, self.sources, given, hidden, self._seeds)
         return self._judge
 
     def _write(self, cell: NotebookNode, verdict: Verdict) -> None:

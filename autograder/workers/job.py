@@ -29,6 +29,7 @@ from ..notebooks import grade_id
 from ..sandbox.bubblewrap import Limits
 from ..sandbox.privileges import die_with_parent
 from ..sandbox.provisioner import zygote
+from ..seeds import seed_of
 from ..text import plain
 from .execute import Run
 from .outputs import Report, fail
@@ -51,6 +52,7 @@ class Job:
     given: Mapping[str, bytes] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
     hidden: tuple[str, ...] = ()  # folders that no sandbox shows
+    secret: str = ""  # that the seeds of its checks come from; "": each draws a new one
     safe: bool = True  # False: without a sandbox, with nbgrader's own Execute
     limits: Limits = field(default_factory=Limits)
 
@@ -163,6 +165,7 @@ def _setting(prepared: Prepared, job: Job, name: str) -> Setting:
         warm=job.rules.warm,
         own_work=job.rules.own_work,
         hidden=job.hidden,
+        seeds={check: seed_of(job.secret, name, check) for check in job.plans[name].asked} if job.secret else {},
     )
 
 

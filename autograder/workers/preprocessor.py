@@ -15,6 +15,7 @@ from ..course import Course, CourseError
 from ..grading.plan import files_of, read_assignment
 from ..intake.folder import intake
 from ..sandbox.bubblewrap import names_of
+from ..seeds import key_of, secret_of
 from .job import Job, run
 from .setting import BrokenToolError
 
@@ -36,6 +37,7 @@ class SandboxedExecute(NbGraderPreprocessor):
             files_of(course, assignment),
             course.rules,
             tuple(names_of(course.root)),
+            secret_of(key_of(course.root), assignment, student),
         )
         try:
             outcome = run(job)

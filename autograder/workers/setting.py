@@ -31,6 +31,7 @@ class Setting:
     warm: tuple[str, ...] = ()  # what the course's notebooks import
     own_work: str = ""  # "module:function": the course's rule on whose work an answer is
     hidden: tuple[str, ...] = ()  # folders that the sandbox covers
+    seeds: Mapping[str, int] = field(default_factory=dict)  # check -> of its random inputs
 
 
 def as_text(files: Mapping[str, bytes]) -> dict[str, str]:

@@ -1,0 +1,94 @@
+"""The commands for what a term brings beside its round: complaints, learners who leave, a machine that breaks."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from .course import Course
+from .grading.rerun import rerun
+from .grading.results import table
+from .grading.solution import solution
+from .lock import locked
+from .records.backup import backup, restore
+from .records.drop import drop
+from .records.rename import rename
+from .reports.pages import points
+from .reports.show import show
+from .text import plain
+
+Command = Callable[[str, Callable[[argparse.Namespace, Path], int], str], argparse.ArgumentParser]
+
+
+def add_commands(command: Command, assignment: Callable[[argparse.ArgumentParser], None]) -> None:
+    """Add them to a parser: ``command`` makes one, ``assignment`` gives it the option of this name."""
+    sub = command("drop", _drop, "take a learner out of the course, or what they handed in for one assignment")
+    sub.add_argument("student", help="the learner's id")
+    sub.add_argument("assignment", nargs="?", help="only this one, such as phase1_overview")
+    sub = command("rename", _rename, "give a learner another id; where that is somebody, both become one")
+    sub.add_argument("old", help="the id that goes")
+    sub.add_argument("new", help="the id that stays")
+    sub = command("solution", _solution, "grade the course's own solutions as if a learner had handed them in")
+    sub.add_argument("--files", metavar="DIR", type=Path, help="a folder with what is handed in beside a notebook")
+    assignment(sub)
+    sub = command("show", _show, "write a page with a learner's answers beside the solutions and the checks")
+    sub.add_argument("student", help="the learner's id")
+    assignment(sub)
+    sub = command("rerun", _rerun, "run one check of a submission once more, with the same random inputs")
+    sub.add_argument("student", help="the learner's id")
+    sub.add_argument("check", help="the check's name, as on the feedback page")
+    assignment(sub)
+    sub = command("backup", _backup, "write everything of this term into one zip")
+    sub.add_argument("target", nargs="?", type=Path, help="the file, or a folder for it; backups/ if left out")
+    command("restore", _restore, "bring a backup back; what is there now is kept").add_argument("source", type=Path)
+
+
+def _drop(arguments: argparse.Namespace, root: Path) -> int:
+    with locked(root, "drop"):
+        return _say(drop(root, arguments.student, arguments.assignment))
+
+
+def _rename(arguments: argparse.Namespace, root: Path) -> int:
+    with locked(root, "rename"):
+        return _say(rename(root, arguments.old, arguments.new))
+
+
+def _solution(arguments: argparse.Namespace, root: Path) -> int:
+    graded = solution(root, arguments.assignment, arguments.files)
+    whole = True
+    for submission, found in graded:
+        got, most = points(submission.points), points(submission.max_points)
+        print(f"{submission.assignment}: {submission.failure or f'{got} of {most} points'}")
+        if found:
+            print(table(found))
+        for review in submission.review:
+            print(plain(f"  flagged: {review.cell or review.notebook}: {review.reason}"))
+        whole = whole and not submission.failure and not submission.review and got == most
+    return int(not whole)
+
+
+def _show(arguments: argparse.Namespace, root: Path) -> int:
+    page = show(Course(root), arguments.student, arguments.assignment)
+    return _say([page.relative_to(root).as_posix()])
+
+
+def _rerun(arguments: argparse.Namespace, root: Path) -> int:
+    done = rerun(root, arguments.student, arguments.check, arguments.assignment)
+    print(done)
+    return int(bool(done.trouble))
+
+
+def _backup(arguments: argparse.Namespace, root: Path) -> int:
+    with locked(root, "backup"):
+        return _say(backup(root, arguments.target))
+
+
+def _restore(arguments: argparse.Namespace, root: Path) -> int:
+    with locked(root, "restore"):
+        return _say(restore(root, arguments.source))
+
+
+def _say(lines: list[str]) -> int:
+    print("\n".join(map(plain, lines)))
+    return 0

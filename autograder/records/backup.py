@@ -1,0 +1,148 @@
+"""A term in one file: everything that no release and no command could make again, and the way back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+from ..course import CourseError, GradebookError
+from ..errors import gradebook_sentence
+from ..seeds import FILE as KEY
+from ..term import FILE as TERM
+from ..text import plain
+
+FOLDER = "backups"
+GRADEBOOK = "gradebook.db"
+FOLDERS = ("source", "release", "submitted", "autograded", "feedback", "grades", "lms")
+FILES = (GRADEBOOK, KEY, TERM, "roster.csv")
+PARTS = (*FOLDERS, *FILES)
+MARK = "backup-of-a-course.txt"
+JOURNALS = tuple(f"{GRADEBOOK}{end}" for end in ("-journal", "-wal", "-shm"))  # of a gradebook that was being written
+STAMP = "%Y-%m-%d-%H%M%S"
+
+
+def backup(root: Path, target: Path | None = None) -> list[str]:
+    """Write a zip of the term, whole or not at all; returns what to say of it.
+
+    ``target`` is the file, or a folder for it; left out, backups/ of the course. Links are not followed, and left out.
+    Raises CourseError for a target that is there already, GradebookError, OSError.
+    """
+    root = root.resolve()
+    path = _target(root, target)
+    if path.exists():
+        raise CourseError(f"{path} is there already: name another file.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    left = 0
+    try:
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))  # grades and the key are nobody else's
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
+            archive.writestr(MARK, "python -m autograder restore brings this back.\n")
+            for file in _files(root):
+                if file.is_symlink() or not file.is_file():
+                    left += 1
+                elif file.name == GRADEBOOK and file.parent == root:
+                    _add_gradebook(archive, file)
+                else:
+                    archive.write(file, file.relative_to(root).as_posix())
+        os.replace(part, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk names none
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+    told = [f"{path}: {path.stat().st_size / 1e6:.1f} MB"]
+    told += [f"{left} links and other things that are no files were left out"] if left else []
+    if not (root / GRADEBOOK).exists():
+        told.append(f"There is no {GRADEBOOK} in it: back up the database of nbgrader_config.py by its own tools.")
+    return [*told, f"to bring it back: python -m autograder restore {path}"]
+
+
+def restore(root: Path, source: Path) -> list[str]:
+    """Bring a backup back: the course is as it was then. What is there now is moved to backups/; returns what to say.
+
+    Raises CourseError for what is no whole backup; then nothing has changed. Who is interrupted gives it again.
+    """
+    root = root.resolve()
+    with tempfile.TemporaryDirectory(prefix=".restore-", dir=root, ignore_cleanup_errors=True) as temporary:
+        fresh = Path(temporary)
+        _unpack(source, fresh)
+        aside = root / FOLDER / f"before-restore-{datetime.now():{STAMP}}"
+        number = 1
+        while aside.exists():
+            number += 1
+            aside = aside.with_name(f"{aside.name.partition('.')[0]}.{number}")
+        moved = False
+        for name in (*PARTS, *JOURNALS):
+            if (root / name).exists() or (root / name).is_symlink():
+                aside.mkdir(parents=True, exist_ok=True)
+                shutil.move(root / name, aside / name)
+                moved = True
+            if (fresh / name).exists():
+                os.rename(fresh / name, root / name)
+    told = [f"The course is as it was in {source}."]
+    told += [f"What was there before is in {aside.relative_to(root).as_posix()}/."] if moved else []
+    return [*told, "next: make grade (it grades only what is new since then)"]
+
+
+def _target(root: Path, target: Path | None) -> Path:
+    name = f"{root.name}-{datetime.now():{STAMP}}.zip"
+    if target is None:
+        return root / FOLDER / name
+    path = Path(os.path.abspath(target / name if target.is_dir() else target))
+    if any(path.is_relative_to(root / folder) for folder in FOLDERS):
+        raise CourseError(f"{path} lies in a folder that is backed up itself: name another place.")
+    return path
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for name in PARTS:
+        if (root / name).is_dir() and not (root / name).is_symlink():
+            yield from sorted(path for path in (root / name).rglob("*") if path.is_symlink() or not path.is_dir())
+        elif (root / name).exists():
+            yield root / name
+
+
+def _add_gradebook(archive: zipfile.ZipFile, file: Path) -> None:
+    """SQLite's own copy: whole, even where somebody grades by hand meanwhile."""
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(temporary, GRADEBOOK)
+        try:
+            with (
+                closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as there,
+                closing(sqlite3.connect(copy)) as made,
+            ):
+                there.backup(made)
+        except sqlite3.Error as error:
+            raise GradebookError(gradebook_sentence(str(error))) from error
+        archive.write(copy, GRADEBOOK)
+
+
+def _unpack(source: Path, folder: Path) -> None:
+    """The files of a backup. Raises CourseError."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            members = archive.infolist()
+            if MARK not in archive.namelist():
+                raise CourseError(f"{source} is a zip, but no backup that make backup has written.")
+            for member in members:
+                name = PurePosixPath(member.filename)
+                strange = name.is_absolute() or ".." in name.parts or stat.S_ISLNK(member.external_attr >> 16)
+                if strange or name.parts[0] not in (*PARTS, MARK):
+                    raise CourseError(f"{source} holds {plain(member.filename, 200)!r}, which no backup has: not used.")
+            archive.extractall(folder)  # checks each file's sum
+    except FileNotFoundError:
+        raise CourseError(f"There is no file {source}.") from None
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, IsADirectoryError) as error:
+        raise CourseError(f"{source} is no whole zip ({error}): take another backup.") from error
+    for secret in (KEY, GRADEBOOK):
+        if (folder / secret).exists():
+            (folder / secret).chmod(0o600 if secret == KEY else 0o644)

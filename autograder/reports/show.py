@@ -1,0 +1,127 @@
+"""A learner beside the solution: each answer, the course's own, the checks' source, and what these said; one page.
+
+For instructors alone: hidden tests stand on it. It lies in grades/, which nothing hands out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from ..course import Course, CourseError
+from ..grading.grade import folders
+from ..grading.results import Result, results
+from ..grading.verdicts import Grading, read_grading
+from ..notebooks import as_node, grade_id, read_notebook
+from ..text import plain
+from .display import CellView, Viewer, code_style
+from .grade_table import FOLDER
+from .pages import write_page
+from .people import Person, people
+
+
+@dataclass(frozen=True)
+class CheckView:
+    name: str
+    points: float
+    maximum: float
+    message: str
+    source: CellView | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExerciseView:
+    name: str
+    points: float
+    maximum: float
+    answer: CellView | None
+    solution: CellView | None
+    checks: list[CheckView]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One notebook of one assignment; without exercises where it was refused."""
+
+    title: str
+    refused: str
+    notes: tuple[str, ...]
+    flags: tuple[str, ...]
+    exercises: list[ExerciseView]
+    own: list[CellView]
+
+
+def show(course: Course, student: str, assignment: str | None = None) -> Path:
+    """Write grades/show/<student>.html with all that is graded of a learner, or one assignment; returns the file.
+
+    Raises CourseError where nothing is, NotebookError.
+    """
+    graded = [name for _, name in folders(course.root / "autograded", assignment, student)]
+    if not graded:
+        where = f" in {assignment}" if assignment else ""
+        raise CourseError(plain(f"Nothing of {student}{where} is graded yet: run make grade first."))
+    person = people(course.root, graded[0]).get(student, Person())
+    parts = [part for name in graded for part in _parts(course, name, student)]
+    path = course.root / FOLDER / "show" / f"{student}.html"
+    return write_page(path, "show.html", student=student, name=person.name, parts=parts, code_style=code_style())
+
+
+def _parts(course: Course, assignment: str, student: str) -> Iterator[Part]:
+    grading = read_grading(course.folder("autograded", assignment, student))
+    if grading.refused:
+        yield Part(assignment, grading.refused, grading.notes, (), [], [])
+        return
+    told = results(course, assignment, student)
+    for notebook in sorted({result.notebook for result in told}):
+        mine = [result for result in told if result.notebook == notebook]
+        yield _part(course, assignment, student, notebook, mine, grading)
+
+
+def _part(course: Course, assignment: str, student: str, notebook: str, told: list[Result], grading: Grading) -> Part:
+    answered = _cells(course.folder("autograded", assignment, student) / f"{notebook}.ipynb")
+    ours = {grade_id(cell): _bare(cell) for cell in _cells(course.folder("source", assignment) / f"{notebook}.ipynb")}
+    known = {cell.source for cell in _cells(course.folder("release", assignment) / f"{notebook}.ipynb")}
+    answers = {grade_id(cell): cell for cell in reversed(answered)}
+    own = [c for c in answered if c.cell_type == "code" and grade_id(c) not in ours and c.source not in {*known, ""}]
+    theirs, masters = Viewer([], answered), Viewer([], [])
+    flags = [(entry.cell, entry.reason) for entry in grading.review if entry.notebook in ("", notebook)]
+    exercises = []
+    for name in dict.fromkeys(result.exercise for result in told):
+        mine = [result for result in told if result.exercise == name]
+        checks = [
+            CheckView(
+                result.check,
+                result.points,
+                result.max_points,
+                theirs.text(result.message),
+                masters.view(ours[result.check]) if result.check in ours else None,
+                tuple(reason for cell, reason in flags if cell == result.check),
+            )
+            for result in mine
+        ]
+        exercises.append(
+            ExerciseView(
+                name,
+                sum(result.points for result in mine),
+                sum(result.max_points for result in mine),
+                theirs.view(answers[name]) if name in answers else None,
+                masters.view(ours[name]) if name in ours else None,
+                checks,
+            )
+        )
+    checked = {result.check for result in told}
+    others = tuple(reason for cell, reason in flags if cell not in checked)
+    title = assignment if assignment == notebook else f"{assignment}: {notebook}"
+    return Part(title, "", grading.notes, others, exercises, [theirs.view(cell) for cell in own])
+
+
+def _bare(cell: NotebookNode) -> NotebookNode:
+    return as_node({**cell, "outputs": []})
+
+
+def _cells(path: Path) -> list[NotebookNode]:
+    return read_notebook(path).cells if path.exists() else []

@@ -1,0 +1,103 @@
+"""A term in one file, and the way back: the same bytes, nothing lost, nothing strange unpacked."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from autograder.__main__ import main
+from autograder.course import Course
+from autograder.files import write_whole
+from autograder.records.backup import MARK
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A course with a file of each kind, and a learner in its gradebook."""
+    root = tmp_path / "course"
+    root.mkdir()
+    for name in ("submitted/ada/p/p.ipynb", "submitted/.replaced/x", "autograded/ada/p/p.ipynb", "lms/canvas.csv"):
+        write_whole(root / name, f"this is {name}")
+    write_whole(root / "term.toml", "")
+    write_whole(root / "gradebook.key", "key")
+    write_whole(root / "notebooks" / "mine.ipynb", "my own")
+    with Course(root).gradebook() as gradebook:
+        gradebook.add_student("ada")
+    return root
+
+
+def students(root: Path) -> list[str]:
+    with Course(root).gradebook() as gradebook:
+        return [str(student.id) for student in gradebook.students]
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    names = ("submitted", "autograded", "lms", "term.toml", "gradebook.key", "notebooks")
+    files = [path for path in root.rglob("*") if path.is_file() and path.relative_to(root).parts[0] in names]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+
+
+def test_what_was_backed_up_comes_back_and_what_was_there_is_kept(root: Path, tmp_path: Path) -> None:
+    before = contents(root)
+    (root / "submitted" / "link").symlink_to("/etc/hostname")
+    assert main(["backup", str(tmp_path / "term.zip")], root=root) == 0
+    assert (tmp_path / "term.zip").stat().st_mode & 0o077 == 0, "grades and the key are nobody else's"
+    assert "submitted/link" not in zipfile.ZipFile(tmp_path / "term.zip").namelist()
+    write_whole(root / "submitted" / "ada" / "p" / "p.ipynb", "newer")
+    write_whole(root / "submitted" / "bob" / "p" / "p.ipynb", "new")
+    with Course(root).gradebook() as gradebook:
+        gradebook.add_student("bob")
+    assert main(["restore", str(tmp_path / "term.zip")], root=root) == 0
+    assert contents(root) == before
+    assert students(root) == ["ada"]
+    (aside,) = (root / "backups").glob("before-restore-*")
+    assert (aside / "submitted" / "bob" / "p" / "p.ipynb").read_text() == "new"
+    assert not list(root.glob(".restore-*"))
+
+
+def test_a_backup_moves_to_another_machine(root: Path, tmp_path: Path) -> None:
+    assert main(["backup", str(tmp_path)], root=root) == 0
+    (file,) = tmp_path.glob("*.zip")
+    other = tmp_path / "other"
+    other.mkdir()
+    assert main(["restore", str(file)], root=other) == 0
+    assert students(other) == ["ada"]
+    assert not (other / "backups").exists()
+
+
+def made(path: Path, *names: str, mark: bool = True) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in [*names, *([MARK] if mark else [])]:
+            archive.writestr(name, "x")
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "text", "cut", "unmarked", "outside", "absolute", "strange"])
+def test_what_is_no_whole_backup_changes_nothing(
+    root: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "b.zip"
+    if kind == "folder":
+        path.mkdir()
+    elif kind in ("text", "cut"):
+        made(path, "term.toml")
+        path.write_bytes(b"no zip" if kind == "text" else path.read_bytes()[:-30])
+    elif kind != "missing":
+        name = {"outside": "submitted/../../x", "absolute": "/submitted/x", "strange": "nbgrader_config.py"}
+        made(path, name.get(kind, "term.toml"), mark=kind != "unmarked")
+    before = contents(root)
+    assert main(["restore", str(path)], root=root) == 1
+    told = capsys.readouterr()
+    assert str(path) in told.err
+    assert len(told.err.splitlines()) == 1
+    assert contents(root) == before
+    assert not (root / "backups").exists()
+
+
+def test_nothing_is_written_over_a_file_or_into_what_is_backed_up(root: Path, tmp_path: Path) -> None:
+    write_whole(tmp_path / "there.zip", "mine")
+    assert main(["backup", str(tmp_path / "there.zip")], root=root) == 1
+    assert (tmp_path / "there.zip").read_text() == "mine"
+    assert main(["backup", str(root / "submitted")], root=root) == 1
+    assert not list((root / "submitted").glob("*.zip"))
