@@ -14,8 +14,10 @@ from graded import PHASE, Graded, cell_of
 from nbformat import NotebookNode
 
 from autograder.grading.verdicts import Grading, write_grading
+from autograder.reports import fingerprint as process
 from autograder.reports.export import export
-from autograder.reports.similar import MOST, Alike, fingerprint, similar
+from autograder.reports.fingerprint import MOST, fingerprint
+from autograder.reports.similar import Alike, digests, similar
 from autograder.reports.summary import summarise
 
 ANSWER = '''def double(values, times=2):
@@ -35,7 +37,7 @@ COPIES = {
     "without its text, with comments": ANSWER.replace('    """Twice each."""\n', "    # my own idea\n\n"),
     "with types": ANSWER.replace("values, times=2", "values: list, times: int = 2").replace("):\n", ") -> list:\n", 1),
     "renamed": ANSWER.replace("value", "v").replace("total", "t").replace("found", "result")
-    .replace("place", "i").replace("shape =", "s =").replace("if shape is", "if s is").replace("one", "o"),
+    .replace("place", "i").replace("shape =", "s =").replace("if shape is", "if s is").replace("lambda one: -one", "lambda o: -o"),
     "a name that is an attribute elsewhere": ANSWER.replace("total", "sum_").replace("times", "dim_"),
 }  # fmt: skip
 OTHERS = {
@@ -73,6 +75,18 @@ HEAVY = ("-" * 10_000 + "1", "(" * 5_000, f"x = {'9' * 5_000}", f"x = '{'a' * MO
 @pytest.mark.parametrize("source", [*SHORT, *HEAVY])
 def test_what_is_short_or_no_python_is_not_compared(source: str) -> None:
     assert fingerprint(source) == ""
+
+
+def test_an_answer_that_ends_the_process_costs_nobody_else_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "dies.py"
+    file.write_text(
+        "import json, os, sys\npairs = json.load(sys.stdin)\n"
+        "os._exit(139) if any('crash' in one for one, _ in pairs) else json.dump([a for a, _ in pairs], sys.stdout)\n"
+    )
+    monkeypatch.setattr(process, "__file__", str(file))
+    assert digests([("a", ""), ("b", ""), ("crash", ""), ("d", ""), ("e\ud800", "")]) == ["a", "b", "", "d", "e\ud800"]
 
 
 def test_independent_right_answers_are_not_grouped() -> None:
