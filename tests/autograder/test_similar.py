@@ -37,7 +37,8 @@ COPIES = {
     "without its text, with comments": ANSWER.replace('    """Twice each."""\n', "    # my own idea\n\n"),
     "with types": ANSWER.replace("values, times=2", "values: list, times: int = 2").replace("):\n", ") -> list:\n", 1),
     "renamed": ANSWER.replace("value", "v").replace("total", "t").replace("found", "result")
-    .replace("place", "i").replace("shape =", "s =").replace("if shape is", "if s is").replace("lambda one: -one", "lambda o: -o"),
+    .replace("place", "i").replace("shape =", "s =").replace("if shape is", "if s is")
+    .replace("lambda one: -one", "lambda o: -o"),
     "a name that is an attribute elsewhere": ANSWER.replace("total", "sum_").replace("times", "dim_"),
 }  # fmt: skip
 OTHERS = {
