@@ -83,7 +83,8 @@ def _parts(course: Course, assignment: str, student: str) -> Iterator[Part]:
 
 def _part(course: Course, assignment: str, student: str, notebook: str, told: list[Result], grading: Grading) -> Part:
     answered = _cells(course.folder("autograded", assignment, student) / f"{notebook}.ipynb")
-    ours = {grade_id(cell): _bare(cell) for cell in _cells(course.folder("source", assignment) / f"{notebook}.ipynb")}
+    instructors = _cells(course.folder("source", assignment) / f"{notebook}.ipynb")
+    ours = {grade_id(cell): _bare(cell) for cell in instructors if grade_id(cell)}
     known = {cell.source for cell in _cells(course.folder("release", assignment) / f"{notebook}.ipynb")}
     answers = {grade_id(cell): cell for cell in reversed(answered)}
     own = [c for c in answered if c.cell_type == "code" and grade_id(c) not in ours and c.source not in {*known, ""}]
