@@ -26,6 +26,7 @@ from gpt2_lib.generate import generate, generate_ids
 from gpt2_lib.pruning import calibration, gradual, scores, sensitivity
 from gpt2_lib.pruning.masking import MaskKeeper, apply_masks
 from gpt2_lib.pruning.schedules import Schedule
+from gpt2_lib.pruning.structures.budget import output_sensitivities
 from gpt2_lib.pruning.surgery import silencing_masks
 from gpt2_lib.pruning.targets import as_stored, prunable_weights
 from gpt2_lib.train import Recipe, Run, fit, optimizers, train_step
@@ -116,6 +117,9 @@ CALLS: dict[str, Callable[[GPT2], Any]] = {
     "ModelPruner.prune_taylor": pruned("prune_taylor", WINDOWS, 0.5, globally=True),
     "ModelPruner.prune_wanda": pruned("prune_wanda", WINDOWS, 0.5),
     "ModelPruner.prune_sparsegpt": pruned("prune_sparsegpt", WINDOWS, n_m=(2, 4)),
+    "ModelPruner.prune_admm": pruned("prune_admm", WINDOWS, 0.5),
+    "pruning.gradual.admm_cuts": lambda m: gradual.admm_cuts(m, WINDOWS)({}, 0.5),
+    "pruning.structures.budget.output_sensitivities": lambda m: output_sensitivities(m, WINDOWS),
     "ModelPruner.prune_structures": pruned("prune_structures", 0.25, 0.25, WINDOWS),
     "ModelPruner.remove_structures": removed,
     "ModelPruner.load_state_dict": pruned("load_state_dict", {"masks": MASKS}),
@@ -130,7 +134,14 @@ ELSEWHERE_TRIED = {  # what takes a model and data, but is tried under another n
     "pruning.gradual.MaskedRun": "a GradualRun is one",
     "train.Run": "train.fit",
     "generate.generate": "generate_ids, on a prompt that it encodes for the model",
-    "deploy.bench.bench": "each target evaluates for itself",
+    "deploy.bench.command.bench": "each target evaluates for itself",
+    "deploy.bench.targets.prepare": "bench",
+    "commands.prune.state_of": "counts zeros, and evaluates",
+    "pruning.structures.budget.fractions_within": "output_sensitivities, and prune_structures",
+    "pruning.structures.units.put_back": "ModelPruner.prune_structures",
+    "pruning.structures.units.refitted": "ModelPruner.prune_structures",
+    "pruning.structures.units.unit_scores": "ModelPruner.prune_structures",
+    "pruning.structures.units.units_to_keep": "ModelPruner.prune_structures",
     "deploy.semi_structured.milliseconds": "of a layer on the GPU that it made its input on",
     "deploy.tracking.track_gradual": "train.fit",
     "pruning.surgery.shrink": "ModelPruner.remove_structures",
