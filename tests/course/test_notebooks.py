@@ -424,7 +424,7 @@ def test_the_core_path_keeps_to_its_time(notebook: Path) -> None:
     core = derived.core(released.cells)
     assert sum(map(derived.words, core)) <= words
     assert sum(map(derived.lines_shown, core)) <= lines
-    assert f"**{minutes} minutes" in core[0].source
+    assert f"**{minutes} minutes" in core[0]["source"]
 
 
 def test_the_committed_notebooks_are_fresh() -> None:

@@ -233,7 +233,8 @@ def test_rounds_of_pruning_and_training_go_to_where_the_model_is(
 def test_a_model_of_transformers_is_calibrated_where_it_is() -> None:
     expected = ModelPruner(in_transformers(random_model())).prune_wanda(WINDOWS, 0.5)
     model = moved(in_transformers(random_model()))
-    model.config.use_cache = False  # the cache's empty tensors name a device that made-up tensors have not
+    config: Any = model.config
+    config.use_cache = False  # the cache's empty tensors name a device that made-up tensors have not
     with SecondDevice():
         found = ModelPruner(model).prune_wanda(WINDOWS, 0.5)
     torch.testing.assert_close(here(found), expected)
