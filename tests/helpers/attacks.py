@@ -1012,8 +1012,8 @@ CALLED = {
     "endless recursion": """
         import sys
         sys.setrecursionlimit(10**9)
-        def again(): again()
-        again()
+        def again(held): again(bytearray(1_000_000))  # the memory is full long before the time is up
+        again(b"")
     """,
     "more memory than it may have": """
         kept = []
