@@ -3,7 +3,7 @@
 #   make lab LAB_ARGS="--no-browser --port 9000"     passes arguments on to JupyterLab
 #   make lab PYTHON=/path/to/python3.12              chooses the Python to set up with
 
-.PHONY: teach test test-all release handout collect grade feedback export bench train docs lint lock
+.PHONY: teach test test-all release handout roster collect grade feedback export bench train docs lint lock
 .PHONY: programs given_TO given_FROM
 include setup.mk
 

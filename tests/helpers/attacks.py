@@ -1012,8 +1012,9 @@ CALLED = {
     "endless recursion": """
         import sys
         sys.setrecursionlimit(10**9)
-        def again(held): again(bytearray(1_000_000))  # the memory is full long before the time is up
-        again(b"")
+        names = ", ".join(f"a{number}=0" for number in range(250))
+        exec(f"def again({names}): again()", globals())  # so large a frame that the memory is full long before the time is up
+        again()
     """,
     "more memory than it may have": """
         kept = []
