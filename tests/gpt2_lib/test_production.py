@@ -111,7 +111,12 @@ def test_two_models_with_other_vocabularies_are_refused():
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(WINDOWS[0], r"shape \(N, T\)"), (WINDOWS.float(), "whole numbers"), (WINDOWS + 300, "must lie in"), (None, "test_data")],
+    [
+        (WINDOWS[0], r"shape \(N, T\)"),
+        (WINDOWS.float(), "whole numbers"),
+        (WINDOWS + 300, "must lie in"),
+        (None, "test_data"),
+    ],
     ids=["one window", "floats", "foreign ids", "no data and no tokenizer"],
 )
 def test_data_that_are_no_windows_of_ids_are_refused(data, message):

@@ -1013,7 +1013,7 @@ CALLED = {
         import sys
         sys.setrecursionlimit(10**9)
         names = ", ".join(f"a{number}=0" for number in range(250))
-        exec(f"def again({names}): again()", globals())  # so large a frame that the memory is full long before the time is up
+        exec(f"def again({names}): again()", globals())  # frames so large that the memory is full before the time is up
         again()
     """,
     "more memory than it may have": """
