@@ -20,8 +20,8 @@ BARS: dict[Kind, str] = {"passed": "#1a7f37", "failed": "#cf3a30", "not begun": 
 STYLE = """<style>
 .jp-Notebook .jp-RenderedMarkdown :is(p, li, h1, h2, h3, details) { max-width: 46em }
 .jp-Notebook .jp-RenderedHTMLCommon table { margin-left: 0 }
-.jp-Notebook .jp-CodeCell:not(.jp-mod-readOnly):has(.gpt2-yours, .cm-content[contenteditable=true])
-  .jp-InputArea-editor { border-left: 4px solid #0b5cad }
+.jp-Notebook .jp-CodeCell:has(.cm-content:not([aria-readonly=true])) .jp-InputArea-editor {
+  border-left: 4px solid #0b5cad }
 </style>"""
 
 
@@ -39,6 +39,7 @@ class Outcome:
     def _repr_html_(self) -> str:
         body = self.body and (
             "<pre style='margin: 0; padding: 0; background: none; color: inherit; white-space: pre-wrap; "
+            "word-break: normal; overflow-wrap: anywhere; "
             f"line-height: 1.4'>{html.escape(self.body)}</pre>"
         )
         return (
