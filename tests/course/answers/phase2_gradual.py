@@ -30,7 +30,7 @@ def cubic_sparsity(step, start, steps, initial, final):
 """,
         ),
         "the sign of the difference": (
-            {"cubic_clamp", "cubic_general"},
+            {"cubic_value", "cubic_clamp", "cubic_general"},
             """
 def cubic_sparsity(step, start, steps, initial, final):
     done = min(max((step - start) / steps, 0), 1)
@@ -38,7 +38,7 @@ def cubic_sparsity(step, start, steps, initial, final):
 """,
         ),
         "cubes the differences too": (
-            {"cubic_clamp", "cubic_general"},
+            {"cubic_value", "cubic_clamp", "cubic_general"},
             """
 def cubic_sparsity(step, start, steps, initial, final):
     done = min(max((step - start) / steps, 0), 1)
@@ -163,7 +163,7 @@ def cubic_sparsity(step, start, steps, initial, final):
 """,
         ),
         "in per cent": (
-            {"cubic_clamp", "cubic_general"},
+            {"cubic_value", "cubic_clamp", "cubic_general"},
             """
 def cubic_sparsity(step, start, steps, initial, final):
     done = min(max((step - start) / steps, 0), 1)
@@ -171,7 +171,7 @@ def cubic_sparsity(step, start, steps, initial, final):
 """,
         ),
         "the density that is left": (
-            {"cubic_clamp", "cubic_general"},
+            {"cubic_value", "cubic_clamp", "cubic_general"},
             """
 def cubic_sparsity(step, start, steps, initial, final):
     done = min(max((step - start) / steps, 0), 1)
@@ -179,7 +179,7 @@ def cubic_sparsity(step, start, steps, initial, final):
 """,
         ),
         "prints instead of returning": (
-            {"cubic_clamp", "cubic_general"},
+            {"cubic_value", "cubic_clamp", "cubic_general"},
             """
 def cubic_sparsity(step, start, steps, initial, final):
     done = min(max((step - start) / steps, 0), 1)
@@ -187,7 +187,7 @@ def cubic_sparsity(step, start, steps, initial, final):
 """,
         ),
         "divides by the start": (
-            {"cubic_clamp", "cubic_general"},
+            {"cubic_value", "cubic_clamp", "cubic_general"},
             """
 def cubic_sparsity(step, start, steps, initial, final):
     done = min(max((step - start) / start, 0), 1)
