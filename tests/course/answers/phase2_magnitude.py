@@ -1096,7 +1096,9 @@ def magnitude_prune(model, sparsity):
     for name, p in model.named_parameters():
         p.requires_grad = False
         if (".attn." in name or ".mlp." in name) and name.endswith(".weight"):
-            masks[name] = magnitude_mask(p, sparsity)
+            keep = torch.ones(p.numel(), dtype=torch.bool)
+            keep[p.abs().flatten().argsort(stable=True)[: round(sparsity * p.numel())]] = False
+            masks[name] = keep.view(p.shape)
             p *= masks[name]
             p.requires_grad = True
     return masks
