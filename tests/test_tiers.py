@@ -124,3 +124,9 @@ def test_pytest_takes_a_process_a_core_but_no_more_than_fit_into_memory(
     monkeypatch.setattr(conftest.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
     monkeypatch.setattr(conftest.psutil, "virtual_memory", lambda: memory)
     assert conftest.pytest_xdist_auto_num_workers() == processes
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """`make test` alone would not notice: pytest imports the second file of a name only in `make test-all`."""
+    names = [path.name for path in HERE.rglob("test_*.py")]
+    assert sorted(set(names)) == sorted(names)

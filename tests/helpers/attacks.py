@@ -266,7 +266,7 @@ class Entry:
     what: str
     hand_in: Callable[[Classroom, str, Host], None]
     keeps: frozenset[str] = frozenset()
-    flagged: bool = False
+    flagged: bool | None = False  # None: it uses up memory and time at once, and only the end of memory is flagged
     fails: str = ""  # part of the reason for which it can't be graded at all
     evidence: bool = False  # it prints what its attempts came to: all must have failed
 
@@ -1012,8 +1012,7 @@ CALLED = {
     "endless recursion": """
         import sys
         sys.setrecursionlimit(10**9)
-        names = ", ".join(f"a{number}=0" for number in range(250))
-        exec(f"def again({names}): again()", globals())  # frames so large that the memory is full before the time is up
+        def again(): again()
         again()
     """,
     "more memory than it may have": """
@@ -1125,6 +1124,7 @@ QUIET = {  # accidents: they stop like any error, and nobody needs to look at th
     *("killing process 1", "killing everything it may", "more memory than it may have"),
     *("more shared memory than it may have", "memory files without a name"),
 }
+EITHER = {"endless recursion"}  # out of memory or out of time, whichever comes first
 FATAL = {  # they use up what the whole submission has
     "a fork bomb": """
         import os, time
@@ -1532,7 +1532,13 @@ def catalogue() -> dict[str, Entry]:
         for what, code in RETURNED.items()
     ]
     entries += [
-        Entry("ending or hanging the kernel", what, written(in_scale(code)), ALL - SCALE, flagged=what not in QUIET)
+        Entry(
+            "ending or hanging the kernel",
+            what,
+            written(in_scale(code)),
+            ALL - SCALE,
+            flagged=None if what in EITHER else what not in QUIET,
+        )
         for what, code in CALLED.items()
     ]
     entries += [
