@@ -21,8 +21,6 @@ import json
 import re
 from collections.abc import Mapping
 
-from gpt2_lib.course import facts
-
 SECTION = re.compile(r"^#{2,3} (?:Exercise )?(\S+) · ([^:`\n]+)", re.MULTILINE)  # number, name
 HEADING = re.compile(r"^(##|###) (?:(?:Exercise )?(\S+(?: [a-z])?) · )?", re.MULTILINE)  # depth, number
 MARK = re.compile(r'"<<checks>>"|<<(points|minutes|exercises|sections|words|lines)(?: ([^<>\n]+))?>>')
@@ -43,6 +41,8 @@ def fill_in(cells: list[dict], minutes: list[int]) -> None:
 
     Raises MarkError.
     """
+    from gpt2_lib.course import facts  # brings PyTorch, which the other commands do not need
+
     for cell in cells:  # first, since their words count
         try:
             cell["source"] = facts.fill_in(cell["source"])

@@ -31,7 +31,6 @@ from ..sandbox.privileges import die_with_parent
 from ..sandbox.provisioner import zygote
 from ..seeds import seed_of
 from ..text import plain
-from .execute import Run
 from .outputs import Report, fail
 from .setting import Account, BrokenToolError, Setting, as_text
 
@@ -114,6 +113,8 @@ def _run_all(job: Job, begun: float) -> Outcome:
 
 def _run(name: str, data: bytes, job: Job, account: Account) -> tuple[Prepared, NotebookNode, Report]:
     """One notebook, read and run; again where the grader's own processes died."""
+    from .execute import Run  # brings PyTorch, which a process that hands jobs out does not need
+
     for attempt in range(ATTEMPTS):
         try:
             prepared = _prepared(data, job.plans[name], job)

@@ -185,6 +185,13 @@ def test_to_import_the_library_loads_no_target_and_nothing_of_the_course() -> No
     assert done.stdout.strip() == ""
 
 
+def test_the_graders_commands_start_without_pytorch() -> None:
+    """It takes two seconds, and only a worker needs it."""
+    code = "import sys, autograder.__main__; print(*{'torch', 'numpy', 'matplotlib'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_every_public_name_is_there_and_is_listed() -> None:
     assert all(getattr(gpt2_lib, name) is not None for name in gpt2_lib.__all__)
     assert set(gpt2_lib.__all__) <= set(dir(gpt2_lib))
