@@ -11,9 +11,9 @@ teach: .venv/lab     ## open JupyterLab with nbgrader's tools: Formgrader, Creat
 	$(jupyterlab) $(LAB_ARGS)
 
 test: .venv/dev      ## run the tests that need Python alone, on all cores: some minutes
-	$(pytest) --ignore=tests/system
-	@echo "Left out: tests/system (JupyterLab in a browser, the sandbox, attacks, whole classes, whole notebooks)."
-	@echo "make test-all runs everything. It needs Linux, and takes twenty to thirty minutes on two cores."
+	$(pytest) --ignore=tests/system -m "not slow"
+	@echo "Left out: tests/system (JupyterLab in a browser, the sandbox, attacks, whole classes, whole notebooks), and what"
+	@echo "computes for long (a killed training, each wrong artefact). make test-all runs everything. It needs Linux."
 
 test-all: programs .venv/dev  ## run every test, in the sandbox and in a real browser too (Linux)
 	$(pytest) --no-skips --cov --cov-report=term

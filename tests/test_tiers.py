@@ -105,11 +105,13 @@ def run_pytest(folder: Path, *options: str) -> int:
     return done.returncode
 
 
+@pytest.mark.slow
 def test_a_skip_is_a_failure_where_none_is_allowed(tmp_path: Path) -> None:
     assert run_pytest(tmp_path) == 0
     assert run_pytest(tmp_path, "--no-skips") == 1
 
 
+@pytest.mark.slow
 def test_so_it_is_in_several_processes_and_the_tests_of_one_file_share_one(tmp_path: Path) -> None:
     """pytest-xdist has forgotten groups before (its issue 1386), silently."""
     assert run_pytest(tmp_path, "--numprocesses=2", "--dist=loadgroup", "--no-skips") == 1

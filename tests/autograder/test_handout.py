@@ -225,6 +225,7 @@ def test_a_notebook_in_which_somebody_worked_is_never_handed_out(root: Path, tmp
     assert files(root) == before  # the course itself is only read
 
 
+@pytest.mark.slow
 def test_learners_can_check_their_work_in_the_handout(root: Path, tmp_path: Path) -> None:
     shutil.copytree(REPOSITORY / "autograder", root / "autograder", ignore=shutil.ignore_patterns("__pycache__"))
     out = tmp_path / "out"

@@ -98,7 +98,12 @@ def verdicts(notebook: dict[str, object], exercise: str, answer: str) -> dict[st
 
 
 def every(answers: dict[str, dict]) -> list:
-    return [pytest.param(e, name, id=f"{e}: {name}") for e, names in answers.items() for name in names]
+    """(exercise, name) each. All but an exercise's first are left to `make test-all`."""
+    return [
+        pytest.param(exercise, name, id=f"{exercise}: {name}", marks=[pytest.mark.slow] if number else [])
+        for exercise, names in answers.items()
+        for number, name in enumerate(names)
+    ]
 
 
 @pytest.mark.parametrize(("exercise", "name"), every(WRONG))
@@ -138,6 +143,7 @@ RIGHT_BY_NATURE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", WRONG)
 @pytest.mark.usefixtures("folder")
 def test_a_file_that_nobody_has_made_anything_of_gets_no_points(notebook: dict[str, object], exercise: str) -> None:

@@ -21,6 +21,7 @@ from checks import NOTEBOOKS, Cell, Phase
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+pytestmark = pytest.mark.slow
 PHASES = tuple(NOTEBOOKS)
 CLOCK = {"metrics_latency", "analysis_speedup"}  # their models sleep
 

@@ -73,6 +73,7 @@ def test_the_curves_are_drawn_to_a_picture(tmp_path: Path) -> None:
     assert width > height > 100
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table_and_draws_the_picture(model: GPT2, tmp_path: Path) -> None:
     save_pretrained(model, tmp_path / "model")
     out = run("--model", str(tmp_path / "model"), "--windows", "2", "--out", str(tmp_path / "curves.png"))

@@ -88,7 +88,12 @@ class Phase(Checks):
         return any(self.error(check.id, codes[answer], without_call) is None for answer in assertion.broke)
 
 
-EACH = [pytest.param(name, marks=pytest.mark.xdist_group(f"hidden tests of {name}")) for name in NOTEBOOKS]
+EACH = [  # the first notebook is the sample of `make test`
+    pytest.param(
+        name, marks=[pytest.mark.xdist_group(f"hidden tests of {name}"), *([pytest.mark.slow] if after else [])]
+    )
+    for after, name in enumerate(NOTEBOOKS)
+]
 
 
 @cache

@@ -77,6 +77,7 @@ def test_in_a_notebook_that_is_there_it_takes_a_line_in_the_list(tmp_path: Path)
     assert "**20 minutes · three small exercises" in after.cells[0].source
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "fails"), answers())
 def test_an_answer_gets_the_points_it_should(copy: Path, code: str, fails: set[str]) -> None:
     path = copy / "notebooks" / "phase4" / "scaling.ipynb"

@@ -90,11 +90,13 @@ def small_rows(no_mobile) -> list[Row]:
     return bench.bench(random_model(SMALL), None, repeats=1)
 
 
+@pytest.mark.slow
 def test_every_target_has_a_row_in_a_fixed_order(mini_rows):
     assert list(mini_rows) == [*TIMED, PACKED, EXECUTORCH, COREML]
 
 
 @pytest.mark.parametrize("target", TIMED)
+@pytest.mark.slow
 def test_what_runs_here_is_measured_in_every_column(mini_rows, target):
     row = mini_rows[target]
     assert 0 < row.prefill_ms <= row.prefill_p95_ms
@@ -105,6 +107,7 @@ def test_what_runs_here_is_measured_in_every_column(mini_rows, target):
     assert row.error >= 0
 
 
+@pytest.mark.slow
 def test_quality_is_that_of_the_model_that_was_exported(mini_rows):
     model = load_pretrained_gpt2()
     assert model.tokenizer is not None
@@ -118,6 +121,7 @@ def test_quality_is_that_of_the_model_that_was_exported(mini_rows):
     assert mini_rows["PyTorch, structured 25%"].perplexity > 1.02 * dense.perplexity  # refitted
 
 
+@pytest.mark.slow
 def test_sizes_are_those_of_the_files(mini_rows):
     size = {target: row.size for target, row in mini_rows.items()}
     assert size["PyTorch, 60% zeros"] == size["PyTorch, dense"]  # a zero is stored as any number
@@ -128,10 +132,12 @@ def test_sizes_are_those_of_the_files(mini_rows):
     assert size[COREML] == 5
 
 
+@pytest.mark.slow
 def test_an_error_in_the_logits_is_found(mini_rows):
     assert mini_rows[EXECUTORCH].error == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_what_does_not_run_here_has_a_size_and_no_times(mini_rows):
     for target in (PACKED, COREML):
         assert mini_rows[target].prefill_ms is None
@@ -261,6 +267,7 @@ def test_the_command_line_of_bench_is_checked(capsys):
             bench.main(argv)
 
 
+@pytest.mark.slow
 def test_bench_prints_the_table_and_writes_both_files(mini_rows, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(bench, "bench", lambda model, windows, repeats: list(mini_rows.values()))
     bench.main(["--out", str(tmp_path / "out.csv"), "--windows", "2"])

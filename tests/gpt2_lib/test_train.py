@@ -60,6 +60,7 @@ def in_a_process(function, snapshot: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_killed_run_continues_to_the_same_weights_as_one_that_was_not(tmp_path):
     died = in_a_process(train_and_be_killed, tmp_path / "killed.pt")
     assert died.returncode == (9 if sys.platform == "win32" else -9), died.stderr
