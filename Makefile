@@ -84,7 +84,7 @@ lint: .venv/dev      ## ruff: style and format; pyright: types; and whether the 
 lock: .venv/dev      ## pin the newest versions in requirements*.lock
 	$(pip_install) uv
 	grep '^torch==' requirements.lock > .venv/torch.txt
-	$(compile) --extra deploy -c .venv/torch.txt -o .venv/all.lock
+	$(compile) --extra course --extra deploy -c .venv/torch.txt -o .venv/all.lock
 	$(tidy) .venv/all.lock | uniq > requirements.lock
 	$(compile) --all-extras -c requirements.lock -o .venv/all.lock
 	$(tidy) .venv/all.lock | uniq > requirements-dev.lock

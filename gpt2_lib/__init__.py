@@ -15,7 +15,7 @@ if _sys.argv[:1] == ["-m"] or "".join(_sys.argv[:1]).endswith(("gpt2-pruning", "
     _interrupt_quietly()
 
 from .batches import windows_of
-from .checkpoints import CheckpointError, load_pretrained_gpt2, save_pretrained
+from .checkpoints import CheckpointError, from_transformers, load_pretrained_gpt2, save_pretrained
 from .config import GPT2Config
 from .corpus import held_out_windows
 from .generate import generate
@@ -28,21 +28,32 @@ from .pruning.sensitivity import allocate
 from .pruning.surgery import remove_silenced
 
 if _TYPE_CHECKING:
+    from .deploy.hugging_face import save_for_transformers, to_transformers
+    from .deploy.onnx import export_onnx
     from .deploy.production import deployment_analysis, evaluate_production_metrics
     from .deploy.serving.service import deploy_to_production
     from .deploy.tensorrt import convert_to_tensorrt
+    from .deploy.trainer import KeepMasks
+    from .storage.packed import load_packed, save_packed
 
 _LATER = {  # name -> the module that is imported when it is first asked for (PEP 562)
+    "KeepMasks": ".deploy.trainer",
     "convert_to_tensorrt": ".deploy.tensorrt",
     "deploy_to_production": ".deploy.serving.service",
     "deployment_analysis": ".deploy.production",
     "evaluate_production_metrics": ".deploy.production",
+    "export_onnx": ".deploy.onnx",
+    "load_packed": ".storage.packed",
+    "save_for_transformers": ".deploy.hugging_face",
+    "save_packed": ".storage.packed",
+    "to_transformers": ".deploy.hugging_face",
 }
 
 __all__ = [
     "GPT2",
     "CheckpointError",
     "GPT2Config",
+    "KeepMasks",
     "MaskKeeper",
     "ModelPruner",
     "allocate",
@@ -53,13 +64,19 @@ __all__ = [
     "deployment_analysis",
     "evaluate",
     "evaluate_production_metrics",
+    "export_onnx",
+    "from_transformers",
     "generate",
     "held_out_windows",
+    "load_packed",
     "load_pretrained_gpt2",
     "masks_of_zeros",
     "quick_magnitude_prune",
     "remove_silenced",
+    "save_for_transformers",
+    "save_packed",
     "save_pretrained",
+    "to_transformers",
     "windows_of",
 ]
 

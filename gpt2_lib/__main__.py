@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import NoReturn
 
 from .checkpoints import CheckpointError
-from .deploy.extras import DeployError, MissingExtraError
+from .deploy.extras import DeployError
 from .system.command import run
+from .system.extras import MissingExtraError
 
 COMMANDS = {  # command: the file whose main(argv) does it, and what that is
     "prune": ("commands.prune", "prune a model, measure it before and after, and save it"),

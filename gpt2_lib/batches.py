@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .config import TextCodec
 from .corpus import windows
+from .tokenizer import encoded
 
 
 def token_batches(batches: Any) -> Iterator[Any]:
@@ -88,7 +89,7 @@ def _ids(source: Any, tokenizer: TextCodec | None) -> Tensor:
     if items and all(isinstance(item, str) for item in items):
         if tokenizer is None:
             raise ValueError("Text needs a tokenizer, anything with encode(text): give it as the second argument.")
-        items = [tokenizer.encode(text) for text in items]
+        items = [encoded(tokenizer, text) for text in items]
     if items and all(isinstance(item, int) for item in items):
         return _flat(items)
     parts = [_flat(batch) for item in items for batch in token_batches([_readable(item)])]

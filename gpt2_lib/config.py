@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
-
-if TYPE_CHECKING:
-    import tokenizers
+from typing import Any, Protocol, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -59,20 +54,14 @@ PRESETS: dict[str, GPT2Config] = {
 
 
 class TextCodec(Protocol):
-    """Text to token ids and back: what is asked of a model's tokenizer. `tokenizer.Tokenizer` is one."""
+    """Text to token ids and back: all that is asked of a model's tokenizer.
 
-    @property
-    def bpe(self) -> tokenizers.Tokenizer: ...
-    @property
-    def end_of_text(self) -> int | None: ...
-    @property
-    def special(self) -> dict[str, str]: ...
-    def id_of(self, role: str) -> int | None: ...
-    def __len__(self) -> int: ...
-    def encode(self, text: str) -> list[int]: ...
-    def decode(self, ids: Iterable[int]) -> str: ...
-    def save(self, path: str | Path) -> None: ...
-    def to_json(self) -> str: ...
+    `tokenizer.Tokenizer` is one; those of transformers, SentencePiece and tiktoken are, too. To be written into a file
+    beside a model, it must be one that `tokenizer.storable` knows.
+    """
+
+    def encode(self, text: str, /) -> Any: ...
+    def decode(self, ids: Any, /) -> Any: ...
 
 
 def special_ids(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, int | None]:
@@ -82,11 +71,13 @@ def special_ids(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, in
     """
     if tokenizer is None:
         return {name: getattr(config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    begin, end, pad = config.bos_token_id, tokenizer.end_of_text, config.pad_token_id
+    begin, pad = config.bos_token_id, config.pad_token_id
+    end = getattr(tokenizer, "end_of_text", None)  # of ours; transformers' say eos_token_id
+    end = getattr(tokenizer, "eos_token_id", None) if end is None else end
     return {
-        "bos_token_id": tokenizer.id_of("bos_token") if begin is None else begin,
+        "bos_token_id": getattr(tokenizer, "bos_token_id", None) if begin is None else begin,
         "eos_token_id": config.eos_token_id if end is None else end,
-        "pad_token_id": tokenizer.id_of("pad_token") if pad is None else pad,
+        "pad_token_id": getattr(tokenizer, "pad_token_id", None) if pad is None else pad,
     }
 
 

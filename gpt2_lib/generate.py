@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .config import special_ids
 from .gpt2 import GPT2, KVCache
+from .tokenizer import encoded
 
 F = TypeVar("F", bound=Callable[..., Any])
 StopAt: TypeAlias = int | Literal["end of text"] | None
@@ -110,7 +111,7 @@ def generate(
     """
     if model.tokenizer is None:
         raise ValueError("This model carries no tokenizer; set model.tokenizer, or use generate_ids.")
-    ids = model.tokenizer.encode(prompt)
+    ids = encoded(model.tokenizer, prompt)
     if not ids:
         raise ValueError("The prompt is empty: give the model at least one character to start from.")
     was_training = model.training

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from torch import Tensor
+
+from .files import replace_whole
 
 STAYS, GOES = "#0B5CAD", "#BF5700"  # weights; "yours" is a thing that stays, too
 ATTENTION, FEEDFORWARD = "#6A1B6E", "#1B9AAA"
@@ -189,6 +194,24 @@ def _curves(ax: Axes, points: Sequence, what: str) -> list[Line2D]:
     ax.set_xlabel("weights pruned")
     percent(ax.xaxis)
     return lines
+
+
+def perplexity_bars(ax: Axes, perplexities: Mapping[str, float]) -> None:
+    """One bar a model, {name: perplexity}, the first and unpruned one on top; NaN and infinity are left out."""
+    finite = {name: value for name, value in perplexities.items() if math.isfinite(value)}
+    names = list(finite)[::-1]
+    bars = ax.barh(names, [finite[name] for name in names], color=[GOES] * (len(names) - 1) + [REFERENCE])
+    ax.bar_label(bars, [f" {finite[name]:,.2f}" for name in names], color=INK)
+    ax.set(xscale="log", xlabel="perplexity (lower is better)")
+    ax.margins(x=0.15)
+    dress(ax)
+
+
+def save(draw: Callable[[Axes], object], path: Path, size: tuple[float, float] = (8, 4.5)) -> None:
+    """Have ``draw`` fill one picture of ``size``, inches, and write it, whole or not at all, in its ending's format."""
+    figure = Figure(figsize=size, layout="constrained")
+    draw(figure.add_subplot())
+    replace_whole(path, lambda part: figure.savefig(part, format=path.suffix.removeprefix("."), dpi=110))
 
 
 def sensitivity(ax: Axes, points: Sequence, heading: str = "") -> None:

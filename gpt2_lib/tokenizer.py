@@ -10,6 +10,8 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 
+from .config import TextCodec
+
 END = "<|endoftext|>"
 ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")  # what transformers calls them
 FILES = (
@@ -52,6 +54,14 @@ class Tokenizer:
     def id_of(self, role: str) -> int | None:
         """The id of the special token with this role, or None if there is none."""
         return self.bpe.token_to_id(self.special[role]) if role in self.special else None
+
+    @property
+    def bos_token_id(self) -> int | None:
+        return self.id_of("bos_token")
+
+    @property
+    def pad_token_id(self) -> int | None:
+        return self.id_of("pad_token")
 
     def encode(self, text: str) -> list[int]:
         return self.bpe.encode(text).ids
@@ -107,6 +117,32 @@ class Tokenizer:
         )
         bpe.train_from_iterator(texts, trainer)
         return cls(bpe)
+
+
+def encoded(tokenizer: TextCodec, text: str) -> list[int]:
+    """The token ids of ``text``; the package tokenizers wraps them."""
+    found = tokenizer.encode(text)
+    return list(getattr(found, "ids", found))
+
+
+def storable(tokenizer: TextCodec) -> Tokenizer:
+    """The tokenizer as one that can be written beside a model: ours, or the fast one of transformers.
+
+    Raises ValueError for another kind, such as SentencePiece's.
+    """
+    if isinstance(tokenizer, Tokenizer):
+        return tokenizer
+    bpe = getattr(tokenizer, "backend_tokenizer", tokenizer)  # what transformers' fast tokenizers wrap
+    if not isinstance(bpe, tokenizers.Tokenizer):
+        raise ValueError(
+            f"A {type(tokenizer).__name__} can't be written as tokenizer.json. Set model.tokenizer = None, save, and "
+            "keep the tokenizer's own files beside the model."
+        )
+    roles = {role: getattr(tokenizer, role, None) for role in ROLES}
+    copy = tokenizers.Tokenizer.from_str(bpe.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    return Tokenizer(copy, {role: token for role, token in roles.items() if isinstance(token, str)})
 
 
 def _byte_level(model: models.BPE, add_prefix_space: bool = False) -> tokenizers.Tokenizer:

@@ -10,94 +10,39 @@ import argparse
 import csv
 import json
 import math
+import pickle
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from . import corpus
-from .checkpoints import save_pretrained
+from .checkpoints import CheckpointError, save_pretrained
 from .config import GPT2Config
 from .files import replace_whole
 from .gpt2 import GPT2
 from .metrics import evaluate
-from .modules import at_least_float32, to_device_of
-from .muon import Muon
 from .system.command import count, output_folder, run
 from .tokenizer import Tokenizer
+from .training.step import USUAL, Means, Recipe, check_optimizers, lr_scale, optimizers, train_step
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides how a training run goes."""
-
-    steps: int
-    batch: int = 16  # windows a step
-    adam_lr: float = 3e-3  # embeddings, biases, LayerNorm
-    muon_lr: float = 0.02  # the blocks' matrices
-    weight_decay: float = 0.1  # of the blocks' matrices
-    warmup: int = 100  # steps
-    seed: int = 0
-    distillation: float = 0.0  # share of the loss that is imitating a teacher
-
-
-def optimizers(model: GPT2, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the blocks, AdamW for all else."""
-    qkv, matrices, rest = [], [], []
-    for name, p in model.named_parameters():
-        inside = name.startswith("h.") and p.dim() == 2
-        (rest if not inside else qkv if "c_attn" in name else matrices).append(p)
-    groups = [{"params": qkv, "parts": 3}, {"params": matrices}]
-    return [
-        Muon(groups, lr=recipe.muon_lr, weight_decay=recipe.weight_decay),
-        torch.optim.AdamW(rest, lr=recipe.adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
-
-
-def lr_scale(step: int, recipe: Recipe) -> float:
-    """Factor on every learning rate: a linear rise over the warm-up, a linear fall to zero."""
-    warmup = min(recipe.warmup, recipe.steps // 10)
-    return min(1.0, (step + 1) / (warmup + 1)) * (1.0 - step / recipe.steps)
-
-
-def train_step(
-    model: GPT2,
-    inputs: Tensor,
-    targets: Tensor,
-    optimizers: list[torch.optim.Optimizer],
-    teacher: GPT2 | None = None,
-    distillation: float = 0.0,
-    before_clipping: Callable[[], None] = lambda: None,
-) -> float:
-    """One step on ``inputs`` and ``targets`` (B, T); returns the loss, nats per token.
-
-    With a ``teacher``, the share ``distillation`` of the loss is the cross-entropy to its probabilities
-    instead of to the text (Hinton et al., 2015, "Distilling the Knowledge in a Neural Network").
-    ``before_clipping`` may change the gradients before their norm is clipped to 1.
-    """
-    model.train()
-    inputs, targets = to_device_of(model, (inputs, targets))
-    logits = at_least_float32(model(inputs).flatten(0, 1))  # (B T, V); a sum in half precision would be too coarse
-    loss = F.cross_entropy(logits, targets.flatten())
-    if teacher is not None:
-        with torch.no_grad():
-            imitated = at_least_float32(teacher(to_device_of(teacher, inputs)).flatten(0, 1))  # (B T, V)
-            wanted = imitated.softmax(-1).to(logits)
-        loss = (1 - distillation) * loss + distillation * F.cross_entropy(logits, wanted)
-    for optimizer in optimizers:
-        optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    before_clipping()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    for optimizer in optimizers:
-        optimizer.step()
-    return loss.item()
+__all__ = [
+    "Means",
+    "Recipe",
+    "Run",
+    "fit",
+    "lr_scale",
+    "optimizers",
+    "train_step",
+    "write_log",
+]
 
 
 class Run:
@@ -106,35 +51,59 @@ class Run:
     Every step draws its batch and its dropout from the recipe's seed and the step's number alone,
     so a run that was killed continues to the same result. Without a ``snapshot`` file nothing is saved.
     ``teacher``: the model to imitate, in evaluation mode, where the recipe asks for distillation.
+    ``means``: your own optimisers, schedulers, accumulation and autocast.
+
+    Raises CheckpointError for a snapshot that is damaged, or of a run with other settings.
     """
 
-    def __init__(self, model: GPT2, recipe: Recipe, snapshot: Path | None = None, teacher: GPT2 | None = None) -> None:
+    def __init__(
+        self,
+        model: GPT2,
+        recipe: Recipe,
+        snapshot: str | Path | None = None,
+        teacher: GPT2 | None = None,
+        means: Means = USUAL,
+    ) -> None:
         if (teacher is None) != (recipe.distillation == 0):
             raise ValueError(f"A teacher goes with distillation above 0; the recipe says {recipe.distillation:g}.")
-        self.model, self.recipe, self.snapshot, self.teacher = model, recipe, snapshot, teacher
-        self.optimizers = optimizers(model, recipe)
+        self.model, self.recipe, self.teacher, self.means = model, recipe, teacher, means
+        self.snapshot = None if snapshot is None else Path(snapshot)
+        self.optimizers = list(means.optimizers) or optimizers(model, recipe)
+        check_optimizers(model, self.optimizers)
+        self._rates = [[float(group["lr"]) for group in optimizer.param_groups] for optimizer in self.optimizers]
+        self._identity = self.identity()  # before a step of a scheduler changes what it tells
         self.step = 0
+        self.text: int | None = None  # a sum over the token ids that are trained on
         self.log: list[dict] = []
-        if snapshot is not None and snapshot.is_file():
-            self._restore(snapshot)
+        if self.snapshot is not None and self.snapshot.is_file():
+            self._restore(self.snapshot)
 
     def _restore(self, snapshot: Path) -> None:
-        state = torch.load(snapshot, map_location="cpu", weights_only=True)  # it may come from another device
-        if state["identity"] != self.identity():
-            raise SystemExit(
+        try:
+            state = torch.load(snapshot, map_location="cpu", weights_only=True)  # it may come from another device
+            other = state["identity"] != self._identity
+        except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            raise CheckpointError(
+                f"{snapshot} is no snapshot of a run, or is damaged. Give another file, or delete it to start afresh."
+            ) from error
+        if other:
+            raise CheckpointError(
                 f"{snapshot} belongs to a run with other settings. Give another folder, or delete it to start afresh."
             )
         self.restore(state)
 
     def identity(self) -> dict:
         """What a snapshot must agree on to be continued."""
-        return {"recipe": asdict(self.recipe), "config": asdict(self.model.config)}
+        settings = {"recipe": asdict(self.recipe), "config": asdict(self.model.config)}
+        return settings if self.means == USUAL else settings | {"means": self.means.identity()}
 
     def state(self) -> dict:
         """All that changes while the run goes on."""
         return {
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "schedulers": [scheduler.state_dict() for scheduler in self.means.schedulers],
+            "text": self.text,
             "step": self.step,
             "log": self.log,
         }
@@ -144,13 +113,16 @@ class Run:
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+        for scheduler, saved in zip(self.means.schedulers, state.get("schedulers", []), strict=True):
+            scheduler.load_state_dict(saved)
+        self.text = state.get("text")
         self.step, self.log = state["step"], state["log"]
 
     def save(self) -> None:
         """Write the snapshot, whole or not at all. Raises OSError when it can't be; an earlier one stays."""
         if self.snapshot is None:
             return
-        state = {"identity": self.identity()} | self.state()
+        state = {"identity": self._identity} | self.state()
         try:
             replace_whole(self.snapshot, lambda path: torch.save(state, path))
         except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError on a full disk
@@ -162,12 +134,22 @@ class Run:
     def before_clipping(self) -> None:
         """For runs that change the gradients before their norm is clipped."""
 
+    def check_text(self, ids: Tensor) -> None:
+        """Raise CheckpointError unless ``ids`` are what the run was trained on before its snapshot."""
+        text = zlib.crc32(ids.cpu().contiguous().numpy().data)
+        if self.text not in (None, text):
+            raise CheckpointError(
+                f"{self.snapshot} belongs to a run on another text. Give that text, another folder, or delete the "
+                "snapshot to start afresh."
+            )
+        self.text = text
+
     def advance(self, ids: Tensor) -> float:
         """Train one step on the corpus ``ids`` (n,); returns its loss."""
-        base = {"Muon": self.recipe.muon_lr, "AdamW": self.recipe.adam_lr}
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = base[type(optimizer).__name__] * lr_scale(self.step, self.recipe)
+        if not self.means.schedulers:
+            for optimizer, rates in zip(self.optimizers, self._rates, strict=True):
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * lr_scale(self.step, self.recipe)
         seed = self.recipe.seed * 1_000_003 + self.step
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
@@ -180,18 +162,26 @@ class Run:
             self.teacher,
             self.recipe.distillation,
             self.before_clipping,
+            self.means,
         )
+        for scheduler in self.means.schedulers:
+            scheduler.step()
         self.step += 1
         return loss
 
 
-def fit(
-    run: Run, ids: Tensor, held_out: Tensor, every: int, measured: Callable[[dict], object] = lambda row: None
-) -> None:
+Callback = Callable[[Run, dict], object]  # the run, and a row of its log
+
+
+def fit(run: Run, ids: Tensor, held_out: Tensor, every: int, callbacks: Iterable[Callback] = ()) -> None:
     """Train to the recipe's end; log the held-out quality and take a snapshot each ``every`` steps.
 
-    ``measured`` is called with each new row of the log, when the snapshot is taken.
+    ``ids`` (n,) is the text to train on, ``held_out`` the windows (N, T) to measure on. Each of the ``callbacks`` gets
+    the run and each new row of its log, when the snapshot is taken: `deploy.tracking` has those for TensorBoard and
+    MLflow. Raises CheckpointError where a run goes on with another text than it began with.
     """
+    run.check_text(ids)
+    callbacks = list(callbacks)
     average, started = math.nan, time.monotonic()
     earlier = run.log[-1]["seconds"] if run.log else 0.0
     with tqdm(total=run.recipe.steps, initial=run.step, desc="training", unit="step") as bar:
@@ -215,7 +205,8 @@ def fit(
                     }
                 )
                 run.save()
-                measured(run.log[-1])
+                for callback in callbacks:
+                    callback(run, run.log[-1])
                 tqdm.write(" ".join(f"{k}={v}" for k, v in run.log[-1].items()))
 
 
@@ -255,8 +246,11 @@ def main(argv: list[str] | None = None) -> None:
     torch.manual_seed(recipe.seed)
     model = GPT2(GPT2Config(**MINI)).init_weights().to(arguments.device)
     model.tokenizer = tokenizer
-    run = Run(model, recipe, out / "run.pt")
-    fit(run, ids, held_out[:: len(held_out) // 120], every=250)  # about 120 windows show the curve
+    try:
+        run = Run(model, recipe, out / "run.pt")
+        fit(run, ids, held_out[:: len(held_out) // 120], every=250)  # about 120 windows show the curve
+    except CheckpointError as error:
+        sys.exit(str(error))
     quality = evaluate(model, held_out)
     write_log(run.log, out / "learning_curve.csv")
     (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n", encoding="utf-8", newline="\n")

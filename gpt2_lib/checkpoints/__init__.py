@@ -23,14 +23,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .. import tokenizer as tokenizers
-from ..config import PRESETS, GPT2Config, TextCodec, special_ids
+from ..config import PRESETS, GPT2Config, special_ids
 from ..files import finish_replacing, replace_together
 from ..gpt2 import GPT2
-from ..tokenizer import Tokenizer
+from ..tokenizer import Tokenizer, storable
 from . import modelling
 from .description import config_json, read_config, refuse_another_model, tokenizer_json
 from .errors import CheckpointError, SaveError, not_written
 from .hub import BUNDLED, HUB, folder_of
+from .in_memory import from_transformers
 from .plain import plain_parameters
 from .weights import INDEX, ONE, TRANSPOSED, assign, fill, other_weights
 
@@ -42,6 +43,8 @@ __all__ = [
     "CheckpointError",
     "SaveError",
     "assign",
+    "config_json",
+    "from_transformers",
     "load_folder",
     "load_pretrained_gpt2",
     "not_written",
@@ -96,7 +99,7 @@ def load_folder(folder: str | Path) -> GPT2:
     return model.eval()
 
 
-def _read_tokenizer(folder: Path, config: GPT2Config) -> TextCodec:
+def _read_tokenizer(folder: Path, config: GPT2Config) -> Tokenizer:
     try:
         found = Tokenizer.load(folder, config.eos_token_id)
     except Exception as error:  # `tokenizers` raises bare Exception for a broken file
@@ -136,13 +139,14 @@ def model_files(
         shared = stored.untyped_storage().nbytes() > stored.numel() * stored.element_size()
         tensors[name] = stored.clone() if shared or stored.data_ptr() in memory else stored
         memory.add(tensors[name].data_ptr())
-    described = {"config.json": config_json(model.config, model.tokenizer)}
+    tokenizer = None if model.tokenizer is None else storable(model.tokenizer)
+    described = {"config.json": config_json(model.config, tokenizer)}
     files: dict[str, Callable[[Path], object]] = {
         ONE: lambda path: save_file(tensors, path, metadata={"format": "pt"}),
     }
-    if model.tokenizer is not None:
-        files["tokenizer.json"] = model.tokenizer.save
-        described["tokenizer_config.json"] = tokenizer_json(model.config, model.tokenizer)
+    if tokenizer is not None:
+        files["tokenizer.json"] = tokenizer.save
+        described["tokenizer_config.json"] = tokenizer_json(model.config, tokenizer)
     if "auto_map" in described["config.json"]:
         files[modelling.FILE] = lambda path: path.write_text(modelling.CODE, encoding="utf-8", newline="\n")
     return files | {name: json_file(content) for name, content in described.items()}

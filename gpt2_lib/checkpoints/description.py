@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..config import GPT2Config, TextCodec, special_ids
+from ..tokenizer import Tokenizer
 from . import modelling
 from .errors import CheckpointError
 
@@ -39,10 +40,24 @@ def read_config(folder: Path) -> GPT2Config:
     """The sizes, and the ids that begin, end and pad a text. Raises CheckpointError for another kind of model."""
     path = folder / "config.json"
     try:
+        first = folder / "generation_config.json"
+        generation: dict[str, Any] = json.loads(first.read_text(encoding="utf-8")) if first.is_file() else {}
         c = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _broken(path, error) from error
+    return config_of(c, path, generation)
+
+
+def _broken(where: Path | str, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{where} is no GPT-2 configuration: {error!r}. Download or copy the model's folder again.")
+
+
+def config_of(c: dict[str, Any], where: Path | str, generation: dict[str, Any]) -> GPT2Config:
+    """The same of what config.json and generation_config.json hold; ``where`` they are from, for what is said."""
+    try:
         if c.get("model_type") != MODEL_TYPE:
-            raise CheckpointError(f"{path} describes a {c.get('model_type')!r} model; only 'gpt2' can be loaded.")
-        _check_built_in(path, c)
+            raise CheckpointError(f"{where} describes a {c.get('model_type')!r} model; only 'gpt2' can be loaded.")
+        _check_built_in(where, c)
         for name, others in OTHER_NAMES.items():
             for other in others:
                 if other in c:
@@ -56,20 +71,18 @@ def read_config(folder: Path) -> GPT2Config:
             n_head=c["n_head"],
             heads=tuple(c.get("heads", ())) or _heads_left(c),
             neurons=tuple(c.get("neurons", ())) or (neurons,) * c["n_layer"],
-            **_ids(folder, c),
+            **_ids(generation, c),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(
-            f"{path} is no GPT-2 configuration: {error!r}. Download or copy the model's folder again."
-        ) from error
+        raise _broken(where, error) from error
 
 
-def _check_built_in(path: Path, c: dict[str, Any]) -> None:
+def _check_built_in(where: Path | str, c: dict[str, Any]) -> None:
     for key, value in BUILT_IN.items():
         found = c.get(key, value)
         if found != value and not (key == "activation_function" and found in GELU):
             raise CheckpointError(
-                f"{path} sets {key} to {found!r}; only models with {value!r} can be loaded: choose another."
+                f"{where} sets {key} to {found!r}; only models with {value!r} can be loaded: choose another."
             )
 
 
@@ -79,10 +92,8 @@ def _heads_left(c: dict[str, Any]) -> tuple[int, ...]:
     return tuple(c["n_head"] - len(gone.get(str(block), ())) for block in range(c["n_layer"]))
 
 
-def _ids(folder: Path, c: dict[str, Any]) -> dict[str, int]:
+def _ids(first: dict[str, Any], c: dict[str, Any]) -> dict[str, int]:
     """The special ids that lie in the vocabulary. transformers looks at generation_config.json first."""
-    path = folder / "generation_config.json"
-    first: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     found: dict[str, int] = {}
     for name in IDS:
         for value in (first.get(name), c.get(name)):
@@ -120,7 +131,7 @@ def config_json(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, An
     return c
 
 
-def tokenizer_json(config: GPT2Config, tokenizer: TextCodec) -> dict[str, Any]:
+def tokenizer_json(config: GPT2Config, tokenizer: Tokenizer) -> dict[str, Any]:
     """What tokenizer_config.json says.
 
     AutoTokenizer reads tokenizer.json as it is only if told this class; else it takes GPT-2's and adds <|endoftext|>

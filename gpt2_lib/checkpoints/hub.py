@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .. import tokenizer
 from ..config import PRESETS
+from ..system.extras import install_command
 from .errors import CheckpointError
 
 BUNDLED = {"gpt2-mini": Path(__file__).parents[1] / "weights" / "gpt2-mini"}
@@ -57,8 +58,7 @@ def _download(repository: str) -> Path:
     except ImportError as error:
         raise CheckpointError(
             f"There is no folder {repository!r}, and looking for it on the Hugging Face Hub needs the package "
-            "huggingface_hub: pip install 'gpt2-pruning-course[hub]'. The bundled model needs neither: "
-            "load_pretrained_gpt2()."
+            f"huggingface_hub: {install_command('hub')}. The bundled model needs neither: load_pretrained_gpt2()."
         ) from error
     try:
         return Path(snapshot_download(repository, allow_patterns=[*FILES]))

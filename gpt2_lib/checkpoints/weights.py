@@ -53,7 +53,7 @@ def fill(model: GPT2, folder: Path) -> None:
     wanted = dict(model.named_parameters())
     path = folder / (ONE if (folder / ONE).is_file() else INDEX)
     stored = _stored(path)
-    _check_names(path, {*wanted}, {*stored})
+    check_names(path, {*wanted}, {*stored})
     for name in sorted(wanted, key=lambda name: -wanted[name].numel()):
         file, full = stored[name]
         weight = _float32(file, full, turned=name.endswith(TRANSPOSED))
@@ -91,7 +91,8 @@ def _places(index: Path) -> dict[str, Path]:
     return {name: index.parent / file for name, file in names.items()}
 
 
-def _check_names(path: Path, wanted: set[str], stored: set[str]) -> None:
+def check_names(path: Path | str, wanted: set[str], stored: set[str]) -> None:
+    """Raise CheckpointError unless ``stored`` has all tensors ``wanted``, and no more but a head and causal masks."""
     missing, more = sorted(wanted - stored), sorted(stored - wanted - {HEAD})
     if missing:
         raise CheckpointError(

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
-from ..pruning.methods.comparison import compare
+from ..pruning.methods.comparison import Comparison, compare
 from ..pruning.methods.registry import METHODS, find_method
+from ..system.command import output_file
+from ..system.extras import require
 from . import arguments
+
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -21,8 +27,13 @@ def main(argv: Sequence[str]) -> None:
     )
     arguments.add_pruning(parser)
     arguments.add_test(parser)
+    parser.add_argument(
+        "--picture", type=_picture, metavar="FILE", help=f"draw the perplexities; ends in {', '.join(PICTURES)}"
+    )
     given = parser.parse_args(argv)
 
+    if given.picture:
+        require("pictures", "matplotlib")
     arguments.check_calibration([find_method(name) for name in given.methods], given.calibrate)
     model = arguments.load(given.model)
     test, calibration = arguments.given_texts(model, given)
@@ -39,4 +50,21 @@ def main(argv: Sequence[str]) -> None:
     print(found)
     if calibration.said:
         print(f"Calibrated on {calibration.said}.")
+    if given.picture:
+        _draw(found, given.picture)
     arguments.write_json(given.json, {"calibrated_on": calibration.said} | found.as_json())
+
+
+def _draw(found: Comparison, path: Path) -> None:
+    from .. import plots  # brings Matplotlib
+
+    perplexities = {row.method: row.quality.perplexity for row in found.rows}
+    draw = partial(plots.perplexity_bars, perplexities=perplexities)
+    plots.save(draw, path, (8, 1.2 + 0.4 * len(perplexities)))
+    print(f"Written: {path}")
+
+
+def _picture(text: str) -> Path:
+    if Path(text).suffix not in PICTURES:
+        raise argparse.ArgumentTypeError(f"the ending says the format, one of {', '.join(PICTURES)}; got {text!r}")
+    return output_file(text)

@@ -7,7 +7,7 @@ import importlib
 import sys
 
 from ..system.command import run
-from .extras import DeployError, MissingExtraError
+from .extras import DeployError
 
 COMMANDS = {  # command: the file whose main(argv) does it
     "bench": "bench.command",
@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
     command = parser.parse_args(argv[:1]).command
     try:
         importlib.import_module(f".{COMMANDS[command]}", __package__).main(argv[1:])
-    except (DeployError, MissingExtraError) as error:
+    except DeployError as error:
         sys.exit(str(error))
 
 

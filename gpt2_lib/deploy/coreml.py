@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..gpt2 import GPT2
-from .extras import DeployError, need
+from .extras import DeployError, install_command, need
 
 WORTH_A_MASK = 1 / 8  # share of zeros in a matrix above which a mask of one bit an entry saves space, int8 too
 
@@ -108,7 +108,7 @@ def _convert(ct: ModuleType, model: GPT2):  # -> coremltools.models.MLModel
     except Exception as error:  # of many kinds: torch's and coremltools'
         raise DeployError(
             f"coremltools {ct.__version__} with torch {torch.__version__} can't take this model: {error}. "
-            "pip install -e '.[mobile]' brings versions that fit."
+            f"This brings versions that fit: {install_command('mobile')}"
         ) from error
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..files import replace_whole
 from ..gpt2 import GPT2
 from ..storage.quantize import quantize_int8
-from .extras import DeployError, need
+from .extras import DeployError, install_command, need
 
 
 def export_executorch(model: GPT2, path: str | Path, int8: bool = True) -> Path:
@@ -158,7 +158,7 @@ def _lower(model: GPT2, int8: bool) -> bytes:
 
         raise DeployError(
             f"ExecuTorch {version('executorch')} with torch {torch.__version__} can't take this model: {error}. Each "
-            "ExecuTorch is made for one torch: pip install -e '.[mobile]' brings a pair that fits."
+            f"ExecuTorch is made for one torch. This brings a pair that fits: {install_command('mobile')}"
         ) from error
 
 

@@ -37,6 +37,7 @@ import numpy as np
 
 from ..files import replace_whole
 from ..gpt2 import GPT2
+from ..tokenizer import storable
 from .extras import DeployError, need
 from .onnx_graph import Graph
 from .onnx_runtime import CONFIG, DATA, TOKENIZER, OnnxGPT2
@@ -64,7 +65,7 @@ def export_onnx(model: GPT2, path: Path | str, int8: bool = False) -> Path:
         raise ValueError(f"Only a GPT2 of this library can be exported; got {type(model).__name__}.")
     meta = {CONFIG: json.dumps(asdict(model.config))}
     if model.tokenizer is not None:
-        meta[TOKENIZER] = model.tokenizer.to_json()
+        meta[TOKENIZER] = storable(model.tokenizer).to_json()
     weights = sum(p.numel() * (1 if int8 and p.dim() == 2 else 4) for p in model.parameters())
     fits = weights + weights // 64 + sum(map(len, meta.values())) < LARGEST  # scales and the graph come on top
     _check_finite(model)

@@ -19,6 +19,7 @@ from .. import metrics
 from ..corpus import held_out_windows
 from ..gpt2 import GPT2, KVCache
 from ..storage.packed import packed_sizes
+from ..system.extras import need
 from ..system.timing import p95, turns, wall_seconds
 
 PREFILL = 128  # tokens that are read at once, or as many as the model's context allows
@@ -242,9 +243,7 @@ def _peak() -> int:
     with suppress(OSError, IndexError):
         return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
     if sys.platform == "win32":
-        import psutil
-
-        return psutil.Process().memory_info().peak_wset
+        return need("psutil", "deploy").Process().memory_info().peak_wset
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

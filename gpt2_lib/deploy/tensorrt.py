@@ -24,14 +24,14 @@ import torch
 from ..files import replace_whole
 from ..gpt2 import GPT2
 from ..pruning.pruner import prunable_weights
-from .extras import DeployError
+from .extras import DeployError, install_command
 from .onnx import export_onnx
 
 PACKAGES = ("tensorrt", "tensorrt_rtx")  # what builds engines, the first that is installed
 LONGEST_BATCH = 8  # of an engine
 NOT_INSTALLED = (
-    "No engine was built: TensorRT is not installed. In the course's folder, pip install -e '.[tensorrt]' adds "
-    "tensorrt_rtx, on Linux and Windows with an x86-64 processor."
+    "No engine was built: TensorRT is not installed. On Linux and Windows with an x86-64 processor this adds "
+    f"tensorrt_rtx: {install_command('tensorrt')}"
 )
 
 SCRIPT = """#!/bin/sh

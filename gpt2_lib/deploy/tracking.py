@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -27,7 +27,7 @@ from ..gpt2 import GPT2
 from ..pruning.gradual import GradualRun
 from ..pruning.pruner import prunable_weights
 from ..storage.packed import load_packed, save_packed
-from ..train import fit
+from ..train import Callback, Run, fit
 from .extras import DeployError, need
 
 if TYPE_CHECKING:
@@ -49,16 +49,15 @@ def track_gradual(run: GradualRun, ids: Tensor, held_out: Tensor, every: int, fo
         for row in run.log:
             tracked.log(**row)
 
-        def measured(row: dict) -> None:
-            tracked.log(**row, sparsity=metrics.sparsity(prunable_weights(run.model).values()))
-
-        fit(run, ids, held_out, every, measured)
+        fit(run, ids, held_out, every, [tracked])
         return tracked.register(run.model)
 
 
 @contextmanager
 def tracked_run(folder: str | Path, name: str, parameters: Mapping[str, object]) -> Iterator[TrackedRun]:
     """For a training loop of your own: a run of the experiment ``name`` that is closed when the block ends.
+
+    With `train.fit` it is one of the callbacks: ``fit(run, ids, held_out, every, [tracked])``.
 
     >>> with tracked_run("runs", "my-model", {"sparsity": 0.6}) as tracked:
     ...     for step in range(steps):
@@ -103,6 +102,10 @@ class TrackedRun:
     def __init__(self, client: MlflowClient, run_id: str, name: str) -> None:
         self.client, self.run_id, self.name = client, run_id, name
 
+    def __call__(self, run: Run, row: dict) -> None:
+        """As a callback of `train.fit`: one point on each curve."""
+        self.log(**_with_sparsity(run, row))
+
     def log(self, step: int, **values: float) -> None:
         """One point, at ``step``, on the curve of each of ``values``."""
         from mlflow.entities import Metric
@@ -130,6 +133,20 @@ class TrackedRun:
         return int(self.client.create_model_version(self.name, source, self.run_id).version)
 
 
+def tensorboard(writer: Any) -> Callback:
+    """A callback of `train.fit` for TensorBoard: each value of a row, and the sparsity, as a curve.
+
+    ``writer``: a torch.utils.tensorboard.SummaryWriter, or what has its add_scalar(tag, value, step).
+    """
+
+    def write(run: Run, row: dict) -> None:
+        for name, value in _with_sparsity(run, row).items():
+            if name != "step":
+                writer.add_scalar(name, value, row["step"])
+
+    return write
+
+
 def load_tracked(folder: str | Path, name: str, version: int | None = None) -> GPT2:
     """The model registered as ``name`` in ``folder``, its last version if not told which; as `load_packed` gives it.
 
@@ -151,6 +168,10 @@ def load_tracked(folder: str | Path, name: str, version: int | None = None) -> G
         raise DeployError(f"No model {wanted} is registered in {folder}. There are: {known}.")
     run_id = versions[version or max(versions)]
     return load_packed(folder / "artifacts" / str(run_id) / "artifacts" / MODEL)
+
+
+def _with_sparsity(run: Run, row: dict) -> dict:
+    return row | {"sparsity": metrics.sparsity(prunable_weights(run.model).values())}
 
 
 def _import_quietly():  # -> the module mlflow

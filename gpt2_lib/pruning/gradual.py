@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..gpt2 import GPT2
 from ..train import Recipe, Run, fit
+from ..training.step import USUAL, Means
 from . import selection
 from .masking import MaskKeeper, Masks
 from .pruner import ModelPruner, prunable_weights
@@ -57,12 +58,13 @@ class MaskedRun(Run):
         model: GPT2,
         recipe: Recipe,
         masks: Mapping[str, Tensor],
-        snapshot: Path | None = None,
+        snapshot: str | Path | None = None,
         teacher: GPT2 | None = None,
+        means: Means = USUAL,
     ) -> None:
         self._masks = {name: zlib.crc32(mask.cpu().numpy().data) for name, mask in masks.items()}
         self._keeper_state: Mapping | None = None
-        super().__init__(model, recipe, snapshot, teacher)  # restores a snapshot, if there is one
+        super().__init__(model, recipe, snapshot, teacher, means)  # restores a snapshot, if there is one
         self.keeper = MaskKeeper(model, self.optimizers, masks)
         if self._keeper_state is not None:
             self.keeper.load_state_dict(self._keeper_state)
@@ -93,9 +95,10 @@ class GradualRun(MaskedRun):
         model: GPT2,
         recipe: Recipe,
         schedule: Schedule,
-        snapshot: Path | None = None,
+        snapshot: str | Path | None = None,
         teacher: GPT2 | None = None,
         select: Select = selection.layer_masks,
+        means: Means = USUAL,
     ) -> None:
         if schedule.start + schedule.steps >= recipe.steps:
             raise ValueError(
@@ -103,7 +106,7 @@ class GradualRun(MaskedRun):
                 "train longer, or prune in fewer steps, so that a step follows the last cut."
             )
         self.schedule, self.select = schedule, select
-        super().__init__(model, recipe, {}, snapshot, teacher)
+        super().__init__(model, recipe, {}, snapshot, teacher, means)
 
     def identity(self) -> dict:
         schedule = asdict(self.schedule) | {"curve": self.schedule.curve.__name__}

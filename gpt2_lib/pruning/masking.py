@@ -9,6 +9,7 @@ allowed to change its mind (Zhu & Gupta, 2017, section 3).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,8 +51,21 @@ def masks_of_zeros(model: nn.Module) -> Masks:
     return {name: mask for name, mask in masks.items() if not bool(mask.all())}
 
 
+def inner_optimizer(optimizer: Any) -> torch.optim.Optimizer:
+    """The optimiser inside a wrapper such as accelerate's, which skips steps; those that are made are the inner one's.
+
+    Raises ValueError for what is no optimiser.
+    """
+    found = optimizer
+    while isinstance(inside := getattr(found, "optimizer", None), torch.optim.Optimizer):
+        found = inside
+    if not isinstance(found, torch.optim.Optimizer):
+        raise ValueError(f"An optimiser of torch, or one in a wrapper, is needed; got a {type(optimizer).__name__}.")
+    return found
+
+
 class MaskKeeper:
-    """Holds a model to its masks while ``optimizers`` train it; works with any of torch's optimisers.
+    """Holds a model to its masks while ``optimizers`` train it: any of torch's, also in accelerate's wrapper.
 
     >>> keeper = MaskKeeper(model, [optimizer], pruner.masks)
     >>> ...                        # train as ever: optimizer.step() keeps the zeros
@@ -61,7 +75,7 @@ class MaskKeeper:
     def __init__(self, model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], masks: Mapping[str, Tensor]):
         self.parameters = dict(unwrap(model).named_parameters())
         check_masks(self.parameters, masks)  # before the optimisers are touched
-        self.optimizers = list(optimizers)
+        self.optimizers = [inner_optimizer(optimizer) for optimizer in optimizers]
         self.masks: Masks = {}  # as they are now, True = keep
         self._factors: dict[str, Tensor] = {}  # the same as 0 and 1, with which a product is several times as fast
         self.remembered: dict[str, Tensor] = {}  # weights as they are, or were when they were pruned

@@ -36,7 +36,7 @@ from ..checkpoints import CheckpointError, assign, not_written, plain_parameters
 from ..config import GPT2Config, special_ids
 from ..files import replace_whole
 from ..gpt2 import GPT2
-from ..tokenizer import Tokenizer
+from ..tokenizer import Tokenizer, storable
 from .bitmask import pack, packed_bytes, unpack, unpack_bits
 from .quantize import dequantize_int8, quantize_int8
 
@@ -178,7 +178,7 @@ def _parts(model: GPT2, weights: dict[str, Tensor], int8: bool) -> Iterator[dict
     config = asdict(model.config) | special_ids(model.config, model.tokenizer)
     texts = {"config.json": json.dumps({name: value for name, value in config.items() if value is not None})}
     if model.tokenizer is not None:
-        texts["tokenizer.json"] = model.tokenizer.to_json()
+        texts["tokenizer.json"] = storable(model.tokenizer).to_json()
     yield {name: torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8) for name, text in texts.items()}
     for name, p in weights.items():
         yield {f"{name}.{kind}": tensor for kind, tensor in _pieces(name, p.cpu(), int8).items()}

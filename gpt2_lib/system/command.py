@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
+from .extras import MissingExtraError
+
 INTERRUPTED, CLOSED = 130, 141  # as a shell says of a command that SIGINT or SIGPIPE ended
 
 
@@ -20,8 +22,8 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     """Call ``main``, and exit with the status that it returns or raises.
 
     Ctrl-C ends the command with one word and status 130; a reader of its output that went away ends it silently with
-    141; any other error of the system, such as a full disk, with one sentence and 1. A character that the terminal
-    can't show is written as an escape.
+    141; any other error of the system, such as a full disk, with one sentence and 1, and so does a package that is
+    missing. A character that the terminal can't show is written as an escape.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -42,6 +44,9 @@ def _status(main: Callable[[], int | None]) -> str | int | None:
         except KeyboardInterrupt:
             print("\nStopped.", file=sys.stderr)
             status = INTERRUPTED
+        except MissingExtraError as error:
+            print(error, file=sys.stderr)
+            status = 1
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # it is where the command was started without one
                 stream.flush()
@@ -73,12 +78,14 @@ def _drop_unwritten() -> None:
 
 
 def interrupt_quietly() -> None:
-    """Show no traceback for a Ctrl-C that comes before `run`, while Python still imports."""
+    """Show no traceback for a Ctrl-C or a missing package that comes before `run`, while Python still imports."""
     usual = sys.excepthook
 
     def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
             print("\nStopped.", file=sys.stderr)
+        elif issubclass(kind, MissingExtraError):
+            print(error, file=sys.stderr)
         else:
             usual(kind, error, trace)
 

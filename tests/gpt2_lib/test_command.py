@@ -19,8 +19,9 @@ from gpt2_lib.system import command
 from gpt2_lib.system.command import CLOSED, INTERRUPTED, count, output_file, output_folder
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="pipes and signals of POSIX")
-# A small command, where a real one would compute for long; its file alone, without PyTorch.
-LOADED = f"import runpy, sys; run = runpy.run_path({command.__file__!r})['run']; "
+# A small command, where a real one would compute for long; its room alone, without PyTorch.
+ROOM = Path(command.__file__).parent
+LOADED = f"import sys; sys.path.append({str(ROOM.parent)!r}); from {ROOM.name}.command import run; "
 
 
 def start(*arguments: str, **options) -> subprocess.Popen[str]:
@@ -213,3 +214,19 @@ def test_the_autograders_commands_end_silently_too(flushed: bool, tmp_path: Path
     assert process.stdout is not None
     process.stdout.close()
     assert ended(process) == (CLOSED, "")
+
+
+@pytest.mark.parametrize("module", ["gpt2_lib", "gpt2_lib.experiments", "gpt2_lib.course.exercises"])
+def test_a_package_that_is_missing_is_a_sentence_with_the_command_that_adds_it(module: str, tmp_path: Path):
+    """Also where it is missed while Python still imports. A finder that hides it comes first."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as util\nfind = util.find_spec\n"
+        "util.find_spec = lambda name, package=None: None if name == 'matplotlib' else find(name, package)\n"
+    )
+    arguments = ["experiments", "--help"] if module == "gpt2_lib" else ["--help"]
+    process = start("-m", module, *arguments, env=os.environ | {"PYTHONPATH": str(tmp_path)})
+    status, errors = ended(process)
+    assert status == 1
+    assert errors.count("\n") == 1, errors
+    assert "Not installed: matplotlib. This adds it: " in errors
+    assert "pip install 'gpt2-pruning-course[course]'" in errors

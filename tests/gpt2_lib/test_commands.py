@@ -271,3 +271,18 @@ def test_the_module_and_the_script_are_the_same_command() -> None:
     for start in ([sys.executable, "-m", "gpt2_lib"], [str(script)]):
         done = subprocess.run([*start, "--help"], capture_output=True, text=True, check=True)
         assert all(f"\n  {command} " in done.stdout for command in COMMANDS)
+
+
+def test_compare_draws_a_bar_for_each_model(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = ("--test", folder / "test.txt", "--picture", tmp_path / "bars.svg")
+    call("compare", folder / "in", "--methods", "magnitude", "random", "--sparsity", 0.5, *texts)
+    assert f"Written: {tmp_path / 'bars.svg'}" in capsys.readouterr().out
+    drawn = (tmp_path / "bars.svg").read_text(encoding="utf-8")
+    assert all(f"<!-- {name} -->" in drawn for name in ("unpruned", "magnitude", "random"))
+
+
+def test_a_picture_of_no_known_format_is_refused_before_any_work(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("--methods", "random", "--sparsity", 0.5, "--test", folder / "test.txt", "--picture", "bars.bmp")
+    assert "one of .png, .svg, .pdf; got 'bars.bmp'" in refused(capsys, "compare", folder / "in", *asked)

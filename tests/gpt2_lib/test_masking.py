@@ -11,11 +11,11 @@ from tiny import TINY, random_ids, random_model
 from torch import nn
 from torch.nn.utils import parametrize
 
-from gpt2_lib.muon import Muon
 from gpt2_lib.pruning.masking import MaskKeeper, apply_masks
 from gpt2_lib.pruning.pruner import prunable_weights
 from gpt2_lib.pruning.selection import layer_masks
 from gpt2_lib.train import train_step
+from gpt2_lib.training.muon import Muon
 
 X = torch.randn(32, 6, generator=torch.Generator().manual_seed(1))
 Y = torch.randn(32, 4, generator=torch.Generator().manual_seed(2))

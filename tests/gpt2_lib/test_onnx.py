@@ -440,7 +440,7 @@ def test_bad_wishes_for_text_are_refused(tmp_path):
 def test_a_missing_package_says_which_command_adds_it(package, tmp_path, monkeypatch):
     path = export_onnx(random_model(), tmp_path / "model.onnx")
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[deploy\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'gpt2-pruning-course\[deploy\]'"):
         export_onnx(random_model(), path) if package == "onnx" else OnnxGPT2(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -90,3 +91,11 @@ def test_a_mask_is_drawn_as_it_is(ax) -> None:
     plots.mask(ax, keep, "title")
     np.testing.assert_array_equal(ax.images[0].get_array(), keep.numpy())
     assert ax.get_title(loc="left") == "title"
+
+
+def test_bars_stand_in_the_order_given_with_the_unpruned_model_on_top():
+    ax = Figure().add_subplot()
+    plots.perplexity_bars(ax, {"unpruned": 20.0, "wanda": 25.5, "ruined": math.inf, "random": 1234.5})
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["random", "wanda", "unpruned"]
+    assert [text.get_text().strip() for text in ax.texts] == ["1,234.50", "25.50", "20.00"]
+    assert [bar.get_width() for bar in ax.patches] == [1234.5, 25.5, 20.0]

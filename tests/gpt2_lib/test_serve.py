@@ -289,7 +289,7 @@ def test_a_port_in_use_is_named_and_nothing_is_left_behind(tmp_path, monkeypatch
 
 def test_without_an_extra_the_command_that_adds_it_is_named(file, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[deploy\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'gpt2-pruning-course\[deploy\]'"):
         deploy_to_production(file)
 
 

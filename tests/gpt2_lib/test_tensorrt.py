@@ -85,7 +85,7 @@ def test_a_dense_model_is_left_as_it_is_and_told_so(tmp_path: Path, capsys: pyte
     assert "0 of 8" in said
     assert "No weight was changed" in said
     assert "No engine was built: TensorRT is not installed" in said
-    assert "pip install -e '.[tensorrt]'" in said
+    assert "pip install 'gpt2-pruning-course[tensorrt]'" in said
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["build_engine.sh", "model.onnx", "report.json"]
     assert json.loads((tmp_path / "out" / "report.json").read_text())["says"] == report.says == said.strip()
 

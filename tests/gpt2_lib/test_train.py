@@ -14,9 +14,9 @@ import pytest
 import torch
 from tiny import TINY, random_ids, random_model
 
-from gpt2_lib import train
-from gpt2_lib.muon import Muon, orthogonalise
+from gpt2_lib import CheckpointError, train
 from gpt2_lib.train import Recipe, Run, fit, lr_scale, optimizers, train_step, write_log
+from gpt2_lib.training.muon import Muon, orthogonalise
 
 CONFIG = replace(TINY, dropout=0.1)
 RECIPE = Recipe(steps=7, batch=2)
@@ -99,7 +99,7 @@ def test_another_seed_gives_another_model(tmp_path):
 )
 def test_a_snapshot_of_a_run_with_other_settings_is_refused(tmp_path, config, recipe):
     new_run(tmp_path / "run.pt").save()
-    with pytest.raises(SystemExit, match=r"belongs to a run with other settings.*another folder, or delete"):
+    with pytest.raises(CheckpointError, match=r"belongs to a run with other settings.*another folder, or delete"):
         Run(random_model(config), recipe, tmp_path / "run.pt")
 
 

@@ -123,5 +123,5 @@ def test_without_the_extra_the_command_that_adds_it_is_named(
     uneven: GPT2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(sys.modules, "coremltools", None)
-    with pytest.raises(MissingExtraError, match=r"pip install -e '.\[mobile\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'gpt2-pruning-course\[mobile\]'"):
         export_coreml(uneven, tmp_path / "model.mlpackage")

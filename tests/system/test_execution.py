@@ -88,7 +88,7 @@ def test_without_its_extras_phase_3_says_which_command_adds_each(executed: Execu
     text = printed(executed.master("phase3_production")[0])
     wanted = (("coremltools", "mobile"), ("executorch", "mobile"), ("mlflow", "mlops"), ("TensorRT", "tensorrt"))
     for package, extra in wanted:
-        assert re.search(rf"{package} is not installed.*pip install -e '\.\[{extra}\]'", text), text
+        assert re.search(rf"{package} is not installed.*pip install 'gpt2-pruning-course\[{extra}\]'", text), text
 
 
 @pytest.mark.xdist_group("execution with extras")

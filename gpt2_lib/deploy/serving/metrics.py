@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import psutil
-
 from ..extras import need
 
 
@@ -15,6 +13,7 @@ class Metrics:
 
     def __init__(self, in_flight: Callable[[], int], waiting: Callable[[], int]) -> None:
         self._prometheus = prometheus = need("prometheus_client", "deploy")
+        self._process = need("psutil", "deploy").Process()
         self._registry = registry = prometheus.CollectorRegistry()
         self._requests = prometheus.Counter("gpt2_requests", "Requests for text", ["status"], registry=registry)
         self.new_tokens = prometheus.Counter("gpt2_new_tokens", "Tokens generated", registry=registry)
@@ -23,8 +22,8 @@ class Metrics:
         for name, text, value in (
             ("gpt2_in_flight", "Requests for text being answered", in_flight),
             ("gpt2_waiting", "Generations that wait for their turn", waiting),
-            ("process_resident_memory_bytes", "Resident memory", _resident_bytes),
-            ("process_cpu_seconds", "CPU time, user and system", lambda: sum(psutil.Process().cpu_times()[:2])),
+            ("process_resident_memory_bytes", "Resident memory", self._resident_bytes),
+            ("process_cpu_seconds", "CPU time, user and system", lambda: sum(self._process.cpu_times()[:2])),
         ):
             prometheus.Gauge(name, text, registry=registry).set_function(value)
 
@@ -44,9 +43,8 @@ class Metrics:
             "requests": {s.labels["status"]: int(s.value) for s in samples},
             "prompt_tokens": int(self._registry.get_sample_value("gpt2_prompt_tokens_total")),
             "new_tokens": int(self._registry.get_sample_value("gpt2_new_tokens_total")),
-            "resident_bytes": _resident_bytes(),
+            "resident_bytes": self._resident_bytes(),
         }
 
-
-def _resident_bytes() -> int:
-    return psutil.Process().memory_info().rss
+    def _resident_bytes(self) -> int:
+        return self._process.memory_info().rss
