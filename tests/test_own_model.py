@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tiny import random_model, tokenizer
+import torch
+from tiny import TINY, UNEVEN, random_model, tokenizer
 
-from gpt2_lib import load_pretrained_gpt2, masks_of_zeros, save_pretrained
+from gpt2_lib import (
+    GPT2,
+    ModelPruner,
+    load_packed,
+    load_pretrained_gpt2,
+    masks_of_zeros,
+    metrics,
+    save_packed,
+    save_pretrained,
+)
 from gpt2_lib.__main__ import main
+from gpt2_lib.deploy.onnx_runtime import OnnxGPT2
+from gpt2_lib.deploy.serving import kubernetes
 from gpt2_lib.deploy.serving.serve import _parser
+from gpt2_lib.pruning.targets import prunable_weights
 
-BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^```(bash|python|yaml)\n(.*?)^```$", re.M | re.S)
 
 
 def test_every_block_of_the_page_runs(
@@ -29,7 +44,12 @@ def test_every_block_of_the_page_runs(
     Path("sparsities.json").write_text('{"*": 0.5, "*.attn.*": 0.3}', encoding="utf-8")
     names: dict[str, object] = {}
     for number, (language, block) in enumerate(BLOCK.findall(page), 1):
-        if language == "python":
+        if language == "yaml":
+            shutil.copytree(Path(kubernetes.__file__).parent / "manifests", "gpt2_lib/deploy/serving/manifests")
+            Path("my-cluster").mkdir()
+            Path("my-cluster", "kustomization.yaml").write_text(block, encoding="utf-8")
+            assert kubernetes.validate("my-cluster") == []
+        elif language == "python":
             exec(compile(block, f"block {number} of the page", "exec"), names)
         else:
             for line in block.splitlines():
@@ -44,6 +64,40 @@ def test_every_block_of_the_page_runs(
     assert all(bool((masks[name] <= mask).all()) for name, mask in before.items())  # no zero was lost
     assert load_pretrained_gpt2("my-smaller").config.neurons == (72, 72)
     assert Path("my-model.onnx").is_file()
+    assert Path("methods.png").read_bytes().startswith(b"\x89PNG")
+    config, weights = names["config"], names["weights"]
+    assert isinstance(config, dict)
+    assert isinstance(weights, dict)
+    assert config["n_embd"] == trained.config.n_embd
+    assert {*weights} == {name for name, _ in trained.named_parameters()}
+    assert all(torch.equal(weights[name], p) for name, p in trained.named_parameters())  # said on the page, too
+    start = torch.tensor([tokenizer().encode("To be, or not")])
+    served = OnnxGPT2("my-model.onnx").generate_ids(start, 5, temperature=0, stop_at=None)
+    assert names["written"] == [int(token) for token in served]
+    student, recovered = names["student"], names["recovered"]
+    for model, sparsity in ((student, 0.6), (recovered, 0.5)):
+        assert isinstance(model, GPT2)
+        assert metrics.sparsity(prunable_weights(model).values()) == pytest.approx(sparsity, abs=0.01)
+
+
+def test_the_reader_of_packed_files_is_short_and_reads_every_kind(repository: Path, tmp_path: Path) -> None:
+    page = (repository / "docs" / "your-own-model.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n([^`]*?def read_packed.*?)^config, weights = ", page, re.M | re.S)
+    assert len([line for line in block.splitlines() if line]) <= 42
+    names: dict[str, Any] = {}
+    exec(block, names)
+    for number, (config, int8) in enumerate([(TINY, False), (TINY, True), (UNEVEN, False), (UNEVEN, True)]):
+        model = random_model(config)
+        ModelPruner(model).prune("magnitude", 0.7)
+        path = tmp_path / f"{number}.pack"
+        save_packed(model, path, int8=int8)
+        expected = dict(load_packed(path).named_parameters())
+        found = names["read_packed"](path)[1]
+        assert {*found} == {*expected}
+        assert all(torch.equal(found[name], p) for name, p in expected.items())
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(ValueError, match="damaged"):
+            names["read_packed"](path)
 
 
 def test_the_command_that_serves_is_one_that_the_server_takes(repository: Path) -> None:

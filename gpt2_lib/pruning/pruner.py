@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import Tensor, nn
 
@@ -27,7 +27,7 @@ from .methods import one_shot
 from .methods.one_shot import Batches, Choose
 from .methods.plan import Plan, Sparsity, make_plan
 from .methods.registry import check_needs, find_method
-from .statistics import model_statistics
+from .statistics import ModelStatistics, model_statistics
 from .structures import units
 from .structures.units import Fractions
 from .targets import (
@@ -222,7 +222,7 @@ class ModelPruner:
         one_shot.check_finite(dict(model.named_parameters()))
         return units.units_to_keep(model, heads, neurons, windows)
 
-    def get_model_statistics(self) -> dict[str, Any]:
+    def get_model_statistics(self) -> ModelStatistics:
         """Counts, bytes and sparsity now, as `statistics.model_statistics` tells them."""
         return model_statistics(self.model)
 
@@ -265,7 +265,7 @@ class ModelPruner:
 
 def quick_magnitude_prune(
     model: nn.Module, att_sparsity: float = 0.3, ff_sparsity: float = 0.5
-) -> tuple[ModelPruner, dict[str, Any]]:
+) -> tuple[ModelPruner, ModelStatistics]:
     """Prune attention and feed-forward weights by magnitude, layer by layer, in place."""
     pruner = ModelPruner(model)
     sparsities = dict.fromkeys(attention_weights(model), att_sparsity)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TypedDict, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,34 @@ from ..storage.packed import packed_bytes
 from .targets import attention_weights, feedforward_weights, has_parts, prunable_weights
 
 
-def model_statistics(model: nn.Module) -> dict[str, Any]:
+class LayerStatistics(TypedDict):
+    """Of one prunable matrix."""
+
+    parameters: int
+    zeros: int
+    sparsity: float
+    bytes_dense: int
+    bytes_packed: int
+    flops: int  # of a `GPT2` alone
+
+
+class ModelStatistics(TypedDict):
+    """Of a model, as `model_statistics` explains; a dict whose keys type checkers and editors know."""
+
+    parameters: int
+    zeros: int
+    prunable: int
+    sparsity: float
+    whole_model_sparsity: float
+    bytes_dense: int
+    bytes_packed: int
+    layers: dict[str, LayerStatistics]
+    attention_sparsity: float  # where the parts are known
+    feedforward_sparsity: float
+    flops: int  # of a `GPT2` alone
+
+
+def model_statistics(model: nn.Module) -> ModelStatistics:
     """Counts, bytes and sparsity now, each with what it is a share of.
 
     Of the whole model: ``parameters``, ``zeros``, ``whole_model_sparsity`` = zeros / parameters. Of the
@@ -32,22 +59,21 @@ def model_statistics(model: nn.Module) -> dict[str, Any]:
     parameters = sum(p.numel() for p in every)
     zeros = parameters - sum(int(torch.count_nonzero(p)) for p in every)
 
-    def total(key: str, names: Iterable[str] = weights) -> int:
-        return sum(layers[name][key] for name in names)
-
     def share(names: Iterable[str]) -> float:
-        return total("zeros", names) / total("parameters", names)
+        some = [layers[name] for name in names]
+        return sum(layer["zeros"] for layer in some) / sum(layer["parameters"] for layer in some)
 
-    statistics: dict[str, Any] = {
+    found = {
         "parameters": parameters,
         "zeros": zeros,
-        "prunable": total("parameters"),
+        "prunable": sum(layer["parameters"] for layer in layers.values()),
         "sparsity": share(weights),
         "whole_model_sparsity": zeros / parameters,
-        "bytes_dense": total("bytes_dense"),
-        "bytes_packed": total("bytes_packed"),
+        "bytes_dense": sum(layer["bytes_dense"] for layer in layers.values()),
+        "bytes_packed": sum(layer["bytes_packed"] for layer in layers.values()),
         "layers": layers,
     }
+    statistics = cast(ModelStatistics, found)
     if has_parts(model):
         statistics["attention_sparsity"] = share(attention_weights(model))
         statistics["feedforward_sparsity"] = share(feedforward_weights(model))
@@ -59,12 +85,13 @@ def model_statistics(model: nn.Module) -> dict[str, Any]:
     return statistics
 
 
-def _layer(weight: Tensor) -> dict[str, Any]:
+def _layer(weight: Tensor) -> LayerStatistics:
     zeros = weight.numel() - int(torch.count_nonzero(weight))
-    return {
+    found = {
         "parameters": weight.numel(),
         "zeros": zeros,
         "sparsity": zeros / weight.numel(),
         "bytes_dense": weight.numel() * weight.element_size(),
         "bytes_packed": packed_bytes(weight),
     }
+    return cast(LayerStatistics, found)
