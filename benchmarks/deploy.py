@@ -101,7 +101,7 @@ def main() -> None:
     large = figures["GPT-2 124M"]
     text = (
         f"## Deployment\n\n{PROTOCOL}\n\n{environment()}, ONNX Runtime {metadata.version('onnxruntime')}.\n\n"
-        f"{table(header, rows)}\n\nUntied int8 at the 124M shape: **{large['int8 speed']:.2f}** times faster than "
+        f"{table(header, rows)}\n\nint8 at the 124M shape: **{large['int8 speed']:.2f}** times faster than "
         f"PyTorch, **{large['int8 size']:.2f}** times smaller.\n\n"
         f"{table(['structured in ONNX Runtime', 'speed-up', 'FLOP ratio', 'speed-up / FLOP ratio'], structured)}"
     )

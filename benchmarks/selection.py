@@ -2,7 +2,7 @@
 
 python benchmarks/selection.py [--wanda DIR] [--sparsegpt DIR] [--xl] [--out docs/benchmarks.md]
 
-Wanda and SparseGPT are research code without a package. To measure beside them, give a checkout of each:
+The peers for Wanda and SparseGPT are their authors' code, which has no package. Give a checkout of each:
 git clone https://github.com/locuslab/wanda
 git clone https://github.com/IST-DASLab/sparsegpt
 
@@ -40,9 +40,10 @@ SPARSITY = 0.5
 BARS = {"speed": 50.0, "memory": 0.5, "n:m": 20.0, "error": 1.01}
 
 PEERS = """\
-Wanda and SparseGPT are research code without a package; each is loaded from a checkout (`git clone
-https://github.com/locuslab/wanda`, `git clone https://github.com/IST-DASLab/sparsegpt`) that `--wanda` and
-`--sparsegpt` name."""
+The peers for Wanda and SparseGPT are their authors' code, the reference for what the methods are. It has no package:
+each is loaded from a checkout (`git clone https://github.com/locuslab/wanda`, `git clone
+https://github.com/IST-DASLab/sparsegpt`) that `--wanda` and `--sparsegpt` name. Kept implementations, to use at work:
+Wanda in torchao, SparseGPT in NVIDIA's ModelOpt, llm-compressor and coremltools."""
 
 Section = tuple[str, list[str]]  # Markdown, and the bars that were missed
 

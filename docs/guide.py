@@ -27,9 +27,11 @@ from torch import Tensor
 from gpt2_lib import plots
 from gpt2_lib.checkpoints import load_pretrained_gpt2
 from gpt2_lib.config import PRESETS
-from gpt2_lib.corpus import calibration_windows, encode, held_out_windows, training_plays
+from gpt2_lib.corpus import MEASURED, calibration_windows, encode, held_out_windows, training_plays
+from gpt2_lib.course import equal_bytes as ways
+from gpt2_lib.course import facts
 from gpt2_lib.gpt2 import GPT2
-from gpt2_lib.metrics import Quality, evaluate, flops
+from gpt2_lib.metrics import Quality, evaluate, flops, paired
 from gpt2_lib.pruning import admm as admm_solver
 from gpt2_lib.pruning import calibration, scores, selection, surgery
 from gpt2_lib.pruning import sparsegpt as solver
@@ -38,6 +40,7 @@ from gpt2_lib.pruning.masking import apply_masks
 from gpt2_lib.pruning.pruner import ModelPruner, prunable_weights
 from gpt2_lib.pruning.schedules import Schedule, cubic_sparsity, linear_sparsity, one_shot_sparsity
 from gpt2_lib.pruning.sensitivity import scan
+from gpt2_lib.storage.int4 import GROUP, bits
 from gpt2_lib.storage.packed import Sizes, packed_sizes
 from gpt2_lib.train import lr_scale
 
@@ -45,12 +48,12 @@ DOCS = Path(__file__).parent
 PICTURES = DOCS / "pictures"
 TEMPLATE = DOCS / "guide_template.md"
 GUIDE = DOCS / "MODEL_PRUNING_GUIDE.md"
-PLACEHOLDER = re.compile(r"<<([a-z0-9_.]+)>>")
+PLACEHOLDER = re.compile(r"<<((?:(?:fact|table) )?[a-z0-9_.]+)>>")  # a figure, or what facts.toml says
 
 HALF = 0.5
 QUARTER = 0.25
 MIN_KEPT = 0.4  # the guard that global pruning is tried with
-WINDOWS = 40  # held-out windows that a quality is measured on
+WINDOWS = MEASURED  # held-out windows that a quality is measured on
 FEW = 12  # of them, where many models are measured
 RECIPE = replace(RECOVERY, steps=45, batch=4, warmup=5)  # a taste of training: minutes would be better
 SCHEDULE = Schedule(HALF, steps=30, every=5)  # the steps after it are recovery
@@ -132,7 +135,11 @@ def open_lab() -> Lab:
 
 
 def fill(template: str, figures: Mapping[str, str]) -> str:
-    """``template`` with each <<figure>> filled in. Raises KeyError unless both name the same figures."""
+    """``template`` with each <<figure>> filled in, and each <<fact NAME>> from facts.toml.
+
+    Raises KeyError unless both name the same figures, and for a fact that there is not.
+    """
+    template = facts.fill_in(template)
     wanted = set(PLACEHOLDER.findall(template))
     if wanted != set(figures):
         raise KeyError(
@@ -167,6 +174,7 @@ def words(lab: Lab) -> dict[str, str]:
     pruner = ModelPruner(deepcopy(lab.model))
     pruner.prune_layers(HALF)
     found = pruner.get_model_statistics()
+    beside = paired(pruner.model, lab.model, lab.held_out)
     with torch.device("meta"):
         sizes = {"gpt2-mini": lab.model, "GPT-2 124M": GPT2(PRESETS["gpt2"])}
     shares, whole = {}, {}
@@ -182,6 +190,8 @@ def words(lab: Lab) -> dict[str, str]:
     names = ("parameters", "zeros", "prunable", "bytes_dense", "bytes_packed", "flops")
     return {name: f"{found[name]:,}" for name in names} | {
         "dense": _perplexity(lab.dense),
+        "ratio": f"{1 + beside.perplexity:.2f}",
+        "error": f"{beside.perplexity_error:.2f}",
         "sparsity": f"{found['sparsity']:.1%}",
         "whole_model_sparsity": f"{found['whole_model_sparsity']:.1%}",
         "attention_sparsity": f"{found['attention_sparsity']:.1%}",
@@ -844,6 +854,24 @@ def storage(lab: Lab) -> dict[str, str]:
     return {"table": "\n".join(rows), "dense": f"{dense:,}", "seconds": _seconds(seconds)}
 
 
+def equal_bytes(lab: Lab) -> dict[str, str]:
+    stored = ways.measure(lab.model, lab.held_out, lab.windows)
+    ways.write(stored, PICTURES / "guide_equal_bytes.csv")
+    draw_equal_bytes(stored)
+    smallest, *_, largest = (s.way for s in ways.smallest(stored))
+    _holds(smallest == ways.INT4, "four bits are the smallest file within the bound")
+    _holds(largest == ways.PRUNED, "pruning alone is the largest")
+    return {"answer": ways.answer(stored), "group": str(GROUP), "bits": f"{bits(lab.weights[SHOWN]):g}"}
+
+
+def draw_equal_bytes(stored: list[ways.Stored]) -> None:
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    ax = figure.subplots()
+    plots.dress(ax)
+    ways.draw(ax, stored)
+    _save(figure, "equal_bytes")
+
+
 def layers(lab: Lab) -> dict[str, str]:
     pruner = ModelPruner(deepcopy(lab.model))
     pruner.prune_attention_layers(0.4)
@@ -912,6 +940,7 @@ SECTIONS: tuple[Callable[[Lab], dict[str, str]], ...] = (
     resume,
     sensitivity,
     storage,
+    equal_bytes,
     layers,
     choice,
 )

@@ -1,12 +1,14 @@
 """Draw the repository's pictures, write the model card and the guide, all from the bundled model itself.
 
 ``make docs`` runs it: docs/pictures/*.png, docs/model_sweep.md, gpt2_lib/weights/gpt2-mini/README.md and, by
-docs/guide.py, docs/MODEL_PRUNING_GUIDE.md, and by docs/grading.py, docs/grading.md.
+docs/guide.py, docs/MODEL_PRUNING_GUIDE.md, and by docs/grading.py, docs/grading.md. It ends with the facts of
+gpt2_lib/course/facts.toml that have to be looked up again.
 """
 
 from __future__ import annotations
 
 import csv
+import datetime
 import platform
 from copy import deepcopy
 from pathlib import Path
@@ -19,6 +21,7 @@ from matplotlib.figure import Figure
 from gpt2_lib import corpus, plots
 from gpt2_lib.checkpoints import BUNDLED, load_pretrained_gpt2
 from gpt2_lib.course.experiments import METHODS, draw, sweep, table
+from gpt2_lib.course.facts import report_old
 from gpt2_lib.generate import generate
 from gpt2_lib.metrics import evaluate
 
@@ -151,6 +154,7 @@ def main() -> None:
     print(f"Wrote {PICTURES.relative_to(ROOT)}, docs/model_sweep.md and {MODEL.relative_to(ROOT)}/README.md")
     guide.main()
     grading.main()
+    print(report_old(datetime.date.today()))
 
 
 if __name__ == "__main__":

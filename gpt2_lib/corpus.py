@@ -17,6 +17,7 @@ from .system.extras import MissingExtraError, install_command
 from .tokenizer import encoded
 
 HELD_OUT = ("macbeth", "twelfth-night", "henry-v")
+MEASURED = 40  # windows of 256 tokens, spread evenly over these: what the documents measure a quality on
 
 
 def plays() -> dict[str, str]:

@@ -97,8 +97,46 @@ def _windows(given: Any) -> Tensor:
     return given
 
 
+@dataclass(frozen=True)
+class Paired:
+    """A model beside another one on the same windows, each with the standard error of the difference.
+
+    A window that is hard is hard for both, so the errors are those of the differences window by window: a fraction of
+    what two separate measurements would have.
+    """
+
+    perplexity: float  # the model's over the reference's, less 1: 0.03 is 3 % more
+    perplexity_error: float
+    accuracy_lost: float  # the share of the reference's top-1 accuracy that the model lacks
+    accuracy_error: float
+    windows: int
+
+
+def paired(model: nn.Module, reference: nn.Module, windows: Tensor) -> Paired:
+    """Compare ``model`` with ``reference`` on ``windows`` (N, T), N >= 2: each window is one pair.
+
+    With d_i the difference of the two mean losses in window i, the perplexities' ratio is exp(mean d), and its standard
+    error exp(mean d) std(d) / sqrt(N); the accuracies' likewise, over the reference's. Raises as `evaluate` does, and
+    ValueError for a single window.
+    """
+    if len(windows) < 2:
+        raise ValueError(f"A standard error needs two windows at least; got {len(windows)}.")
+    ours, theirs = ([evaluate(m, window[None]) for window in windows] for m in (model, reference))
+    losses = torch.tensor([a.loss - b.loss for a, b in zip(ours, theirs, strict=True)], dtype=torch.float64)
+    misses = torch.tensor([b.accuracy - a.accuracy for a, b in zip(ours, theirs, strict=True)], dtype=torch.float64)
+    right = statistics.fmean(quality.accuracy for quality in theirs)
+    ratio, count = math.exp(losses.mean()), math.sqrt(len(windows))
+    return Paired(
+        perplexity=ratio - 1,
+        perplexity_error=ratio * losses.std().item() / count,
+        accuracy_lost=misses.mean().item() / right if right else math.nan,
+        accuracy_error=misses.std().item() / count / right if right else math.nan,
+        windows=len(windows),
+    )
+
+
 def sparsity(tensors: Iterable[Tensor]) -> float:
-    """Fraction of exact zeros over all entries of all ``tensors`` together, in [0, 1]."""
+    """Fraction of exact zeros over all entries of all ``tensors`` together, in [0, 1]; density is 1 less that."""
     tensors = list(tensors)
     total = sum(t.numel() for t in tensors)
     if total == 0:
@@ -109,9 +147,9 @@ def sparsity(tensors: Iterable[Tensor]) -> float:
 def flops(model: GPT2, tokens: int) -> dict[str, int]:
     """Floating point operations of one forward pass over one sequence of ``tokens`` tokens, part by part.
 
-    A multiplication with its addition counts as two. Keys: the weights of the matrix products
-    (``h.0.attn.c_attn.weight``, ...; ``wte.weight`` is the head), and ``h.0.attn`` for what attention
-    does between tokens: Q K^T and its product with V, the full T x T both times, as dense kernels count it
+    A multiplication with its addition counts as two, so MACs (multiply-accumulates) are half of it. Keys: the weights
+    of the matrix products (``h.0.attn.c_attn.weight``, ...; ``wte.weight`` is the head), and ``h.0.attn`` for what
+    attention does between tokens: Q K^T and its product with V, the full T x T both times, as dense kernels count it
     (causal ones may skip almost half). Biases, LayerNorm, softmax and GELU are left out. The whole is
     the sum of the values. Zeros in a weight don't lower it; rows and columns that are gone do.
     """
@@ -125,6 +163,16 @@ def flops(model: GPT2, tokens: int) -> dict[str, int]:
         parts[f"h.{i}.attn"] = 2 * 2 * tokens * tokens * block.attn.n_head * block.attn.head_size
     parts["wte.weight"] = 2 * tokens * model.wte.weight.numel()
     return parts
+
+
+def kv_cache_bytes(model: GPT2, tokens: int, batch: int = 1) -> int:
+    """Bytes of the keys and values that ``batch`` sequences of ``tokens`` tokens keep while the model writes on.
+
+    2 · heads · head size · tokens · batch · bytes of a number, summed over the blocks. Heads that are removed shrink
+    it; removed neurons and zeros do not.
+    """
+    numbers = sum(2 * block.attn.n_head * block.attn.head_size for block in model.h)
+    return numbers * tokens * batch * model.wte.weight.element_size()
 
 
 @dataclass(frozen=True)

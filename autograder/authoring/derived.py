@@ -12,7 +12,7 @@ In any cell these stand for it, so that no number is written twice:
     <<words>>          the words on the core path; <<lines>> the lines of code that are shown there
     <<exercises>>      how many answers the learner writes, in words
     <<sections>>       how many sections give points, in words
-    <<fact NAME>>      a statement of gpt2_lib/course/facts.toml, with its sources
+    <<fact NAME>>      a statement of gpt2_lib/course/facts.toml, with its sources; <<table NAME>> the table that it has
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ import datetime
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 FILE = Path(__file__).with_name("facts.toml")
-MARK = re.compile(r"<<fact ([^<>\n]+)>>")
+MARK = re.compile(r"<<(fact|table) ([^<>\n]+)>>")
 YEAR = datetime.timedelta(days=365)
 
 
@@ -25,6 +26,7 @@ class Fact:
     checked: datetime.date
     said: str = ""
     figure: str = ""
+    table: Mapping[str, list[Any]] = field(default_factory=dict[str, list[Any]])  # head, and rows under it
 
     def links(self) -> str:
         """The sources as Markdown: [name](address), ..., year."""
@@ -34,6 +36,12 @@ class Fact:
         """The statement with its sources, without a full stop."""
         return f"{self.text.removesuffix('.')} ({self.links()})"
 
+    def markdown_table(self) -> str:
+        """The table with its sources under it. Raises KeyError where there is none."""
+        head, rows = self.table["head"], self.table["rows"]
+        lines = [head, ["-", *("-:" for _ in head[1:])], *rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\nSources: {self.links()}."
+
 
 @cache
 def facts() -> Mapping[str, Fact]:
@@ -42,8 +50,25 @@ def facts() -> Mapping[str, Fact]:
 
 
 def fill_in(text: str) -> str:
-    """``text`` with statements in the place of their marks ``<<fact NAME>>``. Raises KeyError for an unknown one."""
-    return MARK.sub(lambda mark: facts()[mark[1]].markdown(), text)
+    """``text`` with statements in the place of their marks ``<<fact NAME>>``, tables in that of ``<<table NAME>>``.
+
+    Raises KeyError for an unknown one.
+    """
+
+    def filled(mark: re.Match[str]) -> str:
+        fact = facts()[mark[2]]
+        return fact.markdown() if mark[1] == "fact" else fact.markdown_table()
+
+    return MARK.sub(filled, text)
+
+
+def report_old(today: datetime.date) -> str:
+    """What to look up again, in a sentence: the facts older than a year, by name with their sources."""
+    names = old(today)
+    if not names:
+        return f"All {len(facts())} facts of {FILE.name} were looked up within a year."
+    lines = [f"  {name} ({facts()[name].checked}): {', '.join(facts()[name].sources.values())}" for name in names]
+    return "\n".join([f"Older than a year in {FILE.name}, look them up again and date them:", *lines])
 
 
 def old(today: datetime.date) -> list[str]:

@@ -1,9 +1,10 @@
 """TensorRT: what it needs of a pruned model, and an engine where it is installed.
 
 TensorRT prunes nothing. Its sparse kernels (NVIDIA Ampere and later) need weights that are 2:4 already: of every four
-neighbours along a matrix's inputs two at least are zero (Mishra et al., 2021). With sparsity enabled it uses them for
-those matrices, where it finds them faster; zeros in any other pattern gain nothing. So this checks the pattern and
-changes no weight: `ModelPruner.prune_n_m(2, 4)` makes it, at a cost in quality that has to be measured.
+neighbours along a matrix's inputs two at least are zero (Mishra et al., 2021). With sparsity enabled it considers them
+for those matrices, and often picks dense ones; zeros in any other pattern gain nothing. So this checks the pattern and
+changes no weight: `ModelPruner.prune_n_m(2, 4)` makes it, at a cost in quality that has to be measured. The package
+tensorrt_rtx is TensorRT for RTX, NVIDIA's edition for desktops: its engines are compiled again on the user's GPU.
 """
 
 # Who uses no type checker is told of a wrong model too.
@@ -36,7 +37,8 @@ NOT_INSTALLED = (
 
 SCRIPT = """#!/bin/sh
 # Builds and times an engine from model.onnx. Run it where TensorRT 10 or 11 and an NVIDIA GPU are.
-# --sparsity=enable uses sparse kernels for weights that are 2:4 already; "force" would overwrite weights.
+# --sparsity=enable lets it consider sparse kernels for weights that are 2:4 already, no more: what it picked is in the
+# log of --verbose ("picked sparse implementation"). "force" would overwrite weights.
 set -eu
 cd "$(dirname "$0")"
 # Optional, on any machine (pip install polygraphy onnx): which weights are 2:4.
@@ -71,7 +73,7 @@ def convert_to_tensorrt(model: GPT2, folder: Path | str | None = None) -> GPT2:
     """Prepare ``model`` for TensorRT in ``folder`` (a new temporary one); returns ``model``, weights untouched.
 
     Written are ``model.onnx`` (float32), ``build_engine.sh`` and ``report.json``; where the package tensorrt or
-    tensorrt_rtx (the extra ``tensorrt``) is installed also ``model.engine``, built with sparse weights enabled, and
+    tensorrt_rtx (the extra ``tensorrt``) is installed also ``model.engine``, built with sparse kernels allowed, and
     run if there is a GPU. The report is printed and kept as ``model.tensorrt``, a `TensorRTReport`.
 
     Raises ValueError if ``model`` is no GPT2 or has weights that are NaN, DeployError if the folder can't be written,
@@ -147,7 +149,10 @@ def _build(model: GPT2, onnx: Path, path: Path) -> tuple[Path | None, float | No
         replace_whole(path, lambda part: part.write_bytes(engine))
     except OSError as error:
         raise DeployError(f"Can't write {path}: {error}. Choose a folder with room.") from error
-    built = f"{name} built an engine, {len(engine) / 1e6:.1f} MB, sparse weights enabled."
+    built = (
+        f"{name} built an engine, {len(engine) / 1e6:.1f} MB; sparse kernels were allowed, which doesn't mean that one "
+        "was chosen."
+    )
     if not torch.cuda.is_available():
         return path, None, f"{built} It was not run: there is no NVIDIA GPU here, so nothing was timed either."
     try:

@@ -27,7 +27,8 @@ def linear_sparsity(step: int, start: int, steps: int, initial: float, final: fl
 def cubic_sparsity(step: int, start: int, steps: int, initial: float, final: float) -> float:
     """Fast while much can be spared, slower towards the end (Zhu & Gupta, 2017, equation 1).
 
-    s_t = s_f + (s_i - s_f) (1 - (t - t_0) / n)^3
+    s_t = s_f + (s_i - s_f) (1 - (t - t_0) / n)^3, with n (here ``steps``) counted in training steps. The paper writes
+    n Δt: its n counts the cuts, one every Δt steps (here ``Schedule.every``).
     """
     return final + (initial - final) * (1 - _progress(step, start, steps)) ** 3
 

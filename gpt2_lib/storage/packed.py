@@ -11,7 +11,8 @@ The frame holds parts one after the other, each 8 bytes of length (unsigned, lit
 bytes of safetensors. The first part has ``config.json`` and, if the model has one, ``tokenizer.json``,
 as uint8. Then comes one part for each parameter: ``<name>.values``, with ``<name>.bitmask`` if only the
 non-zero values are stored, with ``<name>.negative`` then, a bit for each zero, if some are -0, and
-``<name>.scale`` if they are int8. The bytes of ``values`` are in planes:
+``<name>.scale`` if they are int8 (a scale a row) or int4 (a scale a group: two dimensions, and two values a byte).
+The bytes of ``values`` are in planes:
 the first byte of every value, then the second of every value, and so on. Parts are made, compressed,
 read and unpacked one at a time, so that beside the model only a few copies of one tensor take memory.
 """
@@ -38,6 +39,7 @@ from ..files import replace_whole
 from ..gpt2 import GPT2
 from ..tokenizer import Tokenizer, storable
 from .bitmask import pack, packed_bytes, unpack, unpack_bits
+from .int4 import dequantize_int4, from_nibbles, quantize_int4, to_nibbles
 from .quantize import dequantize_int8, quantize_int8
 
 MAGIC = b"GPT2PACK"
@@ -55,7 +57,7 @@ class Sizes:
     dense: int  # the model's parameters in memory
     values: int  # stored weights: the non-zero ones where there is a bitmask, else all of a tensor
     bitmasks: int
-    scales: int  # of int8 weights
+    scales: int  # of int8 and int4 weights
     other: int  # configuration, tokenizer, signs of zeros, and the names and lengths that safetensors needs
     file: int  # all of it compressed, with the header: the file's size
 
@@ -65,24 +67,25 @@ class Sizes:
         return self.values + self.bitmasks + self.scales + self.other
 
 
-def save_packed(model: nn.Module, path: str | Path, int8: bool = False) -> Sizes:
+def save_packed(model: nn.Module, path: str | Path, int8: bool = False, int4: bool = False) -> Sizes:
     """Write ``model`` to one file, its sparse matrices packed; whole or not at all. Returns its sizes.
 
     Each attention and feed-forward matrix is stored as bitmask and non-zero values if that takes fewer
     bytes than all its values, else dense, as every other tensor is. `load_packed` gives the same weights
-    back, exactly. With ``int8`` all matrices, the embeddings too, are rounded by `quantize_int8` first.
+    back, exactly. With ``int8`` all matrices, the embeddings too, are rounded by `quantize_int8` first. With ``int4``
+    the matrices of the blocks are rounded by `quantize_int4` and stored dense, and the embeddings in int8.
     A model that torch.compile or DataParallel has wrapped is saved without that.
 
     Raises TypeError for another kind of model; ValueError if the parameters aren't those that the model's
-    configuration describes, are float64, or NaN or infinite and to become int8; SaveError, which is an OSError too,
-    where the file can't be written. Each time, what was there is as it was.
+    configuration describes, are float64, or NaN or infinite and to become integers, or for int8 and int4 at once;
+    SaveError, which is an OSError too, where the file can't be written. Each time, what was there is as it was.
     """
     path = Path(path)
     sizes: list[Sizes] = []
 
     def write(part: Path) -> None:
         with open(part, "wb") as file:
-            sizes.append(_write(model, int8, file))
+            sizes.append(_write(model, _precision(int8, int4), file))
 
     try:
         replace_whole(path, write)
@@ -91,10 +94,10 @@ def save_packed(model: nn.Module, path: str | Path, int8: bool = False) -> Sizes
     return sizes[0]
 
 
-def packed_sizes(model: nn.Module, int8: bool = False) -> Sizes:
+def packed_sizes(model: nn.Module, int8: bool = False, int4: bool = False) -> Sizes:
     """What `save_packed` would write, without writing it."""
     with open(os.devnull, "wb") as nowhere:
-        return _write(model, int8, nowhere)
+        return _write(model, _precision(int8, int4), nowhere)
 
 
 def load_packed(path: str | Path) -> GPT2:
@@ -138,7 +141,14 @@ class _Hashed:
         return self.file.write(data)
 
 
-def _write(model: nn.Module, int8: bool, file: BinaryIO) -> Sizes:
+def _precision(int8: bool, int4: bool) -> int | None:
+    """Bits of the blocks' matrices; None as they are."""
+    if int8 and int4:
+        raise ValueError("A weight is stored in int8 or in int4, not in both: choose one.")
+    return 8 if int8 else 4 if int4 else None
+
+
+def _write(model: nn.Module, bits: int | None, file: BinaryIO) -> Sizes:
     inner, weights = plain_parameters(model, "packed")
     for name, p in weights.items():
         if p.dtype not in EXACT:
@@ -152,7 +162,7 @@ def _write(model: nn.Module, int8: bool, file: BinaryIO) -> Sizes:
     compressing = zstandard.ZstdCompressor(level=LEVEL)
     # All that it asks of a file is to be written to.
     with compressing.stream_writer(frame, closefd=False) as compressor:  # pyright: ignore[reportArgumentType]
-        for pieces in _parts(inner, weights, int8):
+        for pieces in _parts(inner, weights, bits):
             part = safetensors.torch.save(pieces)
             compressor.write(len(part).to_bytes(LENGTH, "little"))
             compressor.write(part)
@@ -173,7 +183,7 @@ def _write(model: nn.Module, int8: bool, file: BinaryIO) -> Sizes:
     )
 
 
-def _parts(model: GPT2, weights: dict[str, Tensor], int8: bool) -> Iterator[dict[str, Tensor]]:
+def _parts(model: GPT2, weights: dict[str, Tensor], bits: int | None) -> Iterator[dict[str, Tensor]]:
     """The tensors of each part, in the file's order."""
     config = asdict(model.config) | special_ids(model.config, model.tokenizer)
     texts = {"config.json": json.dumps({name: value for name, value in config.items() if value is not None})}
@@ -181,16 +191,19 @@ def _parts(model: GPT2, weights: dict[str, Tensor], int8: bool) -> Iterator[dict
         texts["tokenizer.json"] = storable(model.tokenizer).to_json()
     yield {name: torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8) for name, text in texts.items()}
     for name, p in weights.items():
-        yield {f"{name}.{kind}": tensor for kind, tensor in _pieces(name, p.cpu(), int8).items()}
+        yield {f"{name}.{kind}": tensor for kind, tensor in _pieces(name, p.cpu(), bits).items()}
 
 
-def _pieces(name: str, weight: Tensor, int8: bool) -> dict[str, Tensor]:
+def _pieces(name: str, weight: Tensor, bits: int | None) -> dict[str, Tensor]:
     pieces: dict[str, Tensor] = {}
-    if int8 and weight.dim() == 2:
+    if bits is not None and weight.dim() == 2:
+        in_four = bits == 4 and name.startswith("h.")
         try:
-            weight, pieces["scale"] = quantize_int8(weight)
+            weight, pieces["scale"] = quantize_int4(weight) if in_four else quantize_int8(weight)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
+        if in_four:
+            return pieces | {"values": to_nibbles(weight)}
     if name.startswith("h.") and weight.dim() == 2 and packed_bytes(weight) < weight.numel() * weight.element_size():
         pieces["bitmask"], pieces["values"] = pack(weight)
         negative = weight[weight == 0].signbit()
@@ -260,14 +273,17 @@ def _next_part(frame: BinaryIO) -> dict[str, Tensor]:
 
 
 def _weight(name: str, pieces: dict[str, Tensor], shape: torch.Size) -> Tensor:
+    scale = pieces.get(f"{name}.scale")
+    if scale is not None and scale.dim() == 2:
+        return dequantize_int4(from_nibbles(pieces[f"{name}.values"], shape), scale)
     weight = _from_planes(pieces[f"{name}.values"])
     if f"{name}.bitmask" in pieces:
         weight = unpack(pieces[f"{name}.bitmask"], weight, shape)
     if f"{name}.negative" in pieces:
         zeros = (weight == 0).nonzero(as_tuple=True)
         weight[zeros] = torch.where(unpack_bits(pieces[f"{name}.negative"], len(zeros[0])), -0.0, 0.0).to(weight.dtype)
-    if f"{name}.scale" in pieces:
-        weight = dequantize_int8(weight, pieces[f"{name}.scale"])
+    if scale is not None:
+        weight = dequantize_int8(weight, scale)
     if weight.shape != shape:
         raise ValueError(f"{name} has shape {tuple(weight.shape)}, the configuration asks for {tuple(shape)}")
     return weight.float()

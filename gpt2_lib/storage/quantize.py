@@ -2,9 +2,9 @@
 
 The mapping is r = S (q - Z) of Jacob et al. (2018), "Quantization and Training of Neural Networks for
 Efficient Integer-Arithmetic-Only Inference", equation 1, with the zero point Z = 0: the symmetric
-quantizer, per channel, of Krishnamoorthi (2018), "Quantizing deep convolutional networks for efficient
-inference: A whitepaper", sections 2.2 and 2.4. With Z = 0 a zero stays a zero, so what is pruned stays
-pruned. -128 is left out, so that the range is the same on both sides.
+quantizer of Krishnamoorthi (2018), "Quantizing deep convolutional networks for efficient inference: A
+whitepaper", section 2.2, per channel as under "granularity" there. With Z = 0 a zero stays a zero, so what
+is pruned stays pruned. -128 is left out, so that the range is the same on both sides.
 """
 
 from __future__ import annotations

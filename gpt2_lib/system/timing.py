@@ -55,4 +55,13 @@ def take_turns(
 
 def p95(values: Sequence[float]) -> float:
     """The 95th percentile, between the two values next to it. Of few values it is close to the largest."""
-    return statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
+    return _percentile(values, 95)
+
+
+def p99(values: Sequence[float]) -> float:
+    """The 99th percentile, likewise: of fewer than 100 values, nearly the largest."""
+    return _percentile(values, 99)
+
+
+def _percentile(values: Sequence[float], percent: int) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]

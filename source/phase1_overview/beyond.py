@@ -12,7 +12,9 @@
 # - **ADMM**: chooses and corrects all of a layer's weights together, by least squares ([Boža, 2024](https://arxiv.org/abs/2401.02938));
 # - **2:4**: of every four neighbours two go, chosen by any score: a pattern that NVIDIA GPUs since Ampere have kernels for.
 #
-# <<fact size_effect>>.
+# <<fact size_effect>>:
+#
+# <<table size_effect>>
 
 # %% jupyter={"source_hidden": true}
 # Measure: every method at 50 %, and 2:4

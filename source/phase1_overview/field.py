@@ -2,14 +2,17 @@
 # ## Going deeper: the field in 2026
 #
 # - **Sparse serving.** <<fact sparse_serving>>. <<fact cpu_runtime>>. <<fact phones_sparse>>.
-# - **Prune, then distil.** <<fact prune_distil>>: the recipe is Phase 2's training with a teacher, at scale.
+# - **Prune, then distil.** <<fact prune_distil>>: the recipe is Phase 2's training with a teacher, at scale. <<fact at_work>>.
 # - **Newer blocks.** With SwiGLU a neuron is a row of *gate*, a row of *up* and a column of *down*; with grouped-query attention
 #   whole groups of heads go. <<fact experts>>.
-# - **Depth.** Removing whole blocks ([ShortGPT](https://arxiv.org/abs/2403.03853), 2024) helps latency at batch 1 where thinner matrices
-#   do not.
-# - **Fewer bits.** <<fact low_bits>>.
+# - **Depth.** Whole blocks can go ([ShortGPT](https://arxiv.org/abs/2403.03853), 2024): <<fact depth_or_width>>.
+#   <<fact width_after_distilling>>.
+# - **Fewer bits.** <<fact low_bits>>. <<fact grouped_int4>>.
 # - **Not all layers alike.** <<fact non_uniform>>.
-# - **For latency**, speculative decoding competes with pruning: a small draft model, which may be the pruned one, guesses ahead.
+# - **Newer methods.** <<fact newer_methods>>.
+# - **Latency.** <<fact speculative>>.
+# - **Controls.** <<fact dense_control>>.
+# - **Tasks.** <<fact perplexity_hides>>: evaluate what the model is for (lm-evaluation-harness), and calibrate on text like its own.
 #
 # **On Monday.** Begin with int8 or fewer bits as the mark to beat; prune in structure where latency must fall; prune gradually
 # where you train anyway; and measure each step against a model that was trained as long.

@@ -2,7 +2,7 @@
 # ## What you ship
 
 # %%
-measured = {"gpt2-mini in float32": f"{4 * sum(p.numel() for p in dense.parameters()) / 1e6:.2f} MB"}
+measured = {"gpt2-mini, packed in int8": f"{challenges.int8_alone() / 1e6:.2f} MB"}
 for name, file, read in (
     ("sparse", "sparse.gpt2pack", lambda: challenges.packed(sparse_model)),
     ("mobile", "mobile.onnx", lambda: challenges.exported(mobile_model)),

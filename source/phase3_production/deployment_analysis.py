@@ -109,7 +109,8 @@ with check.hidden() as draw:
 
 # %% [markdown]
 # **On the real model.** Your functions on the model pruned above; then the library's report on it, and on a model without a
-# quarter of its heads and neurons. It times reading (prefill) and writing (decode) apart, the two models taking turns.
+# quarter of its heads and neurons. It times the first token (reading, *prefill*) and each one after it (writing, *decode*)
+# apart, the two models taking turns, and packs both in the same way: what is gained is pruning's.
 
 # %%
 with when_written("exercises 3.1, 3.3 and 3.4"):

@@ -3,7 +3,7 @@
 #
 # **<<minutes>> minutes · <<sections>> exercises, <<points>> points · no GPU, no network**
 #
-# *<<words>> words, <<lines>> lines of code. "Going deeper": int8, the comparison, phones, TensorRT and MLflow,
+# *<<words>> words, <<lines>> lines of code. "Going deeper": int8, prune or quantise, the comparison, phones, TensorRT and MLflow,
 # <<minutes deeper>> minutes more for all <<points>> points.*
 #
 # A pruned model on your laptop has saved nobody anything yet. Here it is packed, measured as a service would measure it, and

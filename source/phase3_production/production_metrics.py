@@ -5,9 +5,10 @@
 # To compare two models: how long each takes, how much memory it holds, how often it is right. Each has a trap:
 #
 # - **Latency.** The first pass is slow, and now and then another program gets in between. So: several passes, and their
-#   **median**. (A service promises its users p95 or p99 instead, where the hiccups are.)
-# - **Memory.** Bytes, not parameters: an fp16 entry has two, and each tensor counts once. (Serving adds the KV cache:
-#   removed heads shrink it, removed neurons do not.)
+#   **median** (p50), to compare models by. Users feel the hiccups: <<fact tail_latency>>.
+# - **Memory.** Bytes, not parameters: an fp16 entry has two, and each tensor counts once. Serving adds the **KV cache**, for
+#   each sequence $2 \cdot \text{layers} \cdot \text{heads} \cdot \text{head size} \cdot \text{tokens}$ numbers: removed
+#   heads shrink it, removed neurons do not.
 # - **Accuracy.** The logits at place $t$ guess token $t + 1$; and dropout must be off (`model.eval()`).
 
 # %% [markdown]

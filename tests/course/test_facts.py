@@ -70,3 +70,23 @@ def test_a_mark_becomes_the_statement_with_its_links() -> None:
     assert re.fullmatch(r"First\. At equal size, [^(]+ \(\[Kuzmin et al\.\]\(https://\S+\), 2023\)\.", filled)
     with pytest.raises(KeyError, match="nothing"):
         facts.fill_in("<<fact nothing>>")
+
+
+def test_a_table_has_as_many_cells_in_each_line_and_its_sources_under_it() -> None:
+    with_tables = [name for name, fact in facts.facts().items() if fact.table]
+    assert with_tables
+    for name in with_tables:
+        head, rule, *rows = facts.fill_in(f"<<table {name}>>").partition("\n\n")[0].splitlines()
+        assert len(rows) >= 2
+        assert {line.count("|") for line in (head, rule, *rows)} == {head.count("|")}
+        assert facts.fill_in(f"<<table {name}>>").endswith(f"Sources: {facts.facts()[name].links()}.")
+    with pytest.raises(KeyError):
+        facts.fill_in("<<table quantise_first>>")
+
+
+def test_the_report_names_what_is_old_with_its_sources() -> None:
+    checked = max(fact.checked for fact in facts.facts().values())
+    assert facts.report_old(checked).startswith(f"All {len(facts.facts())} facts")
+    told = facts.report_old(checked + datetime.timedelta(days=366))
+    for name, fact in facts.facts().items():
+        assert f"  {name} ({fact.checked}): {next(iter(fact.sources.values()))}" in told

@@ -42,7 +42,7 @@ ROOMS = {
         "masking",
     ],
     "checkpoints": ["errors", "modelling", "description", "hub", "plain", "weights", "in_memory"],
-    "storage": ["quantize", "bitmask", "packed"],
+    "storage": ["quantize", "int4", "bitmask", "packed"],
     "deploy": [],
     "commands": ["texts", "arguments", "prune", "compare", "evaluate", "generate", "export"],
     "course": [
@@ -66,6 +66,7 @@ ROOMS = {
         "challenges.artefacts",
         "challenges.speed",
         "challenges.bars",
+        "equal_bytes",
         "experiments",
         "widgets",
         "demos",

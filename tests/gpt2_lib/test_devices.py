@@ -87,7 +87,8 @@ def trained(model: GPT2, monkeypatch: pytest.MonkeyPatch) -> Any:
     return [row["held_out_loss"] for row in run.log]
 
 
-LATENCIES = ("latency", "latency_p95", "decode", "decode_p95", "peak_memory", "protocol")
+TIMES = [f"{name}{end}" for name in ("latency", "time_per_output_token") for end in ("", "_p95", "_p99")]
+LATENCIES = (*TIMES, "peak_memory", "protocol")
 CALLS: dict[str, Callable[[GPT2], Any]] = {
     "metrics.evaluate": lambda m: evaluate(m, WINDOWS).loss,
     "metrics.next_tokens": lambda m: metrics.next_tokens(m, WINDOWS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from gpt2_lib import evaluate
-from gpt2_lib.metrics import Quality, flops, sparsity
+from gpt2_lib.gpt2 import KVCache
+from gpt2_lib.metrics import Quality, flops, kv_cache_bytes, paired, sparsity
 
 
 @torch.inference_mode()
@@ -135,3 +137,44 @@ def test_flops_are_given_part_by_part():
 def test_flops_of_more_tokens_than_the_model_can_see_are_refused(tokens):
     with pytest.raises(ValueError, match="from 1 to 32"):
         flops(random_model(), tokens)
+
+
+def test_a_pair_of_models_is_compared_window_by_window():
+    ours, theirs = random_model(seed=1), random_model()
+    windows = random_ids(TINY, batch=5, length=9)
+    windows[0, 1:] = theirs(windows[:1])[0, :-1].argmax(-1)  # some of theirs are right
+    found = paired(ours, theirs, windows)
+    losses, hits = [], []
+    for window in windows:
+        a, b = evaluate(ours, window[None]), evaluate(theirs, window[None])
+        losses.append(a.loss - b.loss)
+        hits.append(b.accuracy - a.accuracy)
+    spread = math.sqrt(sum((d - sum(losses) / 5) ** 2 for d in losses) / 4 / 5)
+    ratio = evaluate(ours, windows).perplexity / evaluate(theirs, windows).perplexity
+    assert found.perplexity == pytest.approx(ratio - 1, abs=1e-4)
+    assert found.perplexity_error == pytest.approx(ratio * spread, rel=1e-3)
+    right = evaluate(theirs, windows).accuracy
+    assert found.accuracy_lost == pytest.approx(sum(hits) / 5 / right)
+    assert found.accuracy_error == pytest.approx(
+        math.sqrt(sum((d - sum(hits) / 5) ** 2 for d in hits) / 4 / 5) / right, rel=1e-6
+    )
+
+
+def test_a_model_beside_itself_has_neither_difference_nor_error():
+    model = random_model()
+    found = paired(model, model, random_ids(TINY, batch=3, length=9))
+    assert (found.perplexity, found.perplexity_error, found.windows) == (0.0, 0.0, 3)
+    with pytest.raises(ValueError, match="two windows at least; got 1"):
+        paired(model, model, random_ids(TINY, batch=1, length=9))
+
+
+def test_the_cache_holds_what_reading_and_writing_leave_in_it():
+    for config in (TINY, UNEVEN):
+        model, cache = random_model(config), KVCache(TINY.n_positions)
+        model.next_logits(random_ids(TINY, batch=3, length=4), cache)
+        held = sum(kv.numel() * kv.element_size() for kv in cache._blocks.values())
+        assert kv_cache_bytes(model, TINY.n_positions, batch=3) == held
+    assert kv_cache_bytes(random_model(UNEVEN), 8) < kv_cache_bytes(random_model(), 8)
+    fewer_neurons = random_model(replace(TINY, neurons=(40, 7)))
+    assert kv_cache_bytes(fewer_neurons, 8) == kv_cache_bytes(random_model(), 8)
+    assert 2 * kv_cache_bytes(random_model().half(), 8) == kv_cache_bytes(random_model(), 8)

@@ -26,6 +26,7 @@ from .bars import (
     HALF,
     HALF_LOST,
     MOBILE_LOST,
+    PART_SMALLER,
     REMOVED,
     REMOVED_LOST,
     SLACK,
@@ -44,7 +45,7 @@ from .bars import (
 )
 from .onnx_file import Exported
 from .packed_file import Packed
-from .ruler import accuracy, dense, lost, pages, weights
+from .ruler import accuracy, dense, int8_alone, lost, pages, weights
 
 __all__ = [
     "EDGE_LOST",
@@ -55,6 +56,7 @@ __all__ = [
     "HALF_LOST",
     "LARGEST",
     "MOBILE_LOST",
+    "PART_SMALLER",
     "REMOVED",
     "REMOVED_LOST",
     "SLACK",
@@ -76,6 +78,7 @@ __all__ = [
     "assert_smaller",
     "dense",
     "exported",
+    "int8_alone",
     "lost",
     "packed",
     "pages",

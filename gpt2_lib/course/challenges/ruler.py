@@ -14,6 +14,7 @@ from ...deploy.onnx import OnnxGPT2
 from ...gpt2 import GPT2
 from ...metrics import evaluate
 from ...pruning.pruner import prunable_weights
+from ...storage.packed import packed_sizes
 
 VISIBLE, HIDDEN = 32, 96  # pages of 256 tokens of the held-out plays
 
@@ -52,6 +53,12 @@ def accuracy(model: GPT2 | OnnxGPT2, hidden: bool = False) -> float:
 def lost(model: GPT2 | OnnxGPT2, hidden: bool = False) -> float:
     """The share of gpt2-mini's accuracy that ``model`` lacks; below 0 where it is better."""
     return 1 - accuracy(model, hidden) / accuracy(dense(), hidden)
+
+
+@cache
+def int8_alone() -> int:
+    """Bytes of gpt2-mini's packed file in int8, with nothing pruned."""
+    return packed_sizes(dense(), int8=True).file
 
 
 @cache

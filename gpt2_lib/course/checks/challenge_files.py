@@ -88,15 +88,16 @@ def _gradual(read, gone):
     return found
 
 
-@check("int8, less than 4 % lost")
+@check("int8, 1.1 times as small as by int8 alone, less than 4 % lost")
 def edge_int8(edge_model):
     found = challenges.packed(edge_model)
     challenges.assert_int8(found)
+    challenges.assert_smaller(found, challenges.PART_SMALLER)
     challenges.assert_quality(found, challenges.EDGE_PART_LOST)
     return found
 
 
-@check("half of the weights gone, 4 times as small")
+@check("half of the weights gone, 1.3 times as small as by int8 alone")
 def edge_small(edge_model):
     return _edge(edge_model, challenges.EDGE_PART_LOST)
 

@@ -328,13 +328,20 @@ DATA = bytes_of(padded, export_onnx)
     },
     "edge_model": {
         "pruned, in float32": (EDGE, _edge('Path("sparse.gpt2pack").read_bytes()')),
-        "int8, not pruned": (
-            EDGE - {"edge_int8"},
-            _edge("bytes_of(load_pretrained_gpt2(), save_packed, int8=True)"),
+        "int8, not pruned": (EDGE, _edge("bytes_of(load_pretrained_gpt2(), save_packed, int8=True)")),
+        "int4 instead of pruning": (EDGE, _edge("bytes_of(load_pretrained_gpt2(), save_packed, int4=True)")),
+        "a fifth pruned": (
+            EDGE,
+            _edge("bytes_of(apply_magnitude_pruning(load_pretrained_gpt2(), 0.2), save_packed, int8=True)"),
         ),
         "pruned too little": (
             EDGE - {"edge_int8"},
-            _edge("bytes_of(apply_magnitude_pruning(load_pretrained_gpt2(), 0.2), save_packed, int8=True)"),
+            """
+model, tokenizer = load_pretrained_gpt2()
+ModelPruner(model).prune_sparsegpt(corpus.calibration_windows(tokenizer, 256, 16), 0.3)
+DATA = bytes_of(model, save_packed, int8=True)
+"""
+            + READ_EDGE,
         ),
         "in one shot, no training": (
             EDGE,
