@@ -35,10 +35,10 @@ Made = Callable[[Recipe, Tensor], GPT2]
 
 def pruned(recipe: Recipe, ids: Tensor) -> GPT2:
     """Pruned gradually: TARGET of the prunable weights, in CUTS cuts in the first half of the steps."""
-    model = load_pretrained_gpt2()
+    model, tokenizer = load_pretrained_gpt2()
     half = recipe.steps // 2 // (CUTS - 1) * (CUTS - 1)
     schedule = Schedule(TARGET, half, initial=TARGET / 3, every=half // (CUTS - 1))
-    calibration = corpus.calibration_windows(model.tokenizer, model.config.n_positions, CALIBRATION)
+    calibration = corpus.calibration_windows(tokenizer, model.config.n_positions, CALIBRATION)
     cuts = sparsegpt_cuts(model, calibration)
     return trained(GradualRun(model, recipe, schedule, teacher=load_pretrained_gpt2(), select=cuts), ids)
 
@@ -50,13 +50,17 @@ def dense(recipe: Recipe, ids: Tensor) -> GPT2:
 
 def small(recipe: Recipe, ids: Tensor) -> GPT2:
     """Dense with as many weights as the pruned model has left: heads and neurons removed, then trained just as long."""
-    whole = load_pretrained_gpt2()
-    calibration = corpus.calibration_windows(whole.tokenizer, whole.config.n_positions, CALIBRATION)
+    whole, tokenizer = load_pretrained_gpt2()
+    calibration = corpus.calibration_windows(tokenizer, whole.config.n_positions, CALIBRATION)
     model = ModelPruner(whole).remove_structures(HEADS, NEURONS, calibration)
     return trained(Run(model, recipe, teacher=load_pretrained_gpt2()), ids)
 
 
-MODELS: dict[str, Made] = {"60 % zeros, gradual": pruned, "dense": dense, "small dense": small}
+MODELS: dict[str, Made] = {
+    f"{TARGET:.0%} zeros, gradual": pruned,
+    "dense, trained as long": dense,
+    "small and dense, trained as long": small,
+}
 
 
 def trained(run: Run, ids: Tensor) -> GPT2:
@@ -89,6 +93,18 @@ def spread(values: list[float], form: str) -> str:
     return f"{statistics.fmean(values):{form}}{ends}"
 
 
+def answer(found: dict[str, list[dict[str, float]]]) -> str:
+    """What the pruned model has lost beside its controls, in a sentence."""
+    mean = {name: statistics.fmean(run["perplexity"] for run in runs) for name, runs in found.items()}
+    right = {name: statistics.fmean(run["accuracy"] for run in runs) for name, runs in found.items()}
+    ours, as_long, small_dense = mean
+    return (
+        f"Beside the dense model that was trained as long, the pruned one has {mean[ours] / mean[as_long] - 1:+.1%} of "
+        f"perplexity and {right[ours] / right[as_long] - 1:+.1%} of accuracy; beside the small dense one "
+        f"{mean[ours] / mean[small_dense] - 1:+.1%} and {right[ours] / right[small_dense] - 1:+.1%}."
+    )
+
+
 def section(found: dict[str, list[dict[str, float]]], bundled: Quality, arguments: argparse.Namespace) -> str:
     rows = [["dense, as bundled", "", f"{bundled.perplexity:.2f}", "", f"{bundled.accuracy:.2%}", ""]]
     for name, seeds in found.items():
@@ -111,18 +127,19 @@ def section(found: dict[str, list[dict[str, float]]], bundled: Quality, argument
         "top-1 accuracy",
         "lost, relative",
     ]
+    seeds = ", ".join(map(str, arguments.seeds))
     return f"""## Gradual pruning beside its controls
 
-Three models from gpt2-mini, all trained for {arguments.steps} steps of {arguments.batch} windows of 256 tokens by
-the same recipe (`RECOVERY`) with the bundled model as the teacher: pruned gradually to {TARGET:.0%} in {CUTS} cuts by
+Three models from gpt2-mini, all trained for {arguments.steps} steps of {arguments.batch} windows of 256 tokens by the
+same recipe (`RECOVERY`) with the bundled model as the teacher: pruned gradually to {TARGET:.0%} in {CUTS} cuts by
 SparseGPT; dense; and small and dense, with as many weights left, after {HEADS:.0%} of the heads and {NEURONS:.0%} of
-the neurons of every block were removed. {corpus.MEASURED} held-out windows.
-Seeds {", ".join(map(str, arguments.seeds))}: the mean, lowest and highest in brackets. After ± stands one standard
-error of the difference to the bundled model, window by window (`metrics.paired`): what the choice of windows adds, not
-that of the seed.
+the neurons of every block were removed. {corpus.MEASURED} held-out windows. Seeds: {seeds}; the mean, and where there are several the lowest and the highest in brackets. After ± stands one standard error of the
+difference to the bundled model, window by window (`metrics.paired`): that of the choice of windows, not of the seed.
 
 What pruning costs is its row beside the dense one that was trained as long, not beside the bundled model. Runs of other
 lengths (`--steps`) have other answers: none of these is a limit.
+
+**{answer(found)}**
 
 {report.environment()}
 

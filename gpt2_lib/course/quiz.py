@@ -16,7 +16,8 @@ import ipywidgets
 from IPython import get_ipython
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
-from .readiness import LETTERS, QUESTIONS, Question, assessment
+from .judgements import JUDGEMENTS
+from .readiness import LETTERS, QUESTIONS, Question, assessment, judge
 
 NAME = "readiness"  # the answer's function
 STYLE = """<style>
@@ -32,15 +33,7 @@ class Quiz(ipywidgets.VBox):
     """A group of radio buttons for each question, and a line that says what has become of the choices."""
 
     def __init__(self, questions: Sequence[Question] = QUESTIONS) -> None:
-        self.choices = [
-            ipywidgets.RadioButtons(
-                options=[(f"{letter}: {choice}", letter) for letter, choice in zip(LETTERS, q.choices, strict=True)],
-                value=None,
-                description=f"{number}. {q.text}",
-                style={"description_width": "auto"},
-            )
-            for number, q in enumerate(questions, start=1)
-        ]
+        self.choices = _radio_buttons(questions)
         self.told = ipywidgets.HTML()
         self.new: dict[
             int, str
@@ -76,6 +69,43 @@ class Quiz(ipywidgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The widget; for pages that show none, the questions as text."""
         return {**(super()._repr_mimebundle_(**kwargs) or {}), "text/markdown": assessment()}
+
+
+class Practice(ipywidgets.VBox):
+    """Questions for practice: each choice is told at once whether it is right, and why. Nothing is written down."""
+
+    def __init__(self, questions: Sequence[Question] = JUDGEMENTS) -> None:
+        self.questions = questions
+        self.choices, self.told = _radio_buttons(questions), [ipywidgets.HTML() for _ in questions]
+        for group in self.choices:
+            group.observe(self._chosen, names="value")
+        pairs = [widget for pair in zip(self.choices, self.told, strict=True) for widget in pair]
+        super().__init__([ipywidgets.HTML(STYLE), *pairs])
+        self.add_class("gpt2-quiz")
+
+    def _chosen(self, change: Mapping[str, Any]) -> None:
+        number = self.choices.index(change["owner"]) + 1
+        try:
+            text = f"Right. {judge(number, {number: change['new']}, self.questions)}"
+        except AssertionError as error:
+            text = str(error)
+        self.told[number - 1].value = f"<div role='status'>{html.escape(text).replace(chr(10), '<br>')}</div>"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """The widget; for pages that show none, the questions as text."""
+        return {**(super()._repr_mimebundle_(**kwargs) or {}), "text/markdown": assessment(self.questions)}
+
+
+def _radio_buttons(questions: Sequence[Question]) -> list[ipywidgets.RadioButtons]:
+    return [
+        ipywidgets.RadioButtons(
+            options=[(f"{letter}: {choice}", letter) for letter, choice in zip(LETTERS, q.choices, strict=True)],
+            value=None,
+            description=f"{number}. {q.text}",
+            style={"description_width": "auto"},
+        )
+        for number, q in enumerate(questions, start=1)
+    ]
 
 
 class _Writer:

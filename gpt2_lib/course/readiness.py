@@ -7,6 +7,7 @@ tell a wrong choice in the learner's own page, and not to read the answers by ac
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .facts import facts
@@ -109,17 +110,17 @@ QUESTIONS = (
 )
 
 
-def assessment() -> str:
-    """The five questions with their choices, as Markdown."""
+def assessment(questions: Sequence[Question] = QUESTIONS) -> str:
+    """The questions with their choices, as Markdown."""
     lines = []
-    for number, question in enumerate(QUESTIONS, start=1):
+    for number, question in enumerate(questions, start=1):
         lines += [f"**{number}. {question.text}**", ""]
         lines += [f"- **{letter}** {choice}" for letter, choice in zip(LETTERS, question.choices, strict=True)] + [""]
     return "\n".join(lines)
 
 
-def judge(number: int, answers: object) -> str:
-    """What is told about a question that is answered right.
+def judge(number: int, answers: object, questions: Sequence[Question] = QUESTIONS) -> str:
+    """What is told about one of ``questions`` that is answered right.
 
     ``answers``: what the learner's function returned, {number of the question: letter}. Raises AssertionError where the
     question is not answered, not by a letter, or where another choice is right.
@@ -135,7 +136,7 @@ def judge(number: int, answers: object) -> str:
     if not isinstance(letter, str) or letter.strip().lower() not in tuple(LETTERS):
         raise AssertionError(f"The answer to question {number} is one of the letters a, b, c, d; got {letter!r:.40}.")
     letter = letter.strip().lower()
-    question = QUESTIONS[number - 1]
+    question = questions[number - 1]
     told = f"You chose {letter}: {question.choices[LETTERS.index(letter)]}."
     if not question.is_right(letter):
         raise AssertionError(f"{told}\nAnother choice is right. {question.why()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
@@ -12,7 +13,8 @@ from autograder.authoring.sources import to_notebook
 from gpt2_lib.course import quiz as quiz_module
 from gpt2_lib.course.checks import readiness as checks
 from gpt2_lib.course.facts import facts
-from gpt2_lib.course.quiz import Quiz, written
+from gpt2_lib.course.judgements import JUDGEMENTS
+from gpt2_lib.course.quiz import Practice, Quiz, written
 from gpt2_lib.course.readiness import LETTERS, QUESTIONS, assessment, judge
 
 STUB = """
@@ -70,6 +72,37 @@ def test_five_wrong_choices_are_no_point(capsys: pytest.CaptureFixture[str]) -> 
         with pytest.raises(AssertionError, match="Another choice is right"):
             getattr(checks, f"ready_{number}")(lambda: wrong)
     assert "✔" not in capsys.readouterr().out
+
+
+# The questions for practice
+
+JUDGED = range(1, len(JUDGEMENTS) + 1)
+
+
+@pytest.mark.parametrize("number", JUDGED)
+def test_one_choice_of_a_judgement_is_right_and_each_is_told_why_with_the_source(number: int) -> None:
+    practice, question = Practice(), JUDGEMENTS[number - 1]
+    right = []
+    for letter in LETTERS:
+        practice.choices[number - 1].value = letter
+        told = html.unescape(practice.told[number - 1].value)
+        assert question.explanation in told
+        assert all(address in told for address in facts()[question.fact].sources.values())
+        right += [letter] * ("Right. You chose" in told)
+        assert ("Another choice is right" in told) == (letter not in right)
+    assert len(right) == 1
+    assert [widget.value for n, widget in enumerate(practice.told, start=1) if n != number] == [""] * (len(JUDGED) - 1)
+
+
+def test_the_right_judgement_is_as_long_as_the_others_and_not_always_the_same_letter() -> None:
+    rights = [next(letter for letter in LETTERS if q.is_right(letter)) for q in JUDGEMENTS]
+    longest = 0
+    for question, letter in zip(JUDGEMENTS, rights, strict=True):
+        lengths = [len(choice) for choice in question.choices]
+        assert max(lengths) <= 1.15 * min(lengths), question.text
+        longest += lengths[LETTERS.index(letter)] == max(lengths)
+    assert longest <= 1
+    assert len(set(rights)) > 2
 
 
 # The radio buttons

@@ -52,6 +52,7 @@ ROOMS = {
         "page.live",
         "facts",
         "readiness",
+        "judgements",
         "quiz",
         "lesson",
         "own_work",
