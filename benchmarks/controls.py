@@ -133,8 +133,9 @@ def section(found: dict[str, list[dict[str, float]]], bundled: Quality, argument
 Three models from gpt2-mini, all trained for {arguments.steps} steps of {arguments.batch} windows of 256 tokens by the
 same recipe (`RECOVERY`) with the bundled model as the teacher: pruned gradually to {TARGET:.0%} in {CUTS} cuts by
 SparseGPT; dense; and small and dense, with as many weights left, after {HEADS:.0%} of the heads and {NEURONS:.0%} of
-the neurons of every block were removed. {corpus.MEASURED} held-out windows. Seeds: {seeds}; the mean, and where there are several the lowest and the highest in brackets. After ± stands one standard error of the
-difference to the bundled model, window by window (`metrics.paired`): that of the choice of windows, not of the seed.
+the neurons of every block were removed. {corpus.MEASURED} held-out windows. Seeds: {seeds}; the mean, and where there
+are several the lowest and the highest in brackets. After ± stands one standard error of the difference to the bundled
+model, window by window (`metrics.paired`): that of the choice of windows, not of the seed.
 
 What pruning costs is its row beside the dense one that was trained as long, not beside the bundled model. Runs of other
 lengths (`--steps`) have other answers: none of these is a limit.

@@ -16,8 +16,7 @@ import ipywidgets
 from IPython import get_ipython
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
-from .judgements import JUDGEMENTS
-from .readiness import LETTERS, QUESTIONS, Question, assessment, judge
+from .readiness import JUDGEMENTS, LETTERS, QUESTIONS, Question, assessment, judge
 
 NAME = "readiness"  # the answer's function
 STYLE = """<style>

@@ -13,9 +13,8 @@ from autograder.authoring.sources import to_notebook
 from gpt2_lib.course import quiz as quiz_module
 from gpt2_lib.course.checks import readiness as checks
 from gpt2_lib.course.facts import facts
-from gpt2_lib.course.judgements import JUDGEMENTS
 from gpt2_lib.course.quiz import Practice, Quiz, written
-from gpt2_lib.course.readiness import LETTERS, QUESTIONS, assessment, judge
+from gpt2_lib.course.readiness import JUDGEMENTS, LETTERS, QUESTIONS, assessment, judge
 
 STUB = """
 def readiness() -> dict[int, str]:

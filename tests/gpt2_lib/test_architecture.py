@@ -52,7 +52,6 @@ ROOMS = {
         "page.live",
         "facts",
         "readiness",
-        "judgements",
         "quiz",
         "lesson",
         "own_work",
