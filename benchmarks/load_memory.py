@@ -6,14 +6,9 @@ python benchmarks/load_memory.py [--out docs/benchmarks.md]
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
-import tempfile
 
+from checkpoint_memory import PEAK, gpt2_folder, numbers_from
 from report import arguments, environment, publish, table
-
-from gpt2_lib import GPT2, load_pretrained_gpt2, save_pretrained
-from gpt2_lib.config import PRESETS
 
 ROUNDS = 3
 BAR = 1.15
@@ -29,8 +24,7 @@ at once (they are turned on the way, and the file may then be replaced). Bar: `g
 MEASURE = """
 import sys
 {imports}
-def peak():
-    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+{peak}
 before = peak()
 model = {load}(sys.argv[1])
 loaded = peak()
@@ -41,10 +35,12 @@ print(loaded - before, peak() - before)
 
 LOADERS = {
     "gpt2_lib, load_pretrained_gpt2": MEASURE.format(
-        imports="import torch\nfrom gpt2_lib import load_pretrained_gpt2", load="load_pretrained_gpt2"
+        peak=PEAK, imports="import torch\nfrom gpt2_lib import load_pretrained_gpt2", load="load_pretrained_gpt2"
     ),
     "transformers, from_pretrained": MEASURE.format(
-        imports="import torch\nfrom transformers import GPT2LMHeadModel", load="GPT2LMHeadModel.from_pretrained"
+        peak=PEAK,
+        imports="import torch\nfrom transformers import GPT2LMHeadModel",
+        load="GPT2LMHeadModel.from_pretrained",
     ),
 }
 
@@ -54,19 +50,13 @@ def peaks(folder: str) -> dict[str, tuple[float, float]]:
     seen: dict[str, list[tuple[int, ...]]] = {name: [] for name in LOADERS}
     for _ in range(ROUNDS):
         for name, script in LOADERS.items():
-            done = subprocess.run([sys.executable, "-c", script, folder], capture_output=True, text=True, check=True)
-            seen[name].append(tuple(map(int, done.stdout.split())))
+            seen[name].append(tuple(numbers_from(script, folder)))
     return {name: tuple(map(statistics.median, zip(*rounds, strict=True))) for name, rounds in seen.items()}
 
 
 def main() -> None:
     page = arguments(__doc__).out
-    model = GPT2(PRESETS["gpt2"]).init_weights()
-    model.tokenizer = load_pretrained_gpt2().tokenizer
-    size = sum(p.numel() * p.element_size() for p in model.parameters())
-    with tempfile.TemporaryDirectory() as folder:
-        save_pretrained(model, folder)
-        del model
+    with gpt2_folder() as (folder, size):
         rows = [[name, *(f"{peak / size:.2f}" for peak in both)] for name, both in peaks(folder).items()]
     text = table([f"peak / {size / 1e6:.0f} MB of weights", "loaded", "and used once"], rows)
     publish("load_memory", f"## Memory while loading\n\n{PROTOCOL}\n\n{environment()}.\n\n{text}", page)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 from report import environment, first_line, publish, table
@@ -26,7 +26,7 @@ from gpt2_lib import GPT2, corpus, load_pretrained_gpt2
 from gpt2_lib.metrics import evaluate
 from gpt2_lib.pruning import scores, selection
 from gpt2_lib.pruning.admm import admm
-from gpt2_lib.pruning.calibration import hessians, input_norms, layer_groups
+from gpt2_lib.pruning.calibration import block_by_block, hessians, input_norms
 from gpt2_lib.pruning.pruner import ModelPruner, prunable_weights
 from gpt2_lib.pruning.sparsegpt import sparsegpt
 
@@ -51,24 +51,24 @@ a multiple of SparseGPT's is the whole verb's, calibration included, one thread,
 seed: ADMM <= SparseGPT <= Wanda <= magnitude; ADMM at most {bars}; at most {times:g} times SparseGPT's time."""
 
 
-def magnitude(model: GPT2, names: list[str], target: Target, _: Tensor) -> None:
+def magnitude(model: GPT2, names: list[str], target: Target, _: object) -> None:
     """Prune a block's matrices, each on its own, the smallest weights first."""
     w = {name: model.get_parameter(name) for name in names}
     _keep(w, selection.n_m_masks(w, *target) if isinstance(target, tuple) else selection.layer_masks(w, target))
 
 
-def wanda(model: GPT2, names: list[str], target: Target, windows: Tensor) -> None:
+def wanda(model: GPT2, names: list[str], target: Target, text: Any) -> None:
     """Prune a block's matrices row by row, by weight times input norm."""
     w = {name: model.get_parameter(name) for name in names}
-    s = scores.wanda(w, input_norms(model, windows, names))
+    s = scores.wanda(w, input_norms(model, text, names))
     _keep(w, selection.n_m_masks(s, *target) if isinstance(target, tuple) else selection.row_masks(s, target))
 
 
 @torch.no_grad()
-def solve(model: GPT2, names: list[str], target: Target, windows: Tensor) -> None:
+def solve(model: GPT2, names: list[str], target: Target, text: Any) -> None:
     """Prune and correct a block's matrices with SparseGPT."""
     sparsity, n_m = (None, target) if isinstance(target, tuple) else (target, None)
-    for name, hessian in hessians(model, windows, names).items():
+    for name, hessian in hessians(model, text, names).items():
         weight = model.get_parameter(name)
         weight.copy_(sparsegpt(weight, hessian, sparsity, n_m))
 
@@ -79,16 +79,16 @@ def _keep(weights: Mapping[str, Tensor], masks: dict[str, Tensor]) -> None:
         weights[name].masked_fill_(~mask, 0.0)
 
 
-def admm_alike(model: GPT2, names: list[str], target: Target, windows: Tensor) -> None:
+def admm_alike(model: GPT2, names: list[str], target: Target, text: Any) -> None:
     """Prune and correct a block's matrices with ADMM, every output counting the same."""
     sparsity, n_m = (None, target) if isinstance(target, tuple) else (target, None)
     with torch.no_grad():
-        for name, hessian in hessians(model, windows, names).items():
+        for name, hessian in hessians(model, text, names).items():
             weight = model.get_parameter(name)
             weight.copy_(admm(weight, hessian, sparsity, n_m))
 
 
-BY_BLOCK: dict[str, Callable[[GPT2, list[str], Target, Tensor], None]] = {
+BY_BLOCK: dict[str, Callable[[GPT2, list[str], Target, Any], None]] = {
     "magnitude": magnitude,
     "Wanda": wanda,
     "SparseGPT": solve,
@@ -111,8 +111,8 @@ def pruned(model: GPT2, method: str, target: Target, windows: Tensor) -> GPT2:
         sparsity, n_m = (None, target) if isinstance(target, tuple) else (target, None)
         ModelPruner(model).prune_admm(windows, sparsity, n_m)
         return model
-    for names in layer_groups(model, list(prunable_weights(model))):
-        BY_BLOCK[method](model, names, target, windows)
+    for names, text in block_by_block(model, windows, list(prunable_weights(model)), method):
+        BY_BLOCK[method](model, names, target, text)
     return model
 
 

@@ -7,14 +7,11 @@ Exits with an error when a method takes more than the bar.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 
+from checkpoint_memory import PEAK, gpt2_folder, numbers_from
 from report import arguments, environment, publish, table
-
-from gpt2_lib import GPT2, load_pretrained_gpt2, save_pretrained
-from gpt2_lib.config import PRESETS
 
 BAR = 2.5
 TOKENS, LENGTH = 4096, 128  # of calibration text; the widest matrix has 3,072 inputs
@@ -30,6 +27,7 @@ METHODS = {
     "Taylor, global": "prune_taylor(windows, 0.5, globally=True)",
     "Wanda": "prune_wanda(windows, 0.5)",
     "SparseGPT": "prune_sparsegpt(windows, 0.5)",
+    "ADMM": "prune_admm(windows, 0.5)",
     "heads and neurons, zeroed": "prune_structures(0.25, 0.25, windows)",
     "heads and neurons, removed": "remove_structures(0.25, 0.25, windows)",
 }
@@ -44,8 +42,7 @@ MEASURE = """
 import sys
 import torch
 from gpt2_lib import ModelPruner, generate, load_pretrained_gpt2, save_pretrained
-def peak():
-    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+{peak}
 before = peak()
 pruner = ModelPruner(load_pretrained_gpt2(sys.argv[1]))
 windows = torch.randint(2048, ({windows}, {length}))
@@ -60,21 +57,14 @@ print(pruned - before, peak() - before)
 
 def peaks(source: str, call: str) -> list[int]:
     """Bytes above the imports: after pruning, and at the end."""
-    script = MEASURE.format(windows=TOKENS // LENGTH, length=LENGTH, call=call)
+    script = MEASURE.format(peak=PEAK, windows=TOKENS // LENGTH, length=LENGTH, call=call)
     with tempfile.TemporaryDirectory() as target:
-        command = [sys.executable, "-c", script, source, target]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [int(number) for number in done.stdout.split()[-2:]]
+        return numbers_from(script, source, target)
 
 
 def main() -> None:
     page = arguments(__doc__).out
-    model = GPT2(PRESETS["gpt2"]).init_weights()
-    model.tokenizer = load_pretrained_gpt2().tokenizer
-    size = sum(p.numel() * p.element_size() for p in model.parameters())
-    with tempfile.TemporaryDirectory() as folder:
-        save_pretrained(model, folder)
-        del model
+    with gpt2_folder() as (folder, size):
         found = {name: [peak / size for peak in peaks(folder, call)] for name, call in METHODS.items()}
     rows = [[name, *(f"{share:.2f}" for share in both)] for name, both in found.items()]
     text = table([f"peak / {size / 1e6:.0f} MB of weights", "loaded and pruned", "saved, loaded, used"], rows)

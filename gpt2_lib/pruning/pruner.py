@@ -94,7 +94,7 @@ class ModelPruner:
         if found.choose is None:
             return self._prune_units(sparsity, text, ignore, names)
         plan = make_plan(self.model, sparsity, n_m, names, ignore)
-        return self._cut(found.choose, plan, readable_again(text), found.by_block)
+        return self._cut(found.choose, plan, text, found.by_block)
 
     def apply(self, masks: Masks) -> Masks:
         """Prune with your own masks, {parameter name: bool tensor of its shape, True = keep}."""
@@ -237,7 +237,7 @@ class ModelPruner:
         self.masks = {name: mask.to(devices[name]) for name, mask in state["masks"].items()}
 
     def _cut(self, choose: Choose, plan: Plan, text: Batches | None = None, by_block: bool = False) -> Masks:
-        masks = choose(self.model, plan, text)
+        masks = choose(self.model, plan, readable_again(text))
         if not by_block:
             return self._apply(masks)
         weights = prunable_weights(self.model)

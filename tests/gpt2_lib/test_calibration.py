@@ -11,8 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from gpt2_lib import GPT2
-from gpt2_lib.pruning import calibration
-from gpt2_lib.pruning.calibration import gradients, hessians, input_norms, layer_groups
+from gpt2_lib.pruning.calibration import gradients, hessians, input_norms, layer_groups, layers
 
 NAMES = [name for name, p in random_model().named_parameters() if name.startswith("h.") and p.dim() == 2]
 WINDOWS = random_ids(TINY, 8, 32)
@@ -64,7 +63,7 @@ def test_norms_and_hessians_are_those_of_the_inputs_of_every_layer():
 def test_windows_are_read_in_small_batches(monkeypatch):
     model = random_model()
     whole = hessians(model, WINDOWS, NAMES)
-    monkeypatch.setattr(calibration, "TOKENS_PER_BATCH", 3 * 32)  # three windows, and two in the last batch
+    monkeypatch.setattr(layers, "TOKENS_PER_BATCH", 3 * 32)  # three windows, and two in the last batch
     sizes = []
     hook = model.h[0].register_forward_pre_hook(lambda _, args: sizes.append(args[0].shape[0]))
     for name, part in hessians(model, WINDOWS, NAMES).items():

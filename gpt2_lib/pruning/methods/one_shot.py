@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ...modules import restored_on_error
-from .. import calibration, scores, selection
+from .. import scores, selection
 from ..admm import admm
+from ..calibration.input_statistics import block_by_block, hessians, input_norms
+from ..calibration.loss_gradients import gradients, loss_of
 from ..masking import Masks, apply_masks
 from ..sparsegpt import sparsegpt
 from ..targets import as_stored, matrices, prunable_weights
@@ -66,37 +68,40 @@ def taylor_global(
 def wanda(model: nn.Module, plan: Plan, text: Batches) -> Masks:
     """|weight| times the norm of its input, compared within a row, or n:m (Sun et al., 2023)."""
 
-    def solve(names: list[str]) -> Masks:
-        norms = calibration.input_norms(model, text, names)
+    def solve(names: list[str], text: Batches) -> Masks:
+        norms = input_norms(model, text, names)
         masks = as_stored(model, _row_by_row(scores.wanda(matrices(model, names), norms), plan))
         apply_masks(model, masks)
         return masks
 
-    return by_block(model, plan.names, solve)
+    return by_block(model, plan, text, solve, "Wanda")
 
 
 def sparsegpt_(model: nn.Module, plan: Plan, text: Batches) -> Masks:
     """Prunes and corrects what is left of each matrix (Frantar & Alistarh, 2023)."""
-    return _solve(model, plan, text, lambda name, w, h: sparsegpt(w, h, plan.sparsities[name], plan.n_m))
+    return _solve(model, plan, text, lambda name, w, h: sparsegpt(w, h, plan.sparsities[name], plan.n_m), "SparseGPT")
 
 
 def admm_(model: nn.Module, plan: Plan, text: Batches, by_row: bool = False) -> Masks:
     """Corrects each matrix while it chooses what goes, in each row alone if ``by_row`` (Boža, 2024)."""
     check_finite(prunable_weights(model))
     counts = _outputs_count(model, plan, text)
-    return _solve(
-        model, plan, text, lambda name, w, h: admm(w, h, plan.sparsities[name], plan.n_m, by_row, counts.get(name))
-    )
+
+    def solver(name: str, w: Tensor, h: Tensor) -> Tensor:
+        return admm(w, h, plan.sparsities[name], plan.n_m, by_row, counts.get(name))
+
+    return _solve(model, plan, text, solver, "ADMM")
 
 
-def by_block(model: nn.Module, names: list[str], solve: Callable[[list[str]], Masks]) -> Masks:
-    """``solve`` one group of layers after the other: each is calibrated on what is pruned before it."""
-    weights = prunable_weights(model)
-    check_finite(weights)
+def by_block(
+    model: nn.Module, plan: Plan, text: Batches, solve: Callable[[list[str], Batches], Masks], title: str
+) -> Masks:
+    """``solve(names, text)`` one group of layers after the other: each is calibrated on what is pruned before it."""
+    check_finite(prunable_weights(model))
     masks: Masks = {}
-    with restored_on_error(weights):
-        for group in calibration.layer_groups(model, names):
-            masks |= solve(group)
+    with restored_on_error(prunable_weights(model, plan.names)):
+        for names, reached in block_by_block(model, text, plan.names, title):
+            masks |= solve(names, reached)
         check_nothing_is_empty(masks)
     return masks
 
@@ -141,10 +146,10 @@ def _row_by_row(found: Mapping[str, Tensor], plan: Plan) -> Masks:
 def _taylor_scores(
     model: nn.Module, plan: Plan, text: Batches, loss: Callable[..., Tensor] | None
 ) -> dict[str, Tensor]:
-    loss = loss or calibration.loss_of(model)
+    loss = loss or loss_of(model)
     weights = prunable_weights(model, plan.names)
     check_finite(weights)
-    sizes = calibration.gradients(model, text, list(weights), loss)
+    sizes = gradients(model, text, list(weights), loss)
     found: dict[str, Tensor] = {}
     for name, w in weights.items():  # one by one, so that the model is not held three times
         found |= scores.taylor({name: w}, {name: sizes.pop(name)})
@@ -154,23 +159,25 @@ def _taylor_scores(
 def _outputs_count(model: nn.Module, plan: Plan, text: Batches) -> dict[str, Tensor]:
     """{name: what an error of each output counts for (out,)}; {} for a model without a loss that is known."""
     try:
-        loss = calibration.loss_of(model)
+        loss = loss_of(model)
     except ValueError:
         return {}
     some = text[:: max(1, len(text) // 32)] if isinstance(text, Tensor) else text  # all would be slow
-    gradients = calibration.gradients(model, some, plan.names, loss, order=2)
-    return {name: scores.outputs(g) for name, g in as_stored(model, gradients).items()}  # each (out, in)
+    found = gradients(model, some, plan.names, loss, order=2)
+    return {name: scores.outputs(g) for name, g in as_stored(model, found).items()}  # each (out, in)
 
 
-def _solve(model: nn.Module, plan: Plan, text: Batches, solver: Callable[[str, Tensor, Tensor], Tensor]) -> Masks:
+def _solve(
+    model: nn.Module, plan: Plan, text: Batches, solver: Callable[[str, Tensor, Tensor], Tensor], title: str
+) -> Masks:
     """Put ``solver(name, weight (out, in), hessian)`` in the place of each weight."""
 
     @torch.no_grad()
-    def solve(names: list[str]) -> Masks:
+    def solve(names: list[str], text: Batches) -> Masks:
         masks: Masks = {}
-        for name, hessian in calibration.hessians(model, text, names).items():
+        for name, hessian in hessians(model, text, names).items():
             weight = matrices(model, [name])[name]
             masks[name] = weight.copy_(solver(name, weight, hessian)) != 0
         return as_stored(model, masks)
 
-    return by_block(model, plan.names, solve)
+    return by_block(model, plan, text, solve, title)

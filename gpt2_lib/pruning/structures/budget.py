@@ -16,7 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...gpt2 import GPT2
-from .. import calibration, scores
+from .. import scores
+from ..calibration.input_statistics import block_by_block, hessians
+from ..calibration.layers import TOKENS_PER_BATCH
 from .costs import Costs, Table, flop_costs
 from .refit import RIDGE, parts
 
@@ -99,7 +101,7 @@ def output_sensitivities(model: GPT2, windows: Tensor) -> list[float]:
     same however many there are.
     """
     squares = [0.0] * (2 * model.config.n_layer)
-    for batch in windows.split(max(1, calibration.TOKENS_PER_BATCH // windows.size(1))):
+    for batch in windows.split(max(1, TOKENS_PER_BATCH // windows.size(1))):
         with torch.enable_grad():
             x = model.embed(batch).detach().requires_grad_(True)
             outputs: list[Tensor] = []
@@ -117,17 +119,21 @@ def output_sensitivities(model: GPT2, windows: Tensor) -> list[float]:
 def _errors(model: GPT2, windows: Tensor, costs: Costs) -> list[Table]:
     """The error of each width in ``costs``: attention and feed-forward of block 0, of block 1, ..."""
     sensitivities = output_sensitivities(model, windows[:SENSITIVITY_WINDOWS])
+    names = [f"h.{i}.{part}.c_proj.weight" for i in range(len(model.h)) for part in ("attn", "mlp")]
+    tables = dict(zip(names, (t for pair in zip(costs.heads, costs.neurons, strict=True) for t in pair), strict=True))
+    units = [n for block in model.h for n in (block.attn.n_head, block.mlp.c_proj.in_features)]
     errors: list[Table] = []
-    for i, (block, heads, neurons) in enumerate(zip(model.h, costs.heads, costs.neurons, strict=True)):
-        names = [f"h.{i}.attn.c_proj.weight", f"h.{i}.mlp.c_proj.weight"]
-        grams = calibration.hessians(model, windows, names)
-        units = (block.attn.n_head, block.mlp.c_proj.in_features)
-        for name, table, n, sensitivity in zip(names, (heads, neurons), units, sensitivities[2 * i :], strict=False):
-            weight = model.get_parameter(name).cpu()
-            gram = grams[name].cpu()
+    for group, text in block_by_block(model, windows, names, "errors of widths"):
+        grams = hessians(model, text, group)
+        for name in group:
+            weight, gram, n = model.get_parameter(name).cpu(), grams[name].cpu(), units[len(errors)]
             best_first = scores.contribution(gram, weight, n).argsort(descending=True, stable=True)
             inputs = torch.arange(weight.size(1)).view(n, -1)  # (units, inputs of one)
+            sensitivity = sensitivities[len(errors)]
             errors.append(
-                {k: sensitivity * projection_error(gram, weight, inputs[best_first[:k]].flatten()) for k in table}
+                {
+                    k: sensitivity * projection_error(gram, weight, inputs[best_first[:k]].flatten())
+                    for k in tables[name]
+                }
             )
     return errors

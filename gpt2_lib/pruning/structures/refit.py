@@ -21,9 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from ...gpt2 import GPT2, Attention, Block, FeedForward
+from ...system.progress import progress_bar
+from ..calibration.kept import Kept, room_beside
+from ..calibration.layers import TOKENS_PER_BATCH
 
 RIDGE = 0.003  # measured on gpt2-mini; 0.001 and 0.01 differ by 0.3 % in perplexity
-TOKENS_PER_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -97,27 +99,33 @@ def refit_projections(pruned: GPT2, dense: GPT2, windows: Tensor, ridge: float =
     after block, so that each layer is fitted to the inputs that it will really get. What it should give is what takes
     the residual stream to where that of ``dense`` is, after the same part.
 
-    The residual streams of both models are kept: 8 N T C bytes, C the width. Raises ValueError for models that don't
-    belong together, and for fewer tokens than the widest ``c_proj`` has inputs.
+    The residual streams of both models are kept, 8 N T C bytes, C the width (`kept` says where). Raises ValueError for
+    models that don't belong together, and for fewer tokens than the widest ``c_proj`` has inputs.
     """
     _check_pair(pruned, dense, windows)
     batches = windows.split(max(1, TOKENS_PER_BATCH // windows.size(1)))
-    ours = [pruned.embed(ids) for ids in batches]  # residual streams, (n, T, C) each
-    wanted = [dense.embed(ids) for ids in batches]
-    for block, whole in zip(pruned.h, dense.h, strict=True):
+    ours, wanted = Kept(room_beside(dense) / 2), Kept(room_beside(dense) / 2)  # residual streams, (n, T, C) each
+    for i, ids in enumerate(batches):
+        ours[i], wanted[i] = pruned.embed(ids), dense.embed(ids)
+    blocks = list(zip(pruned.h, dense.h, strict=True))
+    for block, whole in progress_bar(blocks, "refitting", "block"):
         for (norm, part), (whole_norm, whole_part) in zip(parts(block), parts(whole), strict=True):
             moments = None
             with _inputs_of(part.c_proj) as seen:
-                for i, x in enumerate(ours):
-                    wanted[i] = wanted[i] + whole_part(whole_norm(wanted[i]))
+                for i in range(len(batches)):
+                    x, aim = ours[i], wanted[i]
+                    aim += whole_part(whole_norm(aim))
+                    wanted[i] = aim
                     part(norm(x))
-                    found = Moments.of(seen.pop().flatten(0, 1), (wanted[i] - x).flatten(0, 1))
+                    found = Moments.of(seen.pop().flatten(0, 1), (aim - x).flatten(0, 1))
                     moments = found if moments is None else moments + found
             assert moments is not None
             weight, bias = refit(part.c_proj.weight, part.c_proj.bias, moments, ridge)
             part.c_proj.weight.copy_(weight)
             part.c_proj.bias.copy_(bias)
-            ours = [x + part(norm(x)) for x in ours]
+            for i in range(len(batches)):
+                x = ours[i]
+                ours[i] = x + part(norm(x))
 
 
 def parts(block: Block) -> tuple[tuple[nn.LayerNorm, Attention], tuple[nn.LayerNorm, FeedForward]]:

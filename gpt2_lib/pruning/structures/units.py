@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ...gpt2 import GPT2
-from .. import calibration, scores, selection, surgery
+from .. import scores, selection, surgery
+from ..calibration.input_statistics import block_by_block, hessians
 from .refit import parts, refit_projections
 
 Fractions: TypeAlias = float | Sequence[float]  # to remove: of every block, or one number for each
@@ -22,19 +23,19 @@ def unit_scores(model: GPT2, windows: Tensor | None = None) -> tuple[list[Tensor
     With calibration ``windows`` (B, T) of token ids these are `scores.contribution`, without `scores.head` and
     `scores.neuron`. Raises ValueError for text that is too short.
     """
-    heads: list[Tensor] = []
-    neurons: list[Tensor] = []
-    for i, block in enumerate(model.h):
-        a, f = block.attn, block.mlp
-        if windows is None:
-            heads.append(scores.head(a.c_attn.weight, a.c_attn.bias, a.c_proj.weight, a.n_head))
-            neurons.append(scores.neuron(f.c_fc.weight, f.c_fc.bias, f.c_proj.weight))
-        else:
-            names = [f"h.{i}.attn.c_proj.weight", f"h.{i}.mlp.c_proj.weight"]
-            grams = calibration.hessians(model, windows, names)
-            heads.append(scores.contribution(grams[names[0]], a.c_proj.weight, a.n_head))
-            neurons.append(scores.contribution(grams[names[1]], f.c_proj.weight, f.c_proj.in_features))
-    return heads, neurons
+    attention, feedforward = [block.attn for block in model.h], [block.mlp for block in model.h]
+    if windows is None:
+        return (
+            [scores.head(a.c_attn.weight, a.c_attn.bias, a.c_proj.weight, a.n_head) for a in attention],
+            [scores.neuron(f.c_fc.weight, f.c_fc.bias, f.c_proj.weight) for f in feedforward],
+        )
+    units = {f"h.{i}.attn.c_proj.weight": a.n_head for i, a in enumerate(attention)}
+    units |= {f"h.{i}.mlp.c_proj.weight": f.c_proj.in_features for i, f in enumerate(feedforward)}
+    found: dict[str, Tensor] = {}
+    for group, text in block_by_block(model, windows, list(units), "scores of heads and neurons"):
+        for name, gram in hessians(model, text, group).items():
+            found[name] = scores.contribution(gram, model.get_parameter(name), units[name])
+    return [found[name] for name in units if ".attn." in name], [found[name] for name in units if ".mlp." in name]
 
 
 def units_to_keep(

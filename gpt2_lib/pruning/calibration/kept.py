@@ -1,0 +1,80 @@
+"""What a block gives for each batch, kept for the next one: up to a limit in memory, beyond it in temporary files."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...modules import map_tensors
+
+KEPT_BYTES = 2**26  # 64 MB, or
+KEPT_SHARE = 1 / 4  # of what the weights take, where that is more
+
+
+class Kept:
+    """A list of what was computed batch by batch: up to ``limit`` bytes in memory, the others in temporary files."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._entries: dict[int, Any] = {}  # in memory: the entry; in a file: None
+        self._bytes: dict[int, int] = {}  # of those in memory
+        self._folder: tempfile.TemporaryDirectory[str] | None = None  # goes when this object goes
+
+    def __setitem__(self, index: int, entry: Any) -> None:
+        self._entries[index] = None
+        self._bytes[index] = 0
+        size = _bytes_of(entry)
+        if sum(self._bytes.values()) + size <= self._limit:
+            self._entries[index], self._bytes[index] = entry, size
+        else:
+            self._write(index, entry)
+
+    def __getitem__(self, index: int) -> Any:
+        """The entry, of which nothing that is kept changes when it is changed in place."""
+        entry = self._entries[index]
+        if entry is not None:
+            return copy.deepcopy(entry)
+        return torch.load(self._file(index), weights_only=False)  # written here, by this process
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _write(self, index: int, entry: Any) -> None:
+        file = self._file(index)
+        try:
+            torch.save(entry, file)
+        except (OSError, RuntimeError) as error:  # PyTorch's words for a full disk are those of its archive
+            raise OSError(
+                f"What a block gave could not be kept in {file.parent}; is the disk full? Free some space, or set the "
+                "environment variable TMPDIR to a folder on a larger disk."
+            ) from error
+
+    def _file(self, index: int) -> Path:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="gpt2_lib-")
+        return Path(self._folder.name) / f"{index}.pt"
+
+
+def room_beside(model: nn.Module) -> float:
+    """How many bytes `Kept` may hold in memory beside ``model``."""
+    return max(KEPT_BYTES, KEPT_SHARE * sum(p.numel() * p.element_size() for p in model.parameters()))
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    found: list[Tensor] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    map_tensors(value, note)
+    return found
+
+
+def _bytes_of(value: Any) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors_in(value))
