@@ -26,7 +26,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..gpt2 import GPT2
+from ..tokenizer import Tokenizer
 from .extras import DeployError, install_command, need
+from .metadata import check_finite, metadata_of, tokenizer_in
 
 WORTH_A_MASK = 1 / 8  # share of zeros in a matrix above which a mask of one bit an entry saves space, int8 too
 
@@ -38,9 +40,11 @@ def export_coreml(model: GPT2, path: str | Path, sparse: bool = True, int8: bool
     isn't zero. ``int8``: matrices, embeddings too, are rounded to 8 bits, one scale a row. A package that was there
     is replaced; ``model`` is left as it is, and may have other numbers of heads and neurons in each block.
 
-    Raises MissingExtraError without the extra ``mobile``; ValueError if ``model`` is no GPT2 or ``path`` doesn't end
-    in ``.mlpackage``; DeployError if coremltools refuses the model, something else is at ``path``, or it can't be
-    written.
+    Its sizes and its tokenizer go into the package's metadata (`tokenizer_of`).
+
+    Raises MissingExtraError without the extra ``mobile``; ValueError if ``model`` is no GPT2, if its weights are NaN or
+    infinite, or ``path`` doesn't end in ``.mlpackage``; DeployError if coremltools refuses the model, something else is
+    at ``path``, or it can't be written.
     """
     path = Path(path)
     if not isinstance(model, GPT2):
@@ -49,10 +53,12 @@ def export_coreml(model: GPT2, path: str | Path, sparse: bool = True, int8: bool
         raise ValueError(f"A Core ML package's name ends in .mlpackage; got {path.name}.")
     if path.exists() and not (path / "Manifest.json").is_file():
         raise DeployError(f"{path} is there and is no Core ML package: choose another name, or remove it.")
+    check_finite(model)
     with _quiet():
         ct = need("coremltools", "mobile")
         package = _convert(ct, model)
         package = _compress(package, sparse, int8)
+        package.user_defined_metadata.update(metadata_of(model))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
@@ -86,6 +92,17 @@ def interpret(path: str | Path, ids: np.ndarray | Tensor | list) -> np.ndarray:
         raise ValueError(f"Token ids must lie in [0, {vocab_size}).")
     rows = F.pad(ids.long(), (0, n_positions - ids.size(1))).split(1)
     return np.concatenate([_run(function, {name: row})[output.name][:, : ids.size(1)].numpy() for row in rows])
+
+
+def tokenizer_of(path: str | Path) -> Tokenizer | None:
+    """The tokenizer of the model in a package, with its special tokens; None if the model had none.
+
+    Packages of earlier versions have none. Raises MissingExtraError and DeployError as `interpret` does.
+    """
+    path = Path(path)
+    with _quiet():
+        package = _open(need("coremltools", "mobile"), path)
+    return tokenizer_in(dict(package.user_defined_metadata), path)
 
 
 def package_bytes(path: str | Path) -> int:
@@ -143,20 +160,31 @@ def _quiet() -> Iterator[None]:
 
 
 def _load(ct: ModuleType, path: Path):  # -> coremltools.converters.mil.mil.Function
-    if not (path / "Manifest.json").is_file():
-        raise DeployError(f"There is no Core ML package at {path}: write one with export_coreml.")
     load = need("coremltools.converters.mil.frontend.milproto.load", "mobile").load
+    package = _open(ct, path)
     try:
-        package = ct.models.MLModel(str(path), skip_model_load=True)
         spec = package.get_spec()
         function = load(spec, spec.specificationVersion, package.weights_dir).functions["main"]
         if function.outputs[0].name != "logits" or len(function.inputs) != 1:
             raise ValueError("its input or output is another")
         return function
     except Exception as error:  # of many kinds: protobuf's, coremltools' own, missing files
-        raise DeployError(
-            f"{path} is no package that export_coreml wrote, or it is damaged ({error}): export the model again."
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _open(ct: ModuleType, path: Path):  # -> coremltools.models.MLModel
+    if not (path / "Manifest.json").is_file():
+        raise DeployError(f"There is no Core ML package at {path}: write one with export_coreml.")
+    try:
+        return ct.models.MLModel(str(path), skip_model_load=True)
+    except Exception as error:  # as above
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> DeployError:
+    return DeployError(
+        f"{path} is no package that export_coreml wrote, or it is damaged ({error}): export the model again."
+    )
 
 
 def _run(function, values: dict[str, Tensor]) -> dict[str, Tensor]:

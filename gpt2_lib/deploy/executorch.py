@@ -21,18 +21,21 @@ from ..files import replace_whole
 from ..gpt2 import GPT2
 from ..storage.quantize import quantize_int8
 from .extras import DeployError, install_command, need
+from .metadata import CONFIG, TOKENIZER, check_finite, metadata_of, tokenizer_in
 
 
 def export_executorch(model: GPT2, path: str | Path, int8: bool = True) -> Path:
     """Write ``model`` as an ExecuTorch program to ``path`` (``.pte``), whole or not at all. Returns the path.
 
     ``model`` is left as it is, and may have other numbers of heads and neurons in each block. Zeros are stored as
-    any number is: they make the file neither smaller nor faster. Raises MissingExtraError without the extra
-    ``mobile``; ValueError if ``model`` is no GPT2; DeployError if ExecuTorch refuses it, or the file can't be written.
+    any number is: they make the file neither smaller nor faster. Its sizes and its tokenizer go into the file. Raises
+    MissingExtraError without the extra ``mobile``; ValueError if ``model`` is no GPT2 or its weights are NaN or
+    infinite; DeployError if ExecuTorch refuses it, or the file can't be written.
     """
     if not isinstance(model, GPT2):
         raise ValueError(f"Only a GPT2 of this library can be exported; got {type(model).__name__}.")
     need("executorch.exir", "mobile")
+    check_finite(model)
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,8 +48,18 @@ def export_executorch(model: GPT2, path: str | Path, int8: bool = True) -> Path:
     return path
 
 
+# A program has no metadata but the numbers and tensors that its methods return: the texts are tensors of their bytes.
+_METHODS = {CONFIG: "get_gpt2_lib_config", TOKENIZER: "get_gpt2_lib_tokenizer"}
+
+
+def _as_bytes(text: str) -> Tensor:
+    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
+
+
 class ExecuTorchGPT2:
     """A program that `export_executorch` wrote, ready to run.
+
+    ``tokenizer`` is its tokenizer; None if the model had none, or the file is of an earlier version.
 
     Raises MissingExtraError without the extra ``mobile``, DeployError if ``path`` is no such program or is damaged.
     """
@@ -65,10 +78,20 @@ class ExecuTorchGPT2:
             self.vocab_size, self.n_positions = (
                 int(self._program.load_method(name).execute([])[0]) for name in ("get_vocab_size", "get_max_seq_len")
             )
+            metadata = self._metadata()
         except (RuntimeError, AttributeError, ValueError) as error:
             raise DeployError(
                 f"{path} is no program that export_executorch wrote, or is damaged ({error}): export the model again."
             ) from error
+        self.tokenizer = tokenizer_in(metadata, path)
+
+    def _metadata(self) -> dict[str, str]:
+        """The texts in the program; those of earlier versions have none."""
+        return {
+            key: self._program.load_method(name).execute([])[0].numpy().tobytes().decode()
+            for key, name in _METHODS.items()
+            if name in self._program.method_names
+        }
 
     def logits(self, ids: np.ndarray | Tensor | list) -> np.ndarray:
         """Logits float32 (B, T, V) of token ids (B, T), one row after the other: the program takes one at a time.
@@ -148,7 +171,11 @@ def _lower(model: GPT2, int8: bool) -> bytes:
             to_edge_transform_and_lower(
                 program,
                 partitioner=[XnnpackPartitioner()],
-                constant_methods={"get_vocab_size": config.vocab_size, "get_max_seq_len": config.n_positions},
+                constant_methods={
+                    "get_vocab_size": config.vocab_size,
+                    "get_max_seq_len": config.n_positions,
+                    **{_METHODS[key]: _as_bytes(text) for key, text in metadata_of(model).items()},
+                },
             )
             .to_executorch()
             .buffer

@@ -24,12 +24,10 @@ Operators: https://onnx.ai/onnx/operators/, opset 20. External data: https://onn
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -37,10 +35,10 @@ import numpy as np
 
 from ..files import replace_whole
 from ..gpt2 import GPT2
-from ..tokenizer import storable
 from .extras import DeployError, need
+from .metadata import CONFIG, TOKENIZER, check_finite, metadata_of
 from .onnx_graph import Graph
-from .onnx_runtime import CONFIG, DATA, TOKENIZER, OnnxGPT2
+from .onnx_runtime import DATA, OnnxGPT2
 
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto
@@ -63,12 +61,10 @@ def export_onnx(model: GPT2, path: Path | str, int8: bool = False) -> Path:
     path = Path(path)
     if not isinstance(model, GPT2):
         raise ValueError(f"Only a GPT2 of this library can be exported; got {type(model).__name__}.")
-    meta = {CONFIG: json.dumps(asdict(model.config))}
-    if model.tokenizer is not None:
-        meta[TOKENIZER] = storable(model.tokenizer).to_json()
+    meta = metadata_of(model)
     weights = sum(p.numel() * (1 if int8 and p.dim() == 2 else 4) for p in model.parameters())
     fits = weights + weights // 64 + sum(map(len, meta.values())) < LARGEST  # scales and the graph come on top
-    _check_finite(model)
+    check_finite(model)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if fits:
@@ -81,14 +77,6 @@ def export_onnx(model: GPT2, path: Path | str, int8: bool = False) -> Path:
     except OSError as error:
         raise DeployError(f"Can't write {path}: {error}. Choose a folder that you may write to, with room.") from error
     return path
-
-
-def _check_finite(model: GPT2) -> None:
-    for name, weight in model.named_parameters():
-        if weight.is_meta:
-            raise NotImplementedError(f"{name} has no values (it is on the device meta): load the weights first.")
-        if not weight.float().isfinite().all():
-            raise ValueError(f"{name} has NaN or infinite entries in float32: no model can be made of it.")
 
 
 # Weights beside the file.

@@ -16,14 +16,13 @@ from ..generate import StopAt, generate_ids, renamed
 from ..gpt2 import GPT2, KVCache
 from ..metrics import Quality, evaluate
 from ..system.processors import processors
-from ..tokenizer import Tokenizer
 from .extras import DeployError, need
+from .metadata import CONFIG, tokenizer_in
 
 if TYPE_CHECKING:
     from onnxruntime import OrtValue
 
-# What the file's metadata calls its sizes, its tokenizer, and the name of the file beside it.
-CONFIG, TOKENIZER, DATA = "gpt2_lib.config", "gpt2_lib.tokenizer", "gpt2_lib.data"
+DATA = "gpt2_lib.data"  # what the file's metadata calls the name of the file beside it
 
 
 class OnnxGPT2:
@@ -57,8 +56,7 @@ class OnnxGPT2:
         if CONFIG not in meta:
             raise DeployError(f"{path} is an ONNX file, but not one that export_onnx wrote: export the model with it.")
         self.config = GPT2Config(**json.loads(meta[CONFIG]))
-        text = meta.get(TOKENIZER)
-        self.tokenizer = Tokenizer.from_json(text) if text else None
+        self.tokenizer = tokenizer_in(meta, path)
         self.size = path.stat().st_size + (path.with_name(meta[DATA]).stat().st_size if DATA in meta else 0)
         self._inputs = [i.name for i in self._session.get_inputs()]  # as export_onnx ordered them
 

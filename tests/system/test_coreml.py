@@ -14,7 +14,7 @@ import torch
 
 from gpt2_lib import GPT2, apply_magnitude_pruning, held_out_windows, load_pretrained_gpt2
 from gpt2_lib.deploy import coreml as target
-from gpt2_lib.deploy.coreml import export_coreml, interpret, package_bytes
+from gpt2_lib.deploy.coreml import export_coreml, interpret, package_bytes, tokenizer_of
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
 
 pytest.importorskip("coremltools", reason="needs the extra mobile")
@@ -105,6 +105,35 @@ def test_a_save_that_fails_leaves_the_old_package_and_nothing_else(
         "model.mlpackage/Manifest.json",
     ]
     assert (path / "Manifest.json").read_text() == "old"
+
+
+def test_the_whole_tokenizer_is_in_the_package(tmp_path: Path):
+    """Its end of a text is called otherwise than GPT-2's: the BPE alone would not say so."""
+    model = tiny.random_model()
+    model.tokenizer = tiny.tokenizer_with_end(end="<end>", eos_token="<end>")
+    found = tokenizer_of(export_coreml(model, tmp_path / "model.mlpackage", sparse=True, int8=True))
+    assert found is not None
+    assert found.to_json() == model.tokenizer.to_json()
+    assert found.end_of_text == model.tokenizer.bpe.token_to_id("<end>")
+
+
+def test_a_package_of_an_earlier_version_or_of_a_model_without_a_tokenizer_has_none(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert tokenizer_of(package) is None
+    monkeypatch.setattr(target, "metadata_of", lambda model: {})
+    old = export_coreml(tiny.random_model(), tmp_path / "old.mlpackage", sparse=False, int8=False)
+    assert tokenizer_of(old) is None
+    assert interpret(old, [[0]]).shape == (1, 1, tiny.TINY.vocab_size)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path):
+    model = tiny.random_model()
+    with torch.no_grad():
+        model.h[0].mlp.c_fc.weight[0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"h\.0\.mlp\.c_fc\.weight has NaN"):
+        export_coreml(model, tmp_path / "model.mlpackage")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_stands_in_the_way_is_left_alone(uneven: GPT2, tmp_path: Path):

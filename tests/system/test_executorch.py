@@ -54,6 +54,35 @@ def test_int8_keeps_the_accuracy_of_the_bundled_model_in_a_third_of_its_weights(
     assert (ours.argmax(-1) == theirs.argmax(-1)).mean() > 0.95
 
 
+def test_the_whole_tokenizer_is_in_the_program(tmp_path: Path):
+    """Its end of a text is called otherwise than GPT-2's: the BPE alone would not say so."""
+    model = tiny.random_model()
+    model.tokenizer = tiny.tokenizer_with_end(end="<end>", eos_token="<end>")
+    found = ExecuTorchGPT2(export_executorch(model, tmp_path / "model.pte", int8=False)).tokenizer
+    assert found is not None
+    assert found.to_json() == model.tokenizer.to_json()
+    assert found.end_of_text == model.tokenizer.bpe.token_to_id("<end>")
+
+
+def test_a_program_of_an_earlier_version_or_of_a_model_without_a_tokenizer_has_none(
+    uneven_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert ExecuTorchGPT2(uneven_file).tokenizer is None
+    monkeypatch.setattr(target, "metadata_of", lambda model: {})
+    old = ExecuTorchGPT2(export_executorch(tiny.random_model(), tmp_path / "old.pte", int8=False))
+    assert old.tokenizer is None
+    assert old.logits([[0]]).shape == (1, 1, tiny.TINY.vocab_size)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path):
+    model = tiny.random_model()
+    with torch.no_grad():
+        model.h[0].mlp.c_fc.weight[0, 0] = torch.inf
+    with pytest.raises(ValueError, match=r"h\.0\.mlp\.c_fc\.weight has NaN or infinite"):
+        export_executorch(model, tmp_path / "model.pte")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_program_that_is_cut_short_or_another_is_refused(uneven_file: Path, tmp_path: Path):
     cut, text = tmp_path / "cut.pte", tmp_path / "text.pte"
     cut.write_bytes(uneven_file.read_bytes()[: uneven_file.stat().st_size // 2])

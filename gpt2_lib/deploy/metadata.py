@@ -1,0 +1,45 @@
+"""What an exported file says of its model: its sizes and its whole tokenizer, special tokens and their roles too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from ..gpt2 import GPT2
+from ..tokenizer import Tokenizer, storable
+from .extras import DeployError
+
+CONFIG, TOKENIZER = "gpt2_lib.config", "gpt2_lib.tokenizer"  # the names of the entries
+
+
+def metadata_of(model: GPT2) -> dict[str, str]:
+    """The entries for a file of ``model``; without that of the tokenizer if it has none."""
+    entries = {CONFIG: json.dumps(asdict(model.config))}
+    if model.tokenizer is not None:
+        entries[TOKENIZER] = storable(model.tokenizer).to_json()
+    return entries
+
+
+def tokenizer_in(metadata: Mapping[str, str], path: Path) -> Tokenizer | None:
+    """The tokenizer in the metadata of the file ``path``; None if it has none, as files of earlier versions.
+
+    Raises DeployError for one that can't be read.
+    """
+    text = metadata.get(TOKENIZER)
+    if not text:
+        return None
+    try:
+        return Tokenizer.from_json(text)
+    except Exception as error:  # `tokenizers` raises bare Exception
+        raise DeployError(f"The tokenizer in {path} can't be read ({error}): export the model again.") from error
+
+
+def check_finite(model: GPT2) -> None:
+    """Raise ValueError for weights that are NaN or infinite, NotImplementedError for weights without values."""
+    for name, weight in model.named_parameters():
+        if weight.is_meta:
+            raise NotImplementedError(f"{name} has no values (it is on the device meta): load the weights first.")
+        if not weight.float().isfinite().all():
+            raise ValueError(f"{name} has NaN or infinite entries in float32: no model can be made of it.")
