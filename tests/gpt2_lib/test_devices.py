@@ -94,10 +94,13 @@ CALLS: dict[str, Callable[[GPT2], Any]] = {
     "metrics.next_tokens": lambda m: metrics.next_tokens(m, WINDOWS),
     "metrics.cost": lambda m: metrics.cost({"model": m}, WINDOWS[:1], 1)["model"].memory,
     "generate.generate_ids": lambda m: list(generate_ids(m, WINDOWS[:1, :4], 3, temperature=0)),
-    "pruning.calibration.input_norms": lambda m: calibration.input_norms(m, WINDOWS, NAMES),
-    "pruning.calibration.hessians": lambda m: calibration.hessians(m, WINDOWS, NAMES),
-    "pruning.calibration.gradients": lambda m: calibration.gradients(m, WINDOWS, NAMES),
-    "pruning.calibration.next_token_loss": lambda m: calibration.next_token_loss(m, WINDOWS).detach(),
+    "pruning.calibration.input_statistics.input_norms": lambda m: calibration.input_norms(m, WINDOWS, NAMES),
+    "pruning.calibration.input_statistics.hessians": lambda m: calibration.hessians(m, WINDOWS, NAMES),
+    "pruning.calibration.input_statistics.block_by_block": lambda m: [
+        calibration.hessians(m, text, group) for group, text in calibration.block_by_block(m, WINDOWS, NAMES, "")
+    ],
+    "pruning.calibration.loss_gradients.gradients": lambda m: calibration.gradients(m, WINDOWS, NAMES),
+    "pruning.calibration.loss_gradients.next_token_loss": lambda m: calibration.next_token_loss(m, WINDOWS).detach(),
     "pruning.sensitivity.scan": lambda m: [
         p.loss for p in sensitivity.scan(m, WINDOWS, {"a": scores.magnitude(prunable_weights(m))}, [0.5])
     ],
@@ -137,6 +140,8 @@ ELSEWHERE_TRIED = {  # what takes a model and data, but is tried under another n
     "generate.generate": "generate_ids, on a prompt that it encodes for the model",
     "deploy.bench.command.bench": "each target evaluates for itself",
     "deploy.bench.targets.prepare": "bench",
+    "pruning.calibration.block_inputs.BlockInputs": "block_by_block",
+    "pruning.calibration.block_inputs.inputs_of_blocks": "block_by_block",
     "commands.prune.state_of": "counts zeros, and evaluates",
     "pruning.structures.budget.fractions_within": "output_sensitivities, and prune_structures",
     "pruning.structures.units.put_back": "ModelPruner.prune_structures",
@@ -277,7 +282,9 @@ def test_a_snapshot_of_a_gpu_is_continued_on_a_cpu(tmp_path: Path, monkeypatch: 
     assert first.advance(TEXT) == second.advance(TEXT)
 
 
-@pytest.mark.parametrize("name", ["metrics.evaluate", "pruning.calibration.gradients", "ModelPruner.prune_wanda"])
+@pytest.mark.parametrize(
+    "name", ["metrics.evaluate", "pruning.calibration.loss_gradients.gradients", "ModelPruner.prune_wanda"]
+)
 def test_a_model_without_numbers_is_told_in_words(name: str) -> None:
     with torch.device("meta"):
         model = GPT2(TINY)
