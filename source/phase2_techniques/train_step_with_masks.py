@@ -263,7 +263,7 @@ with when_written("exercise 2.3"):
 
 # %% [markdown]
 # Both copies lost the same number of weights, and a few seconds of training brought much of the quality back. In so short a
-# race gradual is no better than all at once (86 each, and 264 without training, when this was written): while the one is
+# race gradual is no better than all at once (the last two rows of the table): while the one is
 # still losing weights, the other is already healing. Gradual pruning is made for longer runs, in which the healing between
 # two cuts can finish: Zhu & Gupta spread theirs over many thousands of steps. Then a schedule costs nothing extra, since the
 # model is trained anyway. What a longer run makes of gpt2-mini is measured in
