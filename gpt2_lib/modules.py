@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
@@ -65,16 +64,3 @@ def at_least_float32(tensor: Tensor) -> Tensor:
     """Half precision as float32, in which sums and products neither overflow nor vanish; all else as it is."""
     wide = torch.promote_types(tensor.dtype, torch.float32)
     return tensor.to(wide) if tensor.is_floating_point() else tensor
-
-
-@contextmanager
-def restored_on_error(weights: Mapping[str, Tensor]) -> Generator[None]:
-    """Put the weights back as they were where the block inside raises."""
-    before = {name: w.detach().clone() for name, w in weights.items()}
-    try:
-        yield
-    except BaseException:
-        with torch.no_grad():
-            for name, w in weights.items():
-                w.copy_(before[name])
-        raise

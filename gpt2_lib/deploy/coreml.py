@@ -27,8 +27,8 @@ from torch.nn import functional as F
 
 from ..gpt2 import GPT2
 from ..tokenizer import Tokenizer
+from .contents.metadata import check_finite, metadata_of, tokenizer_in
 from .extras import DeployError, install_command, need
-from .metadata import check_finite, metadata_of, tokenizer_in
 
 WORTH_A_MASK = 1 / 8  # share of zeros in a matrix above which a mask of one bit an entry saves space, int8 too
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from ..files import replace_whole
 from ..gpt2 import GPT2
 from ..storage.quantize import quantize_int8
+from .contents.metadata import CONFIG, TOKENIZER, check_finite, metadata_of, tokenizer_in
 from .extras import DeployError, install_command, need
-from .metadata import CONFIG, TOKENIZER, check_finite, metadata_of, tokenizer_in
 
 
 def export_executorch(model: GPT2, path: str | Path, int8: bool = True) -> Path:

@@ -35,9 +35,9 @@ import numpy as np
 
 from ..files import replace_whole
 from ..gpt2 import GPT2
+from .contents.metadata import CONFIG, TOKENIZER, check_finite, metadata_of
+from .contents.onnx_graph import Graph
 from .extras import DeployError, need
-from .metadata import CONFIG, TOKENIZER, check_finite, metadata_of
-from .onnx_graph import Graph
 from .onnx_runtime import DATA, OnnxGPT2
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from ..generate import StopAt, generate_ids, renamed
 from ..gpt2 import GPT2, KVCache
 from ..metrics import Quality, evaluate
 from ..system.processors import processors
+from .contents.metadata import CONFIG, tokenizer_in
 from .extras import DeployError, need
-from .metadata import CONFIG, tokenizer_in
 
 if TYPE_CHECKING:
     from onnxruntime import OrtValue

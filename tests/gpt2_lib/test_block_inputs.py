@@ -6,7 +6,7 @@ import errno
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from gpt2_lib import ModelPruner
 from gpt2_lib.pruning.calibration import block_by_block, hessians, kept, layer_groups, layers
 from gpt2_lib.pruning.calibration.block_inputs import CHAINS, is_chain
+from gpt2_lib.pruning.methods import one_shot
 from gpt2_lib.pruning.sparsegpt import sparsegpt
 from gpt2_lib.pruning.structures.budget import fractions_within
 from gpt2_lib.pruning.targets import matrices, prunable_weights
@@ -277,6 +278,7 @@ def test_what_does_not_fit_in_memory_lies_in_files_for_as_long_as_it_is_needed(
     monkeypatch.setattr(kept, "KEPT_BYTES", room / 2)
     monkeypatch.setattr(kept, "KEPT_SHARE", 0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(one_shot, "restored_on_error", nullcontext)  # its copies would lie there too
     model = random_model(DEEP)
     files = set()
     handle = model.h[3].register_forward_hook(lambda *_: files.update(p.name for p in tmp_path.rglob("*.pt")))
@@ -285,6 +287,15 @@ def test_what_does_not_fit_in_memory_lies_in_files_for_as_long_as_it_is_needed(
     assert files == ({"0.pt", "1.pt", "2.pt", "3.pt"} if room == 0 else {"2.pt", "3.pt"})
     assert list(tmp_path.iterdir()) == []
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_an_error_puts_the_weights_back_from_files_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "KEPT_BYTES", 3000)
+    model, before = random_model(DEEP), random_model(DEEP).state_dict()
+    model.h[4].mlp.register_forward_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        ModelPruner(model).prune_sparsegpt(WINDOWS, 0.5)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_a_full_disk_is_told_in_words_and_the_model_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

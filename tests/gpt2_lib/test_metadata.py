@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import tiny
 
+from gpt2_lib.deploy.contents.metadata import CONFIG, TOKENIZER, metadata_of, tokenizer_in
 from gpt2_lib.deploy.extras import DeployError
-from gpt2_lib.deploy.metadata import CONFIG, TOKENIZER, metadata_of, tokenizer_in
 from gpt2_lib.tokenizer import Tokenizer
 
 FILE = Path("model.pte")

@@ -17,9 +17,9 @@ from tiny import TINY, UNEVEN, random_ids, random_model, tokenizer
 from gpt2_lib import evaluate, generate, held_out_windows, load_pretrained_gpt2
 from gpt2_lib.config import PRESETS
 from gpt2_lib.deploy import onnx as target
+from gpt2_lib.deploy.contents.onnx_graph import quantize
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
 from gpt2_lib.deploy.onnx import OnnxGPT2, export_onnx
-from gpt2_lib.deploy.onnx_graph import quantize
 from gpt2_lib.generate import generate_ids
 from gpt2_lib.gpt2 import GPT2
 from gpt2_lib.pruning.surgery import shrink

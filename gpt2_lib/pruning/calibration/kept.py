@@ -1,9 +1,11 @@
-"""What a block gives for each batch, kept for the next one: up to a limit in memory, beyond it in temporary files."""
+"""What is needed later, a block's outputs and weights as they were: up to a limit in memory, beyond it in files."""
 
 from __future__ import annotations
 
 import copy
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,11 @@ from torch import Tensor, nn
 from ...modules import map_tensors
 
 KEPT_BYTES = 2**26  # 64 MB, or
-KEPT_SHARE = 1 / 4  # of what the weights take, where that is more
+KEPT_SHARE = 1 / 8  # of what the weights take, where that is more
 
 
 class Kept:
-    """A list of what was computed batch by batch: up to ``limit`` bytes in memory, the others in temporary files."""
+    """A list of tensors, or of what holds some: up to ``limit`` bytes in memory, the others in temporary files."""
 
     def __init__(self, limit: float) -> None:
         self._limit = limit
@@ -50,8 +52,8 @@ class Kept:
             torch.save(entry, file)
         except (OSError, RuntimeError) as error:  # PyTorch's words for a full disk are those of its archive
             raise OSError(
-                f"What a block gave could not be kept in {file.parent}; is the disk full? Free some space, or set the "
-                "environment variable TMPDIR to a folder on a larger disk."
+                f"What pruning needs later could not be kept in {file.parent}; is the disk full? Free some space, or "
+                "set the environment variable TMPDIR to a folder on a larger disk."
             ) from error
 
     def _file(self, index: int) -> Path:
@@ -63,6 +65,21 @@ class Kept:
 def room_beside(model: nn.Module) -> float:
     """How many bytes `Kept` may hold in memory beside ``model``."""
     return max(KEPT_BYTES, KEPT_SHARE * sum(p.numel() * p.element_size() for p in model.parameters()))
+
+
+@contextmanager
+def restored_on_error(weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Put the weights back as they were where the block inside raises; the copies take KEPT_BYTES of memory at most."""
+    before = Kept(KEPT_BYTES)
+    for i, w in enumerate(weights.values()):
+        before[i] = w.detach().clone()
+    try:
+        yield
+    except BaseException:
+        with torch.no_grad():
+            for i, w in enumerate(weights.values()):
+                w.copy_(before[i])
+        raise
 
 
 def tensors_in(value: Any) -> list[Tensor]:

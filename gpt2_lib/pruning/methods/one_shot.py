@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ...modules import restored_on_error
 from .. import scores, selection
 from ..admm import admm
 from ..calibration.input_statistics import block_by_block, hessians, input_norms
+from ..calibration.kept import restored_on_error
 from ..calibration.loss_gradients import gradients, loss_of
 from ..masking import Masks, apply_masks
 from ..sparsegpt import sparsegpt

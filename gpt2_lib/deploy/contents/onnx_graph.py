@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..config import GPT2Config
-from ..gpt2 import GPT2, Attention
-from ..storage.quantize import quantize_int8
-from .extras import need
+from ...config import GPT2Config
+from ...gpt2 import GPT2, Attention
+from ...storage.quantize import quantize_int8
+from ..extras import need
 
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto

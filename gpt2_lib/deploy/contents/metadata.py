@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from ..gpt2 import GPT2
-from ..tokenizer import Tokenizer, storable
-from .extras import DeployError
+from ...gpt2 import GPT2
+from ...tokenizer import Tokenizer, storable
+from ..extras import DeployError
 
 CONFIG, TOKENIZER = "gpt2_lib.config", "gpt2_lib.tokenizer"  # the names of the entries
 
