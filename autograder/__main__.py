@@ -16,7 +16,7 @@ from .authoring.sources import SourceError
 from .commands import add_commands
 from .course import PROJECT, Course, CourseError, GradebookError
 from .errors import FULL, of_disk
-from .grading.check import CheckError, check
+from .grading.check import CheckError, check, check_notebook
 from .grading.grade import folders, grade
 from .grading.record import clear
 from .grading.rehearse import rehearse
@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub = command("check", _check, "grade your own notebooks/ and see your points")
     sub.add_argument("phase", nargs="?", help="a folder of notebooks/; all of them if left out")
+    sub.add_argument("--notebook", type=Path, metavar="FILE", help="this notebook alone, told in JSON for its own page")
     sub = command("roster", _roster, "bring a learning platform's list of people into the class list, roster.csv")
     sub.add_argument("source", type=Path, help="a CSV file: participants, a grading worksheet, a gradebook, or names")
     assignment(sub)
@@ -163,7 +164,10 @@ def _handout(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _check(arguments: argparse.Namespace, root: Path) -> int:
-    return 0 if check(root, arguments.phase) else 1
+    if arguments.notebook is None:
+        return 0 if check(root, arguments.phase) else 1
+    print(check_notebook(root, arguments.notebook).json())
+    return 0
 
 
 def _roster(arguments: argparse.Namespace, root: Path) -> int:

@@ -16,6 +16,8 @@ progress.begin("Template", points)
 # *difficulty ★☆☆ · <<minutes 1>> minutes · <<points 1>> points*
 #
 # Why it matters, in a sentence. Then an example so small that it can be worked out by hand: $[1, -2]$ times 3 is $[3, -6]$.
+#
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="scale"

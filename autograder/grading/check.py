@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..course import Course, CourseError
@@ -14,7 +15,7 @@ from ..sandbox.bubblewrap import Limits
 from ..workers.job import Job, run
 from .plan import read_assignment
 from .record import record
-from .results import results, table
+from .results import Result, results, table
 from .verdicts import Grading
 
 ME = "me"
@@ -23,6 +24,19 @@ DAY = 86_400.0  # seconds: nobody waits for a worker here
 
 class CheckError(Exception):
     """There is nothing to check; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What came of a phase's notebooks: the checks' results, what else is to be told, and whether all were graded."""
+
+    results: list[Result]
+    notes: list[str]
+    whole: bool
+
+    def json(self) -> str:
+        """For the notebook's own page."""
+        return json.dumps({"results": [asdict(result) for result in self.results], "notes": self.notes})
 
 
 def check(root: Path, phase: str | None = None) -> bool:
@@ -36,30 +50,44 @@ def check(root: Path, phase: str | None = None) -> bool:
         raise CheckError(f"There are no notebooks in notebooks/{phase}. Phases: {', '.join(phases) or 'none'}.")
     if not phases:
         raise CheckError("There are no notebooks in notebooks/.")
-    graded = [_check_phase(root, name) for name in ([phase] if phase else phases)]
-    return all(graded)
+    whole = True
+    for name in [phase] if phase else phases:
+        print(f"{name}: running what the checks need, in a copy of your notebook", flush=True)
+        checked = _check(root, name, _notebooks(folder / name), _notebooks(root / "source" / name))
+        told = [table(checked.results)] if checked.results else []
+        print("\n".join([*told, *checked.notes]), end="\n\n")
+        whole = whole and checked.whole
+    return whole
+
+
+def check_notebook(root: Path, path: Path) -> Checked:
+    """Grade one notebook, which may lie anywhere, with the tests of the course at ``root`` that has its name.
+
+    It is only read. Raises CheckError.
+    """
+    if not path.is_file():
+        raise CheckError(f"There is no {path.name} in the folder {path.parent.name}.")
+    masters = sorted((root / "source").glob(f"*/{path.name}"))[:1]
+    phase = masters[0].parent.name if masters else "notebook"
+    return _check(root, phase, [path], masters)
 
 
 def _notebooks(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.ipynb") if ".new" not in "".join(path.suffixes))
 
 
-def _check_phase(root: Path, phase: str) -> bool:
-    print(f"{phase}: running what the checks need, in a copy of your notebook", flush=True)
-    folder = root / "notebooks" / phase
-    readable = [path for path in _notebooks(folder) if _is_readable(path, phase)]
+def _check(root: Path, phase: str, notebooks: list[Path], masters: list[Path]) -> Checked:
+    """Grade ``notebooks``, all in one folder, as the phase's; without ``masters`` by what they show themselves."""
+    unreadable = {path: fault for path in notebooks if (fault := _unreadable(path))}
+    readable = [path for path in notebooks if path not in unreadable]
+    notes = [*unreadable.values()]
     if not readable:
-        return False
-    beside = {  # what the notebooks have written beside them
-        path.name: path.read_bytes()
-        for path in folder.iterdir()
-        if path.is_file() and path.suffix != ".ipynb" and not shadows(path.name)
-    }
+        return Checked([], notes, whole=False)
+    notes += [note for path in readable if (note := _wrong_kernel(path))]
+    if not masters:
+        notes.append("The instructor's tests are not here (no source/): only the checks that you see can run.")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         course = Course(Path(temporary))
-        masters = _notebooks(root / "source" / phase)
-        if not masters:
-            print("The instructor's tests are not here (no source/): only the checks that you see can run.")
         source = course.folder("source", phase)
         source.mkdir(parents=True)
         for path in masters or readable:
@@ -70,33 +98,45 @@ def _check_phase(root: Path, phase: str) -> bool:
             if not masters:  # nothing tells the course's cells from the learner's
                 plans = {name: replace(plan, released=(), demonstrations={}) for name, plan in plans.items()}
             mine = {path.stem: path.read_bytes() for path in readable if path.stem in plans}
-            outcome = run(Job(mine, plans, beside, safe=False, limits=Limits(total=DAY)))
+            outcome = run(Job(mine, plans, _beside(readable[0].parent), safe=False, limits=Limits(total=DAY)))
             record(course, phase, ME, outcome, Grading(), None)
         except CourseError as error:
-            print(f"{phase} could not be graded: {error}")
-            return False
-        told = table(results(course, phase, ME))
+            return Checked([], [*notes, f"{phase} could not be graded: {error}"], whole=False)
+        found = results(course, phase, ME)
     marks = "has lost the marks that say which cells are checks: put your answers into a new copy of it"
     faults = {**outcome.refused} | {name: marks for name, plan in plans.items() if not plan.cells}
-    refused = [f"notebooks/{phase}/{name}.ipynb {reason}" for name, reason in faults.items()]
+    refused = [f"{_name(path)} {faults[path.stem]}" for path in readable if path.stem in faults]
     further = [path.name for path in readable if path.stem not in mine]
-    print("\n".join([told, *refused, *outcome.notes, *which(mine, further)]), end="\n\n")
-    return not refused and len(readable) == len(_notebooks(folder))
+    notes += [*refused, *outcome.notes, *which(mine, further)]
+    return Checked(found, notes, not refused and readable == notebooks)
 
 
-def _is_readable(path: Path, phase: str) -> bool:
+def _beside(folder: Path) -> dict[str, bytes]:
+    """What the notebooks have written beside them: name -> content."""
+    return {
+        path.name: path.read_bytes()
+        for path in folder.iterdir()
+        if path.is_file() and path.suffix != ".ipynb" and not shadows(path.name)
+    }
+
+
+def _unreadable(path: Path) -> str | None:
     try:
-        _tell_wrong_kernel(path)
+        read_notebook(path)
     except NotebookError as error:
-        print(f"notebooks/{phase}/{error}")
-        return False
-    return True
+        return f"{path.parent.parent.name}/{path.parent.name}/{error}"
+    return None
 
 
-def _tell_wrong_kernel(path: Path) -> None:
+def _wrong_kernel(path: Path) -> str | None:
     spec = read_notebook(path).metadata.get("kernelspec", {})
-    if spec.get("name") != KERNELSPEC["name"]:
-        print(
-            f"{path.name} was saved with the kernel {spec.get('name', 'none')!r}. It is graded with Python 3; "
-            "in JupyterLab choose Kernel > Change Kernel > Python 3."
-        )
+    if spec.get("name") == KERNELSPEC["name"]:
+        return None
+    return (
+        f"{path.name} was saved with the kernel {spec.get('name', 'none')!r}. It is graded with Python 3; "
+        "in JupyterLab choose Kernel > Change Kernel > Python 3."
+    )
+
+
+def _name(path: Path) -> str:
+    return "/".join(path.parts[-3:])

@@ -9,7 +9,7 @@
 # zero, and gone? Here is a real GPT-2, small enough for a laptop, trained on 35 plays by Shakespeare. You cut it, and
 # measure it on three plays it has never seen.
 #
-# Run the cells with **Shift + Enter**. Those with a blue bar are yours to change. A folded cell (`•••`) opens with a click.
+# Run the cells with **Shift + Enter**. A blue bar: yours to write; dotted: yours to change. Folded cells (`•••`) open with a click.
 
 # %% locked="setup" jupyter={"source_hidden": true}
 # Set-up: imports, and the line that fills as your checks pass

@@ -32,7 +32,7 @@ say(
 # `logits.flatten(0, 1)` and `targets.flatten()`, which does both steps.)
 # </details>
 #
-# **✎ Write it here**
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="perplexity"

@@ -29,7 +29,7 @@ say("Together: 4 zeros of 10 entries, so the sparsity is 0.4.")
 # at the very end.
 # </details>
 #
-# **✎ Write it here**
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="sparsity"

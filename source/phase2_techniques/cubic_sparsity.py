@@ -52,7 +52,7 @@ ScheduleDemo()
 # sparsity before the start and the final one after the end, with no `if` at all.
 # </details>
 #
-# **✎ Write it here**
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="cubic_sparsity"

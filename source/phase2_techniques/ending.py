@@ -11,7 +11,8 @@
 # Your own functions once more, all on the real model, each in one shot and without any training after it. Run this cell
 # when you are done, or earlier: what is not written yet is left out.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# What you measured, for your card
 measured = {"gpt2-mini as trained, perplexity": f"{dense.perplexity:.2f}"}
 
 with when_written("exercise 2.1"):
@@ -88,3 +89,9 @@ display(card, Markdown(card.markdown()))
 # </details>
 #
 # **Next:** Phase 3, where a pruned model is packed, quantised, measured and shipped.
+
+# %% jupyter={"source_hidden": true}
+# Grade my notebook: run this cell, then press the button
+from gpt2_lib.course.own_grade import GradeMyNotebook
+
+GradeMyNotebook("phase2_techniques")

@@ -55,7 +55,7 @@ GlobalDemo(model)
 # `part.view(w.shape)` gives each its shape. Rows laid end to end in the dict's order and a *stable* sort settle ties as asked.
 # </details>
 #
-# **✎ Write it here**
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="global_masks"
@@ -217,7 +217,8 @@ with check.hidden() as draw:
 # **On the real model.** Your function ranks all 1.8 million prunable weights of gpt2-mini together. Left: what that leaves of each
 # layer. Right: your curve over the library's, and exercise 2.1's way beside it.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# On the real model: your masks, layer by layer and in one ranking
 from gpt2_lib import ModelPruner
 from gpt2_lib.pruning.pruner import prunable_weights
 from gpt2_lib.pruning.selection import layer_masks
@@ -279,7 +280,8 @@ with when_written("exercise 2.4"):
 # 3. **Change the sizes, but not the model.** Double every value vector of attention and halve the matrix that reads them.
 #    Every output stays what it was, since 2 · ½ = 1. An importance worth its name could not care.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# On the real model: the ranking again, after two weights were scaled against each other
 with when_written("exercise 2.4"):
     local, suspect = layer_masks(prunable, 0.5), "h.0.mlp.c_proj.weight"
     own_unit = global_masks({name: w / w.std() for name, w in prunable.items()}, 0.5)

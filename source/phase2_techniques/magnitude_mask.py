@@ -55,7 +55,7 @@ ThresholdDemo(model.h[0].mlp.c_fc.weight)
 # also catches NaN, which is neither smaller nor larger than anything.
 # </details>
 #
-# **✎ Write it here**
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="magnitude_mask"

@@ -40,7 +40,7 @@ figures.say("\n".join(lines))
 # (`parameter = parameter * mask` makes a new tensor, and the model never hears of it.)
 # </details>
 #
-# **✎ Write it here**
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="magnitude_prune"
@@ -144,7 +144,8 @@ with check.hidden():
 # Your curve lies on the library's if the two agree. The third curve cuts the same *number* of weights by lot: the
 # distance between them is what looking at the size is worth.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# On the real model: your curve beside the library's
 from gpt2_lib import quick_magnitude_prune
 
 levels = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8)

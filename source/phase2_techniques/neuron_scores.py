@@ -63,7 +63,7 @@ NeuronDemo(model, windows[:4], 1)
 # `.norm(dim=1)` gives a norm for each row, `.norm(dim=0)` for each column.
 # </details>
 #
-# **✎ Write it here**
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="neuron_scores"

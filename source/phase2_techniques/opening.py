@@ -20,7 +20,7 @@
 #
 # They stand on their own: stuck in one, go on with the next, and come back.
 #
-# **How it works.** Each exercise shows the idea on a tiny matrix; the cell with the blue bar is yours, hints are folded above
+# **How it works.** Each exercise shows the idea on a tiny matrix; the cell with the blue bar is yours to write (dotted ones may be changed), hints are folded above
 # it. Each check below it looks at one thing and gives its own points; one that fails says what it expected, for which input,
 # and what came back. PyTorch, NumPy, a plain loop: any way that is right is right. Only, write it yourself: an answer that
 # calls `gpt2_lib`'s pruning or `torch.nn.utils.prune` gets no points. Hidden tests look at more cases when you hand in.

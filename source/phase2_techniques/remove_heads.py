@@ -37,7 +37,7 @@ figures.matrices(
 # `(3, n_head, H, C)`, and pick along the second dimension.)
 # </details>
 #
-# **✎ Write it here**
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="remove_heads"
@@ -190,7 +190,8 @@ with check.hidden() as draw:
 # **On the real model.** Your three functions on gpt2-mini: for growing shares of the neurons in every block, those with *your*
 # lowest scores are cut out, and the model is measured. Your curve should lie on the library's.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# On the real model: heads and neurons really removed
 from dataclasses import replace
 
 from gpt2_lib import ModelPruner
@@ -243,7 +244,8 @@ with when_written("exercise 2.2"):
 # Take a quarter of *one* block's neurons at a time. Beside your score, two others: by lot, and by how much a neuron **says** on real
 # text, which is its activation (root of the mean square over 1,536 tokens) times the norm of what it feeds.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# On the real model: a quarter of one block's neurons, chosen in three ways
 from gpt2_lib.pruning.surgery import shrink
 
 
@@ -292,7 +294,8 @@ with when_written("exercise 2.2"), torch.no_grad():
 # And now what removing is for. A quarter of all heads and neurons goes, and the clock runs: the dense model; the same quarter
 # *set to zero*, in matrices of full size; and the quarter *removed* by your functions.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# On the real model: what it costs, zeros beside smaller matrices
 from gpt2_lib import quick_magnitude_prune
 from gpt2_lib.metrics import cost, cost_table
 

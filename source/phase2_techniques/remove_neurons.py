@@ -40,7 +40,7 @@ figures.matrices(*((what, values[None].mul(1000).round() / 1000, None) for what,
 # make copies.
 # </details>
 #
-# **✎ Write it here**
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="remove_neurons"

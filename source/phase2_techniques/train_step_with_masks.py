@@ -40,7 +40,7 @@ figures.matrices(
 # `loss.item()` is the loss as a number.
 # </details>
 #
-# **✎ Write it here**
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="train_step_with_masks"
@@ -188,7 +188,8 @@ with check.hidden() as draw:
 # plays it was trained on. Your schedule decides how much is gone, your step keeps it gone. Beside it, for a fair race, a
 # copy that loses its 80 % at once and then trains for just as many steps, on the same pages.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# On the real model: pruned while it trains, in your steps
 from tqdm.auto import tqdm
 
 from gpt2_lib.corpus import calibration_windows

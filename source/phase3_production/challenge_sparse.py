@@ -13,6 +13,8 @@
 #
 # Prunable are the attention and feed-forward matrices of the blocks; zeros in embeddings don't count. Whole heads, neurons or
 # blocks that are gone do.
+#
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="sparse_model"

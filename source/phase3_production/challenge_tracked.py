@@ -19,6 +19,8 @@
 # | `tracked_bar` | all of this, 60 % gone, less than 2 % lost | <<points tracked_bar>> |
 #
 # If your run for challenge a was gradual, and kept a log, this one is done.
+#
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="tracked_run"

@@ -19,3 +19,9 @@ display(card, Markdown(card.markdown()))
 # %% [markdown]
 # The points are those of the checks on the pages that you see. **When you hand in, hand in the files too**: `sparse.gpt2pack`,
 # `mobile.onnx`, `run.csv` and `edge.gpt2pack` lie beside this notebook.
+
+# %% jupyter={"source_hidden": true}
+# Grade my notebook: run this cell, then press the button
+from gpt2_lib.course.own_grade import GradeMyNotebook
+
+GradeMyNotebook("challenges")

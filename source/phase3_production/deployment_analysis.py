@@ -19,7 +19,7 @@
 # For a tensor: `min(p.numel() * p.element_size(), bitmask.numel() + values.numel() * values.element_size())`.
 # </details>
 #
-# **✎ Write it here**
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="deployment_analysis"

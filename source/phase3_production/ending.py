@@ -27,7 +27,8 @@ display(
 # ## Your card
 # Run this cell when you are done, or earlier: what is not written yet is left out.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# What you measured, for your card
 measured = {"gpt2-mini as trained, top-1 accuracy": f"{dense_quality.accuracy:.1%}"}
 
 with when_written("exercises 3.1 and 3.2"):

@@ -34,7 +34,7 @@ figures.say(
 # start from zeros, then `weight[bits] = values` puts the values where the bits are `True`.
 # </details>
 #
-# **✎ Write both here**
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="pack"

@@ -23,7 +23,7 @@
 # Memory is one line: `sum(p.numel() * p.element_size() for p in model.parameters())`.
 # </details>
 #
-# **✎ Write it here**
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="evaluate_production_metrics"

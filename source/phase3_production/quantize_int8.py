@@ -32,7 +32,7 @@ figures.say("The second row's -0.0127 is -81 of its own steps. With the first ro
 # Round before you convert: `.to(torch.int8)` alone cuts off. For the row of zeros: `torch.where(largest > 0, largest / 127, 1.0)`.
 # </details>
 #
-# **✎ Write it here**
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="quantize_int8"
@@ -129,7 +129,8 @@ with check.hidden():
 # **What you saw.** Pruned and quantised together, by your functions, on the real model: bytes of all matrices of the blocks, and
 # what rounding does to the quality.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# On the real model: int8, packed
 with when_written("exercises 3.1 and 3.2"):
     rows = ["| the blocks' matrices | MB | smaller | perplexity |", "|-|-:|-:|-:|"]
     dense_bytes = sum(4 * p.numel() for n, p in model.named_parameters() if n.startswith("h.") and p.dim() == 2)

@@ -8,6 +8,9 @@
 # %% locked="questions"
 ask()
 
+# %% [markdown]
+# <b class="gpt2-yours">✎ Your choices</b>
+
 
 # %% exercise="readiness" key="cadbc"
 def readiness() -> dict[int, str]:

@@ -1,3 +1,7 @@
+# %% [markdown]
+# <b class="gpt2-yours">✎ And the way back</b>
+
+
 # %% exercise="unpack"
 def unpack(bitmask: torch.Tensor, values: torch.Tensor, shape: tuple) -> torch.Tensor:
     """The weight that pack() split, exactly.
@@ -76,7 +80,8 @@ with check.hidden() as draw:
 # values with zeros in between (dense), and each value with a 32-bit column number (CSR, what `scipy.sparse` does). The blue line
 # is the formula above, the dots are your bytes.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# On the real model: what your packing saves
 with when_written("exercise 3.1"):
     weights, cut = (
         [p.detach() for n, p in m.named_parameters() if n.startswith("h.") and p.dim() == 2] for m in (model, pruned)

@@ -75,7 +75,7 @@ ROOMS = {
 STRUCTURES = [f"structures.{file}" for file in ("refit", "units", "costs", "budget")]
 METHODS = [f"methods.{file}" for file in ("plan", "one_shot", "registry")]
 ROOMS["pruning"] += [*STRUCTURES, *METHODS, "statistics", "pruner", "methods.comparison", "gradual", "sensitivity"]
-ROOMS["course"] += ["exercises"]
+ROOMS["course"] += ["exercises", "own_grade"]
 BELOW = {  # room -> the rooms that its files may import
     "system": set(),
     "": {"checkpoints", "system", "training"},

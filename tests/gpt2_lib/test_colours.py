@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from colour import TO_XYZ, contrast, linear
 
 from gpt2_lib import plots
 
@@ -18,14 +18,7 @@ SIGHT = {
     "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
     "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
 }
-TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])  # sRGB, D65
 APART = 20  # in CIELAB
-
-
-def linear(colour: str) -> np.ndarray:
-    """Linear RGB of an sRGB colour (IEC 61966-2-1)."""
-    values = np.array(to_rgb(colour))
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
 def lab(rgb: np.ndarray) -> np.ndarray:
@@ -33,12 +26,6 @@ def lab(rgb: np.ndarray) -> np.ndarray:
     ratio = TO_XYZ @ rgb.clip(0, 1) / TO_XYZ.sum(axis=1)
     x, y, z = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
-
-
-def contrast(one: str, other: str) -> float:
-    """Contrast ratio as WCAG 2.2 defines it."""
-    light, dark = sorted((linear(colour) @ TO_XYZ[1] + 0.05 for colour in (one, other)), reverse=True)
-    return light / dark
 
 
 def test_lab_and_contrast_are_as_the_standards_give_them() -> None:

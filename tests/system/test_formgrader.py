@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from classroom import REPOSITORY, Classroom
 from graded import MASTER, NOTEBOOK, PHASE
+from lab_page import START_LIMIT, Lab
 from nbformat.v4 import new_markdown_cell, new_output
 from playwright.sync_api import Page, expect
-from test_lab import START_LIMIT, Lab, browser, lab, page, screenshots  # noqa: F401  (fixtures)
+from test_lab import browser, lab, page, screenshots  # noqa: F401  (fixtures)
 
 from autograder.grading.results import Result
 from autograder.notebooks import read_notebook, to_text

@@ -4,40 +4,31 @@ exercise of Phase 2 answered and checked, its demos dragged; one of Phase 3, its
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
-import signal
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import pytest
 from execution import MEMORY_LIMIT, PEAK, no_extras, one_core
-from needs import CHROMIUM
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
-
-FLAGS = (
-    "--no-sandbox",  # Chromium's own sandbox does not run as root, which containers are
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
+from lab_page import (
+    ERRORS,
+    START_LIMIT,
+    Lab,
+    chromium,
+    open_notebook,
+    run_all,
+    run_all_above,
+    run_cell,
+    running_lab,
+    shown,
+    wait_until_idle,
+    write,
 )
-SETTINGS = {  # all cells in the page at once, and no question about news
-    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
-    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-}
-START_LIMIT = 180  # seconds until JupyterLab answers, a page shows or a kernel is ready, on a busy machine
-RUN_LIMIT = 600  # seconds for the whole notebook, likewise
+from playwright.sync_api import Browser, Locator, Page, expect
 
 # Counts how often the explorer's figure changes, and the frames that the page draws.
 WATCH = """explorer => {
@@ -53,61 +44,7 @@ WATCH = """explorer => {
     requestAnimationFrame(tick);
 }"""
 DRAWN = 5  # frames of a drag in twenty steps: a page that its kernel blocked would draw none until the end
-ERRORS = ".jp-OutputArea-output[data-mime-type$='stderr']"  # tracebacks are of this type, too
 PICTURE = "figure => figure.src"  # the picture itself, in base64
-
-expect.set_options(timeout=1000 * START_LIMIT)
-
-
-@dataclass(frozen=True)
-class Lab:
-    """A running JupyterLab."""
-
-    port: int
-    token: str
-
-    def address(self, notebook: str) -> str:
-        return f"http://127.0.0.1:{self.port}/lab/tree/{notebook}?reset&token={self.token}"
-
-
-@contextmanager
-def running_lab(repository: Path, work: Path, folder: Path, notebook: str, *arguments: str) -> Iterator[Lab]:
-    """JupyterLab, started by `make lab` in the folder ``work``; its settings and files are in a new ``folder``."""
-    for plugin, settings in SETTINGS.items():
-        file = folder / "settings" / f"{plugin}.jupyterlab-settings"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(settings))
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")} | {
-        "JUPYTER_CONFIG_DIR": str(folder / "config"),
-        "JUPYTER_DATA_DIR": str(folder / "data"),
-        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
-        "IPYTHONDIR": str(folder / "ipython"),
-    }
-    variables = {
-        "python": sys.executable,  # .venv's, where make runs this test; -o: it needs no setting up
-        "folder": work,
-        "PHASE_1": work / notebook,
-        "LAB_ARGS": " ".join(("--no-browser", *arguments)),
-    }
-    log = folder / "log.txt"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            ["make", "lab", "-o", ".venv/lab", *(f"{name}={value}" for name, value in variables.items())],
-            cwd=repository,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        info = _server_info(process, folder / "runtime", log)
-        yield Lab(info["port"], info["token"])
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -123,26 +60,10 @@ def lab(repository: Path, work: Path, tmp_path_factory: pytest.TempPathFactory) 
         yield running
 
 
-def _server_info(process: subprocess.Popen, runtime: Path, log: Path) -> dict:
-    """Port and token, from the file that a Jupyter server writes, as soon as it answers."""
-    end = time.monotonic() + START_LIMIT
-    while time.monotonic() < end and process.poll() is None:
-        for file in runtime.glob("jpserver-*.json"):
-            with suppress(ValueError, OSError):  # written in part; not listening yet
-                info = json.loads(file.read_text())
-                socket.create_connection(("127.0.0.1", info["port"])).close()
-                return info
-        time.sleep(0.1)
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, CHROMIUM)))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -160,33 +81,6 @@ def page(browser: Browser, screenshots: Path, request: pytest.FixtureRequest) ->
     yield page
     page.screenshot(path=screenshots / f"end_of_{request.node.name}.png")
     page.close()
-
-
-def open_notebook(page: Page, lab: Lab, notebook: str) -> None:
-    page.goto(lab.address(notebook))
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=1000 * START_LIMIT)
-
-
-def wait_until_idle(page: Page) -> None:
-    """Until the status bar calls the kernel idle; the toolbar's indicator says so before there is a kernel."""
-    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=1000 * START_LIMIT)
-
-
-def run_all(page: Page) -> None:
-    """Run > Run All Cells, and wait until the last cell has run."""
-    wait_until_idle(page)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.wait_for_function(
-        """errors => {
-            const open = '.jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)';  // a folded cell shows no number
-            const prompts = [...document.querySelectorAll(open)].map(p => p.textContent);
-            return prompts.length && prompts.every(p => /\\[\\d+\\]/.test(p)) || document.querySelector(errors);
-        }""",
-        arg=ERRORS,
-        timeout=1000 * RUN_LIMIT,
-    )
-    wait_until_idle(page)
 
 
 def test_phase_1_runs_from_the_menu_on_one_core_and_its_explorer_follows_the_mouse(
@@ -395,33 +289,6 @@ def test_in_phase_3_an_exercise_and_the_quiz_are_answered_and_a_pruned_model_is_
     expect(progress).to_contain_text("4 of 29 points")
     questions.screenshot(path=screenshots / "phase3_questions.png")
     assert page.locator(ERRORS).all_text_contents() == []
-
-
-def shown(page: Page, cells: list[nbformat.NotebookNode], wanted: str) -> Locator:
-    """In the page, the cell with this id, or else the first whose code begins so."""
-    named = [number for number, cell in enumerate(cells) if cell.id == wanted]
-    number = (named or [number for number, cell in enumerate(cells) if cell.source.startswith(wanted)])[0]
-    return page.locator(".jp-Notebook .jp-Cell").nth(number)
-
-
-def run_all_above(page: Page, cell: Locator) -> None:
-    cell.locator(".cm-content").click()
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Above Selected Cell", exact=True).click()
-
-
-def write(page: Page, cell: Locator, code: str) -> None:
-    """Replace what is in a cell by ``code``, with the keyboard."""
-    cell.locator(".cm-content").click()
-    page.keyboard.press("ControlOrMeta+a")
-    page.keyboard.insert_text(code)
-
-
-def run_cell(page: Page, cell: Locator) -> None:
-    """Run one cell, and wait until it has run."""
-    cell.locator(".cm-content").click()
-    page.keyboard.press("ControlOrMeta+Enter")
-    expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"))
 
 
 def notebook_of(kernel: str, code: str) -> nbformat.NotebookNode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,6 +19,16 @@ STYLE = f"""<style>
 .gpt2-live.gpt2-busy :is(img, blockquote, .gpt2-numbers) {{ opacity: 0.5 }}
 .gpt2-live.jupyter-widgets-disconnected::after {{ content: "{RESTARTED}"; font-weight: bold }}
 </style>"""
+# ipywidgets gives a slider's handle no name: it gets that of the number beside it, as soon as all are in the page.
+NAMES = """(() => {
+    const name = () => [...document.querySelectorAll("[role=slider]")].filter(handle => {
+        const label = handle.closest(".VIEW .gpt2-control")?.querySelector("label");
+        if (label) handle.setAttribute("aria-label", label.textContent);
+        return label;
+    }).length < COUNT;
+    const watch = new MutationObserver(() => name() || watch.disconnect());
+    if (name()) watch.observe(document.body, {childList: true, subtree: true});
+})()"""
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class Control:
     def __init__(self, label: str, value: int, highest: int, lowest: int = 0, step: int = 1, unit: str = "%") -> None:
         limits = {"value": value, "min": lowest, "max": highest, "step": step}
         self.slider = ipywidgets.IntSlider(
-            **limits, readout=False, layout={"width": "auto", "flex": "1 1 120px", "min_width": "120px"}
+            **limits, readout=False, layout={"width": "auto", "flex": "1 1 190px", "min_width": "190px"}
         )
         width = {"width": "auto", "flex": "0 0 auto"}
         self.number = ipywidgets.BoundedIntText(
@@ -72,6 +82,7 @@ class Control:
             [self.number, ipywidgets.Label(unit), self.slider],
             layout={"width": "100%", "align_items": "center", "flex_flow": "row wrap", "overflow": "hidden"},
         )
+        self.view.add_class("gpt2-control")
 
     @property
     def value(self) -> int:
@@ -112,10 +123,11 @@ class Live:
         """What is seen there; runs in the thread."""
         raise NotImplementedError
 
-    def _lay_out(self, css: str, controls: list[ipywidgets.Widget], caption: str = "") -> None:
+    def _lay_out(self, css: str, controls: Sequence[ipywidgets.DOMWidget], caption: str = "") -> None:
         """``controls``, numbers and text at the left, the picture at the right."""
         self.status, self.image, self.text = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
         self.status.add_class("gpt2-status")
+        self._sliders = sum("gpt2-control" in control._dom_classes for control in controls)
         narrow = {"flex": "1 1 290px", "min_width": "270px", "overflow": "hidden"}
         left = ipywidgets.VBox([*controls, self.status, self.text], layout=narrow)
         right = ipywidgets.VBox([self.image], layout={"flex": "2 1 430px", "min_width": "270px"})
@@ -151,9 +163,11 @@ class Live:
         )
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
+        from IPython.display import Javascript, display
 
-        display(self.view)
+        view = f"gpt2-{self.view.model_id}"
+        self.view.add_class(view)
+        display(self.view, Javascript(NAMES.replace("VIEW", view).replace("COUNT", str(self._sliders))))
 
     def _changed(self, _change: object) -> None:
         settings = self._settings()

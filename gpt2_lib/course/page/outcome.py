@@ -16,12 +16,17 @@ MARKS: dict[Kind, str] = {"passed": "✔", "failed": "✘", "not begun": "☐"}
 # The bar's colour: on a white page and on a black one its contrast is at least 3 (WCAG 2.2, 1.4.11).
 BARS: dict[Kind, str] = {"passed": "#1a7f37", "failed": "#cf3a30", "not begun": "#768390"}
 
-# The page around the cells: a column that is easy to read, and a bar at the cells that are the learner's to write.
-STYLE = """<style>
-.jp-Notebook .jp-RenderedMarkdown :is(p, li, h1, h2, h3, details) { max-width: 46em }
-.jp-Notebook .jp-RenderedHTMLCommon table { margin-left: 0 }
-.jp-Notebook .jp-CodeCell:has(.cm-content:not([aria-readonly=true])) .jp-InputArea-editor {
-  border-left: 4px solid #0b5cad }
+# The bar of the cells that are the learner's to write, and of demonstrations that may be changed.
+YOURS, OPEN = "#2a78d0", "#768390"
+# The page around the cells: a column that is easy to read, and these bars. What stands above a learner's cell has the
+# class; JupyterLab's cells don't say what they are. Markdown and code cells are siblings in the page.
+STYLE = f"""<style>
+.jp-Notebook .jp-RenderedMarkdown :is(p, li, h1, h2, h3, details) {{ max-width: 46em }}
+.jp-Notebook .jp-RenderedHTMLCommon table {{ margin-left: 0 }}
+.jp-Notebook .jp-CodeCell:has(.cm-content:not([aria-readonly=true])) .jp-InputArea-editor {{
+  border-left: 4px dotted {OPEN} }}
+.jp-Notebook .jp-MarkdownCell:has(.gpt2-yours) + .jp-CodeCell .jp-InputArea-editor {{
+  border-left: 4px solid {YOURS} }}
 </style>"""
 
 
