@@ -8,6 +8,7 @@ and narrow, light and dark. Demonstrations are left out, since they train and me
 from __future__ import annotations
 
 import math
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ TALL = 2600  # pixels of the window: an exercise fits into it
 THUMB = 200  # pixels, the width of a picture on a sheet
 COLOURS = 48  # of a sheet
 SHEET = "page_{}.png"
+MARKERS = re.compile(r"^ *### (?:BEGIN|END) SOLUTION\n?", re.MULTILINE)
 
 Shots = dict[str, dict[tuple[str, int, str], Image.Image]]  # exercise -> (state, width, scheme) -> picture
 
@@ -42,7 +44,7 @@ Shots = dict[str, dict[tuple[str, int, str], Image.Image]]  # exercise -> (state
 def variant(name: str, master: Path, state: str) -> NotebookNode:
     """The learner's notebook in one of STATES, without its demonstrations."""
     notebook = read_notebook(ROOT / "notebooks" / master.parent.name / f"{name}.ipynb")
-    written = {"before": {}, "failing": wrong(name), "passing": solutions(to_notebook(master))}[state]
+    written = {"before": {}, "failing": wrong(name), "passing": right(master)}[state]
     kept, begun = [], False
     for cell in notebook.cells:
         role = cell.metadata.get("nbgrader", {})
@@ -53,6 +55,11 @@ def variant(name: str, master: Path, state: str) -> NotebookNode:
             kept.append(cell)
     notebook.cells = kept
     return notebook
+
+
+def right(master: Path) -> dict[str, str]:
+    """The solutions, as a learner would have written them."""
+    return {name: MARKERS.sub("", code) for name, code in solutions(to_notebook(master)).items()}
 
 
 def wrong(name: str) -> dict[str, str]:
@@ -104,8 +111,9 @@ def taken(page: Page, first: Locator, last: Locator) -> Image.Image:
     assert top is not None
     assert bottom is not None
     height = min(bottom["y"] + bottom["height"], TALL - 30) - top["y"]
-    clip = {"x": top["x"], "y": top["y"], "width": top["width"], "height": max(height, 40)}
-    return Image.open(BytesIO(page.screenshot(clip=clip))).convert("RGB")
+    shot = Image.open(BytesIO(page.screenshot()))
+    box = (top["x"], top["y"], top["x"] + top["width"], top["y"] + max(height, 40))
+    return shot.crop(tuple(map(round, box))).convert("RGB")
 
 
 def exercises(notebook: NotebookNode) -> dict[str, tuple[int, int]]:
@@ -178,7 +186,7 @@ def readme() -> None:
         first, last = exercises(notebook)["magnitude_mask"]
         notebook.cells = notebook.cells[: last + 1]
         answer = notebook.cells[first + 1]
-        answer.source = solutions(to_notebook(master))["magnitude_mask"].replace(".detach().abs()", ".detach()")
+        answer.source = right(master)["magnitude_mask"].replace(".detach().abs()", ".detach()")
         (work / "exercise.ipynb").write_text(to_text(notebook), encoding="utf-8")
         overview = read_notebook(ROOT / "notebooks" / "phase1_overview" / "phase1_overview.ipynb")
         place = next(
@@ -195,14 +203,14 @@ def readme() -> None:
             end(page, lab)
             page = opened(browser, lab, "explorer.ipynb")
             for scheme in ("light", "dark"):
-                seen(page, 1100, scheme)
+                seen(page, 1240, scheme)
                 explorer = page.locator(".gpt2-explorer")
                 save(taken(page, explorer, explorer), f"readme_explorer_{scheme}.png")
             end(page, lab)
 
 
 def save(picture: Image.Image, name: str) -> None:
-    picture.quantize(128).save(PICTURES / name, optimize=True)
+    picture.save(PICTURES / name, optimize=True)
     print(f"Wrote docs/pictures/{name}, {(PICTURES / name).stat().st_size / 1e3:.0f} kB")
 
 

@@ -35,8 +35,14 @@ class Checked:
     whole: bool
 
     def json(self) -> str:
-        """For the notebook's own page."""
-        return json.dumps({"results": [asdict(result) for result in self.results], "notes": self.notes})
+        """For the notebook's own page, with the words that a check has for what it claims."""
+        from gpt2_lib.course import checks  # brings PyTorch in, which the command line does without
+
+        told = [
+            asdict(result) | {"label": getattr(getattr(checks, result.check, None), "label", result.check)}
+            for result in self.results
+        ]
+        return json.dumps({"results": told, "notes": self.notes})
 
 
 def check(root: Path, phase: str | None = None) -> bool:

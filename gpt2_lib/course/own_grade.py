@@ -21,7 +21,6 @@ from typing import Any
 import ipywidgets
 from IPython import get_ipython
 
-from . import checks
 from .page.outcome import BARS
 
 NEEDED = (
@@ -121,10 +120,9 @@ def _points(results: Sequence[dict[str, Any]]) -> str:
 
 
 def _reason(result: dict[str, Any]) -> str:
-    label = getattr(getattr(checks, result["check"], None), "label", result["check"])
     style = f"border-left: 4px solid {BARS['failed']}; padding: 2px 14px; margin: 6px 0; white-space: pre-wrap"
     return (
-        f"<div style='{style}'><b>✘ {html.escape(result['exercise'])}: {html.escape(label)} · {result['points']:g} of "
+        f"<div style='{style}'><b>✘ {html.escape(result['exercise'])}: {html.escape(result['label'])} · {result['points']:g} of "
         f"{result['max_points']:g} points</b>\n{html.escape(result['message'])}</div>"
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import jupytext
@@ -22,6 +23,7 @@ from autograder.notebooks import NotebookError, digest, is_pristine, read_notebo
 
 REPOSITORY = Path(__file__).parents[2]
 NOTEBOOKS = notebooks(REPOSITORY)
+OPEN_LINES = 25  # of a demonstration that is not folded
 
 TINY = '''# %% [markdown]
 # # Doubling
@@ -441,6 +443,31 @@ def test_a_learners_notebook_runs_to_its_end_and_says_what_is_missing(tmp_path: 
     notebook, peak = execute(read_notebook(path), tmp_path)
     assert_no_error_and_each_check_says_what_is_missing(notebook)
     assert peak < MEMORY_LIMIT
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_the_learner_is_to_write_is_marked_and_nothing_else(notebook: Path) -> None:
+    """The page's style gives the cell below such a mark the blue bar."""
+    cells = to_notebook(notebook).cells
+    marked = [after.id for cell, after in pairwise(cells) if 'class="gpt2-yours"' in cell.source]
+    assert marked == [cell.id for cell in cells if cell.metadata.get("nbgrader", {}).get("solution")]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_last_cell_grades_the_notebook_at_a_press_and_is_not_graded(notebook: Path) -> None:
+    last = read_notebook(REPOSITORY / "notebooks" / notebook.parent.name / notebook.name).cells[-1]
+    assert last.source.startswith("# Grade my notebook")
+    assert last.source.endswith(f'GradeMyNotebook("{notebook.stem}")')
+    assert "nbgrader" not in last.metadata
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_long_demonstration_is_open(notebook: Path) -> None:
+    """A learner scrolls past what need not be read."""
+    cells = [
+        cell for cell in to_notebook(notebook).cells if cell.cell_type == "code" and "nbgrader" not in cell.metadata
+    ]
+    assert [cell.source[:60] for cell in cells if derived.lines_shown(cell) > OPEN_LINES] == []
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

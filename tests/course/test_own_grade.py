@@ -1,4 +1,4 @@
-"""The button that grades one's own notebook: what it says before, meanwhile and after; and that it runs nothing itself."""
+"""The button that grades one's own notebook: what it says, and that it waits until it is pressed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FOUND = {
             "max_points": 2,
             "message": "3 go,\n4 <were> asked for.",
         },
-        {"exercise": "mask", "check": "of nobody", "points": 1, "max_points": 1, "message": ""},
+        {"exercise": "mask", "label": "of nobody", "points": 1, "max_points": 1, "message": ""},
     ],
     "notes": ["a note & more"],
 }
@@ -64,7 +64,7 @@ def test_points_and_reasons_are_shown_as_text(monkeypatch: pytest.MonkeyPatch) -
     button = GradeMyNotebook("lab")
     button.button.click()
     assert "mask 1 3 total 1 3" in words(button)
-    assert "✘ mask: exactly as many weights go as were asked for" in words(button)
+    assert "✘ mask: as many &lt;go&gt; · 0 of 2 points" in words(button)
     assert "3 go,\n4 &lt;were&gt; asked for." in button.told.value
     assert "a note &amp; more" in button.told.value
     assert "of nobody" not in words(button)

@@ -215,7 +215,7 @@ def test_scores_selection_and_schedules_know_no_models(file: str) -> None:
 @pytest.mark.parametrize("package", ["ipywidgets", "IPython"])
 def test_only_the_widgets_and_the_page_know_of_notebooks(package: str) -> None:
     knowing = {name for name in FILES if package in imports(name)[1] and not name.startswith("course.page.")}
-    assert knowing <= {"course.demos", "course.progress", "course.quiz", "course.widgets"}
+    assert knowing <= {"course.demos", "course.own_grade", "course.progress", "course.quiz", "course.widgets"}
 
 
 OPTIONAL = {"onnx", "onnxruntime", "fastapi", "uvicorn", "starlette", "pydantic", "prometheus_client", "coremltools"}

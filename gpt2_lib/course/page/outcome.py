@@ -23,6 +23,7 @@ YOURS, OPEN = "#2a78d0", "#768390"
 STYLE = f"""<style>
 .jp-Notebook .jp-RenderedMarkdown :is(p, li, h1, h2, h3, details) {{ max-width: 46em }}
 .jp-Notebook .jp-RenderedHTMLCommon table {{ margin-left: 0 }}
+.jp-Notebook .jp-RenderedMarkdown p:has(.gpt2-yours) {{ margin-top: 12px }}
 .jp-Notebook .jp-CodeCell:has(.cm-content:not([aria-readonly=true])) .jp-InputArea-editor {{
   border-left: 4px dotted {OPEN} }}
 .jp-Notebook .jp-MarkdownCell:has(.gpt2-yours) + .jp-CodeCell .jp-InputArea-editor {{
