@@ -112,8 +112,9 @@ def taken(page: Page, first: Locator, last: Locator) -> Image.Image:
     assert bottom is not None
     height = min(bottom["y"] + bottom["height"], TALL - 30) - top["y"]
     shot = Image.open(BytesIO(page.screenshot()))
-    box = (top["x"], top["y"], top["x"] + top["width"], top["y"] + max(height, 40))
-    return shot.crop(tuple(map(round, box))).convert("RGB")
+    left, upper = round(top["x"]), round(top["y"])
+    box = (left, upper, left + round(top["width"]), upper + round(max(height, 40)))
+    return shot.crop(box).convert("RGB")
 
 
 def exercises(notebook: NotebookNode) -> dict[str, tuple[int, int]]:

@@ -121,10 +121,8 @@ def _points(results: Sequence[dict[str, Any]]) -> str:
 
 def _reason(result: dict[str, Any]) -> str:
     style = f"border-left: 4px solid {BARS['failed']}; padding: 2px 14px; margin: 6px 0; white-space: pre-wrap"
-    return (
-        f"<div style='{style}'><b>✘ {html.escape(result['exercise'])}: {html.escape(result['label'])} · {result['points']:g} of "
-        f"{result['max_points']:g} points</b>\n{html.escape(result['message'])}</div>"
-    )
+    head = f"✘ {result['exercise']}: {result['label']} · {result['points']:g} of {result['max_points']:g} points"
+    return f"<div style='{style}'><b>{html.escape(head)}</b>\n{html.escape(result['message'])}</div>"
 
 
 def unsaved_answers(path: Path, history: Sequence[str]) -> list[str]:
