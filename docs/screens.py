@@ -33,8 +33,8 @@ PICTURES = ROOT / "docs" / "pictures"
 STATES = ("before", "failing", "passing")
 VIEWS = [(1280, "light"), (1280, "dark"), (800, "light"), (800, "dark")]  # width of the window, colour scheme
 TALL = 2600  # pixels of the window: an exercise fits into it
-THUMB = 200  # pixels, the width of a picture on a sheet
-COLOURS = 48  # of a sheet
+SCALE = 0.22  # of a picture on a sheet
+GAP = 8  # pixels around it
 SHEET = "page_{}.png"
 MARKERS = re.compile(r"^ *### (?:BEGIN|END) SOLUTION\n?", re.MULTILINE)
 
@@ -161,21 +161,24 @@ def sheet(shots: Shots) -> Image.Image:
     columns = [(state, width, scheme) for state in STATES for width, scheme in VIEWS]
     rows = {name: {key: thumb(picture) for key, picture in of.items()} for name, of in shots.items()}
     heights = {name: max(picture.height for picture in of.values()) for name, of in rows.items()}
-    made = Image.new("RGB", ((THUMB + 8) * len(columns) + 8, 34 + sum(h + 34 for h in heights.values())), "#d0d7de")
+    widths = [max(of[key].width for of in rows.values()) + GAP for key in columns]
+    lefts = [GAP + sum(widths[:column]) for column in range(len(columns))]
+    made = Image.new("RGB", (GAP + sum(widths), 34 + sum(h + 34 for h in heights.values())), "#d0d7de")
     draw, font = ImageDraw.Draw(made), ImageFont.load_default(15)
-    for column, (state, width, scheme) in enumerate(columns):
-        draw.text((8 + column * (THUMB + 8), 8), f"{state} · {width} · {scheme}", "#1f2328", font)
+    for left, (state, width, scheme) in zip(lefts, columns, strict=True):
+        draw.text((left, GAP), f"{state} · {width} · {scheme}", "#1f2328", font)
     top = 34
     for name, of in rows.items():
-        draw.text((8, top + 6), name, "#1f2328", font)
-        for column, key in enumerate(columns):
-            made.paste(of[key], (8 + column * (THUMB + 8), top + 30))
+        draw.text((GAP, top + 6), name, "#1f2328", font)
+        for left, key in zip(lefts, columns, strict=True):
+            made.paste(of[key], (left, top + 30))
         top += heights[name] + 34
-    return made.quantize(COLOURS)
+    return made.quantize(method=Image.Quantize.FASTOCTREE)  # keeps the bars' colours, few as their pixels are
 
 
 def thumb(picture: Image.Image) -> Image.Image:
-    return picture.resize((THUMB, math.ceil(picture.height * THUMB / picture.width)), Image.Resampling.LANCZOS)
+    size = (math.ceil(picture.width * SCALE), math.ceil(picture.height * SCALE))
+    return picture.resize(size, Image.Resampling.LANCZOS)
 
 
 def readme() -> None:
