@@ -10,7 +10,7 @@
 # | `edge_small` | and half of the prunable weights gone, 1.3 times as small | <<points edge_small>> |
 # | `edge_bar` | and less than 2 % lost | <<points edge_bar>> |
 #
-# <b class="gpt2-yours">✎ Write it here</b>
+# <b class="gpt2-yours">✎ Yours</b>
 
 
 # %% exercise="edge_model"

@@ -14,7 +14,7 @@
 # their computing times. An int8 file (`int8=True`) is compared with gpt2-mini in int8, since here it is the shape that
 # has to make it faster. Aim for 1.4, so that a busy machine costs you nothing.
 #
-# <b class="gpt2-yours">✎ Write it here</b>
+# <b class="gpt2-yours">✎ Yours</b>
 
 
 # %% exercise="mobile_model"

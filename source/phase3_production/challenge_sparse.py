@@ -14,7 +14,7 @@
 # Prunable are the attention and feed-forward matrices of the blocks; zeros in embeddings don't count. Whole heads, neurons or
 # blocks that are gone do.
 #
-# <b class="gpt2-yours">✎ Write it here</b>
+# <b class="gpt2-yours">✎ Yours</b>
 
 
 # %% exercise="sparse_model"

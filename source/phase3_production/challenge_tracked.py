@@ -20,7 +20,7 @@
 #
 # If your run for challenge a was gradual, and kept a log, this one is done.
 #
-# <b class="gpt2-yours">✎ Write it here</b>
+# <b class="gpt2-yours">✎ Yours</b>
 
 
 # %% exercise="tracked_run"
