@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .config import TextCodec
 from .corpus import windows
+from .gpt2 import GPT2
+from .modules import unwrap
 from .tokenizer import encoded
 
 
@@ -28,6 +30,62 @@ def token_batches(batches: Any) -> Iterator[Any]:
             yield from _unpadded(cast("Mapping[str, Any]", batch))
         else:
             yield _as_ids(batch)
+
+
+def id_batches(batches: Any) -> Iterator[Tensor]:
+    """The batches for a language model, as `token_batches` gives them, int64 (N, T); more forms are understood here.
+
+    Also arrays of NumPy and lists of numbers in the place of tensors, single rows (T,), and what the loader of a
+    TensorDataset gives, a list of one tensor. Raises ValueError for all else.
+    """
+    if isinstance(batches, str | bytes) or not (isinstance(batches, Iterable) or hasattr(batches, "__getitem__")):
+        raise ValueError(_wanted(batches))
+    if hasattr(batches, "__array__") and not isinstance(batches, Tensor):
+        batches = torch.as_tensor(batches)
+    if isinstance(batches, Tensor) and batches.dim() != 2:
+        raise ValueError(_shape(batches))
+    for batch in token_batches(batches):
+        rows = _rows(batch)
+        if len(rows):
+            yield rows
+
+
+def is_language_model(model: nn.Module) -> bool:
+    """Whether it is a GPT-2 of ours, or a causal language model of transformers."""
+    inner = unwrap(model)
+    return isinstance(inner, GPT2) or type(inner).__name__.endswith(("LMHeadModel", "ForCausalLM"))
+
+
+def batches_for(model: nn.Module, batches: Any) -> Iterator[Any]:
+    """For a language model token ids, as `id_batches` gives them; for another the batches as it takes them."""
+    return id_batches(batches) if is_language_model(model) else token_batches(batches)
+
+
+def _wanted(got: Any) -> str:
+    return (
+        f"Windows of token ids (N, T), or batches of them, are needed; got a batch of {type(got).__name__}. "
+        "gpt2_lib.windows_of makes windows of text."
+    )
+
+
+def _shape(got: Tensor) -> str:
+    return f"Windows must have shape (N, T) with T >= 2; got {tuple(got.shape)}. gpt2_lib.windows_of cuts a text."
+
+
+def _rows(batch: Any) -> Tensor:
+    """One batch of token ids (N, T)."""
+    if isinstance(batch, list | tuple) and len(cast("list[Any]", batch)) == 1 and isinstance(batch[0], Tensor):
+        batch = batch[0]
+    try:
+        rows = batch if isinstance(batch, Tensor) else torch.as_tensor(batch)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(_wanted(batch)) from error
+    rows = rows[None] if rows.dim() == 1 else rows
+    if rows.is_floating_point() or rows.is_complex() or rows.dtype == torch.bool:
+        raise ValueError(f"Token ids are whole numbers; got {rows.dtype}.")
+    if rows.dim() != 2 or rows.size(1) < 2:
+        raise ValueError(_shape(rows))
+    return rows.long()
 
 
 def readable_again(batches: Any) -> Any:

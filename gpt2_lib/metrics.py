@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .batches import token_batches
+from .batches import id_batches
 from .config import TextCodec
 from .gpt2 import GPT2
 from .modules import at_least_float32, to_device_of, unwrap
@@ -57,7 +57,7 @@ def evaluate(model: nn.Module, windows: Tensor | Iterable[Any], tokens_per_batch
     """Measure ``model`` on non-overlapping ``windows`` of token ids (N, T), T >= 2, of any integer type.
 
     ``model``: a `GPT2`, also in torch.compile or DataParallel, or a language model of transformers. In the place of
-    windows, any batches that `batches.token_batches` reads, such as a DataLoader's: padding doesn't count.
+    windows, any batches that `batches.id_batches` reads, such as a DataLoader's: padding doesn't count.
 
     Each window stands alone: its tokens 2 ... T are predicted from those before them, so N (T - 1)
     tokens count. Bits per character divides the same bits by the characters those tokens spell.
@@ -67,8 +67,7 @@ def evaluate(model: nn.Module, windows: Tensor | Iterable[Any], tokens_per_batch
     model.eval()
     loss = hits = tokens = characters = 0.0
     try:
-        for given in token_batches(windows):
-            rows = _windows(given)
+        for rows in id_batches(windows):
             for batch in torch.split(rows, max(1, tokens_per_batch // rows.size(1))):
                 logits, targets = next_tokens(model, batch)  # (n (T - 1), V), (n (T - 1),)
                 loss += F.cross_entropy(logits, targets, reduction="sum").item()
@@ -81,20 +80,6 @@ def evaluate(model: nn.Module, windows: Tensor | Iterable[Any], tokens_per_batch
     if tokens == 0:
         raise ValueError("There is no text to measure on: give at least one window or batch of 2 tokens or more.")
     return Quality(loss / tokens, hits / tokens, loss / math.log(2) / characters, int(tokens))
-
-
-def _windows(given: Any) -> Tensor:
-    """``given`` if it is windows of token ids, else ValueError."""
-    if not isinstance(given, Tensor):
-        raise ValueError(
-            f"Windows of token ids (N, T), or batches of them, are needed; got a batch of {type(given).__name__}. "
-            "gpt2_lib.windows_of makes windows of text."
-        )
-    if given.is_floating_point() or given.dtype == torch.bool:
-        raise ValueError(f"Token ids are whole numbers; got {given.dtype}.")
-    if given.dim() != 2 or given.numel() == 0 or given.size(1) < 2:
-        raise ValueError(f"Windows must have shape (N, T) with N >= 1 and T >= 2; got {tuple(given.shape)}.")
-    return given
 
 
 @dataclass(frozen=True)

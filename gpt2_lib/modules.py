@@ -11,7 +11,12 @@ from torch.nn.utils import parametrize
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """The model inside torch.compile, DataParallel and DistributedDataParallel; any other module as it is."""
+    """The model inside torch.compile, DataParallel and DistributedDataParallel; any other module as it is.
+
+    Raises TypeError for what is no module.
+    """
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]  of who uses no type checker
+        raise TypeError(f"A model, a torch.nn.Module, is needed; got a {type(model).__name__}. Were arguments swapped?")
     while True:
         compiled = model._modules.get("_orig_mod")  # its class is not imported: that would load the compiler
         if compiled is not None:

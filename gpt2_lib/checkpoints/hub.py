@@ -26,6 +26,8 @@ FILES = (
 
 def folder_of(name: str | Path) -> Path:
     """The folder of the model ``name``, downloaded if need be. A Path is a folder, and never a name on the Hub."""
+    if not isinstance(name, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]  of who uses no type checker
+        raise TypeError(f"A model's name or folder is needed; got a {type(name).__name__}.")
     if isinstance(name, str) and name in BUNDLED:
         return BUNDLED[name]
     path = Path(name)

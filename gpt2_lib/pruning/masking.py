@@ -73,6 +73,8 @@ class MaskKeeper:
     """
 
     def __init__(self, model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], masks: Mapping[str, Tensor]):
+        if isinstance(optimizers, torch.optim.Optimizer) or not isinstance(masks, Mapping):
+            raise TypeError("MaskKeeper(model, [optimizer], masks) is the order: a list of optimisers, then the masks.")
         self.parameters = dict(unwrap(model).named_parameters())
         check_masks(self.parameters, masks)  # before the optimisers are touched
         self.optimizers = [inner_optimizer(optimizer) for optimizer in optimizers]

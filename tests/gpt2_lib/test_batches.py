@@ -10,7 +10,7 @@ import torch
 from tiny import TINY, random_ids, random_model, tokenizer
 from torch.utils.data import DataLoader
 
-from gpt2_lib import ModelPruner, evaluate, windows_of
+from gpt2_lib import MaskKeeper, ModelPruner, evaluate, load_pretrained_gpt2, save_pretrained, windows_of
 from gpt2_lib.pruning import calibration
 
 WINDOWS = random_ids(TINY, 8, 32)
@@ -79,7 +79,6 @@ def test_an_iterator_is_held_for_the_methods_that_read_it_once_a_block() -> None
         (["To be"], "batch of str"),
         ([{"ids": WINDOWS}], "batch of dict"),
         ({"input_ids": WINDOWS, "attention_mask": torch.ones(8, 3)}, "they must agree"),
-        ([WINDOWS[0]], r"shape \(N, T\)"),
     ],
 )
 def test_what_is_no_text_is_refused(given: Any, message: str) -> None:
@@ -124,3 +123,53 @@ def test_text_needs_a_tokenizer_and_a_window_two_tokens() -> None:
         windows_of("To be, or not to be", length=4)
     with pytest.raises(ValueError, match="at least 2 tokens"):
         windows_of([1, 2, 3], length=1)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        WINDOWS.int(),
+        WINDOWS.numpy(),
+        WINDOWS.numpy().astype(np.uint16),
+        WINDOWS.tolist(),
+        list(WINDOWS),
+        list(WINDOWS.numpy()),
+        DataLoader(torch.utils.data.TensorDataset(WINDOWS), batch_size=3),
+        torch.utils.data.TensorDataset(WINDOWS),
+        [{"input_ids": row.tolist()} for row in WINDOWS],
+        {"input_ids": WINDOWS.numpy(), "attention_mask": np.ones(WINDOWS.shape)},
+    ],
+    ids=["int32", "NumPy", "uint16", "lists", "rows", "rows of NumPy", "loader", "dataset", "dicts", "dict of NumPy"],
+)
+def test_a_language_models_text_comes_in_any_form(form: Any) -> None:
+    """To measure on, and to calibrate on."""
+    model, names = random_model(), ["h.0.mlp.c_fc.weight"]
+    assert evaluate(model, form).loss == pytest.approx(evaluate(model, WINDOWS).loss, rel=1e-5)
+    found = calibration.input_norms(model, form, names)[names[0]]
+    torch.testing.assert_close(found, calibration.input_norms(model, WINDOWS, names)[names[0]])
+
+
+@pytest.mark.parametrize("form", ["a text", b"bytes", None, 7, [{"other": 1}], [["a"]], [[1.5, 2.5]], [True, False]])
+def test_what_is_no_text_is_refused_to_measure_and_to_calibrate(form: Any) -> None:
+    model = random_model()
+    before = model.wte.weight.clone()
+    for use in (lambda: evaluate(model, form), lambda: ModelPruner(model).prune("wanda", 0.5, text=form)):
+        with pytest.raises(ValueError, match=r"Windows of token ids|whole numbers|looks at text"):
+            use()
+    assert torch.equal(model.wte.weight, before)
+
+
+@pytest.mark.parametrize(
+    "swapped",
+    [
+        lambda model: evaluate(WINDOWS, model),  # type: ignore[arg-type]
+        lambda model: ModelPruner("gpt2-mini"),  # type: ignore[arg-type]
+        lambda model: save_pretrained("folder", model),  # type: ignore[arg-type]
+        lambda model: load_pretrained_gpt2(model),
+        lambda model: MaskKeeper(model, torch.optim.SGD(model.parameters()), {}),  # type: ignore[arg-type]
+        lambda model: MaskKeeper(model, {}, [torch.optim.SGD(model.parameters())]),  # type: ignore[arg-type]
+    ],
+)
+def test_swapped_arguments_are_told(swapped: Any) -> None:
+    with pytest.raises(TypeError, match=r"needed; got a|is the order"):
+        swapped(random_model())

@@ -57,7 +57,7 @@ def test_there_and_back_no_weight_changes() -> None:
 
 
 def test_half_precision_the_bare_model_and_special_ids_are_taken_over() -> None:
-    theirs = in_transformers(random_model()).to(torch.bfloat16)
+    theirs = in_transformers(random_model()).bfloat16()
     theirs.config.eos_token_id = theirs.generation_config.eos_token_id = 7
     for one in (theirs, theirs.transformer):
         ours = from_transformers(one)

@@ -3,7 +3,7 @@
 Works for any nn.Module with nn.Linear layers, and for transformers' Conv1D. ``batches`` is an iterable of
 what ``model(batch)`` takes. A tensor is cut along its first dimension into batches of at most 4096 entries:
 for a GPT-2 it is windows of token ids (N, T). Padding of batches with ``input_ids`` and ``attention_mask`` is
-taken out (`batches.token_batches`). Tensors go where the model is. ``names`` are names of weights,
+taken out (`batches.batches_for`). Tensors go where the model is. ``names`` are names of weights,
 such as ``h.0.attn.c_attn.weight``. Whatever happens, the model is left as it was: its weights, gradients,
 hooks, and what trains.
 """

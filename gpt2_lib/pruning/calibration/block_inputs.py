@@ -82,7 +82,7 @@ def inputs_of_blocks(model: nn.Module, block: str, batches: Iterable[Any]) -> Bl
     """``batches`` before the first of the blocks among which ``block`` is; None where blocks are no chain."""
     parent = block.rpartition(".")[0]
     blocks = [f"{parent}.{child}".lstrip(".") for child in model.get_submodule(parent)._modules]
-    held = list(split_batches(batches))
+    held = list(split_batches(model, batches))
     if held and not _known_chain(model) and not is_chain(model, blocks, _some(held[0])):
         return None
     return BlockInputs(model, blocks, held)

@@ -106,7 +106,7 @@ def _read(
                 batches.read()
             else:
                 handles += _stop_after_last(model, layers)
-                for batch in split_batches(batches):
+                for batch in split_batches(model, batches):
                     with suppress(Seen):
                         model(to_device_of(model, batch))
         finally:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...batches import token_batches
+from ...batches import batches_for
 from ...modules import unwrap
 from ..targets import check_plain, is_matrix_layer
 
@@ -62,10 +62,10 @@ def layers_of(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
     return layers
 
 
-def split_batches(batches: Iterable[Any]) -> Iterator[Any]:
+def split_batches(model: nn.Module, batches: Iterable[Any]) -> Iterator[Any]:
     """The batches, without padding; one tensor that is all of them in pieces."""
     whole = isinstance(batches, Tensor)
-    for batch in token_batches(batches):
+    for batch in batches_for(model, batches):
         if whole:
             yield from batch.split(max(1, TOKENS_PER_BATCH // batch[0].numel())) if batch.numel() else ()
         else:

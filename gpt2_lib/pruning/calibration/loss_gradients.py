@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...batches import token_batches
-from ...gpt2 import GPT2
+from ...batches import batches_for, is_language_model
 from ...metrics import next_tokens
 from ...modules import at_least_float32, map_tensors, to_device_of, unwrap
 from ...system.progress import progress_bar
@@ -28,11 +27,10 @@ def next_token_loss(model: nn.Module, windows: Tensor) -> Tensor:
 
 def loss_of(model: nn.Module) -> Callable[..., Tensor]:
     """`next_token_loss` for a GPT-2 and for the causal language models of transformers; else ValueError."""
-    name = type(unwrap(model)).__name__
-    if not isinstance(unwrap(model), GPT2) and not name.endswith(("LMHeadModel", "ForCausalLM")):
+    if not is_language_model(model):
         raise ValueError(
-            f"A {name} has no loss that is known here: give one, a function loss(model, batch) of its mean over a "
-            "batch."
+            f"A {type(unwrap(model)).__name__} has no loss that is known here: give one, a function loss(model, batch) "
+            "of its mean over a batch."
         )
     return next_token_loss
 
@@ -94,7 +92,7 @@ def gradients(
 
 def _examples(model: nn.Module, batches: Iterable[Any]) -> Iterator[Any]:
     """Each row of each tensor, each other batch as a whole, where the model is and in its stand-ins' precision."""
-    for batch in token_batches(batches):
+    for batch in batches_for(model, batches):
         rows = isinstance(batch, Tensor) and batch.dim() > 0
         for example in (batch.split(1) if batch.numel() else ()) if rows else (batch,):
             yield map_tensors(to_device_of(model, example), at_least_float32)
