@@ -1,7 +1,8 @@
 """Draw the repository's pictures, write the model card and the guide, all from the bundled model itself.
 
 ``make docs`` runs it: docs/pictures/*.png, docs/model_sweep.md, gpt2_lib/weights/gpt2-mini/README.md and, by
-docs/guide.py, docs/MODEL_PRUNING_GUIDE.md, and by docs/grading.py, docs/grading.md. It ends with the facts of
+docs/guide.py, docs/MODEL_PRUNING_GUIDE.md, by docs/grading.py, docs/grading.md, and by docs/screens.py the photographs
+of the notebooks, docs/pictures/readme_*.png and page_*.png. It ends with the facts of
 gpt2_lib/course/facts.toml that have to be looked up again.
 """
 
@@ -15,8 +16,10 @@ from pathlib import Path
 
 import grading
 import guide
+import screens
 import torch
 from matplotlib.figure import Figure
+from needs import missing
 
 from gpt2_lib import corpus, plots
 from gpt2_lib.checkpoints import BUNDLED, load_pretrained_gpt2
@@ -154,6 +157,12 @@ def main() -> None:
     print(f"Wrote {PICTURES.relative_to(ROOT)}, docs/model_sweep.md and {MODEL.relative_to(ROOT)}/README.md")
     guide.main()
     grading.main()
+    if missing():
+        print(
+            "The photographs of the notebooks stay as they are: they need chromium and bubblewrap, see make test-all."
+        )
+    else:
+        screens.main([])
     print(report_old(datetime.date.today()))
 
 
