@@ -100,7 +100,8 @@ def environment(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> E
     (wheel,) = folder.glob("*.whl")
     made.pip("install", str(wheel))
     (made.work / "cluster").mkdir()
-    (made.work / "cluster" / "kustomization.yaml").touch()
+    manifest = "apiVersion: v1\nkind: Service\nmetadata: {name: any}\n"
+    (made.work / "cluster" / "service.yaml").write_text(manifest, encoding="utf-8")
     (made.work / "train.txt").write_text(TEXT, encoding="utf-8")
     (made.work / "test.txt").write_text(TEXT[::-1], encoding="utf-8")
     return made
