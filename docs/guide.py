@@ -1,6 +1,6 @@
 """Write docs/MODEL_PRUNING_GUIDE.md: docs/guide_template.md with pictures and figures measured here.
 
-``python docs/guide.py`` (``make docs`` calls it) takes under three minutes on two idle cores. Each section of
+``python docs/guide.py`` (``make docs`` calls it) takes about four minutes on two idle cores. Each section of
 the guide has a function below, which draws docs/pictures/guide_<section>.png and returns the figures
 that stand as <<section.figure>> in the template.
 """

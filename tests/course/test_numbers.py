@@ -83,7 +83,5 @@ def test_no_setting_is_left_over() -> None:
 
 
 def test_a_typed_measurement_would_be_found() -> None:
-    text = (
-        "It takes 3.5 ms, 12 MB, is 1.9 times as small at perplexity 26.4; 0.09 % lost (86 each). $5 %$ `7 MB` 2:4"
-    )
+    text = "It takes 3.5 ms, 12 MB, is 1.9 times as small at perplexity 26.4; 0.09 % lost (86 each). $5 %$ `7 MB` 2:4"
     assert numbers(text) == {"3.5", "12", "1.9", "26.4", "0.09", "86"}
