@@ -1,8 +1,9 @@
 """Photograph the notebooks in a real browser: the README's pictures, and a contact sheet of every exercise.
 
-``make docs`` runs it where Chromium is installed; ``python docs/screens.py phase2_techniques`` makes one sheet. An
-exercise is shown before anything is written, with a wrong answer of tests/course/answers, and with the solution; wide
-and narrow, light and dark. Demonstrations are left out, since they train and measure.
+``make docs`` runs it where Chromium is installed; ``python docs/screens.py phase2_techniques`` makes one sheet,
+``... explorer`` one of the README's pictures. An exercise is shown before anything is written, with a wrong answer of
+tests/course/answers, and with the solution; wide and narrow, light and dark. Demonstrations are left out, since they
+train and measure.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -181,35 +182,36 @@ def thumb(picture: Image.Image) -> Image.Image:
     return picture.resize(size, Image.Resampling.LANCZOS)
 
 
-def readme() -> None:
-    """An exercise whose check fails, and the explorer, in both themes."""
+def exercise() -> None:
+    """For the README: an exercise whose answer ranks by value, so that a check fails; in both themes."""
     (master,) = [path for path in notebooks(ROOT) if path.stem == "phase2_techniques"]
+    notebook = variant("phase2_techniques", master, "before")
+    first, last = exercises(notebook)["magnitude_mask"]
+    notebook.cells = notebook.cells[: last + 1]
+    notebook.cells[first + 1].source = right(master)["magnitude_mask"].replace(".detach().abs()", ".detach()")
+    cells = (first - 2, last - 3)  # from the demonstration to the first check that fails
+    shoot(notebook, "exercise", 1000, lambda page: [page.locator(".jp-Notebook .jp-Cell").nth(n) for n in cells])
+
+
+def explorer() -> None:
+    """For the README: the explorer, in both themes."""
+    notebook = read_notebook(ROOT / "notebooks" / "phase1_overview" / "phase1_overview.ipynb")
+    sources = [cell.source for cell in notebook.cells]
+    place = next(i for i, source in enumerate(sources) if source.startswith("from gpt2_lib.course.widgets"))
+    notebook.cells = notebook.cells[: place + 1]
+    shoot(notebook, "explorer", 1240, lambda page: [page.locator(".gpt2-explorer")] * 2)
+
+
+def shoot(notebook: NotebookNode, name: str, width: int, ends: Callable[[Page], list[Locator]]) -> None:
+    """Run a notebook and save what lies between two places of its page, as docs/pictures/readme_<name>_<theme>.png."""
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        notebook = variant("phase2_techniques", master, "failing")
-        first, last = exercises(notebook)["magnitude_mask"]
-        notebook.cells = notebook.cells[: last + 1]
-        answer = notebook.cells[first + 1]
-        answer.source = right(master)["magnitude_mask"].replace(".detach().abs()", ".detach()")
-        (work / "exercise.ipynb").write_text(to_text(notebook), encoding="utf-8")
-        overview = read_notebook(ROOT / "notebooks" / "phase1_overview" / "phase1_overview.ipynb")
-        place = next(
-            i for i, cell in enumerate(overview.cells) if cell.source.startswith("from gpt2_lib.course.widgets")
-        )
-        overview.cells = overview.cells[: place + 1]
-        (work / "explorer.ipynb").write_text(to_text(overview), encoding="utf-8")
-        with laboratory(work) as (lab, browser):
-            page = opened(browser, lab, "exercise.ipynb")
+        (Path(folder) / f"{name}.ipynb").write_text(to_text(notebook), encoding="utf-8")
+        with laboratory(Path(folder)) as (lab, browser):
+            page = opened(browser, lab, f"{name}.ipynb")
             for scheme in ("light", "dark"):
-                seen(page, 1000, scheme)
-                cells = page.locator(".jp-Notebook .jp-Cell")
-                save(taken(page, cells.nth(first - 2), cells.nth(last - 3)), f"readme_exercise_{scheme}.png")
-            end(page, lab)
-            page = opened(browser, lab, "explorer.ipynb")
-            for scheme in ("light", "dark"):
-                seen(page, 1240, scheme)
-                explorer = page.locator(".gpt2-explorer")
-                save(taken(page, explorer, explorer), f"readme_explorer_{scheme}.png")
+                seen(page, width, scheme)
+                first, last = ends(page)
+                save(taken(page, first, last), f"readme_{name}_{scheme}.png")
             end(page, lab)
 
 
@@ -219,8 +221,9 @@ def save(picture: Image.Image, name: str) -> None:
 
 
 def main(names: list[str]) -> None:
-    if not names or "readme" in names:
-        readme()
+    for picture in (exercise, explorer):
+        if not names or picture.__name__ in names:
+            picture()
     for master in notebooks(ROOT):
         if not names or master.stem in names:
             made = sheet(photograph(master.stem, master))
