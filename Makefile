@@ -3,8 +3,9 @@
 #   make lab LAB_ARGS="--no-browser --port 9000"     passes arguments on to JupyterLab
 #   make lab PYTHON=/path/to/python3.12              chooses the Python to set up with
 
-.PHONY: teach test test-all release handout roster collect grade feedback export bench train docs lint lock
-.PHONY: programs given_TO given_FROM
+.PHONY: teach test test-all release handout roster collect grade feedback export bench train docs site lint lock
+.PHONY: version show rerun drop rename solution backup restore
+.PHONY: programs given_TO given_FROM given_STUDENT given_CHECK given_OLD given_NEW given_PHASE
 include setup.mk
 
 teach: .venv/lab     ## open JupyterLab with nbgrader's tools: Formgrader, Create Assignment, Validate
@@ -25,6 +26,9 @@ pytest = $(python) -m pytest --numprocesses=auto --dist=loadgroup --no-loadscope
 release: .venv/dev   ## source/ to the learners' notebooks/
 	$(python) -m autograder release
 
+version: given_PHASE .venv/dev  ## hand out other cells beside those that were handed in: make version PHASE=phase2_techniques
+	$(python) -m autograder version "$(PHASE)"
+
 handout: given_TO .venv/dev    ## make the learners' own repository: make handout TO=../learners
 	$(python) -m autograder handout "$(TO)"
 
@@ -38,16 +42,46 @@ collect: given_FROM .venv/lab  ## bring a learning platform's export, or a folde
 given_TO:
 	$(if $(TO),,$(error Name the folder of the learners' repository: make handout TO=../learners))
 given_FROM:
-	$(if $(FROM),,$(error Name the file of the learning platform: make collect FROM=export.zip, or make roster FROM=participants.csv))
+	$(if $(FROM),,$(error Name the file: make collect FROM=export.zip, make roster FROM=participants.csv, or make restore FROM=backups/course-....zip))
+given_STUDENT:
+	$(if $(STUDENT),,$(error Name the learner by their id: make $(MAKECMDGOALS) STUDENT=ada-lovelace))
+given_PHASE:
+	$(if $(PHASE),,$(error Name the assignment: make version PHASE=phase2_techniques))
+given_CHECK:
+	$(if $(CHECK),,$(error Name the check as on the feedback page: make rerun STUDENT=ada-lovelace CHECK=mask_count))
+given_OLD given_NEW:
+	$(if $(and $(OLD),$(NEW)),,$(error Name both ids: make rename OLD=smith NEW=sam-smith))
 
 grade: .venv/lab     ## grade all that is new in submitted/, sandboxed and in parallel: make grade ARGS="--workers 4"
 	$(python) -m autograder grade $(ARGS)
 
 feedback: .venv/lab  ## write feedback/ for everything graded
-	$(python) -m autograder feedback
+	$(python) -m autograder feedback $(ARGS)
 
 export: .venv/lab    ## write grades/: tables, a page about the class, and what Moodle and Canvas take
-	$(python) -m autograder export
+	$(python) -m autograder export $(ARGS)
+
+# A term's exceptions. ARGS="--assignment phase2_techniques" says which one, where it matters.
+show: given_STUDENT .venv/lab     ## a learner's answers beside the solutions, in one page: make show STUDENT=ada-lovelace
+	$(python) -m autograder show "$(STUDENT)" $(ARGS)
+
+rerun: given_STUDENT given_CHECK .venv/lab  ## run one check again with the same random inputs: make rerun STUDENT=ada-lovelace CHECK=mask_count
+	$(python) -m autograder rerun "$(STUDENT)" "$(CHECK)" $(ARGS)
+
+drop: given_STUDENT .venv/lab     ## take a learner out of the course: make drop STUDENT=ada-lovelace
+	$(python) -m autograder drop "$(STUDENT)" $(ARGS)
+
+rename: given_OLD given_NEW .venv/lab  ## give a learner another id, or make two ids one: make rename OLD=smith NEW=sam-smith
+	$(python) -m autograder rename "$(OLD)" "$(NEW)"
+
+solution: .venv/dev  ## grade the course's own solutions: the self-test
+	$(python) -m autograder solution $(ARGS)
+
+backup: .venv/lab    ## write all of this term into one zip in backups/
+	$(python) -m autograder backup $(if $(TO),"$(TO)")
+
+restore: given_FROM .venv/lab     ## bring a backup back: make restore FROM=backups/course-2026-11-20-120000.zip
+	$(python) -m autograder restore "$(FROM)"
 
 bench: .venv/dev     ## measure speed, memory and quality here, beside other libraries; a missed bar stops nothing
 	-$(python) benchmarks/model_speed.py
@@ -68,6 +102,9 @@ bench: .venv/dev     ## measure speed, memory and quality here, beside other lib
 
 train: .venv/lab     ## train gpt2-mini again
 	$(python) -m gpt2_lib.train
+
+site: .venv/dev      ## the course as a website in build/site: notebooks with what they show, the guide, the docs
+	$(python) -m docs.website
 
 docs: .venv/dev      ## draw the pictures and write the model card again
 	$(python) docs/make.py

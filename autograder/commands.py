@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from .authoring.version import version
 from .course import Course
 from .grading.rerun import rerun
 from .grading.results import table
@@ -23,9 +24,11 @@ Command = Callable[[str, Callable[[argparse.Namespace, Path], int], str], argpar
 
 def add_commands(command: Command, assignment: Callable[[argparse.ArgumentParser], None]) -> None:
     """Add them to a parser: ``command`` makes one, ``assignment`` gives it the option of this name."""
+    sub = command("version", _version, "hand out an assignment with other cells beside the one that was handed in")
+    sub.add_argument("assignment", help="the assignment, such as phase1_overview")
     sub = command("drop", _drop, "take a learner out of the course, or what they handed in for one assignment")
     sub.add_argument("student", help="the learner's id")
-    sub.add_argument("assignment", nargs="?", help="only this one, such as phase1_overview")
+    assignment(sub)
     sub = command("rename", _rename, "give a learner another id; where that is somebody, both become one")
     sub.add_argument("old", help="the id that goes")
     sub.add_argument("new", help="the id that stays")
@@ -40,8 +43,13 @@ def add_commands(command: Command, assignment: Callable[[argparse.ArgumentParser
     sub.add_argument("check", help="the check's name, as on the feedback page")
     assignment(sub)
     sub = command("backup", _backup, "write everything of this term into one zip")
-    sub.add_argument("target", nargs="?", type=Path, help="the file, or a folder for it; backups/ if left out")
+    sub.add_argument("target", nargs="?", type=Path, help="the file, x.zip, or a folder for it; backups/ if left out")
     command("restore", _restore, "bring a backup back; what is there now is kept").add_argument("source", type=Path)
+
+
+def _version(arguments: argparse.Namespace, root: Path) -> int:
+    with locked(root, "version"):
+        return _say(version(root, arguments.assignment))
 
 
 def _drop(arguments: argparse.Namespace, root: Path) -> int:

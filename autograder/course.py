@@ -57,8 +57,7 @@ class Course:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
-        place = self.root if (self.root / CONFIG).is_file() else PROJECT
-        config = PyFileConfigLoader(CONFIG, path=str(place)).load_config()
+        config = PyFileConfigLoader(CONFIG, path=str(_config_of(self.root).parent)).load_config()
         config.CourseDirectory.root = str(self.root)
         if "db_url" not in config.CourseDirectory:
             config.CourseDirectory.db_url = f"sqlite:///{self.root / 'gradebook.db'}?timeout={WAIT}"
@@ -90,6 +89,17 @@ class Course:
         if not result["success"]:
             log = result.get("log", "")
             raise CourseError(_reason(log, result.get("error", "")))
+
+
+def _config_of(root: Path) -> Path:
+    return next(path for path in (root / CONFIG, PROJECT / CONFIG) if path.is_file())
+
+
+def with_config_of(root: Path, folder: Path) -> None:
+    """Give a course in ``folder``, made for a while, the rules of the one at ``root``, and a gradebook of its own."""
+    gradebook = f"sqlite:///{folder.resolve() / 'gradebook.db'}"
+    own = f"c.CourseDirectory.db_url = {gradebook!r}\n"
+    (folder / CONFIG).write_text(_config_of(root).read_text(encoding="utf-8") + "\n" + own, encoding="utf-8")
 
 
 def _put_scripts_on_path() -> None:

@@ -33,6 +33,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .course import CourseError
 from .text import plain
+from .versions import base
 
 FILE = "term.toml"
 PER_DAY = re.compile(r"(\d{1,3}(?:\.\d+)?) ?% (?:per|a|each) day")
@@ -83,7 +84,9 @@ class Term:
     there: bool = False
 
     def of(self, assignment: str) -> Dates:
-        return self.assignments.get(assignment, Dates(policy=self.late))
+        """The dates of an assignment; a version without a section of its own has those of the first."""
+        found = self.assignments.get(assignment) or self.assignments.get(base(assignment))
+        return found or Dates(policy=self.late)
 
     def utc(self, local: datetime) -> datetime:
         """A time of this term's zone as the gradebook has it."""

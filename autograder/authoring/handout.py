@@ -19,7 +19,7 @@ MARKER = ".handout.json"  # file -> SHA-256 of what was written: what differs wa
 COPIED = ("environment.yml", "postBuild", "requirements.lock", "setup.mk", "nbgrader_config.py", "LICENSE")
 PACKAGES = ("gpt2_lib", "autograder")  # the second for `make check`; pyproject.toml says which data files they have
 LEFT_OUT = ("gpt2_lib/exercises.py", "gpt2_lib/course/exercises.py")  # the reference solutions
-NOT_LEARNERS = ("cluster", "dev")  # extras
+NOT_LEARNERS = ("cluster", "dev", "site")  # extras
 TEMPLATES = Path(__file__).parent / "templates"  # the files that a handout has in its own form
 
 

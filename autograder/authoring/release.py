@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from nbformat import NotebookNode
 
-from ..course import Course
+from ..course import Course, with_config_of
 from ..files import write_whole
 from ..notebooks import (
     NotebookError,
@@ -21,6 +21,7 @@ from ..notebooks import (
     stamped_digest,
     to_text,
 )
+from .cells import check_cells
 from .sources import ORDER, SourceError, masters, notebooks, to_notebook
 
 
@@ -28,19 +29,17 @@ def release(root: Path) -> list[str]:
     """Make source/, release/ and notebooks/ of the course at ``root`` afresh; returns what to tell.
 
     A notebook in which somebody worked is never replaced: the new version goes beside it, as
-    ``x.new.ipynb``. Raises SourceError and CourseError.
+    ``x.new.ipynb``. Raises SourceError and CourseError; then nothing has changed.
     """
-    found = notebooks(root)
-    if not found:
-        raise SourceError(f"There is nothing to release: {root / 'source'} holds no <phase>/<name>.py.")
-    phases = sorted({path.parent for path in found})
-    for phase in phases:
-        _only_notebooks(phase)
-    for path in found:
-        _write_master(to_notebook(path), path)
+    made = _made(root)
     course = Course(root)
+    if any((root / "release").glob("*/*.ipynb")):  # else there is nothing that could be lost
+        check_cells(course, made)
+        _rehearse(root, made)
+    for path, notebook in made.items():
+        write_whole(path, to_text(notebook))
     messages = []
-    for phase in phases:
+    for phase in sorted({path.parent for path in made}):
         course.generate(phase.name)
         for made in sorted(course.folder("release", phase.name).glob("*.ipynb")):
             notebook = stamp(_never_stopping(read_notebook(made)))
@@ -49,6 +48,29 @@ def release(root: Path) -> list[str]:
             if message:
                 messages.append(message)
     return messages
+
+
+def _made(root: Path) -> dict[Path, NotebookNode]:
+    """The instructor's notebooks, by the file where each belongs. Raises SourceError."""
+    found = notebooks(root)
+    if not found:
+        raise SourceError(f"There is nothing to release: {root / 'source'} holds no <phase>/<name>.py.")
+    for phase in sorted({path.parent for path in found}):
+        _only_notebooks(phase)
+    for path in found:
+        _check_generated(path)
+    return {path: to_notebook(path) for path in found}
+
+
+def _rehearse(root: Path, made: Mapping[Path, NotebookNode]) -> None:
+    """Let nbgrader make all assignments in a folder of their own, so that one it refuses stops none half-way."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path, notebook in made.items():
+            write_whole(Path(folder) / path.relative_to(root), to_text(notebook))
+        with_config_of(root, Path(folder))
+        course = Course(Path(folder))
+        for name in sorted({path.parent.name for path in made}):
+            course.generate(name)
 
 
 def _never_stopping(notebook: NotebookNode) -> NotebookNode:
@@ -68,6 +90,7 @@ def fresh_release(root: Path) -> Iterator[Path]:
             copy = fresh / source.relative_to(root)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, copy)
+        with_config_of(root, fresh)
         release(fresh)
         yield fresh
 
@@ -131,14 +154,13 @@ def _name(path: Path) -> str:
     return "/".join(path.parts[-3:])
 
 
-def _write_master(notebook: NotebookNode, path: Path) -> None:
+def _check_generated(path: Path) -> None:
     if path.exists() and not is_pristine(read_notebook(path)):
         sources = " or ".join(master.name for master in masters(path))
         raise SourceError(
             f"{_name(path)} was changed by hand, but it is generated: move the change to {sources}, "
             f"delete {path.name}, and run this again."
         )
-    write_whole(path, to_text(notebook))
 
 
 def _only_notebooks(phase: Path) -> None:
@@ -150,5 +172,7 @@ def _only_notebooks(phase: Path) -> None:
 
 
 def _generated(root: Path) -> list[Path]:
+    """What a release makes; not the notebooks of an older version, whose masters are gone (`version`)."""
     found = [*(root / "source").glob("*/*.ipynb"), *(root / "notebooks").glob("*/*.ipynb")]
-    return [path for path in found if ".new" not in path.suffixes]
+    older = {path.name for path in (root / "source").glob("*/") if not any(path.glob("*.py"))}
+    return [path for path in found if ".new" not in path.suffixes and path.parent.name not in older]

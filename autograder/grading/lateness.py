@@ -24,6 +24,7 @@ from ..intake.regular import Refused, read_regular
 from ..intake.roster import lines_of
 from ..intake.times import TIME_FORMAT, read_time
 from ..term import Term
+from ..versions import base
 
 UNTOLD = ("Moodle", "Canvas", "GitHub")  # systems whose exports don't say when something was handed in
 NONE = timedelta()
@@ -74,9 +75,9 @@ def _of_nbgrader(course: Course, student: str, score: float, late: timedelta) ->
 
 def handed_in(root: Path, term: Term, assignment: str) -> dict[str, HandedIn]:
     """Student -> when they handed in, for all of whom it is known who can tell."""
-    table = worksheet.kept(root, assignment)
+    table = worksheet.kept(root, assignment) or worksheet.kept(root, base(assignment))
     said = worksheet.handed_in(table) if table else {}
-    participants = {one.id: one.participants.get(assignment, "") for one in ClassList.of(root).learners}
+    participants = {one.id: one.participant(assignment) for one in ClassList.of(root).learners}
     rows: dict[str, list[dict[str, str]]] = {}
     for row in lines_of(root / "submitted"):
         if row["assignment"] == assignment and row["file"].endswith(".ipynb"):

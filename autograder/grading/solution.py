@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..authoring.release import fresh_release
 from ..authoring.sources import notebooks
-from ..course import CONFIG, Course, CourseError
+from ..course import Course, CourseError
 from ..text import did_you_mean
 from ..workers.pool import Workers
 from .grade import Submission, grade
@@ -29,8 +29,6 @@ def solution(
     if files is not None and not files.is_dir():
         raise CourseError(f"There is no folder {files}: --files wants one with what is handed in beside a notebook.")
     with fresh_release(root) as fresh:
-        if (root / CONFIG).is_file():
-            shutil.copy(root / CONFIG, fresh)
         for name in [assignment] if assignment else names:
             _hand_in(fresh, name, files)
         graded = grade(fresh, workers=workers)

@@ -17,11 +17,14 @@ from pathlib import Path
 
 from ..files import write_whole
 from ..text import for_table, plain
+from ..versions import base
 from .ids import student_id
 from .platforms.place import Person
 from .tables import TableError, read_table
 
 FILE = "roster.csv"
+MAX_TEXT = 200  # characters of a name
+SHORTENED = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
 PAIR = re.compile(r"([^=\s;]+)=(\d+)")
 
 
@@ -51,6 +54,11 @@ class Learner:
     def participants(self) -> dict[str, str]:
         """Assignment -> Moodle's number."""
         return dict(PAIR.findall(self.moodle))
+
+    def participant(self, assignment: str) -> str:
+        """Moodle's number in an assignment, in whichever version; "" where it is not known."""
+        numbers = self.participants
+        return numbers.get(assignment) or numbers.get(base(assignment), "")
 
     def as_participant(self, assignment: str, number: str) -> Learner:
         """The same learner, with Moodle's number for an assignment."""
@@ -87,6 +95,7 @@ class ClassList:
             if not row["id"]:
                 raise TableError(f"Line {line} of {FILE} has no id: write one, which nobody else has.")
             check_id(row["id"], line, FILE)
+            check_texts(Learner(**row), line, FILE)
         check_alone([(line, row["id"]) for line, row in zip(table.lines, rows, strict=True)], "id", FILE)
         return cls(Learner(**row) for row in rows)
 
@@ -116,7 +125,7 @@ class ClassList:
         """
         numbers = {person.number, person.login} - {""}
         if person.system == "Moodle":
-            found = [one for one in self.learners if one.participants.get(assignment) in numbers]
+            found = [one for one in self.learners if one.participant(assignment) in numbers]
         elif person.system == "Canvas":
             found = [one for one in self.learners if one.canvas in numbers]
         else:
@@ -131,7 +140,7 @@ class ClassList:
         wanted, run = words(person.name), squashed(person.name)
         found = []
         for one in self.learners:
-            number = {"Moodle": one.participants.get(assignment, ""), "Canvas": one.canvas}.get(person.system, "")
+            number = {"Moodle": one.participant(assignment), "Canvas": one.canvas}.get(person.system, "")
             if person.number and number and number != person.number:
                 continue
             joined = {squashed(one.last_name + one.first_name), squashed(one.name)} if person.system == "Canvas" else ()
@@ -157,6 +166,22 @@ def check_id(id: str, line: int, name: str) -> None:
     if id and student_id(id, keep_case=True) != id:
         good = student_id(id, keep_case=True)
         raise TableError(f"Line {line} of {name} has the id {plain(id, 80)!r}, which names no folder: write {good!r}.")
+
+
+def check_texts(one: Learner, line: int, name: str) -> None:
+    """Raise TableError for what a broken file makes of a name, or a spreadsheet of a number."""
+    for field in fields(Learner):
+        text = getattr(one, field.name)
+        if len(text) > MAX_TEXT and field.name != "moodle":
+            raise TableError(
+                f"Line {line} of {name} has {len(text):,} characters in one cell: is a quotation mark missing there?"
+            )
+    for text in (one.number, one.canvas, one.login):
+        if SHORTENED.fullmatch(text):
+            raise TableError(
+                f"Line {line} of {name} has the number {plain(text, 60)!r}, which a spreadsheet program has shortened: "
+                "format that column as text, write the whole numbers, and save it again."
+            )
 
 
 def keys(learner: Learner) -> list[str]:

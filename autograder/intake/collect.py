@@ -119,7 +119,7 @@ class _Collecting:
             try:
                 what = recognise(entry, place, self._released)
                 if isinstance(what, What) and what.notebook:
-                    where = assignment_of(what.notebook, place, entry, self._released, self._only)
+                    where = assignment_of(what, place, entry, self._released, self._only)
                     what = where if isinstance(where, Aside) else File(entry, place, what, where)
             except (Refused, FileNotFoundError) as refused:
                 gone = Refused("went away meanwhile")

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..versions import base
 from .folder import MAX_NOTEBOOK
 from .names import BROWSERS, LATER, NOTEBOOKS, base_name, copy_mark, notebook_of
 from .platforms.place import Aside, Place
@@ -19,6 +20,7 @@ ARTIFACTS = (".gpt2pack", ".onnx", ".csv", ".json")  # models and logs that a no
 MAX_NAME = 200  # bytes; file systems take 255, and some of these names get a suffix
 # In JSON a quotation mark inside a text is escaped: this finds nbgrader's key alone. No parser sees a stranger's file.
 GRADE_ID = re.compile(rb'(?<!\\)"grade_id"\s{0,9}:\s{0,9}"([^"\\]{1,200})"')
+STAMP = re.compile(rb'(?<!\\)"digest"\s{0,9}:\s{0,9}"([0-9a-f]{64})"')
 STUB = b"YOUR CODE HERE"  # nbgrader's mark of what is to be written
 LIKE_A_NOTEBOOK = (b'"nbformat"', b'"cells"')
 
@@ -29,6 +31,8 @@ class Released:
 
     assignments: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # notebook -> these
     ids: dict[str, set[bytes]] = field(default_factory=lambda: defaultdict(set))  # notebook -> its grade ids
+    cells: dict[tuple[str, str], set[bytes]] = field(default_factory=lambda: defaultdict(set))  # with the assignment
+    stamps: dict[bytes, str] = field(default_factory=dict)  # the digest that a notebook carries -> its assignment
     stubs: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # notebook -> what is to be written in it
     texts: dict[str, str] = field(default_factory=lambda: defaultdict(str))  # assignment -> all that it says
 
@@ -40,7 +44,10 @@ class Released:
             if ".new" not in "".join(path.suffixes):
                 data = path.read_bytes()
                 found.assignments[path.stem].add(path.parent.name)
-                found.ids[path.stem] |= set(GRADE_ID.findall(data))
+                cells = set(GRADE_ID.findall(data))
+                found.ids[path.stem] |= cells
+                found.cells[path.stem, path.parent.name] |= cells
+                found.stamps |= dict.fromkeys(STAMP.findall(data), path.parent.name)
                 found.stubs[path.stem] = found.stubs[path.stem] or data.count(STUB)
                 found.texts[path.parent.name] += data.decode("utf-8", "replace")
         if not found.assignments:
@@ -48,6 +55,18 @@ class Released:
                 "No assignment has been released, so no notebook can be recognised: run make release first."
             )
         return found
+
+    def version(self, what: What, candidates: Collection[str]) -> str:
+        """Which of the versions of an assignment somebody worked in: by the notebook's digest, else by its cells.
+
+        "" where both may be.
+        """
+        stamped = {self.stamps.get(stamp, "") for stamp in what.stamps} & set(candidates)
+        if len(stamped) == 1:
+            return stamped.pop()
+        differ = {name: len(self.cells[what.notebook, name] ^ what.cells) for name in candidates}
+        nearest = [name for name, number in differ.items() if number == min(differ.values())]
+        return nearest[0] if len(nearest) == 1 else ""
 
     @property
     def all(self) -> set[str]:
@@ -65,6 +84,8 @@ class What:
     file: str
     notebook: str = ""
     blank: bool = False  # nothing was written in it
+    cells: frozenset[bytes] = frozenset()  # the grade ids that stand in it
+    stamps: frozenset[bytes] = frozenset()  # the digests, of which a release's own is one
 
 
 def recognise(entry: Entry, place: Place, released: Released) -> What | Aside:
@@ -84,7 +105,9 @@ def recognise(entry: Entry, place: Place, released: Released) -> What | Aside:
                 raise Refused("is a web page about a notebook: ask for the file itself (GitHub: Download raw file)")
             notebook = _notebook(file, data, released)
             stubs = released.stubs[notebook]
-            return What(f"{notebook}.ipynb", notebook, blank=0 < stubs <= data.count(STUB))
+            blank = 0 < stubs <= data.count(STUB)
+            cells, stamps = frozenset(GRADE_ID.findall(data)), frozenset(STAMP.findall(data))
+            return What(f"{notebook}.ipynb", notebook, blank, cells, stamps)
     if lower.endswith(ARTIFACTS):
         if len(file.encode("utf-8", "replace")) > MAX_NAME:
             raise Refused(f"its name is longer than {MAX_NAME} bytes: shorten it")
@@ -109,12 +132,19 @@ def _notebook(file: str, data: bytes, released: Released) -> str:
     return named[0]
 
 
-def assignment_of(notebook: str, place: Place, entry: Entry, released: Released, only: str | None) -> str | Aside:
-    """The assignment that a notebook belongs to. Raises Refused if it may be of several."""
-    candidates = released.assignments[notebook]
+def assignment_of(what: What, place: Place, entry: Entry, released: Released, only: str | None) -> str | Aside:
+    """The assignment that a notebook belongs to, in the version that was worked in. Raises Refused if unclear."""
+    candidates = released.assignments[what.notebook]
     if only is not None:
-        return only if only in candidates else Aside(f"of {' or '.join(sorted(candidates))}; {only} was asked for")
+        if base(only) not in {base(name) for name in candidates}:
+            return Aside(f"of {' or '.join(sorted(candidates))}; {only} was asked for")
+        candidates = {name for name in candidates if base(name) == base(only)}
     named = {part for part in (*entry.parts[:-1], *place.file[:-1]) if part in candidates} or candidates
+    if len({base(name) for name in named}) == 1:
+        family = {name for name in candidates if base(name) == base(next(iter(named)))}
+        if found := next(iter(family)) if len(family) == 1 else released.version(what, family):
+            return found
+        named = {only} if only in named else named
     if len(named) > 1:
         raise Refused(f"may be of {' or '.join(sorted(candidates))}: collect it with --assignment")
     return next(iter(named))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..files import write_whole
 from ..text import plain
+from ..versions import base
 from . import worksheet
 from .class_list import ClassList, Learner, keys, same, words
 from .contents import Released
@@ -55,6 +56,11 @@ def enrol(root: Path, source: Path, assignment: str | None = None) -> Enrolled:
         of = _assignment(
             root, table.name, [row[table.column("Identifier") or 0] for row in table.rows], assignment, lines
         )
+    elif assignment is not None:
+        raise TableError(
+            f"{table.name} is no grading worksheet (it has {table.shown}), so it is of no assignment: download the "
+            "worksheet with Moodle in English, or leave --assignment out."
+        )
     found = listing(table, of)
     after, new, known = _merged(before, found, lines)
     ClassList(after).save(root)
@@ -79,9 +85,10 @@ def _assignment(root: Path, name: str, identifiers: Iterable[str], asked: str | 
     collected: dict[str, set[str]] = defaultdict(set)
     for row in lines:
         if row["system"] == "Moodle" and row["number"]:
-            collected[row["assignment"]].add(row["number"])
+            collected[base(row["assignment"])].add(row["number"])
     fitting = [assignment for assignment, theirs in collected.items() if theirs & numbers]
-    known = Released.of(root).all
+    known = {base(name) for name in Released.of(root).all}  # to Moodle all versions are one
+    asked = base(asked) if asked else None
     if asked is not None and asked not in known:
         raise TableError(f"There is no assignment {asked!r} in release/ or notebooks/: there are {_shown(known)}.")
     if asked is not None and (fitting or asked in collected) and asked not in fitting:

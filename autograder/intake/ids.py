@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 MAX_ID = 60  # characters
+RESERVED = ("students.csv", "collected.csv")  # names in submitted/ that are nobody's
 
 
 def student_id(name: str, keep_case: bool = False) -> str:
@@ -20,4 +21,5 @@ def student_id(name: str, keep_case: bool = False) -> str:
         kind = unicodedata.category(char)[0]
         after_letter = kept and unicodedata.category(kept[-1])[0] in "LM"
         kept += char if kind in "LN" or char in "._@-" or (kind == "M" and after_letter) else "-"
-    return re.sub("-+", "-", kept)[:MAX_ID].strip("-.") or "student"
+    made = re.sub("-+", "-", kept)[:MAX_ID].strip("-.") or "student"
+    return made.replace(".", "-") if made.casefold() in RESERVED else made

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from ..text import plain
-from .class_list import Learner, check_alone, check_id, one_line, words
+from .class_list import Learner, check_alone, check_id, check_texts, one_line, words
 from .tables import Table, TableError
 
 WORKSHEET, GRADEBOOK, PARTICIPANTS, BY_HAND = (
@@ -65,8 +65,13 @@ def listing(table: Table, assignment: str = "") -> Listing:
         found = _list(table)
     if not found.people:
         raise TableError(f"Nobody stands in {table.name}.")
+    for line, one in zip(found.lines, found.people, strict=True):
+        check_texts(one, line, table.name)
     for what in ("id", "email", "number", "login", "canvas", "moodle"):
-        keys = [(line, getattr(one, what)) for line, one in zip(found.lines, found.people, strict=True)]
+        keys = [
+            (line, one.participant(assignment) if what == "moodle" and assignment else getattr(one, what))
+            for line, one in zip(found.lines, found.people, strict=True)
+        ]
         check_alone(keys, {"email": "e-mail", "moodle": "identifier"}.get(what, what), table.name)
     _check_namesakes(found)
     return found

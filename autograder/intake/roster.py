@@ -18,7 +18,6 @@ from .platforms.moodle import EVERYBODY, without_group
 from .platforms.place import Person
 from .source import CollectError
 
-OURS = {"students.csv", "collected.csv"}  # names in submitted/ that are nobody's
 COLUMNS: tuple[str, ...] = ("student", "name", "system", "number", "assignment", "file", "attempt", "entry", "time")
 COLUMNS += ("late",)  # who says that it was handed in late: "Canvas", or "" where nobody does
 BEFORE = (  # what older versions wrote
@@ -49,7 +48,7 @@ class Roster:
         folders = {path.name for path in submitted.glob("*/") if not path.name.startswith(".")}
         ids = folders | {student for student, _ in self._of} | self._list.by_id.keys()
         self._before = {_same(name): name for name in ids}
-        self._taken = {name.casefold() for name in ids} | OURS  # some file systems don't tell A from a
+        self._taken = {name.casefold() for name in ids}  # some file systems don't tell A from a
 
     def is_known(self, name: str) -> bool:
         """Whether a folder of this name is a learner's who is on the class list, or of whom there is something."""

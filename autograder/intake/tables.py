@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ from .regular import Refused, read_regular
 
 MAX_TABLE = 20_000_000  # bytes
 SEPARATORS = (",", ";", "\t")
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
+BOMS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+OTHERS = {b"%PDF": "a PDF", b"<": "a web page"}
 EXCEL = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=([,;\t])"?[,;\t]*\r?\n', re.IGNORECASE)  # Excel's own first line
 SHOWN = 8  # columns named in a sentence
 
 
@@ -48,7 +51,7 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV file: UTF-8, UTF-16 or, where it is neither, Windows's Latin; commas, semicolons or tabs.
+    """Read a CSV file: UTF-8, UTF-16, UTF-32 or, where it is none, Windows's Latin; commas, semicolons or tabs.
 
     Raises TableError.
     """
@@ -65,8 +68,13 @@ def parsed(data: bytes, name: str) -> Table:
     """The table in a CSV file's bytes. Raises TableError."""
     if data.startswith(EXCEL):
         raise TableError(f"{name} is a workbook of a spreadsheet program: save it as CSV (UTF-8), and take that.")
+    for start, what in OTHERS.items():
+        if data.lstrip().startswith(start):
+            raise TableError(f"{name} is {what}: download or save it as CSV (UTF-8), and take that.")
     text, note = _decoded(data, name)
-    separator = _separator(text)
+    told, separator = SEPARATOR_LINE.match(text), _separator(text)
+    if told:
+        text, separator = text[told.end() :], told[1]
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         found = [(reader.line_num, tuple(row)) for row in reader if any(cell.strip() for cell in row)]
@@ -75,7 +83,8 @@ def parsed(data: bytes, name: str) -> Table:
     if not found:
         raise TableError(f"{name} is empty.")
     (_, head), *rows = found
-    again = [column for column, number in Counter(map(str.strip, head)).items() if number > 1 and column]
+    titles = Counter(column.strip().casefold() for column in head)
+    again = [column.strip() for column in head if titles[column.strip().casefold()] > 1 and column.strip()]
     if again:
         raise TableError(f"{name} has two columns {plain(again[0], 60)!r}: rename or remove one.")
     for line, row in rows:
@@ -86,15 +95,30 @@ def parsed(data: bytes, name: str) -> Table:
 
 
 def _decoded(data: bytes, name: str) -> tuple[str, str]:
+    """The text, and what had to be guessed of its encoding."""
     note = ""
-    encoding = "utf-16" if data.startswith(UTF16) else "utf-8-sig"
     try:
-        text = data.decode(encoding)
+        text = data.decode(_unicode(data))
     except UnicodeDecodeError:
-        text, note = data.decode("cp1252", errors="replace"), f"{name} is not UTF-8: read as Windows's Latin (cp1252)"
+        note = f"{name} is not UTF-8: read as Windows's Latin (cp1252); if names are wrong, save it as CSV (UTF-8)"
+        try:
+            text = data.decode("cp1252")
+        except UnicodeDecodeError:
+            raise TableError(f"{name} is neither UTF-8 nor Windows's Latin: save it as CSV (UTF-8) again.") from None
     if "\0" in text:
         raise TableError(f"{name} is no text: save it as CSV (UTF-8), and take that.")
     return text, note
+
+
+def _unicode(data: bytes) -> str:
+    """Which Unicode it is, by its mark or, without one, by the zeros beside the commas."""
+    for mark, encoding in BOMS.items():
+        if data.startswith(mark):
+            return encoding
+    half = len(data) // 4
+    if half and data[1::2].count(0) > half:
+        return "utf-16-le"
+    return "utf-16-be" if half and data[0::2].count(0) > half else "utf-8-sig"
 
 
 def _separator(text: str) -> str:

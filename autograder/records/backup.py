@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sqlite3
 import stat
@@ -32,7 +33,7 @@ STAMP = "%Y-%m-%d-%H%M%S"
 def backup(root: Path, target: Path | None = None) -> list[str]:
     """Write a zip of the term, whole or not at all; returns what to say of it.
 
-    ``target`` is the file, or a folder for it; left out, backups/ of the course. Links are not followed, and left out.
+    ``target`` is the file, x.zip, or a folder for it; left out, backups/ of the course. Links are left out.
     Raises CourseError for a target that is there already, GradebookError, OSError.
     """
     root = root.resolve()
@@ -45,7 +46,7 @@ def backup(root: Path, target: Path | None = None) -> list[str]:
     try:
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))  # grades and the key are nobody else's
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
-            archive.writestr(MARK, "python -m autograder restore brings this back.\n")
+            archive.writestr(MARK, "make restore brings this back.\n")
             for file in _files(root):
                 if file.is_symlink() or not file.is_file():
                     left += 1
@@ -63,7 +64,7 @@ def backup(root: Path, target: Path | None = None) -> list[str]:
     told += [f"{left} links and other things that are no files were left out"] if left else []
     if not (root / GRADEBOOK).exists():
         told.append(f"There is no {GRADEBOOK} in it: back up the database of nbgrader_config.py by its own tools.")
-    return [*told, f"to bring it back: python -m autograder restore {path}"]
+    return [*told, f"to bring it back: make restore FROM={shlex.quote(str(path))}"]
 
 
 def restore(root: Path, source: Path) -> list[str]:
@@ -97,7 +98,7 @@ def _target(root: Path, target: Path | None) -> Path:
     name = f"{root.name}-{datetime.now():{STAMP}}.zip"
     if target is None:
         return root / FOLDER / name
-    path = Path(os.path.abspath(target / name if target.is_dir() else target))
+    path = Path(os.path.abspath(target if target.suffix == ".zip" and not target.is_dir() else target / name))
     if any(path.is_relative_to(root / folder) for folder in FOLDERS):
         raise CourseError(f"{path} lies in a folder that is backed up itself: name another place.")
     return path

@@ -88,7 +88,8 @@ def _counts(root: Path, assignment: str, old: str, new: str) -> str:
     if len(when) < 2:
         raise CourseError(
             f"Both {old} and {new} handed in {plain(assignment, 80)}, and nobody knows which one is newer: first take "
-            f"the other out, with drop {old} {assignment} or drop {new} {assignment}."
+            f'the other out, with make drop STUDENT={old} ARGS="--assignment {plain(assignment, 80)}", or the same '
+            f"with {new}."
         )
     return old if when[old] > when[new] else new
 

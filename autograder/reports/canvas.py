@@ -25,6 +25,7 @@ from ..intake.roster import lines_of
 from ..intake.tables import Table, read_table
 from ..term import Term, read_term
 from ..text import plain
+from ..versions import base
 from .archive import write_zip
 from .grade_table import FOLDER, safe, write_csv
 from .moodle import Sent
@@ -75,10 +76,10 @@ def write_canvas(course: Course, summaries: list[Summary]) -> Sent:
 
 def write_canvas_feedback(course: Course, summary: Summary) -> Sent:
     """Write grades/<assignment>-canvas-feedback.zip: a page for each file that came from Canvas."""
-    names = uploads(course.root, summary.assignment)
+    names = uploads(course.root, summary)
     pages = []
     for row in summary.rows:
-        for page in sorted((course.root / "feedback" / row.student / summary.assignment).glob("*.html")):
+        for page in sorted((course.root / "feedback" / row.student / row.assignment).glob("*.html")):
             name = names.get((row.student, f"{page.stem}.ipynb")) or names.get((row.student, ""))
             if name:
                 pages.append((f"{name}_{page.name}", page))
@@ -86,15 +87,18 @@ def write_canvas_feedback(course: Course, summary: Summary) -> Sent:
     return Sent(tuple(write_zip(target, pages))) if names else Sent()
 
 
-def uploads(root: Path, assignment: str) -> dict[tuple[str, str], str]:
+def uploads(root: Path, summary: Summary) -> dict[tuple[str, str], str]:
     """(student, notebook) -> how the name of their file begins, up to Canvas's numbers; notebook "": any file."""
+    counts = {row.student: row.assignment for row in summary.rows}
     found: dict[tuple[str, str], str] = {}
     for row in collected_of(root / "submitted"):
-        if row["student"] and row["assignment"] in ("", assignment) and (start := _start(row["file"])):
-            found[row["student"], ""] = start
+        student, ours = row["student"], base(row["assignment"]) in ("", base(summary.assignment))
+        if student and ours and (start := _start(row["file"])):
+            found[student, ""] = start
     for row in lines_of(root / "submitted"):
-        if row["assignment"] == assignment and row["system"] == "Canvas" and (start := _start(row["entry"])):
-            found[row["student"], row["file"]] = found[row["student"], ""] = start
+        student, ours = row["student"], row["assignment"] == counts.get(row["student"])
+        if ours and row["system"] == "Canvas" and (start := _start(row["entry"])):
+            found[student, row["file"]] = found[student, ""] = start
     return found
 
 

@@ -9,10 +9,12 @@ from nbgrader.api import Assignment
 
 from ..course import Course, CourseError
 from ..grading.settle import settle
+from ..versions import base
 from .canvas import uploads, write_canvas, write_canvas_feedback
 from .class_page import write_class_page
 from .feedback import feedback
 from .grade_table import write_grades
+from .joined import joined
 from .moodle import participants, write_moodle
 from .overall import write_term
 from .state import is_fresh, states
@@ -44,16 +46,19 @@ def export_all(course: Course, assignment: str | None = None) -> Exported:
     Pages of feedback/ that are missing, or tell of other grades than there are now, are written first.
     """
     every = summaries(course, assignment)
+    whole = joined(summaries(course, None)) if assignment else joined(every)
+    asked = {base(summary.assignment) for summary in every}
     files, told = [], []
-    sent = [write_canvas(course, every)]
+    sent = [write_canvas(course, whole)]
     for summary in every:
         files += [write_grades(course.root, summary), write_class_page(course, summary)]
-        if participants(course.root, summary) or uploads(course.root, summary.assignment):
+    for summary in (one for one in whole if base(one.assignment) in asked):
+        if participants(course.root, summary) or uploads(course.root, summary):
             if pages := refresh(course, summary):
                 told.append(f"feedback/: {pages} pages of {summary.assignment} were brought up to date")
             sent += [write_moodle(course, summary), write_canvas_feedback(course, summary)]
     if assignment is None:
-        files.append(write_term(course.root, every))
+        files.append(write_term(course.root, whole))
     for one in sent:
         files += one.files
         told += one.told
@@ -62,13 +67,13 @@ def export_all(course: Course, assignment: str | None = None) -> Exported:
 
 def refresh(course: Course, summary: Summary) -> int:
     """Write the feedback pages that are missing, or of other grades; returns how many."""
-    state, written = states(course, summary.assignment), 0
+    written, known = 0, {name: states(course, name) for name in {row.assignment for row in summary.rows}}
     for row in summary.rows:
         if row.status in (GRADED, REFUSED):
-            mine = state.get(row.student, "")
-            pages = list((course.root / "feedback" / row.student / summary.assignment).glob("*.html"))
+            mine = known[row.assignment].get(row.student, "")
+            pages = list((course.root / "feedback" / row.student / row.assignment).glob("*.html"))
             if not pages or not all(is_fresh(page, mine) for page in pages):
-                written += len(feedback(course, summary.assignment, row.student, row.person, mine))
+                written += len(feedback(course, row.assignment, row.student, row.person, mine))
     return written
 
 

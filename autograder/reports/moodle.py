@@ -21,6 +21,7 @@ from ..intake.class_list import ClassList
 from ..intake.roster import lines_of
 from ..intake.tables import Table
 from ..text import plain
+from ..versions import base
 from .archive import write_zip
 from .grade_table import FOLDER, safe, write_csv
 from .pages import points
@@ -50,7 +51,7 @@ def write_moodle(course: Course, summary: Summary) -> Sent:
     for number, row in numbers.items():
         name = re.sub(r"[_/\\:*?\"<>|\0]", " ", plain(row.person.name)).strip() or row.student
         folder = f"{name}_{number}_assignsubmission_file_"
-        for page in sorted((course.root / "feedback" / row.student / summary.assignment).glob("*.html")):
+        for page in sorted((course.root / "feedback" / row.student / row.assignment).glob("*.html")):
             pages.append((f"{folder}/{page.name}", page))
     target = course.root / FOLDER / f"{summary.assignment}-moodle-feedback.zip"
     return Sent((path, *write_zip(target, pages)), tuple(told))
@@ -58,11 +59,11 @@ def write_moodle(course: Course, summary: Summary) -> Sent:
 
 def participants(root: Path, summary: Summary) -> dict[str, Row]:
     """Moodle's number of each participant who is known -> their row."""
-    listed = {one.id: one.participants.get(summary.assignment, "") for one in ClassList.of(root).learners}
+    listed = {one.id: one.participant(summary.assignment) for one in ClassList.of(root).learners}
     said = {
         row["student"]: row["number"]
         for row in lines_of(root / "submitted")
-        if row["system"] == "Moodle" and row["assignment"] == summary.assignment
+        if row["system"] == "Moodle" and base(row["assignment"]) == base(summary.assignment)
     }
     numbers = {row.student: listed.get(row.student) or said.get(row.student, "") for row in summary.rows}
     return {numbers[row.student]: row for row in summary.rows if numbers[row.student]}

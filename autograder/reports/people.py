@@ -32,7 +32,7 @@ def people(root: Path, assignment: str) -> dict[str, Person]:
     for student, person in found.items():
         found[student] = replace(person, listed=not listed or student in listed.by_id)
     for one in listed.learners:
-        number = found.get(one.id, Person()).number or one.participants.get(assignment, "") or one.canvas or one.number
+        number = found.get(one.id, Person()).number or one.participant(assignment) or one.canvas or one.number
         found[one.id] = Person(one.name, number, one.first_name, one.last_name, one.email, one.group)
     return found
 

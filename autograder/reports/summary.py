@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 from nbgrader.api import (
@@ -30,6 +31,7 @@ from ..grading.verdicts import Grading, read_grading
 from ..intake.class_list import ClassList
 from ..notebooks import grade_id, read_notebook
 from ..term import read_term
+from ..versions import base, order
 from .people import Person, people
 from .state import of_cells
 
@@ -49,6 +51,8 @@ class Row:
 
     student: str
     grading: Grading
+    assignment: str = ""
+    elsewhere: str = ""  # the newest other version of the assignment that they handed in
     person: Person = field(default_factory=Person)
     total: float | None = None
     scores: dict[Cell, float] = field(default_factory=dict)  # by check
@@ -66,7 +70,9 @@ class Row:
             return REFUSED
         if self.total is not None:
             return GRADED
-        return WAITING if self.waiting else NOTHING
+        if self.waiting:
+            return WAITING
+        return f"handed in {self.elsewhere}" if self.elsewhere else NOTHING
 
     @property
     def name(self) -> str:
@@ -130,6 +136,7 @@ def _people(course: Course, assignment: str, students: set[str]) -> dict[str, Ro
     root, pattern = course.root, glob.escape(assignment)
     folders = {path.parent.name: path for path in (root / "autograded").glob(f"*/{pattern}")}
     there = {path.parent.name for path in (root / "submitted").glob(f"[!.]*/{pattern}")}
+    others = _elsewhere(root, assignment)
     roster, who = ClassList.of(root), people(root, assignment)
     times = handed_in(root, read_term(root), assignment)
     rows = {}
@@ -137,11 +144,20 @@ def _people(course: Course, assignment: str, students: set[str]) -> dict[str, Ro
         rows[student] = Row(
             student,
             read_grading(folders[student]) if student in folders else Grading(),
+            assignment,
+            others.get(student, ""),
             who.get(student, Person(listed=not roster)),
             waiting=student in there,
             late_says=times[student].late if student in times else "",
         )
     return rows
+
+
+def _elsewhere(root: Path, assignment: str) -> dict[str, str]:
+    """Student -> the newest other version of the assignment that is there of them."""
+    paths = (root / "submitted").glob(f"[!.]*/{glob.escape(base(assignment))}*")
+    found = [(path.name, path.parent.name) for path in paths if base(path.name) == base(assignment)]
+    return {student: name for name, student in sorted(found, key=lambda one: order(one[0])) if name != assignment}
 
 
 def _checks(query: Any, ours: Any) -> dict[Cell, float]:

@@ -66,8 +66,13 @@ def test_lists_of_two_platforms_are_one_class(root: Path) -> None:
         ("\ufeffname\temail\nZoë Ångström\tz@x\n".encode(), "Zoë Ångström"),
         ("name,email\nÓlafur Þórsson,a@x\n".encode("utf-16"), "Ólafur Þórsson"),
         ("Nachname;Vorname;Matrikelnummer\nMüller;Jürgen;17\n".encode(), "Jürgen Müller"),
+        ("name,email\nÓlafur Þórsson,a@x\n".encode("utf-16-le"), "Ólafur Þórsson"),
+        ("name,email\nÓlafur Þórsson,a@x\n".encode("utf-16-be"), "Ólafur Þórsson"),
+        ("name,email\nÓlafur Þórsson,a@x\n".encode("utf-32"), "Ólafur Þórsson"),
+        ("sep=;\r\nname;email\r\nZoë Ångström;z@x\r\n".encode(), "Zoë Ångström"),
+        (b"\r\n\r\nname,email\rAda Lovelace,a@x\r", "Ada Lovelace"),
     ],
-    ids=["semicolons and cp1252", "tabs and a mark", "utf-16", "German"],
+    ids=["semicolons and cp1252", "tabs and a mark", "utf-16", "German", "le", "be", "utf-32", "Excel's line", "ends"],
 )
 def test_a_list_by_hand_in_any_encoding(root: Path, data: bytes, name: str) -> None:
     brought(root, data)
@@ -89,11 +94,34 @@ def test_a_list_by_hand_in_any_encoding(root: Path, data: bytes, name: str) -> N
         ("name,email\nAda,a@x\nBob,A@X\n", "has the e-mail 'A@X' twice, in lines 2 and 3"),
         ("name,number\nAda,\n ,7\n", "Line 3 of people.csv has no name"),
         ('name\n"Ada\n', "no table that can be read"),
+        ("Name,name\nA,B\n", "two columns 'Name'"),
+        ("name\nJ\x81rgen\n".encode("latin-1"), "neither UTF-8 nor Windows's Latin"),
+        ("name,email\nAda,a@x\n".encode("utf-16") + b"x", "is no text"),
+        ("<html><table>name</table></html>", "is a web page"),
+        ("%PDF-1.7\n", "is a PDF"),
+        ("id,name\nstudents.csv,Ada\n", "which names no folder: write 'students-csv'"),
+        ("id,name\n.ada,Ada\n", "which names no folder: write 'ada'"),
+        (f"name\n{'A' * 201}\n", "Line 2 of people.csv has 201 characters in one cell"),
+        ("name,number\nAda,1.2E+06\n", "has the number '1.2E+06', which a spreadsheet program has shortened"),
     ],
 )
-def test_a_list_that_cant_be_used_is_told_and_nothing_is_written(root: Path, text: str, told: str) -> None:
+def test_a_list_that_cant_be_used_is_told_and_nothing_is_written(root: Path, text: str | bytes, told: str) -> None:
     with pytest.raises(TableError, match=re.escape(told)):
         brought(root, text)
+    assert not (root / "roster.csv").exists()
+
+
+def test_a_worksheet_in_another_language_is_told_where_an_assignment_is_named(root: Path) -> None:
+    german = "Identifikator,Vollständiger Name,Bewertung\nTeilnehmer/in 7,Ada Lovelace,\n"
+    with pytest.raises(TableError, match=r"is no grading worksheet \(it has Identifikator, Voll"):
+        brought(root, german, assignment=PHASE)
+    assert not (root / "roster.csv").exists()
+
+
+def test_a_worksheet_with_a_participant_twice_is_told(root: Path) -> None:
+    twice = "Identifier,Full name,Grade\nParticipant 7,Ada,\nParticipant 7,Bob,\n"
+    with pytest.raises(TableError, match="has the identifier '7' twice, in lines 2 and 3"):
+        brought(root, twice, assignment=PHASE)
     assert not (root / "roster.csv").exists()
 
 

@@ -85,7 +85,7 @@ def test_one_assignment_of_a_learner_goes_and_they_stay(graded: Graded) -> None:
     graded.add("ada")
     hand_in(graded, "ada")
     ClassList([Learner("ada")]).save(graded.root)
-    assert main(["drop", "ada", PHASE], root=graded.root) == 0
+    assert main(["drop", "ada", "--assignment", PHASE], root=graded.root) == 0
     assert students(graded) == {"ada": NOTHING}
     assert set(ClassList.of(graded.root).by_id) == {"ada"}
     assert not list(graded.root.glob(f"*/ada/{PHASE}"))
@@ -98,7 +98,7 @@ def test_one_assignment_of_a_learner_goes_and_they_stay(graded: Graded) -> None:
         (["drop", ""], "There is no learner ''"),
         (["drop", ".."], "There is no learner '..'"),
         (["drop", ".replaced"], "There is no learner '.replaced'"),
-        (["drop", "ada", "phase9"], f"There is nothing of ada in phase9; there is {PHASE}."),
+        (["drop", "ada", "--assignment", "phase9"], f"There is nothing of ada in phase9; there is {PHASE}."),
         (["drop", "ada"], f"term.toml names ada in [{PHASE}.extensions]: remove that line there first."),
         (["rename", "ada", "eve"], f"term.toml names ada in [{PHASE}.extensions]: write eve there first."),
         (["rename", "nobody", "ada"], "There is no learner 'nobody'"),

@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import platform
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
-from classroom import NOTEBOOKS, REPOSITORY, lay_artefacts
+from classroom import NOTEBOOKS
+from executed import Executed
 from execution import (
     MEMORY_LIMIT,
     assert_no_error_and_each_check_says_what_is_missing,
     execute,
-    no_extras,
-    one_core,
     pictures,
     printed,
 )
 from nbformat import NotebookNode
 
 from autograder.authoring.sources import to_notebook
-from autograder.notebooks import read_notebook
 
 IN_JUPYTERLAB = "phase1_overview"
 
@@ -34,35 +31,9 @@ def each(names: list[str]) -> list:
     return [pytest.param(name, marks=pytest.mark.xdist_group(f"execution of {name}")) for name in names]
 
 
-class Executed:
-    """Notebooks, executed when first asked for, as on Binder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.master = cache(self._master)
-        self.learners = cache(self._learners)
-
-    def _master(self, name: str) -> tuple[NotebookNode, int]:
-        folder = self.folder / f"{name}, master"
-        folder.mkdir()
-        lay_artefacts(folder)  # else the challenges would train, for minutes
-        return self._run(to_notebook(NOTEBOOKS[name]), folder, allow_errors=False)
-
-    def _learners(self, name: str) -> tuple[NotebookNode, int]:
-        """As committed; tests/course/test_notebooks.py holds it against its master."""
-        folder = self.folder / f"{name}, learner's"
-        folder.mkdir()
-        path = REPOSITORY / "notebooks" / NOTEBOOKS[name].parent.name / f"{name}.ipynb"
-        return self._run(read_notebook(path), folder, allow_errors=True)
-
-    def _run(self, notebook: NotebookNode, folder: Path, allow_errors: bool) -> tuple[NotebookNode, int]:
-        with one_core(), no_extras(folder.with_name(f"{folder.name}, without")):
-            return execute(notebook, folder, allow_errors)
-
-
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
-    return Executed(tmp_path_factory.mktemp("executed"))
+    return Executed(tmp_path_factory)
 
 
 @pytest.mark.parametrize("name", each(sorted(NOTEBOOKS.keys() - {IN_JUPYTERLAB})))
