@@ -21,6 +21,7 @@ from .grading.grade import folders, grade
 from .grading.record import clear
 from .grading.rehearse import rehearse
 from .grading.settle import settle
+from .intake.class_list import Learner
 from .intake.collect import collect
 from .intake.enrol import enrol
 from .intake.enrol import told as enrolled
@@ -35,7 +36,7 @@ from .notebooks import NotebookError
 from .reports.closing import closing
 from .reports.export import export_all
 from .reports.feedback import feedback
-from .reports.people import Person, people
+from .reports.people import people
 from .reports.state import states
 from .sandbox import bubblewrap
 from .sandbox.bubblewrap import SandboxError
@@ -206,7 +207,8 @@ def _feedback(arguments: argparse.Namespace, root: Path) -> int:
     for student, assignment in tqdm(graded, desc="feedback", unit="submission"):
         who, state = known[assignment]
         try:
-            pages += len(feedback(course, assignment, student, who.get(student, Person()), state.get(student, "")))
+            person = who.get(student, Learner(student))
+            pages += len(feedback(course, assignment, student, person, state.get(student, "")))
         except Exception as error:  # one submission's trouble is nobody else's
             if isinstance(error, GradebookError) or (isinstance(error, OSError) and error.errno in FULL):
                 raise  # this is everybody's

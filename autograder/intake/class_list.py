@@ -60,6 +60,10 @@ class Learner:
         numbers = self.participants
         return numbers.get(assignment) or numbers.get(base(assignment), "")
 
+    def number_in(self, assignment: str) -> str:
+        """The number that tells who it is where grades of an assignment go: the platform's, else the university's."""
+        return self.participant(assignment) or self.canvas or self.number
+
     def as_participant(self, assignment: str, number: str) -> Learner:
         """The same learner, with Moodle's number for an assignment."""
         pairs = self.participants | {assignment: number}

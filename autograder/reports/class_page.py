@@ -18,10 +18,12 @@ from ..course import Course
 from ..grading.results import of_notebook
 from ..notebooks import as_node
 from .grade_table import FOLDER
+from .left import FLAGGED, LITTLE, REFUSED_ONES, left, needs_help
 from .pages import points, write_page
 from .similar import similar
-from .summary import GRADED, NOTHING, WAITING, Cell, Row, Summary
+from .summary import NOTHING, WAITING, Cell, Row, Summary
 
+TOLD = (REFUSED_ONES, FLAGGED, LITTLE)  # each has a table of its own, with the reasons
 COMMON = 3  # messages shown for each check
 BARS = 20  # in a histogram, at most (one more holds the maximum)
 NUMBERS = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?(?:, -?\d+(?:\.\d+)?)*")
@@ -84,8 +86,9 @@ def write_class_page(course: Course, summary: Summary) -> Path:
         assignment=summary.assignment,
         maximum=summary.maximum,
         graded=len(graded),
-        missing=[row.name for row in summary.rows if row.status == NOTHING],
-        waiting=[row.name for row in summary.rows if row.status == WAITING],
+        missing=sum(row.status == NOTHING for row in summary.rows),
+        waiting=sum(row.status == WAITING for row in summary.rows),
+        left=[(what, [row.name for row in rows]) for what, rows in left(course, summary).items() if what not in TOLD],
         help=[(row.name, _why_help(row, summary)) for row in summary.rows if needs_help(row, summary)],
         mean=statistics.fmean(totals) if totals else 0.0,
         median=statistics.median(totals) if totals else 0.0,
@@ -96,11 +99,6 @@ def write_class_page(course: Course, summary: Summary) -> Path:
         refused=[(row.name, row.grading.refused) for row in summary.rows if row.grading.refused],
         notes=[(row.name, row.grading.notes) for row in summary.rows if row.grading.notes],
     )
-
-
-def needs_help(row: Row, summary: Summary) -> bool:
-    """Whether somebody who handed in has less than half of the points, before anything is taken off for lateness."""
-    return row.status == GRADED and 2 * sum(row.scores.values()) < summary.maximum
 
 
 def _why_help(row: Row, summary: Summary) -> str:

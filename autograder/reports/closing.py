@@ -7,21 +7,18 @@ a person should look at it. *note*: what became of the files and cells that were
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 from ..course import Course
 from ..grading.grade import Submission
 from ..text import plain
-from .class_page import needs_help
 from .export import summaries
+from .left import left
 from .pages import points
-from .summary import GRADED, NOTHING, REFUSED, WAITING, Row, Summary
+from .summary import GRADED, Row, Summary
 
 ALIKE = 3  # failures of an assignment for one reason that are told one by one
-TIMED_OUT = re.compile(rb'"ename": ?"CellTimeoutError"')
 
 
 def closing(course: Course, submissions: list[Submission]) -> str:
@@ -35,14 +32,18 @@ def closing(course: Course, submissions: list[Submission]) -> str:
 
 
 def table(submissions: list[Submission]) -> list[str]:
-    """One line a submission: its points, or why there are none; then what a person should look at, and the sums."""
+    """One line a submission: its points, or why there are none; then what a person should look at, and the sums.
+
+    What was graded before, and got points, has no line: the sums count it, and grades/ tells of everybody.
+    """
     reasons = Counter((s.assignment, s.failure) for s in submissions if s.failure and not s.refused)
     often = {key: number for key, number in reasons.items() if number > ALIKE}
     alone = [s for s in submissions if (s.assignment, s.failure) not in often]
-    names = [f"{plain(s.student)}  {plain(s.assignment)}" for s in alone]
+    shown = [s for s in alone if s.again or s.failure or s.review]
+    names = [f"{plain(s.student)}  {plain(s.assignment)}" for s in shown]
     width = max(map(len, names), default=0)
     lines, flagged = [], []
-    for name, s in zip(names, alone, strict=True):
+    for name, s in zip(names, shown, strict=True):
         outcome = "refused" if s.refused else "failed"
         result = f"{outcome}: {plain(s.failure)}" if s.failure else f"{points(s.points)} of {points(s.max_points)}"
         notes = ["" if s.again or s.failure else "graded before", "flagged" if s.review else ""]
@@ -62,18 +63,7 @@ def table(submissions: list[Submission]) -> list[str]:
 def _left(course: Course, summary: Summary) -> list[str]:
     """What is left to do in an assignment, everybody by name."""
     rows = summary.rows
-    groups = {
-        "nothing handed in": [row for row in rows if row.status == NOTHING],
-        "not graded yet": [row for row in rows if row.status == WAITING],
-        "refused": [row for row in rows if row.status == REFUSED],
-        "timed out": [row for row in rows if row.status == GRADED and _timed_out(course, summary, row)],
-        "flagged": [row for row in rows if row.grading.review],
-        "needs points by hand": [row for row in rows if row.by_hand],
-        "late, nobody knows how much: write handed_in in term.toml": [row for row in rows if row.late_unknown],
-        "not on the class list": [row for row in rows if not row.person.listed],
-        "less than half of the points": [row for row in rows if needs_help(row, summary)],
-    }
-    told = [f"  {what} ({len(found)}): {_names(found)}" for what, found in groups.items() if found]
+    told = [f"  {what} ({len(found)}): {_names(found)}" for what, found in left(course, summary).items()]
     graded = sum(row.status == GRADED for row in rows)
     late = sum(row.penalty > 0 for row in rows)
     cost = f", {late} with points taken off for handing in late" if late else ""
@@ -82,9 +72,3 @@ def _left(course: Course, summary: Summary) -> list[str]:
 
 def _names(rows: Iterable[Row]) -> str:
     return ", ".join(plain(row.student) for row in rows)
-
-
-def _timed_out(course: Course, summary: Summary, row: Row) -> bool:
-    """Whether a cell of it was stopped since it took too long."""
-    folder: Path = course.folder("autograded", summary.assignment, row.student)
-    return any(TIMED_OUT.search(path.read_bytes()) for path in folder.glob("*.ipynb"))

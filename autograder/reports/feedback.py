@@ -16,10 +16,11 @@ from nbgrader.api import BaseCell, Comment, Grade, Gradebook, MissingEntry
 from ..course import Course, CourseError
 from ..grading.results import Result, results
 from ..grading.verdicts import Grading, read_grading
+from ..intake.class_list import Learner
 from ..notebooks import grade_id, read_notebook
 from .display import CellView, Viewer, code_style, secrets
 from .pages import points, write_page
-from .people import Person, people
+from .people import people
 from .state import states
 
 
@@ -55,7 +56,7 @@ class _Book:
 
 
 def feedback(
-    course: Course, assignment: str, student: str, person: Person | None = None, state: str | None = None
+    course: Course, assignment: str, student: str, person: Learner | None = None, state: str | None = None
 ) -> list[Path]:
     """Write feedback/<student>/<assignment>/<notebook>.html for each notebook of the assignment; returns the files.
 
@@ -65,7 +66,7 @@ def feedback(
     """
     folder = course.folder("feedback", assignment, student)
     grading = read_grading(course.folder("autograded", assignment, student))
-    person = people(course.root, assignment).get(student, Person()) if person is None else person
+    person = people(course.root, assignment).get(student, Learner(student)) if person is None else person
     state = states(course, assignment).get(student, "") if state is None else state
     names = {"assignment": assignment, "student": student, "code_style": code_style()}
     names |= {"name": person.name, "state": state}

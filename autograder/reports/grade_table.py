@@ -31,7 +31,7 @@ def write_grades(root: Path, summary: Summary) -> Path:
 
 def _cells(row: Row, summary: Summary, exercises: int) -> list[str]:
     person = row.person
-    who = [row.student, person.name, person.number, person.email, person.group, status(row)]
+    who = [row.student, person.name, person.number_in(row.assignment), person.email, person.group, status(row)]
     words = ["; ".join(row.flags), row.grading.refused]
     if row.status != GRADED or row.total is None:
         numbers, late = [""] * exercises, ["", "", "", row.late_says]
@@ -46,7 +46,7 @@ def _cells(row: Row, summary: Summary, exercises: int) -> list[str]:
 
 def status(row: Row) -> str:
     """What became of a student's work, in words."""
-    return row.status if row.person.listed else f"{row.status}, not on the class list"
+    return row.status if row.listed else f"{row.status}, not on the class list"
 
 
 def write_csv(path: Path, rows: list[list[str]], mark: bool = True) -> Path:

@@ -7,7 +7,6 @@ from pathlib import Path
 from ..text import for_table
 from .grade_table import FOLDER, status, write_csv
 from .pages import points
-from .people import Person
 from .summary import Row, Summary
 
 WHO = ("student", "last_name", "first_name", "email", "group")
@@ -25,8 +24,9 @@ def write_term(root: Path, summaries: list[Summary]) -> Path:
     rows = [[for_table(title) for title in head]]
     for student in sorted(of):
         mine = of[student]
-        person = next((row.person for row in mine.values()), Person())
-        who = (student, person.last_name or person.name, person.first_name, person.email, person.group)
+        person = next(row.person for row in mine.values())
+        called = (person.last_name, person.first_name) if person.last_name else (person.name, "")
+        who = (student, *called, person.email, person.group)
         cells: list[str] = []
         for name in names:
             row = mine.get(name)

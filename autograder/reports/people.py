@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from ..intake.class_list import ClassList
-from ..intake.roster import lines_of
+from ..intake.class_list import ClassList, Learner
+from ..intake.roster import Row, lines_of
 
 
-@dataclass(frozen=True)
-class Person:
-    """``number`` is the learning platform's for one assignment, "" for who handed nothing in there.
+def people(root: Path, assignment: str) -> dict[str, Learner]:
+    """Student id -> who it is, for all on the class list or who ever handed in. Raises CollectError, TableError.
 
-    ``listed``: whether they are on the class list; everybody is where there is none.
+    The platform's numbers are those of the class list and, for ``assignment``, those that came with what was handed in.
     """
-
-    name: str = ""
-    number: str = ""
-    first_name: str = ""
-    last_name: str = ""
-    email: str = ""
-    group: str = ""
-    listed: bool = True
-
-
-def people(root: Path, assignment: str) -> dict[str, Person]:
-    """Student id -> who it is, for all on the class list or who ever handed in. Raises CollectError, TableError."""
-    listed = ClassList.of(root)
-    found = _collected(root, assignment)
-    for student, person in found.items():
-        found[student] = replace(person, listed=not listed or student in listed.by_id)
-    for one in listed.learners:
-        number = found.get(one.id, Person()).number or one.participant(assignment) or one.canvas or one.number
-        found[one.id] = Person(one.name, number, one.first_name, one.last_name, one.email, one.group)
-    return found
-
-
-def _collected(root: Path, assignment: str) -> dict[str, Person]:
-    found: dict[str, Person] = {}
+    found = {one.id: one for one in ClassList.of(root).learners}
     for line in lines_of(root / "submitted"):
-        name = line["name"].encode("utf-8", "replace").decode()
-        if line["assignment"] == assignment:
-            found[line["student"]] = Person(name, line["number"])
-        else:
-            found.setdefault(line["student"], Person(name))
+        student = line["student"]
+        one = found.get(student) or Learner(student, line["name"].encode("utf-8", "replace").decode())
+        found[student] = _numbered(one, line) if line["assignment"] == assignment and line["number"] else one
     return found
+
+
+def _numbered(one: Learner, line: Row) -> Learner:
+    if line["system"] == "Moodle":
+        return one.as_participant(line["assignment"], line["number"])
+    return replace(one, **{"canvas" if line["system"] == "Canvas" else "number": line["number"]})

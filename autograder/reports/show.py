@@ -15,12 +15,13 @@ from ..course import Course, CourseError
 from ..grading.grade import folders
 from ..grading.results import Result, results
 from ..grading.verdicts import Grading, read_grading
+from ..intake.class_list import Learner
 from ..notebooks import as_node, grade_id, read_notebook
 from ..text import plain
 from .display import CellView, Viewer, code_style
 from .grade_table import FOLDER
 from .pages import write_page
-from .people import Person, people
+from .people import people
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def show(course: Course, student: str, assignment: str | None = None) -> Path:
     if not graded:
         where = f" in {assignment}" if assignment else ""
         raise CourseError(plain(f"Nothing of {student}{where} is graded yet: run make grade first."))
-    person = people(course.root, graded[0]).get(student, Person())
+    person = people(course.root, graded[0]).get(student, Learner(student))
     parts = [part for name in graded for part in _parts(course, name, student)]
     path = course.root / FOLDER / "show" / f"{student}.html"
     return write_page(path, "show.html", student=student, name=person.name, parts=parts, code_style=code_style())

@@ -28,11 +28,11 @@ from sqlalchemy import func
 from ..course import Course
 from ..grading.lateness import handed_in
 from ..grading.verdicts import Grading, read_grading
-from ..intake.class_list import ClassList
+from ..intake.class_list import ClassList, Learner
 from ..notebooks import grade_id, read_notebook
 from ..term import read_term
 from ..versions import base, order
-from .people import Person, people
+from .people import people
 from .state import of_cells
 
 Cell = tuple[str, str]  # a notebook's name, and the name of a check or an exercise in it
@@ -53,7 +53,8 @@ class Row:
     grading: Grading
     assignment: str = ""
     elsewhere: str = ""  # the newest other version of the assignment that they handed in
-    person: Person = field(default_factory=Person)
+    person: Learner = field(default_factory=lambda: Learner(""))
+    listed: bool = True  # on the class list; everybody is where there is none
     total: float | None = None
     scores: dict[Cell, float] = field(default_factory=dict)  # by check
     seconds_late: float = 0.0
@@ -146,7 +147,8 @@ def _people(course: Course, assignment: str, students: set[str]) -> dict[str, Ro
             read_grading(folders[student]) if student in folders else Grading(),
             assignment,
             others.get(student, ""),
-            who.get(student, Person(listed=not roster)),
+            who.get(student, Learner(student)),
+            not roster or student in roster.by_id,
             waiting=student in there,
             late_says=times[student].late if student in times else "",
         )

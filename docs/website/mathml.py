@@ -9,7 +9,7 @@ from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
-ALIASES = {r"\lVert": r"\|", r"\rVert": r"\|"}  # commands that `convert` would write down as they are
+ALIASES = {r"\lVert": "\u2016", r"\rVert": "\u2016"}  # commands that `convert` would write down as they are
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -32,8 +32,8 @@ def page(learners: NotebookNode, master: NotebookNode) -> NotebookNode:
         cell.metadata = as_node({})
         if cell.cell_type == "code":
             twin = shown.get(cell.id)
-            same = twin is not None and twin.source == cell.source
-            cell.outputs = [one for output in twin.outputs for one in _static(output, widgets)] if same else []
+            outputs = twin.outputs if twin is not None and twin.source == cell.source else []
+            cell.outputs = [one for output in outputs for one in _static(output, widgets)]
     made.cells.insert(1, new_markdown_cell(NOTE, id="about-this-page"))
     return made
 

@@ -143,32 +143,27 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def elsewhere(url: str, address: str) -> bool:
+    return not url.startswith((f"{address}/", "data:"))
+
+
 def test_every_page_is_whole_in_a_browser(pages: dict[str, Page], address: str, browser: Browser) -> None:
     """No error in the console, nothing that can't be loaded, nothing from elsewhere, no picture missing."""
-    wrong: list[tuple[str, str]] = []
+    said: list[str] = []
     pictures = 0
     page = browser.new_page()
     page.set_default_timeout(300_000)
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("requestfailed", lambda request: said.append(f"failed: {request.url}"))
+    page.on("request", lambda request: said.append(request.url) if elsewhere(request.url, address) else None)
+    wrong = []
     for name in pages:
-        said: list[str] = []
-        listeners = {
-            "console": lambda message, said=said: said.append(message.text) if message.type == "error" else None,
-            "pageerror": lambda error, said=said: said.append(str(error)),
-            "requestfailed": lambda request, said=said: said.append(f"failed: {request.url}"),
-            "request": lambda request, said=said: (
-                said.append(f"from elsewhere: {request.url}")
-                if not request.url.startswith((address, "data:"))
-                else None
-            ),
-        }
-        for event, listener in listeners.items():
-            page.on(event, listener)
+        said.clear()
         page.goto(f"{address}/{name}", wait_until="load")
         drawn = page.evaluate("[...document.images].map(image => [image.src.slice(0, 80), image.naturalWidth])")
         pictures += len(drawn)
         said += [f"no picture: {source}" for source, width in drawn if not width]
-        for event, listener in listeners.items():
-            page.remove_listener(event, listener)
         wrong += [(name, one) for one in said]
     assert wrong == []
     assert pictures > 40
