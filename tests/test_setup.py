@@ -517,13 +517,34 @@ def test_a_pytorch_of_another_version_is_replaced(folder: Folder) -> None:
 # The list
 
 
-@pytest.mark.parametrize(("command", "wanted"), [("handout", "TO=../learners"), ("collect", "FROM=export.zip")])
+WANTED = {
+    "handout": "TO=../learners",
+    "collect": "FROM=export.zip",
+    "roster": "FROM=participants.csv",
+    "restore": "FROM=backups/",
+    "show": "STUDENT=ada-lovelace",
+    "drop": "STUDENT=ada-lovelace",
+    "rerun": "STUDENT=ada-lovelace",
+    "rename": "OLD=smith NEW=sam-smith",
+    "version": "PHASE=phase2_techniques",
+}
+
+
+@pytest.mark.parametrize(("command", "wanted"), WANTED.items())
 def test_what_is_left_out_is_asked_for_before_anything_is_set_up(folder: Folder, command: str, wanted: str) -> None:
     code, output, installed = folder.run(command)
     assert code != 0
     assert f"make {command} {wanted}" in output
     assert len(output.splitlines()) == 1
     assert installed == []
+
+
+def test_every_command_of_the_autograder_is_one_of_make(repository: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "autograder", "--help"], capture_output=True, text=True, check=True)
+    commands = set(re.findall(r"^    ([a-z-]+)(?:  |$)", done.stdout, re.MULTILINE))
+    assert {"release", "grade", "show"} <= commands
+    made = "".join((repository / file).read_text(encoding="utf-8") for file in ("Makefile", "setup.mk"))
+    assert commands - set(re.findall(r"-m autograder ([a-z-]+)", made)) == {"check-release"}  # make lint's
 
 
 def test_lint_runs_every_tool_and_fails_at_the_end(folder: Folder) -> None:
