@@ -16,7 +16,7 @@ from classroom import NOTEBOOKS
 from nbformat import NotebookNode
 
 from autograder.authoring import handout as module
-from autograder.authoring.handout import HandoutError, handout
+from autograder.authoring.handout import NOT_LEARNERS, HandoutError, handout
 from autograder.authoring.release import release
 from autograder.notebooks import is_pristine, read_notebook, to_text
 
@@ -175,7 +175,7 @@ def test_pyproject_has_what_ours_has_but_for_the_tools(made: Path) -> None:
     for key in ("name", "version", "requires-python", "dependencies", "license", "license-files"):
         assert theirs["project"][key] == ours["project"][key]
     extras = ours["project"]["optional-dependencies"]
-    assert theirs["project"]["optional-dependencies"] == {n: extras[n] for n in extras if n not in ("cluster", "dev")}
+    assert theirs["project"]["optional-dependencies"] == {n: extras[n] for n in extras if n not in NOT_LEARNERS}
     assert theirs["build-system"] == ours["build-system"]
     assert theirs["tool"] == {"setuptools": ours["tool"]["setuptools"]}
 
