@@ -1,4 +1,4 @@
-"""What gets on the course's website, and what does not; the whole of it is built in tests/system/test_whole_website.py."""
+"""What gets on the course's website, and what does not; tests/system/test_whole_website.py builds the whole of it."""
 
 from __future__ import annotations
 
