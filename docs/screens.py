@@ -60,7 +60,7 @@ def variant(name: str, master: Path, state: str) -> NotebookNode:
 
 def right(master: Path) -> dict[str, str]:
     """The solutions, as a learner would have written them."""
-    return {name: MARKERS.sub("", code) for name, code in solutions(to_notebook(master)).items()}
+    return {name: MARKERS.sub("", code).rstrip() for name, code in solutions(to_notebook(master)).items()}
 
 
 def wrong(name: str) -> dict[str, str]:
