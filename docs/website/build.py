@@ -56,6 +56,8 @@ def build(executed: Mapping[str, NotebookNode], out: Path, repository: str | Non
         with patch_docutils(), docutils_namespace():
             site = Sphinx(staged, None, out, Path(folder) / "trees", "html", SETTINGS, warningiserror=True, status=None)
             site.build()
+        # For <img> and <picture> in a page's HTML, which Sphinx does not read.
+        shutil.copytree(staged / "docs" / "pictures", out / "docs" / "pictures")
     if site.statuscode:
         raise RuntimeError("Sphinx warned: its lines above say where.")
 
