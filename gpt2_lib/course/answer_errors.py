@@ -34,6 +34,8 @@ def explain(error: BaseException, name: str, codes: set[CodeType], given: str) -
     if type(error) is NameError and error.name is not None:
         return _explain_name(error.name, name, _last_code(error) in codes)
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if "unsupported ScalarType BFloat16" in said:
+        said += ". NumPy has no bfloat16: make it float32 first, with .float()"
     steps = [(f.f_code, line) for f, line in traceback.walk_tb(error.__traceback__) if f.f_code in codes]
     if steps:
         code, number = steps[-1]

@@ -6,6 +6,7 @@ import signal
 import statistics
 import threading
 import time
+import traceback
 from bisect import insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,11 +30,18 @@ NEAR = 0.001 + COARSE
 
 @contextmanager
 def when_written(exercise: str) -> Iterator[None]:
-    """Run a demonstration that uses the learner's code; say so when that is not written yet."""
+    """Run a demonstration that uses the learner's code; say what of it is not written yet."""
     try:
         yield
-    except NotImplementedError:
-        print(f"This comes alive once you have written {exercise}: fill it in above and run this cell again.")
+    except NotImplementedError as error:
+        written = f"{unwritten(error)} ({exercise})" if unwritten(error) else exercise
+        print(f"This comes alive once you have written {written}: fill it in above and run this cell again.")
+
+
+def unwritten(error: NotImplementedError) -> str:
+    """The function that is not written yet: the one that raised ``error``; "" where no function did."""
+    name = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    return name if name.isidentifier() else ""
 
 
 def show(tensor: object, mark: Tensor | None = None) -> str:

@@ -18,7 +18,7 @@ from IPython.display import display, update_display
 
 from ..files import replace_whole
 from .answer_errors import explain, own_function
-from .lesson import time_limit
+from .lesson import time_limit, unwritten
 from .own_work import code_of
 from .page.card import Card
 from .page.outcome import BARS, STYLE, Outcome, instead_of_frames
@@ -107,7 +107,10 @@ class Progress:
     def _missed(self, error: BaseException, identity: str, label: str, name: str) -> Outcome:
         if isinstance(error, AssertionError):
             return Outcome("failed", self._head(identity, label), _short(str(error)))
+        missing = unwritten(error) if isinstance(error, NotImplementedError) else name
         said = f"Nothing here yet: write {name} in its cell, run that cell, then this one."
+        if missing not in (name, ""):
+            said = f"{name}() calls {missing}, which is not written yet: write {missing} first, then run this cell."
         return Outcome("not begun", self._head(identity, label), said)
 
     def _head(self, identity: str, label: str) -> str:

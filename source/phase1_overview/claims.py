@@ -1,7 +1,7 @@
 # %% [markdown] minutes=1
 # ## 6 · Claims against measurements
 #
-# This course was asked to teach these claims. What is true, with sources, and what was measured here:
+# Claims that are often made of pruning: what is true, with sources, and what was measured here:
 
 # %% jupyter={"source_hidden": true}
 # Claims, what is true, what was measured
@@ -16,7 +16,7 @@ def lost(point):
 
 
 measured = {
-    "zeros": f"50 % zeros: the same memory, {full.seconds / zeros.seconds:.1f} times the speed (1.0 is none; it moves with the "
+    "zeros": f"50 % zeros: the same memory, {full.seconds / zeros.seconds:.1f} times the speed (1.0 is as fast as before; it moves with the "
     f"machine's load); a packed file {of / packed['50 % zeros'][0]:.2f} times smaller than the dense one, packed as well",
     "structured": f"memory {full.memory / fewer.memory:.2f} times smaller, {full.seconds / fewer.seconds:.1f} times the speed; "
     f"{lost(quarter)} of the accuracy lost, without training",

@@ -10,6 +10,7 @@
 # measure it on three plays it has never seen.
 #
 # Run the cells with **Shift + Enter**. A blue bar: yours to write; dotted: yours to change. Folded cells (`•••`) open with a click.
+# After a restart of the kernel: **Run > Run All Above Selected Cell**.
 
 # %% locked="setup" jupyter={"source_hidden": true}
 # Set-up: imports, and the line that fills as your checks pass

@@ -59,7 +59,7 @@ ScheduleDemo()
 def cubic_sparsity(step: int, start: int, steps: int, initial: float, final: float) -> float:
     """The sparsity at a training step, from initial to final along a cubic (Zhu & Gupta, 2017, equation 1).
 
-    step:    the training step that is asked about; pruning begins at step start and takes steps (1 or more) steps
+    step:    the training step that is asked about; pruning begins at step `start`
     returns: a float; initial before the start, final after the end
     """
     ### BEGIN SOLUTION

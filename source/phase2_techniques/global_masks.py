@@ -248,7 +248,7 @@ with when_written("exercise 2.4"):
     axes[0].barh(names, gone, color=colours)
     axes[0].axvline(0.5, color=plots.HERE, linestyle="--")
     axes[0].invert_yaxis()
-    axes[0].set(xlim=(0, 1), xlabel="gone of it (line: half of all)")
+    axes[0].set(xlim=(0, 1), xlabel="share that is gone (line: half)")
     plots.title(axes[0], "Some layers pay for others")
     levels = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8)
     ways = {
@@ -275,7 +275,7 @@ with when_written("exercise 2.4"):
 # in three ways:
 #
 # 1. **Blame one layer.** Prune each layer on its own, but the first block's `mlp.c_proj` as the ranking wants it.
-# 2. **Measure each layer in its own unit.** Divide every layer by its standard deviation *before* the ranking, and rank
+# 2. **Scale each layer first.** Divide every layer by its standard deviation *before* the ranking, and rank
 #    together again.
 # 3. **Change the sizes, but not the model.** Double every value vector of attention and halve the matrix that reads them.
 #    Every output stays what it was, since 2 · ½ = 1. An importance worth its name could not care.
@@ -298,7 +298,7 @@ with when_written("exercise 2.4"):
         "each layer on its own": perplexity_with(local),
         f"the same, but `{suspect}` as ranked": perplexity_with(local | {suspect: half[suspect]}),
         "one ranking": perplexity_with(half),
-        "one ranking, each layer in its own unit": perplexity_with(own_unit),
+        "one ranking, each layer scaled": perplexity_with(own_unit),
     }
     found = "\n".join(f"| {way} | {value:.1f} |" for way, value in rows.items())
     figures.say(f"| half of the weights gone | perplexity on held-out pages |\n|-|-:|\n{found}")

@@ -141,7 +141,7 @@ with check.hidden():
 
 # %% [markdown]
 # **On the real model.** Your function prunes gpt2-mini: each point is a fresh copy, measured on pages it has never seen.
-# Your curve lies on the library's if the two agree. The third curve cuts the same *number* of weights by lot: the
+# Your curve lies on the library's if the two agree. The third curve cuts the same *number* of weights at random: the
 # distance between them is what looking at the size is worth.
 
 # %% jupyter={"source_hidden": true}
@@ -161,7 +161,7 @@ def curve(prune):
     return perplexities
 
 
-def prune_by_lot(copy, sparsity):
+def prune_at_random(copy, sparsity):
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for block in copy.h:
@@ -171,20 +171,20 @@ def prune_by_lot(copy, sparsity):
 
 with when_written("exercise 2.1"):
     yours = curve(magnitude_prune)
-    library, by_lot = curve(lambda copy, s: quick_magnitude_prune(copy, s, s)), curve(prune_by_lot)
+    library, at_random = curve(lambda copy, s: quick_magnitude_prune(copy, s, s)), curve(prune_at_random)
     figure, (ax,) = figures.panels(height=3.6)
     ax.plot(levels, library, color=plots.REFERENCE, linewidth=7, alpha=0.4, label="the library, by magnitude")
     ax.plot(levels, yours, color=plots.STAYS, marker="o", label="yours")
-    ax.plot(levels, by_lot, color=plots.GOES, marker="s", linestyle="--", label="by lot")
+    ax.plot(levels, at_random, color=plots.GOES, marker="s", linestyle="--", label="at random")
     ax.set_xlabel("attention and feed-forward weights pruned")
     plots.title(ax, "In one shot: which weights go decides what is left")
     plots.percent(ax.xaxis)
     plots.perplexity_axis(ax)
     plots.name_ends(ax)
-    curves = {"yours": yours, "the library's": library, "by lot": by_lot}
+    curves = {"yours": yours, "the library's": library, "at random": at_random}
     figures.show(figure, f"Perplexity against weights pruned. {figures.told(levels, curves)}")
 
 # %% [markdown]
-# The first third goes for little. At a half, gpt2-mini is twice as unsure as before, and from there it gets worse quickly; by lot, it
+# The first third goes for little. At a half, gpt2-mini is twice as unsure as before, and from there it gets worse quickly; at random, it
 # would have been lost at a third. Nothing was retrained here: this is **one shot**. Exercise 2.3 trains in between, and
 # the bend moves to the right. And remember Phase 1: these zeros make no dense matrix product faster. What the next exercise cuts does.

@@ -27,7 +27,7 @@ figures.matrices(
 # %% [markdown]
 # <details><summary>Hint 1: how wide is a head?</summary>
 #
-# How wide is a head? `c_proj_weight` has $N H$ columns. The columns of head $h$ are $hH$ to $hH + H - 1$: that gives the columns
+# `c_proj_weight` has $N H$ columns. The columns of head $h$ are $hH$ to $hH + H - 1$: that gives the columns
 # to keep. The rows of Q to keep have the same numbers.
 # </details>
 # <details><summary>Hint 2: rows of K and V</summary>
@@ -231,7 +231,7 @@ with when_written("exercise 2.2"):
     ax.plot(shares, library, color=plots.REFERENCE, linewidth=7, alpha=0.4, label="the library")
     ax.plot(shares, yours, color=plots.STAYS, marker="o", label="yours")
     ax.set_xlabel("neurons removed from every block")
-    plots.title(ax, "By weights alone, each tenth of the neurons is dear")
+    plots.title(ax, "By weights alone, neurons are expensive")
     plots.percent(ax.xaxis)
     plots.perplexity_axis(ax)
     plots.name_ends(ax)
@@ -241,7 +241,7 @@ with when_written("exercise 2.2"):
 
 # %% [markdown]
 # That bends early: a tenth of the neurons of every block, and the perplexity has more than doubled. Where does it go wrong?
-# Take a quarter of *one* block's neurons at a time. Beside your score, two others: by lot, and by how much a neuron **says** on real
+# Take a quarter of *one* block's neurons at a time. Beside your score, two others: at random, and by how much a neuron **says** on real
 # text, which is its activation (root of the mean square over 1,536 tokens) times the norm of what it feeds.
 
 # %% jupyter={"source_hidden": true}
@@ -263,7 +263,7 @@ with when_written("exercise 2.2"), torch.no_grad():
     three = [(block.mlp.c_fc.weight, block.mlp.c_fc.bias, block.mlp.c_proj.weight) for block in model.h]
     by = {
         "your score": [neuron_scores(*weights) for weights in three],
-        "by lot": [torch.rand(768, generator=torch.Generator().manual_seed(i)) for i in range(4)],
+        "at random": [torch.rand(768, generator=torch.Generator().manual_seed(i)) for i in range(4)],
         "by what they say": [said(block) for block in model.h],
     }
     figure, (ax,) = figures.panels(height=3.6)
@@ -287,7 +287,7 @@ with when_written("exercise 2.2"), torch.no_grad():
     figures.show(figure, f"Perplexity without a quarter of one block's neurons, blocks 0 to 3. {'; '.join(words)}")
 
 # %% [markdown]
-# In three of four blocks your score takes a quarter of the neurons almost for free. In the first it fails, worse than the lot:
+# In three of four blocks your score takes a quarter of the neurons almost for free. In the first it fails, worse than at random:
 # some neurons there have small weights and fire hard, and weights alone don't tell. A score that also looks at what flows through gets it right. That is
 # the idea of Wanda (Sun et al., 2023) for single weights. **Measure on your model; no score is safe everywhere.**
 #

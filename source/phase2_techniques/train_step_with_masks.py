@@ -184,7 +184,7 @@ with check.hidden() as draw:
 
 
 # %% [markdown]
-# **What you saw.** Your two functions train gpt2-mini while it is pruned to 80 %: 32 small steps, each on two pages from the
+# **On the real model.** Your two functions train gpt2-mini while it is pruned to 80 %: 32 small steps, each on two pages from the
 # plays it was trained on. Your schedule decides how much is gone, your step keeps it gone. Beside it, for a fair race, a
 # copy that loses its 80 % at once and then trains for just as many steps, on the same pages.
 
@@ -245,7 +245,7 @@ with when_written("exercise 2.3"):
         axes[0].plot(sparsities, color=colour, linestyle=line, label=label)
         axes[1].plot([math.exp(loss) for loss in losses], color=colour, linestyle=line, label=label)
     plots.title(axes[0], "How much is gone")
-    plots.title(axes[1], "Training heals")
+    plots.title(axes[1], "On the pages of each training step")
     plots.percent(axes[0].yaxis)
     plots.perplexity_axis(axes[1])
     for ax in axes:

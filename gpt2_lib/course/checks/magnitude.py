@@ -33,7 +33,7 @@ def smallest_of(gone, weight):
 
 @check("exactly as many weights go as were asked for")
 def mask_count(magnitude_mask):
-    weight = torch.tensor([[0.3, -0.8, 0.1, 1.0, -0.6], [0.7, 0.2, -0.9, 0.5, -0.4]])
+    weight = torch.tensor([[0.3, -0.2, 0.1, 1.0, -0.6], [0.7, 0.8, -0.9, 0.5, -0.4]])
     for sparsity, wanted in ((0.3, 3), (0.0, 0), (1.0, 10), (0.25, 2), (0.35, 4)):
         progress.given(f"sparsity {sparsity} and the weight\n{show(weight)}")
         mask = magnitude_mask(weight.clone(), sparsity)
@@ -59,7 +59,7 @@ def mask_count(magnitude_mask):
 
 @check("the smallest go, whatever their sign")
 def mask_choice(magnitude_mask):
-    weight = torch.tensor([[0.3, -0.8, 0.1, 1.0, -0.6], [0.7, 0.2, -0.9, 0.5, -0.4]])
+    weight = torch.tensor([[0.3, -0.2, 0.1, 1.0, -0.6], [0.7, 0.8, -0.9, 0.5, -0.4]])
     progress.given(f"sparsity 0.4 and the weight\n{show(weight)}")
     mask = magnitude_mask(weight.clone(), 0.4)
     gone = removed_by(mask, weight)
@@ -70,7 +70,7 @@ def mask_choice(magnitude_mask):
     )
     largest_gone, smallest_kept = pruned[-1], kept[0]
     if sorted(pruned)[-1] < sorted(kept)[0]:
-        idea = "-0.8 is not a small weight: how far is it from zero?"
+        idea = f"{largest_gone:g} is not a small weight: how far is it from zero?"
     elif abs(pruned[0]) > abs(kept[-1]) and len(pruned) == 6:
         idea = "The mask is the other way round: True is for what stays."
     elif abs(pruned[0]) > abs(kept[-1]):
@@ -96,6 +96,13 @@ def mask_ties(magnitude_mask):
     assert gone == [True, False, True, False, False, False, False, False], (
         f"Two of the four 0.5 go: those at the earlier positions, read row by row.\n{drawn}"
     )
+    weight = torch.full((8, 8), 0.5)
+    progress.given("sparsity 0.5 and an 8 x 8 weight of nothing but 0.5")
+    gone = removed_by(magnitude_mask(weight.clone(), 0.5), weight)
+    assert gone == [place < 32 for place in range(64)], (
+        "Of 64 equal weights the first 32 go, read row by row; yours are others. Of many equals a sort keeps the order only if "
+        f"it is asked to.\nThe weight, with * at what you removed:\n{show(weight, torch.tensor(gone).view(8, 8))}"
+    )
 
 
 @check("any shape and precision, and the weights are left alone")
@@ -116,6 +123,13 @@ def mask_care(magnitude_mask):
             f"magnitude_mask() changed the weight it was given; it should only look.\n"
             f"Before:\n{show(weight)}\nafter:\n{show(given)}"
         )
+    weight = torch.tensor([[0.3, 0.8], [0.1, 0.7], [0.2, 0.9]]).t()
+    progress.given(f"sparsity 0.5 and a transposed weight, which lies in memory column by column\n{show(weight)}")
+    gone = removed_by(magnitude_mask(weight, 0.5), weight)
+    assert gone == [True, True, True, False, False, False], (
+        "Of a transposed weight, which lies in memory column by column, the 3 smallest of 6 go, too.\n"
+        f"The weight, with * at what you removed:\n{show(weight, torch.tensor(gone).view(2, 3))}"
+    )
 
 
 @check("a sparsity that makes no sense is refused")
@@ -208,10 +222,14 @@ def prune_each(magnitude_prune):
         for name, parameter in parameters_after(small, dense).items():
             if parameter.dim() == 2 and name.startswith("h."):
                 gone, n = (parameter == 0).flatten().tolist(), parameter.numel()
-                if not any(gone):
+                if not any(gone) and any(bool((p == 0).any()) for p in dict(small.named_parameters()).values()):
+                    idea = "Others are pruned: attention and feed-forward have two weights a block each, all four go through."
+                elif not any(gone):
                     idea = "Write into the model's own weights: `p = p * mask` makes a new tensor, p.mul_(mask) writes."
                 elif sparsity == 0.25 and sum(gone) == n // 2:
                     idea = "That is half of them, as before: does the sparsity reach every weight?"
+                elif sum(gone) == sparsity * n / 2:
+                    idea = "That is half of what was asked for."
                 else:
                     idea = "The second block's weights are ten times larger here: each weight has a ranking of its own."
                 assert sum(gone) == sparsity * n, (

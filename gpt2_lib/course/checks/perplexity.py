@@ -42,6 +42,9 @@ def perplexity_basics(perplexity):
         f"The example with the target 1 instead of 0, which is less likely: 6.4463 was expected; {unlikely:g} came back. "
         "Is it the target's entry that is picked at each place?"
     )
+    logits = LOGITS.clone()
+    perplexity(logits, TARGETS.clone())
+    assert torch.equal(logits, LOGITS), "perplexity() changed the logits it was given; it should only look at them."
 
 
 @check("mean first, exp last")
@@ -65,9 +68,20 @@ def perplexity_stable(perplexity):
         + " exp(1000) overflows: is there a function that takes the logarithm of softmax in one step?"
         * (not math.isfinite(float(result)))
     )
+    ideas = {
+        f"{math.exp(-55.0):.4g}": "The minus is missing.",
+        f"{2.0**55:.4g}": "That is 2 to the power of natural logarithms; exp undoes them.",
+        "2": "Softmax goes over the vocabulary, the last dimension; yours goes over the places.",
+        f"{55:.4g}": "That is the mean of -log p; exp is missing.",
+        "inf": "Is the mean taken before exp? exp(110) is more than float32 holds.",
+    }
     result = float(perplexity(torch.tensor([[[110.0, 0.0], [110.0, 0.0]]]), torch.tensor([[1, 0]])))
     assert math.isclose(result, math.exp(55.0), rel_tol=1e-3), (
         f"Logits of 110 and 0, once with the second token right, once with the first: log p is -110 and 0, so exp(55) = "
-        f"{math.exp(55.0):.4g} was expected, {result:.4g} came back. softmax makes the -110 a probability of 0 in float32, whose "
-        "logarithm is lost: is there a function that takes the logarithm of softmax in one step?"
+        f"{math.exp(55.0):.4g} was expected, {result:.4g} came back. "
+        + ideas.get(
+            f"{result:.4g}",
+            "softmax makes the -110 a probability of 0 in float32, whose logarithm is lost: is there a function that takes the "
+            "logarithm of softmax in one step?",
+        )
     )

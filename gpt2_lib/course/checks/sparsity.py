@@ -45,10 +45,18 @@ def sparsity_pooled(sparsity):
     )
 
 
-@check("tiny is not zero")
+@check("tiny is not zero, and the tensors are left alone")
 def sparsity_edges(sparsity):
-    result = sparsity([torch.tensor([0.0, 1e-20, -1e-20, 1.0])])
+    result = sparsity([torch.tensor([0.0, 1e-20, -1e-20])])
     assert result is not None, "sparsity() returned nothing: end it with `return ...`."
-    assert math.isclose(float(result), 0.25, abs_tol=1e-6), (
-        f"Of 0, 1e-20, -1e-20 and 1 only the first is exactly zero: 0.25 was expected, {float(result):g} came back."
+    assert math.isclose(float(result), 1 / 3, abs_tol=1e-6), (
+        f"Of 0, 1e-20 and -1e-20 only the first is exactly zero: 0.333333 was expected, {float(result):g} came back."
+        + " Return it as it is, not rounded." * math.isclose(float(result), 1 / 3, abs_tol=0.05)
+    )
+    given = [torch.tensor([0.0, -2.0]), torch.tensor([-3.0])]
+    listed = list(given)
+    sparsity(listed)
+    assert len(listed) == 2, "sparsity() changed the list it was given; it should only look at it."
+    assert [tensor.tolist() for tensor in given] == [[0.0, -2.0], [-3.0]], (
+        f"sparsity() changed the tensors it was given, [0, -2] and [-3], to {[t.tolist() for t in given]}; it should only look."
     )

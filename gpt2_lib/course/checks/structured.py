@@ -35,6 +35,7 @@ def scores_value(neuron_scores):
         (7.0, 6.0, 11.0): "The two norms are added; a neuron that nobody listens to would still score.",
         (100.0, 25.0, 100.0): "These are squares of what was expected.",
         (14.0, 7.0, 14.0): "That looks like L1 norms, sums of absolute values.",
+        (5.0, 2.5, 5.0): "That looks like means; the norm is the root of a sum of squares.",
     }
     idea = ideas.get(
         tuple(round(value, 3) for value in got), "A row of c_fc feeds a neuron; a column of c_proj is what it feeds."
@@ -54,6 +55,8 @@ def scores_bias(neuron_scores):
     got = as_numbers(neuron_scores(feeds.clone(), bias.clone(), fed.clone()), 3)
     if math.isclose(got[0], 3.0, rel_tol=1e-4):
         idea = "Where does the bias come in? It feeds its neuron like one more input, one that is always 1."
+    elif math.isclose(got[0], 25.0, rel_tol=1e-4):
+        idea = "The root is missing."
     elif math.isclose(got[0], 7.0, rel_tol=1e-4):
         idea = "The bias belongs under the same root as the weights."
     else:
@@ -63,7 +66,7 @@ def scores_bias(neuron_scores):
     )
 
 
-@check("one score a neuron, and the weights are left alone")
+@check("one score for each neuron, and the weights are left alone")
 def scores_care(neuron_scores):
     given = [
         torch.tensor([[3.0, 0.0], [1.0, 2.0], [2.0, 1.0]]),
@@ -183,7 +186,9 @@ def neurons_care(remove_neurons):
             f"remove_neurons() changed the {name} it was given; copies are asked for.\nBefore:\n{show(old)}\nafter:\n{show(now)}"
         )
     assert keep.tolist() == [1, 2], f"remove_neurons() changed keep, from [1, 2] to {keep.tolist()}."
-    assert smaller[1].tolist() == [1.0, 2.0], f"keep = [1, 2] is an order, too; your bias is {smaller[1].tolist()}."
+    assert smaller[1].tolist() == [1.0, 2.0], (
+        f"Of the bias {before[1].tolist()}, keep = [1, 2] leaves [1.0, 2.0]; yours is {smaller[1].tolist()}."
+    )
     every = three_tensors(remove_neurons(*weights, torch.tensor([0, 1, 2, 3])), "remove_neurons")
     for new in (*smaller, *every):
         new.zero_()

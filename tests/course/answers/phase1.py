@@ -5,6 +5,36 @@ from __future__ import annotations
 # exercise -> name -> (the checks that must fail, all others must pass; the answer)
 WRONG: dict[str, dict[str, tuple[set[str], str]]] = {
     "sparsity": {
+        "empties the list": (
+            {"sparsity_edges"},
+            """
+def sparsity(tensors):
+    zeros = entries = 0
+    while tensors:
+        t = tensors.pop()
+        zeros += (t == 0).sum().item()
+        entries += t.numel()
+    return zeros / entries
+""",
+        ),
+        "takes the sizes in place": (
+            {"sparsity_edges"},
+            """
+def sparsity(tensors):
+    zeros = entries = 0
+    for t in tensors:
+        zeros += (t.abs_() == 0).sum().item()
+        entries += t.numel()
+    return zeros / entries
+""",
+        ),
+        "rounded to two digits": (
+            {"sparsity_basics", "sparsity_pooled", "sparsity_edges"},
+            """
+def sparsity(tensors):
+    return round(sum((t == 0).sum().item() for t in tensors) / sum(t.numel() for t in tensors), 2)
+""",
+        ),
         "mean of each tensor's own sparsity": (
             {"sparsity_pooled"},
             """
@@ -194,7 +224,7 @@ def perplexity(logits, targets):
 """,
         ),
         "changes the logits it is given": (
-            {"perplexity_mean"},
+            {"perplexity_basics", "perplexity_mean"},
             """
 def perplexity(logits, targets):
     logits -= logits.max(-1, keepdim=True).values

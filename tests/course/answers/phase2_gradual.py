@@ -573,6 +573,22 @@ def train_step_with_masks(model, masks, optimizer, loss_fn):
     return loss.item()
 """,
         ),
+        "ends at the first mask": (
+            {"step_zeros", "step_care"},
+            """
+def train_step_with_masks(model, masks, optimizer, loss_fn):
+    optimizer.zero_grad()
+    loss = loss_fn(model)
+    loss.backward()
+    optimizer.step()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in masks:
+                parameter[~masks[name]] = 0.0
+                return loss.item()
+    return loss.item()
+""",
+        ),
         "masks of weights only, not of biases": (
             {"step_care"},
             """
