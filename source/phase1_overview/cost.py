@@ -34,4 +34,4 @@ say("\n".join(lines))
 # A matrix full of zeros is stored, moved and multiplied like any other. Two things help: **smaller shapes**, which leave
 # ordinary kernels less arithmetic, and **a sparse format**: zeros speed up a kernel that is made for their pattern, and
 # shrink a file that something packs. Compare like with like: the columns say what pruning adds to packing and to int8.
-# Speeds are this machine's, now: run the cell again to see how much they move.
+# Speeds are this machine's, now: run the cell again.

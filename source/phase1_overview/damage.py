@@ -24,8 +24,8 @@ show(
 say(f"<details><summary>The numbers</summary>\n\n{table(points + gradual)}\n\n</details>")
 
 # %% [markdown]
-# **Look for** where each curve bends. Two lines had help: the gradual one, ten small steps of training a cut; and *structured*,
-# whose remaining weights are fitted anew on text, so it stands above magnitude here and far below it in Phase 2, without text.
+# **Look for** where each curve bends. Two lines had help: ten small steps of training a cut (gradual); text, to fit what
+# stays (structured; in Phase 2 it has none).
 
 # %% jupyter={"source_hidden": true}
 # What it writes at 50 and 90 %

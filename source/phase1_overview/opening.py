@@ -6,11 +6,11 @@
 # *<<words>> words, <<lines>> lines of code. "Going deeper": <<minutes deeper>> minutes more, for later.*
 #
 # A trained language model is a pile of numbers, many of them close to zero. *Pruning* asks: what if they were exactly
-# zero, and gone? Here is a real GPT-2, small enough for a laptop, trained on 35 plays by Shakespeare. You cut it, and
-# measure it on three plays it has never seen.
+# zero, and gone? Here is a real GPT-2, trained on 35 plays by Shakespeare. Cut it, and measure it on three plays it has
+# never seen.
 #
 # Run the cells with **Shift + Enter**. A blue bar: yours to write; dotted: yours to change. Folded cells (`•••`) open with a click.
-# After a restart of the kernel: **Run > Run All Above Selected Cell**.
+# After a restart: **Run > Run All Above Selected Cell**.
 
 # %% locked="setup" jupyter={"source_hidden": true}
 # Set-up: imports, and the line that fills as your checks pass
@@ -54,7 +54,7 @@ for share in (0.0, 0.2, 0.8):
     say(f"---\n**{share:.0%} of the weights gone**\n\n{readable(text)}")
 
 # %% [markdown]
-# You have pruned a language model. A fifth was nearly free; four fifths were not. The course is about what lies between.
+# A fifth was nearly free; four fifths were not. The course is about what lies between.
 #
 # A GPT-2 has three kinds of numbers:
 #
