@@ -22,6 +22,6 @@ display(card, Markdown(card.markdown()))
 
 # %% jupyter={"source_hidden": true}
 # Grade my notebook: run this cell, then press the button
-from gpt2_lib.course.own_grade import GradeMyNotebook
+from gpt2_lib.course.page.own_grade import GradeMyNotebook
 
 GradeMyNotebook("challenges")

@@ -15,8 +15,8 @@ from doubling import GOOD, small_course
 from nbformat import NotebookNode
 
 from autograder.notebooks import read_notebook
-from gpt2_lib.course import own_grade
-from gpt2_lib.course.own_grade import GradeMyNotebook, unsaved_answers
+from gpt2_lib.course.page import own_grade
+from gpt2_lib.course.page.own_grade import GradeMyNotebook, unsaved_answers
 
 FOUND = {
     "results": [

@@ -50,6 +50,7 @@ ROOMS = {
         "page.card",
         "page.figures",
         "page.live",
+        "page.own_grade",
         "facts",
         "readiness",
         "quiz",
@@ -75,7 +76,7 @@ ROOMS = {
 STRUCTURES = [f"structures.{file}" for file in ("refit", "units", "costs", "budget")]
 METHODS = [f"methods.{file}" for file in ("plan", "one_shot", "registry")]
 ROOMS["pruning"] += [*STRUCTURES, *METHODS, "statistics", "pruner", "methods.comparison", "gradual", "sensitivity"]
-ROOMS["course"] += ["exercises", "own_grade"]
+ROOMS["course"] += ["exercises"]
 BELOW = {  # room -> the rooms that its files may import
     "system": set(),
     "": {"checkpoints", "system", "training"},
@@ -215,7 +216,7 @@ def test_scores_selection_and_schedules_know_no_models(file: str) -> None:
 @pytest.mark.parametrize("package", ["ipywidgets", "IPython"])
 def test_only_the_widgets_and_the_page_know_of_notebooks(package: str) -> None:
     knowing = {name for name in FILES if package in imports(name)[1] and not name.startswith("course.page.")}
-    assert knowing <= {"course.demos", "course.own_grade", "course.progress", "course.quiz", "course.widgets"}
+    assert knowing <= {"course.demos", "course.progress", "course.quiz", "course.widgets"}
 
 
 OPTIONAL = {"onnx", "onnxruntime", "fastapi", "uvicorn", "starlette", "pydantic", "prometheus_client", "coremltools"}

@@ -91,6 +91,7 @@ TIMES = [f"{name}{end}" for name in ("latency", "time_per_output_token") for end
 LATENCIES = (*TIMES, "peak_memory", "protocol")
 CALLS: dict[str, Callable[[GPT2], Any]] = {
     "metrics.evaluate": lambda m: evaluate(m, WINDOWS).loss,
+    "metrics.paired": lambda m: metrics.paired(m, m, WINDOWS).perplexity,
     "metrics.next_tokens": lambda m: metrics.next_tokens(m, WINDOWS),
     "metrics.cost": lambda m: metrics.cost({"model": m}, WINDOWS[:1], 1)["model"].memory,
     "generate.generate_ids": lambda m: list(generate_ids(m, WINDOWS[:1, :4], 3, temperature=0)),
@@ -135,6 +136,8 @@ CALLS: dict[str, Callable[[GPT2], Any]] = {
 }
 NEED_MORE = {"pruning.gradual.prune_iteratively": "folder", "train.fit": "run"}  # tried below, each for itself
 ELSEWHERE_TRIED = {  # what takes a model and data, but is tried under another name or takes no text to the model
+    "batches.batches_for": "the model says only of which kind it is",
+    "pruning.calibration.layers.split_batches": "the model says only of which kind it is",
     "pruning.gradual.MaskedRun": "a GradualRun is one",
     "train.Run": "train.fit",
     "generate.generate": "generate_ids, on a prompt that it encodes for the model",
@@ -174,8 +177,8 @@ def public_functions_of_a_model_and_data() -> set[str]:
         for name, value in vars(module).items():
             if name.startswith("_") or getattr(value, "__module__", None) != info.name:
                 continue
-            error = isinstance(value, type) and issubclass(value, BaseException)
-            if callable(value) and not error and not getattr(value, "_is_protocol", False):
+            data = isinstance(value, type) and issubclass(value, (BaseException, dict))  # a TypedDict is a dict
+            if callable(value) and not data and not getattr(value, "_is_protocol", False):
                 parameters = set(inspect.signature(value).parameters)
                 if parameters & DATA and parameters & MODEL:
                     found.add(f"{short}.{name}")

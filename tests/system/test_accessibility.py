@@ -25,7 +25,7 @@ from autograder.grading.results import Result
 from autograder.grading.verdicts import Grading, write_grading
 from autograder.reports.export import export
 from autograder.reports.feedback import feedback
-from gpt2_lib.course import own_grade
+from gpt2_lib.course.page import own_grade
 
 HEIGHTS = {"phase1_overview": 9_000, "phase2_techniques": 14_000, "phase3_production": 11_000, "challenges": 8_000}
 NOTEBOOKS = sorted(HEIGHTS)

@@ -21,7 +21,7 @@ from typing import Any
 import ipywidgets
 from IPython import get_ipython
 
-from .page.outcome import BARS
+from .outcome import BARS
 
 NEEDED = (
     "This needs the course's folder <code>autograder/</code>, which is not beside the library here. Open the notebook "
