@@ -6,6 +6,7 @@ import json
 
 import pytest
 import tokenizers
+from tiny import bpe_of
 
 from gpt2_lib import load_pretrained_gpt2
 from gpt2_lib.course.challenges import exported, packed
@@ -16,7 +17,7 @@ from gpt2_lib.tokenizer import Tokenizer
 
 def rewritten() -> str:
     """gpt2-mini's tokenizer with other spaces and another order of the keys."""
-    text = load_pretrained_gpt2().tokenizer.to_json()  # pyright: ignore[reportOptionalMemberAccess]  # it has one
+    text = bpe_of(load_pretrained_gpt2()).to_json()
     return json.dumps(dict(reversed(json.loads(text).items())), indent=1, ensure_ascii=True)
 
 
@@ -39,8 +40,7 @@ def test_an_onnx_file_with_the_same_tokenizer_in_other_words_is_accepted(tmp_pat
 
 def test_another_tokenizer_is_refused(tmp_path):
     model = load_pretrained_gpt2()
-    assert model.tokenizer is not None
-    model.tokenizer = Tokenizer(tokenizers.Tokenizer.from_str(model.tokenizer.to_json()), end_of_text=5)
+    model.tokenizer = Tokenizer(tokenizers.Tokenizer.from_str(bpe_of(model).to_json()), end_of_text=5)
     save_packed(model, tmp_path / "model.gpt2pack")
     with pytest.raises(AssertionError, match="another tokenizer than gpt2-mini"):
         packed((tmp_path / "model.gpt2pack").read_bytes)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from makes import MAKES, edit, original, sharded, split_tokenizer, stored, write
 from safetensors.torch import save_file
-from tiny import random_ids, tokenizer, tokenizer_with_end
+from tiny import bpe_of, random_ids, tokenizer, tokenizer_with_end
 
 from gpt2_lib import CheckpointError, load_pretrained_gpt2
 from gpt2_lib.storage.packed import save_packed
@@ -35,8 +35,8 @@ def test_a_folder_of_another_make_is_the_same_model(make, tmp_path):
         assert loaded.tokenizer is not None
         for text in ("to be, ü", f"a{END}b", "a</s>b", " to"):
             assert loaded.tokenizer.encode(text) == model.tokenizer.encode(text)
-        assert loaded.tokenizer.end_of_text == model.tokenizer.end_of_text
-        assert loaded.config.eos_token_id == model.tokenizer.end_of_text
+        assert bpe_of(loaded).end_of_text == bpe_of(model).end_of_text
+        assert loaded.config.eos_token_id == bpe_of(model).end_of_text
 
 
 def test_ids_in_generation_config_go_first_and_those_outside_of_the_vocabulary_are_none(folder):
@@ -44,9 +44,8 @@ def test_ids_in_generation_config_go_first_and_those_outside_of_the_vocabulary_a
     (folder / "generation_config.json").write_text('{"eos_token_id": [9, 10]}')
     loaded = load_pretrained_gpt2(folder)
     assert (loaded.config.bos_token_id, loaded.config.eos_token_id, loaded.config.pad_token_id) == (None, 9, None)
-    assert loaded.tokenizer is not None
-    assert loaded.tokenizer.end_of_text == 9
-    assert loaded.tokenizer.encode("to be, ü") == tokenizer().encode("to be, ü")  # 9 is text as before
+    assert bpe_of(loaded).end_of_text == 9
+    assert bpe_of(loaded).encode("to be, ü") == tokenizer().encode("to be, ü")  # 9 is text as before
 
 
 def test_a_limit_and_padding_in_the_tokenizer_are_not_applied(folder):
@@ -67,17 +66,15 @@ def test_a_limit_and_padding_in_the_tokenizer_are_not_applied(folder):
 @pytest.mark.parametrize("file", ["tokenizer_config.json", "special_tokens_map.json"])
 def test_tokens_that_transformers_4_added_beside_a_vocabulary_are_read(tmp_path, file, token):
     model = write(tmp_path, original(text=tokenizer_with_end()))
-    assert model.tokenizer is not None
-    end = model.tokenizer.end_of_text
+    end = bpe_of(model).end_of_text
     split_tokenizer(tmp_path)
     vocabulary = json.loads((tmp_path / "vocab.json").read_text())
     (tmp_path / "vocab.json").write_text(json.dumps({text: i for text, i in vocabulary.items() if i != end}))
     (tmp_path / "added_tokens.json").write_text(json.dumps({END: end}))
     (tmp_path / file).write_text(json.dumps({"eos_token": token, "bos_token": None}))
-    found = load_pretrained_gpt2(tmp_path).tokenizer
-    assert found is not None
+    found = bpe_of(load_pretrained_gpt2(tmp_path))
     assert found.end_of_text == end
-    assert found.encode(f"to{END}be") == model.tokenizer.encode(f"to{END}be")
+    assert found.encode(f"to{END}be") == bpe_of(model).encode(f"to{END}be")
     (tmp_path / "added_tokens.json").write_text(json.dumps({END: 500}))
     with pytest.raises(CheckpointError, match=r"should have the id 500, and gets 299"):
         load_pretrained_gpt2(tmp_path)

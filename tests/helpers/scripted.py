@@ -10,19 +10,19 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPConnection
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import uvicorn
+from tiny import bpe_of
 
 from gpt2_lib import load_pretrained_gpt2
-from gpt2_lib.config import TextCodec
 from gpt2_lib.deploy.serving.app import create_app
 from gpt2_lib.deploy.serving.generation import Service
 from gpt2_lib.deploy.serving.load_test import ask
 from gpt2_lib.deploy.serving.settings import Settings
 
 MINI = load_pretrained_gpt2()
-TOKENIZER = cast(TextCodec, MINI.tokenizer)
+TOKENIZER = bpe_of(MINI)
 JSON = {"Content-Type": "application/json"}
 
 

@@ -68,6 +68,12 @@ def in_transformers(model: GPT2) -> transformers.GPT2LMHeadModel:
     return twin.eval()
 
 
+def bpe_of(model: GPT2) -> Tokenizer:
+    """The model's tokenizer, which is one of this library's."""
+    assert isinstance(model.tokenizer, Tokenizer)
+    return model.tokenizer
+
+
 def random_ids(config: GPT2Config, batch: int, length: int, seed: int = 0) -> torch.Tensor:
     """Token ids (batch, length)."""
     return torch.randint(config.vocab_size, (batch, length), generator=torch.Generator().manual_seed(seed))

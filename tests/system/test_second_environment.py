@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import second_environment
 import torch
-from tiny import TINY, UNEVEN, random_model, tokenizer_with_end
+from tiny import TINY, UNEVEN, bpe_of, random_model, tokenizer_with_end
 
 from gpt2_lib import GPT2, generate, load_pretrained_gpt2, save_pretrained
 from gpt2_lib.deploy.hugging_face import save_for_transformers
@@ -101,8 +101,7 @@ def test_transformers_4_stops_where_the_text_ends(folders: dict[str, Path], in_t
 @pytest.mark.parametrize("name", ["dense", "ending"])
 def test_ctranslate2_converts_the_folder_and_writes_the_same_text(name: str, folders: dict[str, Path]):
     """It opens no model without a token that ends a text, such as gpt2-mini."""
-    tokenizer = load_pretrained_gpt2(folders[name]).tokenizer
-    assert tokenizer is not None
+    tokenizer = bpe_of(load_pretrained_gpt2(folders[name]))
     ids = tokenizer.encode(PROMPT)
     tokens = [tokenizer.bpe.id_to_token(i) for i in ids]
     made = json.loads(second_environment.run(CTRANSLATE2, folders[name], json.dumps(tokens)))
@@ -112,7 +111,6 @@ def test_ctranslate2_converts_the_folder_and_writes_the_same_text(name: str, fol
 
 def test_ggufs_reader_finds_the_tokens_that_begin_and_end_a_text(folders: dict[str, Path]):
     """Of llama.cpp's converter, which is no package, this is the part that reads them."""
-    tokenizer = load_pretrained_gpt2(folders["ending"]).tokenizer
-    assert tokenizer is not None
+    tokenizer = bpe_of(load_pretrained_gpt2(folders["ending"]))
     found = json.loads(second_environment.run(GGUF, folders["ending"]))
     assert found["eos"] == found["bos"] == tokenizer.end_of_text
