@@ -17,7 +17,8 @@ folder = Path(tempfile.mkdtemp(prefix="gpt2-production-"))
 # An ONNX file holds graph, weights and tokenizer; ONNX Runtime runs it without PyTorch. In int8 one matrix of bytes, with a
 # scale for each token, serves as embedding and as head.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Export: two models, each in fp32 and in int8
 try:
     from gpt2_lib.deploy.onnx import OnnxGPT2, export_onnx
 

@@ -117,7 +117,8 @@ with when_written("exercises 3.1, 3.3 and 3.4"):
     mine = deployment_analysis(model, pruned, windows)
     figures.say("yours, 60 % zeros: " + ", ".join(f"{name} {value:.2f}" for name, value in mine.items()))
 
-# %%
+# %% jupyter={"source_hidden": true}
+# The library's report
 from gpt2_lib.deploy.production import analysis_table
 from gpt2_lib.deploy.production import deployment_analysis as library_analysis
 

@@ -4,7 +4,8 @@
 # alone, so the saved program is read back and computed step by step, to compare the numbers. (ONNX files run on phones by ONNX
 # Runtime Mobile.) <<fact phones_sparse>>. <<fact core_ai>>.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# Core ML: export, and the saved program computed step by step
 try:
     from gpt2_lib.deploy.coreml import export_coreml, interpret, package_bytes
 
@@ -20,7 +21,8 @@ try:
 except (MissingExtraError, DeployError) as reason:
     figures.say(str(reason))
 
-# %%
+# %% jupyter={"source_hidden": true}
+# ExecuTorch: export, and run
 try:
     from gpt2_lib.deploy.executorch import ExecuTorchGPT2, export_executorch
 

@@ -5,7 +5,8 @@
 # ### Going deeper: training pipelines, by MLflow
 # A gradual run belongs in the same ledger as every other training: its settings, its curves, the model it ended in.
 
-# %%
+# %% jupyter={"source_hidden": true}
+# A gradual run that MLflow records
 from gpt2_lib.corpus import encode, training_plays
 from gpt2_lib.pruning.gradual import RECOVERY, GradualRun
 from gpt2_lib.pruning.schedules import Schedule

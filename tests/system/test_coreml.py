@@ -6,6 +6,7 @@ import functools
 import shutil
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -88,6 +89,8 @@ def test_a_save_that_fails_leaves_the_old_package_and_nothing_else(
     uneven: GPT2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     class Full:
+        user_defined_metadata: ClassVar[dict[str, str]] = {}
+
         def save(self, path: str) -> None:
             Path(path).mkdir()
             Path(path, "Manifest.json").write_text("{")
