@@ -1,4 +1,4 @@
-"""Prune GPT-2 for real: the library that the course's notebooks import.
+"""The library that the course's notebooks import: prune GPT-2, measure it, store it and deploy it.
 
 The model's files are here; pruning/, storage/ and deploy/ build on it, and course/ on them all.
 """

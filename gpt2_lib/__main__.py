@@ -30,7 +30,7 @@ COMMANDS = {  # command: the file whose main(argv) does it, and what that is
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run the command that ``argv`` begins with; its file gets the rest, ``--help`` too."""
+    """Run the command named by the first of ``argv``; its module gets the remaining arguments, ``--help`` included."""
     parser = argparse.ArgumentParser(
         prog="gpt2-pruning",
         description="Prune GPT-2s, measure them on your own text, and ship them.",
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def script() -> NoReturn:
-    """The script ``gpt2-pruning``."""
+    """Run the console script ``gpt2-pruning``."""
     run(lambda: main(sys.argv[1:]))
 
 

@@ -1,4 +1,4 @@
-"""Text for a model, in whatever form it comes: windows of token ids, and batches without their padding."""
+"""Text as input for a model: windows of token ids, and batches without their padding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .tokenizer import encoded
 
 
 def token_batches(batches: Any) -> Iterator[Any]:
-    """The batches of a language model, one after the other, as tensors of token ids (N, T) without padding.
+    """Yield the batches of a language model as tensors of token ids (N, T) without padding.
 
     ``batches``: windows (N, T) of any integer type, or an iterable of such tensors or of mappings with ``input_ids``
     and perhaps ``attention_mask`` (N, T), 1 where there is a token, as a tokenizer of transformers and its collators
@@ -33,7 +33,7 @@ def token_batches(batches: Any) -> Iterator[Any]:
 
 
 def id_batches(batches: Any) -> Iterator[Tensor]:
-    """The batches for a language model, as `token_batches` gives them, int64 (N, T); more forms are understood here.
+    """Yield the batches of a language model as int64 (N, T); it accepts more forms than `token_batches`.
 
     Also arrays of NumPy and lists of numbers in the place of tensors, single rows (T,), and what the loader of a
     TensorDataset gives, a list of one tensor. Raises ValueError for all else.
@@ -51,13 +51,13 @@ def id_batches(batches: Any) -> Iterator[Tensor]:
 
 
 def is_language_model(model: nn.Module) -> bool:
-    """Whether it is a GPT-2 of ours, or a causal language model of transformers."""
+    """Return whether ``model`` is a GPT2 of this library or a causal language model of transformers."""
     inner = unwrap(model)
     return isinstance(inner, GPT2) or type(inner).__name__.endswith(("LMHeadModel", "ForCausalLM"))
 
 
 def batches_for(model: nn.Module, batches: Any) -> Iterator[Any]:
-    """For a language model token ids, as `id_batches` gives them; for another the batches as it takes them."""
+    """Return the token ids of ``batches`` for a language model (`id_batches`), the batches as given for any other."""
     return id_batches(batches) if is_language_model(model) else token_batches(batches)
 
 
@@ -73,7 +73,7 @@ def _shape(got: Tensor) -> str:
 
 
 def _rows(batch: Any) -> Tensor:
-    """One batch of token ids (N, T)."""
+    """Return one batch as token ids (N, T)."""
     if isinstance(batch, list | tuple) and len(cast("list[Any]", batch)) == 1 and isinstance(batch[0], Tensor):
         batch = batch[0]
     try:
@@ -89,12 +89,12 @@ def _rows(batch: Any) -> Tensor:
 
 
 def readable_again(batches: Any) -> Any:
-    """The batches, to be read several times: those of an iterator, which could be read once, are held."""
+    """Return the batches in a form that can be read several times: an iterator's are kept in a list."""
     return list(batches) if isinstance(batches, Iterator) else batches
 
 
 def _as_ids(batch: Any) -> Any:
-    """int64 for (N, T) of other integers, which the loss would refuse; images and the like as they are."""
+    """Return integers (N, T) as int64, which the loss needs; return any other batch, such as images, unchanged."""
     if not isinstance(batch, Tensor) or batch.dim() != 2 or batch.is_floating_point() or batch.dtype == torch.bool:
         return batch
     return batch.long()
@@ -118,7 +118,7 @@ def _unpadded(batch: Mapping[str, Any]) -> Iterator[Tensor]:
 
 
 def windows_of(source: Any, tokenizer: TextCodec | None = None, length: int = 1024) -> Tensor:
-    """Windows (N, length), int64, of any text: one after the other, without overlap; the tail is dropped.
+    """Return windows (N, length), int64, of any text, in order and without overlap; the tail is dropped.
 
     ``source``: text, or several texts, which are encoded and put end to end (``tokenizer``: anything with ``encode``);
     token ids, in a tensor or array of any shape or a list; batches as `token_batches` takes them, such as a DataLoader,
@@ -136,7 +136,7 @@ def windows_of(source: Any, tokenizer: TextCodec | None = None, length: int = 10
 
 
 def _ids(source: Any, tokenizer: TextCodec | None) -> Tensor:
-    """One tensor (n,) of all token ids."""
+    """Return all token ids as one tensor (n,)."""
     if isinstance(source, str):
         source = [source]
     if isinstance(source, Tensor) or hasattr(source, "__array__"):
@@ -155,7 +155,7 @@ def _ids(source: Any, tokenizer: TextCodec | None) -> Tensor:
 
 
 def _readable(item: Any) -> Any:
-    """A row of a batch as a tensor; a mapping as it is."""
+    """Return a row of a batch as a tensor; return a mapping unchanged."""
     return item if isinstance(item, Mapping) else _flat(item)
 
 

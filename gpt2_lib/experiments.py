@@ -1,4 +1,4 @@
-"""``python -m gpt2_lib.experiments``: Phase 1's table and curves; see `gpt2_lib.course.experiments`."""
+"""``python -m gpt2_lib.experiments``: measure Phase 1's table and curves; see `gpt2_lib.course.experiments`."""
 
 from .course.experiments import main, sweep, sweep_gradually
 from .system.command import run

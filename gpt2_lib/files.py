@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes: a file, or several that belong together, is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Have ``write`` make the file beside ``path``, and put it there when it is complete, or not at all.
+    """Let ``write`` create the file beside ``path``, and move it there once it is complete.
 
     Folders that are missing are made. After a crash of the machine there is the old file or the new one. It has the
     rights of any new file. What ``write`` raises goes on to the caller.
@@ -27,7 +27,7 @@ def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_through(path: Path, write: Callable[[Path], object]) -> None:
-    """Have ``write`` make the file ``path``, which is new, and wait until the disk has it."""
+    """Let ``write`` create the new file ``path``, and wait until it is on disk."""
     path.touch()
     rights = path.stat().st_mode  # as the umask has them; safetensors makes files that only their owner can read
     write(path)
@@ -37,7 +37,7 @@ def write_through(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Wait until the disk has the names in ``folder``, on systems and disks that can do that."""
+    """Wait until the entries of ``folder`` are on disk, where the system and the disk support that."""
     with suppress(OSError):
         opened = os.open(folder, os.O_RDONLY)  # on Windows a folder can't be opened
         try:
@@ -52,7 +52,7 @@ ASIDE, COMPLETE, NAMES = ".saving", ".saved", ".names"
 
 
 def replace_together(folder: Path, files: Mapping[str, Callable[[Path], object]], stale: Iterable[str] = ()) -> None:
-    """Put ``files``, {name: what writes it}, into ``folder``: all of them, or none and nothing is changed.
+    """Write ``files``, {name: function that writes it}, to ``folder``: all of them, or none.
 
     Files there that match a pattern in ``stale`` and are not among ``files`` are taken away with the old ones. What a
     writer raises goes on to the caller. A process that is killed leaves the old files, or the new ones to whoever calls
@@ -75,7 +75,7 @@ def replace_together(folder: Path, files: Mapping[str, Callable[[Path], object]]
 
 
 def finish_replacing(folder: Path, stale: Iterable[str] = ()) -> None:
-    """Put files that `replace_together` has written completely into their places; does nothing if there are none.
+    """Move files that `replace_together` wrote completely to their places; do nothing if there are none.
 
     Where that fails, the old files are put back.
     """
@@ -111,7 +111,7 @@ def _move(source: Path, target: Path) -> tuple[Path, Path]:
 
 @contextmanager
 def _folder(folder: Path) -> Iterator[None]:
-    """Make ``folder`` and those above it that are missing, and take them away again where something goes wrong."""
+    """Create ``folder`` and its missing parents, and remove them again on an error."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Sampling text from a model, one token at a time, with a key-value cache."""
+"""Sampling of text from a model, one token at a time, with a key-value cache."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ StopAt: TypeAlias = int | Literal["end of text"] | None
 
 
 def renamed(**names: str) -> Callable[[F], F]:
-    """A decorator: arguments may still be called by their old name, with a DeprecationWarning. ``old="new"``."""
+    """Return a decorator that accepts arguments under their old names, with a DeprecationWarning (``old="new"``)."""
 
     def decorate(function: F) -> F:
         @functools.wraps(function)

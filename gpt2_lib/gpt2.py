@@ -1,4 +1,4 @@
-"""GPT-2 and nothing else: attention, feed-forward, block, model.
+"""The GPT-2 model: attention, feed-forward part, block, and the whole. Nothing else.
 
 Parameter names are those of the original checkpoint (``wte``, ``wpe``, ``h.0.attn.c_attn``, ...).
 Weights have PyTorch's ``nn.Linear`` layout, ``(out_features, in_features)``; Hugging Face stores
@@ -22,7 +22,7 @@ from .config import GPT2Config, ModelOrTokenizer, TextCodec
 
 
 class KVCache:
-    """Keys and values of the tokens a model has seen, so that each is computed once.
+    """Keys and values of the tokens that a model has processed, so that each is computed once.
 
     Room for ``length`` tokens is allocated when the first ones arrive, and filled from the left.
     """
@@ -85,7 +85,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """One transformer block; LayerNorm comes before each part, the sum after it."""
+    """One transformer block: LayerNorm before each part, a residual connection around it."""
 
     def __init__(self, config: GPT2Config, block: int) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class Block(nn.Module):
 
 
 def _embedding(rows: int, width: int) -> nn.Embedding:
-    """Zeros until `GPT2.init_weights` or a checkpoint fills them.
+    """Return an embedding of zeros, which `GPT2.init_weights` or a checkpoint fills.
 
     nn.Embedding would draw from a normal distribution, and to do so on the meta device, where
     checkpoints build their model, PyTorch imports its compiler: 70 MB and a second for nothing.
@@ -132,7 +132,7 @@ class GPT2(nn.Module):
 
     @torch.no_grad()
     def init_weights(self) -> GPT2:
-        """Draw fresh weights as the paper does: std 0.02, residual projections / sqrt(2 layers)."""
+        """Draw initial weights as in the paper: std 0.02, residual projections / sqrt(2 layers)."""
         for name, p in self.named_parameters():
             if name.endswith("bias"):
                 p.zero_()
@@ -142,7 +142,7 @@ class GPT2(nn.Module):
         return self
 
     def embed(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Embeddings (B, T, C) of tokens and their positions: what the first block reads.
+        """Return the embeddings (B, T, C) of tokens and their positions: the input of the first block.
 
         ids: int64 (B, T), each in [0, vocab_size). With a ``cache``, ``ids`` are the tokens after
         those it has seen. Raises ValueError for a wrong shape, ids out of range, or more tokens
@@ -154,7 +154,7 @@ class GPT2(nn.Module):
         return self.wte(ids) + self.wpe.weight[past : past + ids.size(1)]
 
     def hidden(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Hidden states (B, T, C) after the last LayerNorm, before the head; ids and errors as in `embed`."""
+        """Return hidden states (B, T, C) after the last LayerNorm, before the head; ids and errors as in `embed`."""
         x = F.dropout(self.embed(ids, cache), self.config.dropout, self.training)
         for block in self.h:
             x = block(x, cache)
@@ -163,18 +163,18 @@ class GPT2(nn.Module):
         return self.ln_f(x)
 
     def head(self, x: Tensor) -> Tensor:
-        """Logits (..., V) of hidden states (..., C)."""
+        """Return logits (..., V) of hidden states (..., C)."""
         return F.linear(x, self.wte.weight)
 
     def next_logits(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Logits (B, V) of the token that follows ``ids`` (B, T); ``cache`` and errors as in `hidden`."""
+        """Return logits (B, V) of the token after ``ids`` (B, T); ``cache`` and errors as in `hidden`."""
         return self.head(self.hidden(ids, cache)[:, -1])
 
     def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
         return self.head(self.hidden(ids, cache))
 
     def __iter__(self) -> Iterator[ModelOrTokenizer]:
-        """So that ``model, tokenizer = load_pretrained_gpt2()`` works too."""
+        """Yield the model and its tokenizer, for ``model, tokenizer = load_pretrained_gpt2()``."""
         return iter((self, self.tokenizer))
 
     def _check(self, ids: Tensor, past: int, cache: KVCache | None) -> None:

@@ -1,4 +1,4 @@
-"""How good a model is, how sparse, and what it costs."""
+"""Quality, sparsity and cost of a model."""
 
 # torch.Tensor.tolist is typed in part.
 # pyright: reportUnknownMemberType=false
@@ -41,7 +41,7 @@ class Quality:
 
 
 def next_tokens(model: nn.Module, windows: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits (N (T - 1), V) of ``windows`` (N, T), float32 at least, and the tokens (N (T - 1),) that they predict.
+    """Return logits (N (T - 1), V), at least float32, for ``windows`` (N, T), and the tokens they predict.
 
     ``model``: a `GPT2`, or a language model of transformers. The windows go where it is. In half precision a sum
     of losses would keep 8 or 11 bits, and overflow: hence float32.
@@ -84,7 +84,7 @@ def evaluate(model: nn.Module, windows: Tensor | Iterable[Any], tokens_per_batch
 
 @dataclass(frozen=True)
 class Paired:
-    """A model beside another one on the same windows, each with the standard error of the difference.
+    """Two models measured on the same windows, with the standard error of their difference.
 
     A window that is hard is hard for both, so the errors are those of the differences window by window: a fraction of
     what two separate measurements would have.
@@ -121,7 +121,7 @@ def paired(model: nn.Module, reference: nn.Module, windows: Tensor) -> Paired:
 
 
 def sparsity(tensors: Iterable[Tensor]) -> float:
-    """Fraction of exact zeros over all entries of all ``tensors`` together, in [0, 1]; density is 1 less that."""
+    """Return the fraction of exact zeros among all entries of ``tensors``, in [0, 1]; density is 1 minus that."""
     tensors = list(tensors)
     total = sum(t.numel() for t in tensors)
     if total == 0:
@@ -130,7 +130,7 @@ def sparsity(tensors: Iterable[Tensor]) -> float:
 
 
 def flops(model: GPT2, tokens: int) -> dict[str, int]:
-    """Floating point operations of one forward pass over one sequence of ``tokens`` tokens, part by part.
+    """Return the floating point operations of one forward pass over ``tokens`` tokens, by part.
 
     A multiplication with its addition counts as two, so MACs (multiply-accumulates) are half of it. Keys: the weights
     of the matrix products (``h.0.attn.c_attn.weight``, ...; ``wte.weight`` is the head), and ``h.0.attn`` for what
@@ -151,7 +151,7 @@ def flops(model: GPT2, tokens: int) -> dict[str, int]:
 
 
 def kv_cache_bytes(model: GPT2, tokens: int, batch: int = 1) -> int:
-    """Bytes of the keys and values that ``batch`` sequences of ``tokens`` tokens keep while the model writes on.
+    """Return the bytes of the keys and values of ``batch`` sequences of ``tokens`` tokens in the cache.
 
     2 · heads · head size · tokens · batch · bytes of a number, summed over the blocks. Heads that are removed shrink
     it; removed neurons and zeros do not.
@@ -162,7 +162,7 @@ def kv_cache_bytes(model: GPT2, tokens: int, batch: int = 1) -> int:
 
 @dataclass(frozen=True)
 class Cost:
-    """What running and storing a model takes."""
+    """The time and the storage of a model."""
 
     seconds: float  # one forward pass, median of the repeats
     memory: int  # bytes of the weights in memory
@@ -189,7 +189,7 @@ def cost(models: Mapping[str, GPT2], ids: Tensor, repeats: int = 15) -> dict[str
 
 
 def cost_table(costs: Mapping[str, Cost], baseline: str) -> str:
-    """The costs as a Markdown table; speed is relative to the model called ``baseline``."""
+    """Return the costs as a Markdown table; speed is relative to the model called ``baseline``."""
     lines = ["| model | ms a pass | speed | weights in memory | file | file, zipped |", "|-|-:|-:|-:|-:|-:|"]
     for name, c in costs.items():
         sizes = " | ".join(f"{size / 1e6:.2f} MB" for size in (c.memory, c.file, c.zipped))

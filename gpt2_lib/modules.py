@@ -1,4 +1,4 @@
-"""Any nn.Module: what is inside its wrappers, on which device it is, and inputs brought there."""
+"""Helpers for any nn.Module: unwrapping, its device, and inputs on that device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """The model inside torch.compile, DataParallel and DistributedDataParallel; any other module as it is.
+    """Return the model inside torch.compile, DataParallel or DistributedDataParallel; return any other unchanged.
 
     Raises TypeError for what is no module.
     """
@@ -28,8 +28,8 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 
 def way_to_a_parameter(layer: nn.Module, leaf: str) -> str | None:
-    """The call that makes a layer's ``leaf`` (weight, bias) a parameter again where a function of torch.nn.utils
-    computes it from other tensors at each pass; None where none is known to."""
+    """Return the call that turns ``leaf`` (weight, bias) of a layer back into a parameter, where a function of
+    torch.nn.utils computes it from other tensors at each pass; None where no such call is known."""
     if parametrize.is_parametrized(layer, leaf):
         return f"torch.nn.utils.parametrize.remove_parametrizations(layer, {leaf!r})"
     if hasattr(layer, f"{leaf}_mask"):
@@ -42,13 +42,13 @@ def way_to_a_parameter(layer: nn.Module, leaf: str) -> str | None:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a model takes its inputs: the device of its first parameter, which in a language model is the embedding."""
+    """Return the device of a model's inputs: that of its first parameter, in a language model the embedding."""
     first = next(model.parameters(), None)
     return torch.device("cpu") if first is None else first.device
 
 
 def map_tensors(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """``batch`` with each of its tensors changed; they may lie in tuples, lists and dictionaries."""
+    """Return ``batch`` with ``change`` applied to each tensor, in nested tuples, lists and mappings too."""
     if isinstance(batch, Tensor):
         return change(batch)
     if isinstance(batch, Mapping):
@@ -60,12 +60,12 @@ def map_tensors(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 def to_device_of(model: nn.Module, batch: Any) -> Any:
-    """``batch`` with its tensors where ``model`` takes its inputs."""
+    """Return ``batch`` with its tensors on the device of the inputs of ``model``."""
     device = device_of(model)
     return map_tensors(batch, lambda tensor: tensor.to(device))
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
-    """Half precision as float32, in which sums and products neither overflow nor vanish; all else as it is."""
+    """Return half precision as float32, which avoids overflow and underflow; return other dtypes unchanged."""
     wide = torch.promote_types(tensor.dtype, torch.float32)
     return tensor.to(wide) if tensor.is_floating_point() else tensor

@@ -1,4 +1,4 @@
-"""Pictures: arrays in, drawn on Axes. A colour means one thing everywhere, and colour-blind eyes tell them apart."""
+"""Plots: arrays drawn on Axes. Each colour has one meaning, and all are distinct for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KEPT = LinearSegmentedColormap.from_list("kept", ["white", STAYS])
 
 
 def dress(*axes: Axes) -> None:
-    """Give ``axes`` the look of the course: a frame at two sides, a pale grid behind, text of one size."""
+    """Style ``axes`` as the course's plots: a frame on two sides, a pale grid behind, one text size."""
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(visible=True, color=GRID)
@@ -50,18 +50,18 @@ def dress(*axes: Axes) -> None:
 
 
 def title(ax: Axes, text: str) -> None:
-    """Say above ``ax`` what is seen in it."""
+    """Set the title of ``ax``."""
     ax.set_title(text, loc="left", fontsize=SIZE, fontweight="bold", color=INK)
 
 
 def percent(*axes: Axis) -> None:
-    """Label shares in percent."""
+    """Label an axis of shares in percent."""
     for axis in axes:
         axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
 
 
 def name_ends(ax: Axes, lines: Iterable[Line2D] | None = None) -> None:
-    """Name each line at the right of ``ax``, at the height where it ends; names keep their distance.
+    """Label each line at the right end of ``ax``, at its height; labels keep their distance.
 
     Call it last: the limits of the axes must stand.
     """
@@ -85,7 +85,7 @@ def name_ends(ax: Axes, lines: Iterable[Line2D] | None = None) -> None:
 
 
 def _apart(heights: Sequence[float], gap: float) -> list[float]:
-    """Numbers in the order of ``heights`` and near them, at least ``gap`` apart."""
+    """Return numbers close to ``heights``, in the same order, and at least ``gap`` apart."""
     order = sorted(range(len(heights)), key=heights.__getitem__)
     placed = [0.0] * len(heights)
     lowest, highest = -np.inf, max([1.0, *heights]) + gap
@@ -97,7 +97,7 @@ def _apart(heights: Sequence[float], gap: float) -> list[float]:
 
 
 def parameter_bars(ax: Axes, models: Mapping[str, Mapping[str, int]]) -> None:
-    """One stacked bar a model: {model: {part: parameters}}, as shares of the whole."""
+    """Draw one stacked bar a model, {model: {part: parameters}}, as shares of the whole."""
     names = list(models)
     left = np.zeros(len(names))
     for part in next(iter(models.values())):
@@ -120,7 +120,7 @@ def parameter_bars(ax: Axes, models: Mapping[str, Mapping[str, int]]) -> None:
 
 
 def weight_histogram(ax: Axes, weights: Mapping[str, Tensor], bins: int = 121) -> None:
-    """Overlaid histograms of the entries of {label: tensor of any shape}, as shares of each."""
+    """Draw overlaid histograms of the entries of {label: tensor of any shape}, as shares of each."""
     arrays = {label: w.detach().float().flatten().numpy() for label, w in weights.items()}
     limit = max(np.quantile(np.abs(a), 0.999) for a in arrays.values())
     for (label, a), (colour, _, line) in zip(arrays.items(), SERIES, strict=False):
@@ -134,7 +134,7 @@ def weight_histogram(ax: Axes, weights: Mapping[str, Tensor], bins: int = 121) -
 
 
 def pruned_histogram(ax: Axes, before: Tensor, after: Tensor, bins: int = 121) -> None:
-    """How many weights of each size there were ``before`` pruning and are left ``after`` it (not zero)."""
+    """Draw histograms of the weights ``before`` pruning and of the non-zero ones ``after`` it."""
     limit = before.abs().max().item()
     for label, weight, colour, fill in (("before", before, REFERENCE, False), ("left", after[after != 0], STAYS, True)):
         counts, edges = np.histogram(weight.detach().flatten().numpy(), bins=bins, range=(-limit, limit))
@@ -145,7 +145,7 @@ def pruned_histogram(ax: Axes, before: Tensor, after: Tensor, bins: int = 121) -
 
 
 def perplexity_axis(ax: Axes) -> None:
-    """The upright axis in perplexity, of a logarithmic scale, with numbers as they are read."""
+    """Set the y axis to perplexity on a logarithmic scale with plain numbers."""
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(FixedLocator(TICKS))
     ax.yaxis.set_minor_locator(NullLocator())
@@ -154,7 +154,7 @@ def perplexity_axis(ax: Axes) -> None:
 
 
 def perplexity_curves(ax: Axes, points: Sequence) -> None:
-    """Curves of sparsity against perplexity, one a method, which is named at its end; the unpruned model is dotted.
+    """Draw perplexity against sparsity, one labelled curve a method; the unpruned model is dotted.
 
     ``points``: objects with ``method``, ``sparsity``, ``perplexity``.
     """
@@ -173,7 +173,7 @@ def perplexity_curves(ax: Axes, points: Sequence) -> None:
 
 
 def quality_curves(perplexity: Axes, accuracy: Axes, points: Sequence) -> None:
-    """Curves of sparsity against perplexity and top-1 accuracy, one a method.
+    """Draw perplexity and top-1 accuracy against sparsity, one curve a method.
 
     ``points``: objects with ``method``, ``sparsity``, ``perplexity`` and ``accuracy``.
     """
@@ -197,7 +197,7 @@ def _curves(ax: Axes, points: Sequence, what: str) -> list[Line2D]:
 
 
 def perplexity_bars(ax: Axes, perplexities: Mapping[str, float]) -> None:
-    """One bar a model, {name: perplexity}, the first and unpruned one on top; NaN and infinity are left out."""
+    """Draw one bar a model, {name: perplexity}, the first (unpruned) on top; NaN and infinity are left out."""
     finite = {name: value for name, value in perplexities.items() if math.isfinite(value)}
     names = list(finite)[::-1]
     bars = ax.barh(names, [finite[name] for name in names], color=[GOES] * (len(names) - 1) + [REFERENCE])
@@ -208,14 +208,14 @@ def perplexity_bars(ax: Axes, perplexities: Mapping[str, float]) -> None:
 
 
 def save(draw: Callable[[Axes], object], path: Path, size: tuple[float, float] = (8, 4.5)) -> None:
-    """Have ``draw`` fill one picture of ``size``, inches, and write it, whole or not at all, in its ending's format."""
+    """Let ``draw`` fill one figure of ``size`` (inches), and write it atomically in the format of the file's suffix."""
     figure = Figure(figsize=size, layout="constrained")
     draw(figure.add_subplot())
     replace_whole(path, lambda part: figure.savefig(part, format=path.suffix.removeprefix("."), dpi=110))
 
 
 def sensitivity(ax: Axes, points: Sequence, heading: str = "") -> None:
-    """A grid of layers and sparsities: how far the whole model's loss rises when one layer alone is pruned.
+    """Draw a grid of layers and sparsities: the rise of the model's loss when one layer alone is pruned.
 
     ``points``: of one method, objects with ``layer``, ``sparsity`` and ``loss_rise`` (`sensitivity.scan`).
     """
@@ -236,7 +236,7 @@ def sensitivity(ax: Axes, points: Sequence, heading: str = "") -> None:
 
 
 def mask(ax: Axes, keep: Tensor, heading: str = "") -> None:
-    """A keep-mask (rows, columns): dark where weights stay, white where they are gone.
+    """Draw a keep-mask (rows, columns): dark where weights stay, white where they are pruned.
 
     Where a mask has more entries than the picture has pixels, a pixel is as dark as its entries are on average.
     """

@@ -1,4 +1,4 @@
-"""Text to token ids and back: byte-level BPE, from Hugging Face's `tokenizers`."""
+"""The tokenizer: byte-level BPE, from Hugging Face's `tokenizers`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Tokenizer:
         return self  # never changes, so copies of a model share it
 
     def id_of(self, role: str) -> int | None:
-        """The id of the special token with this role, or None if there is none."""
+        """Return the id of the special token with this role, None if there is none."""
         return self.bpe.token_to_id(self.special[role]) if role in self.special else None
 
     @property
@@ -70,18 +70,18 @@ class Tokenizer:
         return self.bpe.decode([int(i) for i in ids], skip_special_tokens=False)
 
     def save(self, path: str | Path) -> None:
-        """Write ``tokenizer.json``, which has no roles in it; see `to_json`."""
+        """Write ``tokenizer.json``, which does not store the roles; see `to_json`."""
         self.bpe.save(str(path))
 
     def to_json(self) -> str:
-        """All of it as one text: that of tokenizer.json, and where they aren't GPT-2's the roles, as one more key."""
+        """Return tokenizer.json as text, with one more key for roles that differ from GPT-2's."""
         text = self.bpe.to_str()
         roles = {"special_tokens": self.special, "end_of_text": self.end_of_text}
         return text if self._usual else json.dumps(json.loads(text) | {"gpt2_lib": roles})
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
-        """The tokenizer that `to_json` wrote, or that of the text of a tokenizer.json."""
+        """Return the tokenizer of a text that `to_json` made, or of a tokenizer.json."""
         content = json.loads(text)
         roles = content.pop("gpt2_lib", None)
         if roles is None:
@@ -90,7 +90,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: str | Path, end_of_text: int | None = None) -> Tokenizer:
-        """Read ``tokenizer.json``, or GPT-2's older ``vocab.json`` and ``merges.txt``, and what is said beside them."""
+        """Load ``tokenizer.json``, or GPT-2's older ``vocab.json`` and ``merges.txt``, and the settings beside them."""
         folder = Path(folder)
         described = _read(folder / "special_tokens_map.json") | _read(folder / "tokenizer_config.json")
         vocab, merges = folder / "vocab.json", folder / "merges.txt"
@@ -108,7 +108,7 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
-        """Learn ``vocab_size`` tokens from ``texts`` (Sennrich et al., 2016, on bytes)."""
+        """Train a vocabulary of ``vocab_size`` tokens on ``texts`` (Sennrich et al., 2016, on bytes)."""
         bpe = _byte_level(models.BPE())
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size,
@@ -120,13 +120,13 @@ class Tokenizer:
 
 
 def encoded(tokenizer: TextCodec, text: str) -> list[int]:
-    """The token ids of ``text``; the package tokenizers wraps them."""
+    """Return the token ids of ``text``; the package tokenizers wraps them in an object."""
     found = tokenizer.encode(text)
     return list(getattr(found, "ids", found))
 
 
 def storable(tokenizer: TextCodec) -> Tokenizer:
-    """The tokenizer as one that can be written beside a model: ours, or the fast one of transformers.
+    """Return the tokenizer in a form that can be saved beside a model: ours, or transformers' fast one.
 
     Raises ValueError for another kind, such as SentencePiece's.
     """
@@ -157,12 +157,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _content(token: str | dict[str, Any]) -> str:
-    """The text of a special token, which transformers writes as a text or with its settings."""
+    """Return the text of a special token, which transformers stores as a string or with its settings."""
     return token if isinstance(token, str) else token["content"]
 
 
 def _added(folder: Path, described: dict[str, Any]) -> dict[int, AddedToken]:
-    """{id: token} that were added to a vocabulary; transformers 4 wrote them to either of two files."""
+    """Return {id: token} of the tokens added to a vocabulary; transformers 4 wrote them to either of two files."""
     found = {number: AddedToken(text) for text, number in _read(folder / "added_tokens.json").items()}
     for number, token in described.get("added_tokens_decoder", {}).items():
         flags = {name: token.get(name, False) for name in ("single_word", "lstrip", "rstrip", "normalized", "special")}

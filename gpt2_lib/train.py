@@ -1,4 +1,4 @@
-"""Training: the loop that made the bundled gpt2-mini, and that lets a pruned model recover.
+"""Training: the loop that trained the bundled gpt2-mini, and that lets a pruned model recover.
 
 ``python -m gpt2_lib.train --out build/gpt2-mini`` (``make train``) trains gpt2-mini again. Killed,
 it continues where its last snapshot was; finished, its folder opens with `load_pretrained_gpt2`.
@@ -46,7 +46,7 @@ __all__ = [
 
 
 class Run:
-    """A training run: model, optimisers and step, all of which a snapshot holds.
+    """A training run: model, optimisers and step, all of which a snapshot stores.
 
     Every step draws its batch and its dropout from the recipe's seed and the step's number alone,
     so a run that was killed continues to the same result. Without a ``snapshot`` file nothing is saved.
@@ -93,12 +93,12 @@ class Run:
         self.restore(state)
 
     def identity(self) -> dict:
-        """What a snapshot must agree on to be continued."""
+        """Return the settings that a snapshot must match before the run continues from it."""
         settings = {"recipe": asdict(self.recipe), "config": asdict(self.model.config)}
         return settings if self.means == USUAL else settings | {"means": self.means.identity()}
 
     def state(self) -> dict:
-        """All that changes while the run goes on."""
+        """Return the full state of the run, for a snapshot."""
         return {
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -119,7 +119,7 @@ class Run:
         self.step, self.log = state["step"], state["log"]
 
     def save(self) -> None:
-        """Write the snapshot, whole or not at all. Raises OSError when it can't be; an earlier one stays."""
+        """Write the snapshot, whole or not at all. Raises OSError on failure; an earlier snapshot stays."""
         if self.snapshot is None:
             return
         state = {"identity": self._identity} | self.state()
@@ -132,10 +132,10 @@ class Run:
             ) from error
 
     def before_clipping(self) -> None:
-        """For runs that change the gradients before their norm is clipped."""
+        """Change the gradients before their norm is clipped; subclasses override this."""
 
     def check_text(self, ids: Tensor) -> None:
-        """Raise CheckpointError unless ``ids`` are what the run was trained on before its snapshot."""
+        """Raise CheckpointError unless ``ids`` are the corpus that the run was trained on before its snapshot."""
         text = zlib.crc32(ids.cpu().contiguous().numpy().data)
         if self.text not in (None, text):
             raise CheckpointError(
@@ -174,7 +174,7 @@ Callback = Callable[[Run, dict], object]  # the run, and a row of its log
 
 
 def fit(run: Run, ids: Tensor, held_out: Tensor, every: int, callbacks: Iterable[Callback] = ()) -> None:
-    """Train to the recipe's end; log the held-out quality and take a snapshot each ``every`` steps.
+    """Train to the recipe's end; log the held-out quality and save a snapshot every ``every`` steps.
 
     ``ids`` (n,) is the text to train on, ``held_out`` the windows (N, T) to measure on. Each of the ``callbacks`` gets
     the run and each new row of its log, when the snapshot is taken: `deploy.tracking` has those for TensorBoard and

@@ -1,4 +1,4 @@
-"""Weights on disk: the bundled model, folders and Hub repositories in Hugging Face's format.
+"""Models on disk: the bundled model, and folders and Hub repositories in Hugging Face's format.
 
 A folder holds ``config.json``, ``model.safetensors`` and a tokenizer. Hugging Face keeps GPT-2's
 matrices as ``Conv1D``, (in, out); ours are ``nn.Linear``, (out, in), so they are turned on the way.
@@ -129,7 +129,7 @@ def save_pretrained(model: nn.Module, folder: str | Path, dtype: torch.dtype = t
 def model_files(
     model: GPT2, weights: dict[str, Tensor], dtype: torch.dtype = torch.float32
 ) -> dict[str, Callable[[Path], object]]:
-    """{name: what writes it} of the files of such a folder."""
+    """Return {file name: function that writes it} for a folder in Hugging Face's format."""
     if not dtype.is_floating_point:
         raise ValueError(f"Weights are saved as floating-point numbers, as torch.float16; got {dtype}.")
     tensors: dict[str, Tensor] = {}
@@ -153,13 +153,13 @@ def model_files(
 
 
 def json_file(content: object) -> Callable[[Path], object]:
-    """What writes ``content`` to a file."""
+    """Return a function that writes ``content`` to a file as JSON."""
     text = json.dumps(content, indent=2) + "\n"
     return lambda path: path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def save_files(folder: Path, files: dict[str, Callable[[Path], object]]) -> None:
-    """Write the ``files`` of a model to ``folder``, in the place of those that it has of another. See there."""
+    """Write a model's ``files`` to ``folder``; those of an earlier model are replaced (see `save_pretrained`)."""
     try:
         if folder.is_dir():
             finish_replacing(folder, OF_A_MODEL)
@@ -170,7 +170,7 @@ def save_files(folder: Path, files: dict[str, Callable[[Path], object]]) -> None
 
 
 def _stored(name: str, p: Tensor, dtype: torch.dtype) -> Tensor:
-    """A parameter as Hugging Face has it; its memory may still be the model's."""
+    """Return a parameter in Hugging Face's layout; it may share the model's memory."""
     turned = p.t() if name.endswith(TRANSPOSED) else p
     stored = turned.cpu().to(dtype).contiguous()
     if p.dtype != dtype and bool((~stored.isfinite() & turned.isfinite().cpu()).any()):

@@ -1,4 +1,4 @@
-"""config.json and its neighbours: what a folder says about the model in it."""
+"""The configuration files of a model's folder: config.json, generation_config.json and tokenizer_config.json."""
 
 # What JSON gives has no types.
 # pyright: reportUnknownVariableType=false
@@ -37,7 +37,7 @@ IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def read_config(folder: Path) -> GPT2Config:
-    """The sizes, and the ids that begin, end and pad a text. Raises CheckpointError for another kind of model."""
+    """Return the model's sizes and special token ids. Raises CheckpointError for another kind of model."""
     path = folder / "config.json"
     try:
         first = folder / "generation_config.json"
@@ -53,7 +53,7 @@ def _broken(where: Path | str, error: Exception) -> CheckpointError:
 
 
 def config_of(c: dict[str, Any], where: Path | str, generation: dict[str, Any]) -> GPT2Config:
-    """The same of what config.json and generation_config.json hold; ``where`` they are from, for what is said."""
+    """Return the configuration in a parsed config.json and generation_config.json; messages name ``where``."""
     try:
         if c.get("model_type") != MODEL_TYPE:
             raise CheckpointError(f"{where} describes a {c.get('model_type')!r} model; only 'gpt2' can be loaded.")
@@ -87,13 +87,13 @@ def _check_built_in(where: Path | str, c: dict[str, Any]) -> None:
 
 
 def _heads_left(c: dict[str, Any]) -> tuple[int, ...]:
-    """Heads in each block: transformers 4 notes those that its own prune_heads has taken away."""
+    """Return the number of heads of each block, without those in the ``pruned_heads`` of transformers 4."""
     gone = cast("dict[str, list[int]]", c.get("pruned_heads") or {})
     return tuple(c["n_head"] - len(gone.get(str(block), ())) for block in range(c["n_layer"]))
 
 
 def _ids(first: dict[str, Any], c: dict[str, Any]) -> dict[str, int]:
-    """The special ids that lie in the vocabulary. transformers looks at generation_config.json first."""
+    """Return the special ids inside the vocabulary. generation_config.json goes first, as in transformers."""
     found: dict[str, int] = {}
     for name in IDS:
         for value in (first.get(name), c.get(name)):
@@ -104,12 +104,12 @@ def _ids(first: dict[str, Any], c: dict[str, Any]) -> dict[str, int]:
 
 
 def _first(value: Any) -> Any:
-    """The id, or the first of several: generation here stops at one."""
+    """Return the id, or the first of a list: generation here stops at a single id."""
     return value[0] if isinstance(value, list) and value else value
 
 
 def config_json(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, Any]:
-    """What config.json says of such a model."""
+    """Return the content of config.json."""
     c: dict[str, Any] = {
         "model_type": MODEL_TYPE,
         "architectures": ["GPT2LMHeadModel"],
@@ -132,7 +132,7 @@ def config_json(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, An
 
 
 def tokenizer_json(config: GPT2Config, tokenizer: Tokenizer) -> dict[str, Any]:
-    """What tokenizer_config.json says.
+    """Return the content of tokenizer_config.json.
 
     AutoTokenizer reads tokenizer.json as it is only if told this class; else it takes GPT-2's and adds <|endoftext|>
     to a vocabulary that lacks it. It would tidy spaces and, in transformers 4, give token_type_ids, which GPT-2 adds
@@ -148,7 +148,7 @@ def tokenizer_json(config: GPT2Config, tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def refuse_another_model(folder: Path) -> None:
-    """Raise CheckpointError if ``folder`` holds a model that is no GPT-2 of the kind that is saved here."""
+    """Raise CheckpointError if ``folder`` holds anything but a GPT-2 that `save_pretrained` could replace."""
     found: Any = None
     if (folder / "config.json").exists():
         try:

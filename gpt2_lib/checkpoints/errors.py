@@ -1,4 +1,4 @@
-"""What can go wrong with a model on disk, and errors of the system in words."""
+"""Errors of loading and saving a model, and the system's errors in plain words."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class CheckpointError(Exception):
 
 
 class SaveError(CheckpointError, OSError):
-    """A model can't be written where it should go. What was there is as it was."""
+    """A model can't be written to its destination, which is unchanged."""
 
 
 def not_written(path: Path, error: OSError | SafetensorError) -> SaveError:
-    """The error to raise when writing ``path`` failed. safetensors has one of its own for what the system says."""
+    """Return the error to raise when writing ``path`` failed. safetensors wraps the system's errors in its own."""
     number = errno.ENOSPC if "No space left" in str(error) else getattr(error, "errno", 0)
     words = WORDS.get(number, "choose a place that you may write to, with room")
     said = getattr(error, "strerror", None) or str(error)

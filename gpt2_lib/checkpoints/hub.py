@@ -1,4 +1,4 @@
-"""Where a model's folder is: bundled, on this machine, or on the Hugging Face Hub."""
+"""The location of a model's folder: bundled, on this machine, or on the Hugging Face Hub."""
 
 # huggingface_hub gives types in part.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -25,7 +25,7 @@ FILES = (
 
 
 def folder_of(name: str | Path) -> Path:
-    """The folder of the model ``name``, downloaded if need be. A Path is a folder, and never a name on the Hub."""
+    """Return the folder of the model ``name``, downloaded if needed. A Path is a folder, never a name on the Hub."""
     if not isinstance(name, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]  of who uses no type checker
         raise TypeError(f"A model's name or folder is needed; got a {type(name).__name__}.")
     if isinstance(name, str) and name in BUNDLED:

@@ -1,4 +1,4 @@
-"""A GPT-2 of transformers as one of ours, without a folder between. transformers itself is not imported.
+"""Conversion of a transformers GPT-2 to a GPT2 of this library, in memory. transformers itself is not imported.
 
 The way back is `deploy.hugging_face.to_transformers`.
 """
@@ -23,7 +23,7 @@ from .weights import HEAD, TRANSPOSED, assign, check_names
 
 
 def from_transformers(model: nn.Module, tokenizer: TextCodec | None = None) -> GPT2:
-    """A copy of transformers' GPT2LMHeadModel (or GPT2Model): a `GPT2` in float32, in evaluation mode, on its device.
+    """Return a copy of a transformers GPT2LMHeadModel or GPT2Model as a `GPT2`: float32, eval mode, same device.
 
     ``tokenizer``: anything with encode and decode, such as transformers' own. Masks that a pruner made of the model
     stay as zeros. Raises CheckpointError for another kind of model, one with a head that is not tied to the embedding,

@@ -1,4 +1,4 @@
-"""The code that transformers needs for a model whose blocks are of different sizes, written beside its weights."""
+"""The modelling code that transformers needs for blocks of different sizes, written beside the weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's parameters under the names of a plain GPT-2, whatever is wrapped around it, or why that can't be."""
+"""A model's parameters under a plain GPT-2's names, without wrappers; an error where that is impossible."""
 
 # nn.Module.named_modules has no types.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -17,7 +17,7 @@ WRAPPERS = ("_orig_mod", "module")  # torch.compile's, and DataParallel's; they 
 
 
 def plain_parameters(model: nn.Module, done: str = "saved") -> tuple[GPT2, dict[str, Tensor]]:
-    """The GPT2, and its parameters under the names and with the shapes that its configuration gives.
+    """Return the GPT2, and its parameters under the names and with the shapes of its configuration.
 
     ``done`` is what is to be done with it, in a message. Raises TypeError for another kind of model, ValueError where
     a parameter is missing, has another shape or no numbers, or is one that a GPT2 lacks: the model could not be loaded
@@ -55,7 +55,7 @@ def _hint(model: nn.Module) -> str:
 
 
 def _plain(name: str) -> str:
-    """The name without the parts that a wrapper around a block or a layer adds."""
+    """Return the name without the parts that a wrapper around a block or a layer adds."""
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
@@ -64,7 +64,7 @@ def _shown(shape: torch.Size | None) -> str:
 
 
 def _way_out(model: GPT2, name: str) -> str:
-    """What makes the layer with the parameter ``name`` a plain one."""
+    """Return the advice that turns the layer with the parameter ``name`` back into a plain one."""
     owner = re.sub(r"\.(parametrizations|lora_|base_layer).*|\.[^.]*$", "", name, count=1)
     for path, layer in model.named_modules():
         if _plain(path) != owner or path.rpartition(".")[2] in WRAPPERS:

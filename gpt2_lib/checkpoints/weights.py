@@ -1,4 +1,4 @@
-"""Reading a GPT-2's weights, from one safetensors file or several, into a model on the meta device."""
+"""Loading of weights from one or several safetensors files into a model on the meta device."""
 
 # What safetensors gives has no types, or in part.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -37,7 +37,7 @@ ELSEWHERE = {  # files of other programs, and what to do with them
 
 
 def other_weights(folder: Path) -> str:
-    """A sentence about weights in another program's format, or nothing."""
+    """Return a sentence about weights in another program's format, or ""."""
     for pattern, what in ELSEWHERE.items():
         for found in sorted(folder.glob(pattern)):
             return f" There is {found.name}, but {what}."
@@ -67,7 +67,7 @@ def fill(model: GPT2, folder: Path) -> None:
 
 
 def _stored(path: Path) -> dict[str, tuple[Path, str]]:
-    """{parameter: (file, its name there)}: some store a model with the prefix ``transformer.``."""
+    """Return {parameter: (file, its name there)}: some files store the names with the prefix ``transformer.``."""
     alone = path.name == ONE
     places = dict.fromkeys(_read(path, lambda file: file.keys()), path) if alone else _places(path)
     stored = {name.removeprefix("transformer."): (file, name) for name, file in places.items()}
@@ -77,7 +77,7 @@ def _stored(path: Path) -> dict[str, tuple[Path, str]]:
 
 
 def _places(index: Path) -> dict[str, Path]:
-    """{tensor: file} of weights in several files."""
+    """Return {tensor: file} for weights in several files."""
     try:
         names: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         strange = [file for file in names.values() if Path(file).name != file or not file.endswith(".safetensors")]
@@ -92,7 +92,7 @@ def _places(index: Path) -> dict[str, Path]:
 
 
 def check_names(path: Path | str, wanted: set[str], stored: set[str]) -> None:
-    """Raise CheckpointError unless ``stored`` has all tensors ``wanted``, and no more but a head and causal masks."""
+    """Raise CheckpointError unless ``stored`` has every ``wanted`` tensor, and else only a head and causal masks."""
     missing, more = sorted(wanted - stored), sorted(stored - wanted - {HEAD})
     if missing:
         raise CheckpointError(
@@ -118,7 +118,7 @@ def _read(path: Path, get: Callable[[Any], T]) -> T:
 
 
 def _float32(path: Path, name: str, turned: bool) -> Tensor:
-    """A copy, so that nothing of the file stays in memory."""
+    """Return a float32 copy, so that nothing of the file stays in memory."""
 
     def copy(file: Any) -> Tensor:
         tensor: Tensor = file.get_tensor(name)
@@ -142,6 +142,6 @@ def _check_tied(model: GPT2, path: Path, name: str) -> None:
 
 
 def assign(model: GPT2, name: str, tensor: Tensor) -> None:
-    """Make ``tensor`` the parameter ``name`` of a model that was built on the meta device."""
+    """Set the parameter ``name`` of a model on the meta device to ``tensor``."""
     owner, _, leaf = name.rpartition(".")
     setattr(model.get_submodule(owner), leaf, torch.nn.Parameter(tensor))

@@ -1,1 +1,1 @@
-"""The command line for one's own model and text, a file a command; it may import every room but course/."""
+"""The command line for a user's own model and text, one file a command; it may import every folder but course/."""

@@ -1,4 +1,4 @@
-"""What several commands take, and what they refuse before any work."""
+"""Arguments that several commands share, and the checks that run before any work."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MODEL = "a model: a folder in Hugging Face's format, or a name that load_pretrai
 
 
 def parser_of(command: str, description: str) -> argparse.ArgumentParser:
-    """A parser that takes no abbreviated options: scripts would break when options are added."""
+    """Return a parser that accepts no abbreviated options: new options would break scripts that use them."""
     return argparse.ArgumentParser(prog=f"gpt2-pruning {command}", description=description, allow_abbrev=False)
 
 
 def add_test(parser: argparse.ArgumentParser) -> None:
-    """The text to measure on, how much of it, and the file for what is measured."""
+    """Add the options for the test text, its windows, and the file for the results."""
     parser.add_argument("--test", required=True, metavar="TEXT", help=f"what to measure on: {texts.HELP}")
     parser.add_argument("--windows", type=count, default=40, help="windows of it, spread evenly (default: %(default)s)")
     parser.add_argument("--length", type=count, help="tokens of a window (default: the model's context)")
@@ -36,7 +36,7 @@ def add_test(parser: argparse.ArgumentParser) -> None:
 
 
 def add_pruning(parser: argparse.ArgumentParser) -> None:
-    """How much goes, where, and what to calibrate on."""
+    """Add the options for the sparsity, the layers and the calibration text."""
     how_much = parser.add_mutually_exclusive_group(required=True)
     how_much.add_argument("--sparsity", type=fraction, metavar="S", help="fraction to remove of each layer, as 0.5")
     how_much.add_argument(
@@ -57,13 +57,13 @@ def add_pruning(parser: argparse.ArgumentParser) -> None:
 
 
 def methods_table() -> str:
-    """The methods, a line each, for the end of a command's help."""
+    """Return the methods, one a line, for the end of a command's help."""
     width = max(map(len, METHODS))
     return "\n".join(f"  {m.name:{width}}  text: {m.text:11}  {m.paper}" for m in METHODS.values())
 
 
 def check_calibration(methods: list[Method], calibrate: str | None) -> None:
-    """Raise ValueError, before a model is loaded, where text is missing or nobody looks at it."""
+    """Raise ValueError, before a model is loaded, where text is missing or no method uses it."""
     needing = [method.name for method in methods if method.text == "needed"]
     if needing and calibrate is None:
         raise ValueError(f"{', '.join(needing)} looks at text: give --calibrate TEXT.")
@@ -73,14 +73,14 @@ def check_calibration(methods: list[Method], calibrate: str | None) -> None:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Windows (N, T) to calibrate on, and in words what they are of; both None where no text was given."""
+    """Windows (N, T) for calibration and a description of their text; both None where no text was given."""
 
     ids: Tensor | None = None
     said: str | None = None
 
 
 def given_texts(model: GPT2, given: argparse.Namespace) -> tuple[texts.Windows, Calibration]:
-    """What ``--test`` and ``--calibrate`` name, as windows. ValueError for what can't be read or is short."""
+    """Return the windows of ``--test`` and ``--calibrate``. Raises ValueError for unreadable or short text."""
     test = texts.windows_to_measure_on(model, given.test, given.length, given.windows)
     if given.calibrate is None:
         return test, Calibration()
@@ -89,12 +89,12 @@ def given_texts(model: GPT2, given: argparse.Namespace) -> tuple[texts.Windows, 
 
 
 def load(name: str) -> GPT2:
-    """The model; CheckpointError where there is none."""
+    """Load the model. Raises CheckpointError where there is none."""
     return load_pretrained_gpt2(name)
 
 
 def write_json(path: Path | None, content: dict[str, Any]) -> None:
-    """Write the file that was asked for, whole or not at all."""
+    """Write the file that ``--json`` names, whole or not at all."""
     if path is not None:
         finite = json.loads(json.dumps(content), parse_constant=lambda _: None)  # a ruined model's loss may be NaN
         text = json.dumps(finite, indent=2, ensure_ascii=False) + "\n"
@@ -106,7 +106,7 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
 
 
 def fraction(text: str) -> float:
-    """A sparsity, from 0 to 1."""
+    """Return a sparsity, from 0 to 1."""
     try:
         return check_sparsity(float(text))
     except ValueError as error:
@@ -115,7 +115,7 @@ def fraction(text: str) -> float:
 
 
 def sparsities_file(text: str) -> dict[str, float]:
-    """{glob: sparsity} from a JSON file."""
+    """Return {glob: sparsity} from a JSON file."""
     try:
         content = json.loads(Path(text).read_text(encoding="utf-8"))
     except OSError as error:
@@ -131,7 +131,7 @@ def sparsities_file(text: str) -> dict[str, float]:
 
 
 def n_m(text: str) -> tuple[int, int]:
-    """``2:4`` as (2, 4)."""
+    """Return ``2:4`` as (2, 4)."""
     kept, colon, of = text.partition(":")
     if not (colon and kept.isdecimal() and of.isdecimal() and 0 < int(kept) <= int(of)):
         raise argparse.ArgumentTypeError(f"N:M such as 2:4 is needed; got {text!r}")
@@ -139,7 +139,7 @@ def n_m(text: str) -> tuple[int, int]:
 
 
 def new_folder(text: str) -> Path:
-    """A folder that is not there yet, or is empty, where one can be made."""
+    """Return the path of a new or empty folder that can be created."""
     folder = Path(text)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise argparse.ArgumentTypeError(f"{folder} is there already: give a new or empty folder, or remove it")

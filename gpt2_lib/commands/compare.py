@@ -1,4 +1,4 @@
-"""``gpt2-pruning compare IN``: several methods on one model and one text, in a table."""
+"""``gpt2-pruning compare IN``: compare several methods on one model and one text in a table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PICTURES = (".png", ".svg", ".pdf")
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command ``compare``; nothing is saved."""
+    """Run the command ``compare``; no model is saved."""
     parser = arguments.parser_of("compare", "Prune copies of a model with several methods, and measure each.")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = f"methods:\n{arguments.methods_table()}"

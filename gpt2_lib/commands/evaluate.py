@@ -1,4 +1,4 @@
-"""``gpt2-pruning evaluate IN``: how good models are on a text, and how sparse."""
+"""``gpt2-pruning evaluate IN``: measure the quality and the sparsity of models on a text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .prune import state_of, table
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command ``evaluate``. Each model's own tokenizer cuts the text: bits per character can be compared."""
+    """Run the command ``evaluate``. Each model encodes with its own tokenizer: compare their bits per character."""
     parser = arguments.parser_of("evaluate", "Measure models on a text: perplexity, accuracy, bits per character.")
     parser.add_argument("models", metavar="IN", nargs="+", help=arguments.MODEL)
     arguments.add_test(parser)

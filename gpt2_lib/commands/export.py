@@ -1,4 +1,4 @@
-"""``gpt2-pruning export IN FILE``: a model for another runtime, by the file's ending."""
+"""``gpt2-pruning export IN FILE``: export a model for another runtime, which the file's suffix names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMATS = {  # ending: the module that writes it, its function
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command ``export``."""
+    """Run the command ``export``."""
     parser = arguments.parser_of("export", "Write a model for ONNX Runtime, Core ML or ExecuTorch, or packed.")
     parser.add_argument("model", metavar="IN", help=arguments.MODEL)
     parser.add_argument("out", metavar="FILE", type=_target, help=f"ends in {', '.join(FORMATS)}")

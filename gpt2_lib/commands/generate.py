@@ -1,4 +1,4 @@
-"""``gpt2-pruning generate IN PROMPT``: text that a model writes."""
+"""``gpt2-pruning generate IN PROMPT``: generate text with a model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import arguments
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command ``generate``."""
+    """Run the command ``generate``."""
     parser = arguments.parser_of("generate", "Continue a prompt; the text ends where the model ends it.")
     parser.add_argument("model", metavar="IN", help=arguments.MODEL)
     parser.add_argument("prompt", metavar="PROMPT", help="what the text begins with")

@@ -21,7 +21,7 @@ from . import arguments
 
 @dataclass(frozen=True)
 class State:
-    """A model before or after."""
+    """The measurements of a model before or after pruning."""
 
     name: str
     parameters: int
@@ -29,7 +29,7 @@ class State:
     quality: Quality
 
     def as_json(self) -> dict[str, Any]:
-        """For json.dump."""
+        """Return the measurements as a dictionary for json.dump."""
         q = self.quality
         return {
             "model": self.name,
@@ -44,13 +44,13 @@ class State:
 
 
 def state_of(name: str, model: nn.Module, windows: Tensor) -> State:
-    """Measure a model as it is."""
+    """Measure ``model``."""
     parameters = sum(p.numel() for p in model.parameters())
     return State(name, parameters, sparsity(prunable_weights(model).values()), evaluate(model, windows))
 
 
 def table(states: Sequence[State]) -> str:
-    """The states as a Markdown table."""
+    """Return the states as a Markdown table."""
     lines = ["| model | parameters | sparsity | perplexity | accuracy | bits per character |", "|-|-:|-:|-:|-:|-:|"]
     for s in states:
         q = s.quality
@@ -60,7 +60,7 @@ def table(states: Sequence[State]) -> str:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command ``prune``."""
+    """Run the command ``prune``."""
     parser = arguments.parser_of("prune", "Prune a model, measure it before and after, and save it to a new folder.")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
@@ -95,7 +95,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _pruned(model: GPT2, given: argparse.Namespace, text: Tensor | None) -> GPT2:
-    """``model``, pruned in place, or what is left of it without its silent heads and neurons."""
+    """Return ``model`` pruned in place or, for structured pruning, a smaller one without its silent units."""
     pruner = ModelPruner(model)
     pruner.prune(given.method, given.sparsity, text=text, n_m=given.n_m, ignore=given.ignore)
     return remove_silenced(model) if find_method(given.method).choose is None else model

@@ -1,4 +1,4 @@
-"""Text that a command is given: a file, a folder of them, or the plays, and windows of it."""
+"""The texts that a command reads, from a file, a folder or the bundled plays, and windows of them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ HELP = f"a {KINDS} file, a folder of .txt files, or {PLAYS!r}: the course's play
 
 @dataclass(frozen=True)
 class Windows:
-    """Token ids (N, T), and in words what they are of."""
+    """Token ids (N, T) and a description of their text."""
 
     ids: Tensor
     said: str
 
 
 def read_texts(path: Path) -> list[str]:
-    """The texts of a file or folder; of .jsonl and .parquet the field ``text``. ValueError for what can't be read."""
+    """Return the texts of a file or folder (.jsonl, .parquet: the field ``text``). Raises ValueError if unreadable."""
     if path.is_dir():
         files = sorted(path.rglob("*.txt"))
         if not files:
@@ -92,12 +92,12 @@ def _parquet(path: Path) -> list[str]:
 
 
 def windows_to_measure_on(model: GPT2, source: str, length: int | None, count: int) -> Windows:
-    """At most ``count`` windows to measure on, spread evenly over the text."""
+    """Return at most ``count`` windows for measuring, spread evenly over the text."""
     return _windows(model, source, length, count, lambda tokenizer, size: held_out_windows(tokenizer, size))
 
 
 def windows_to_calibrate_on(model: GPT2, source: str, length: int | None, count: int) -> Windows:
-    """At most ``count`` windows to calibrate on, spread evenly; of the plays those that the course takes."""
+    """Return at most ``count`` windows for calibration, spread evenly; of the plays, the course's own."""
     return _windows(model, source, length, count, lambda tokenizer, size: calibration_windows(tokenizer, size, count))
 
 
@@ -122,5 +122,5 @@ def _windows(model: GPT2, source: str, length: int | None, count: int, plays: Ca
 
 
 def _named(source: str, message: str) -> str:
-    """The message with the source's name, if it doesn't have it."""
+    """Return the message with the source's name in front, unless it has that already."""
     return message if source.rstrip("/") in message else f"{source}: {message}"

@@ -1,1 +1,1 @@
-"""What a pruned model costs as a file: the packed format and int8. It may import the model."""
+"""A pruned model as a file: the packed format, int8 and int4. It may import the model."""

@@ -1,4 +1,4 @@
-"""One sparse tensor as a bitmask and the values that are not zero."""
+"""One sparse tensor as a bitmask and its non-zero values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pack(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def unpack(bitmask: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The weight of ``shape`` that `pack` split, exactly; see there.
+    """Return exactly the weight of ``shape`` that `pack` split; see there.
 
     Raises ValueError when the three don't belong together.
     """
@@ -39,7 +39,7 @@ def unpack(bitmask: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def unpack_bits(bitmask: Tensor, n: int) -> Tensor:
-    """Bool (n,): the entries that a ``bitmask`` of `pack` marks. Raises ValueError for one of another length."""
+    """Return bool (n,), True where ``bitmask`` has a 1. Raises ValueError for a bitmask of another length."""
     if bitmask.dtype != torch.uint8 or bitmask.shape != (-(-n // 8),):
         raise ValueError(
             f"For {n} entries a uint8 bitmask of {-(-n // 8)} bytes is needed; got {bitmask.dtype} "
@@ -52,5 +52,5 @@ def unpack_bits(bitmask: Tensor, n: int) -> Tensor:
 
 
 def packed_bytes(weight: Tensor) -> int:
-    """Bytes of the bitmask and the values that `pack` makes of ``weight``, before any compression."""
+    """Return the bytes of the bitmask and the values that `pack` makes of ``weight``, before any compression."""
     return -(-weight.numel() // 8) + int(torch.count_nonzero(weight)) * weight.element_size()

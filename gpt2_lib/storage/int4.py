@@ -1,4 +1,4 @@
-"""Weights to 4-bit integers and back: symmetric, one scale for each group of neighbours along a row.
+"""Symmetric quantisation of weights to 4-bit integers, with one scale for each group of neighbours in a row.
 
 Four bits are too few for one scale a row (`quantize`): a single large entry would leave the others a step or two. So
 each row is cut into groups of 64 inputs, and each group has a scale of its own, in float16. That is round to nearest,
@@ -43,7 +43,7 @@ def quantize_int4(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def dequantize_int4(q: Tensor, scale: Tensor) -> Tensor:
-    """The weight (out, in), float32, that ``q`` (out, in) and ``scale`` (out, groups) stand for.
+    """Return the weight (out, in), float32, that ``q`` (out, in) and ``scale`` (out, groups) represent.
 
     Raises ValueError unless there is a scale for each group.
     """
@@ -56,13 +56,13 @@ def dequantize_int4(q: Tensor, scale: Tensor) -> Tensor:
 
 
 def to_nibbles(q: Tensor) -> Tensor:
-    """Two entries of ``q`` (n entries in [-8, 7]) a byte: uint8 (ceil(n / 2),), the first entry in the low half."""
+    """Pack two entries of ``q`` (n entries in [-8, 7]) a byte, the first in the low half: uint8 (ceil(n / 2),)."""
     halves = F.pad(q.flatten(), (0, q.numel() % 2)).view(torch.uint8) & 15
     return halves[0::2] | halves[1::2] << 4
 
 
 def from_nibbles(nibbles: Tensor, shape: torch.Size) -> Tensor:
-    """The int8 tensor of ``shape`` that `to_nibbles` packed. Raises ValueError for another number of bytes."""
+    """Return the int8 tensor of ``shape`` that `to_nibbles` packed. Raises ValueError for a wrong byte count."""
     if nibbles.shape != (math.ceil(shape.numel() / 2),):
         raise ValueError(f"{shape.numel()} entries of 4 bits are not what {tuple(nibbles.shape)} bytes hold.")
     halves = torch.stack([nibbles & 15, nibbles >> 4], dim=1).flatten()[: shape.numel()].to(torch.int8)
@@ -70,10 +70,10 @@ def from_nibbles(nibbles: Tensor, shape: torch.Size) -> Tensor:
 
 
 def bits(weight: Tensor) -> float:
-    """Bits that an entry of ``weight`` (out, in) takes before compression, its scales included."""
+    """Return the bits that an entry of ``weight`` (out, in) takes before compression, its scales included."""
     return 4 + 16 * math.ceil(weight.size(1) / GROUP) / weight.size(1)
 
 
 def _grouped(weight: Tensor) -> Tensor:
-    """``weight`` (out, in) as (out, groups, GROUP), the last group filled up with zeros."""
+    """Return ``weight`` (out, in) as (out, groups, GROUP), with the last group padded with zeros."""
     return F.pad(weight, (0, -weight.size(1) % GROUP)).view(len(weight), -1, GROUP)

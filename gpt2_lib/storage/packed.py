@@ -1,4 +1,4 @@
-"""Sparse weights on disk: a bitmask and the values that are not zero, in one compressed file.
+"""The packed format: sparse weights as bitmasks and non-zero values, in one compressed file.
 
 A packed file, format 1:
 
@@ -52,7 +52,7 @@ LEVEL = 6  # of zstd's 22: 1 to 3 % smaller than level 1 or 3; 12 gains under 1 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a packed model takes, in bytes."""
+    """The sizes of a packed model, in bytes."""
 
     dense: int  # the model's parameters in memory
     values: int  # stored weights: the non-zero ones where there is a bitmask, else all of a tensor
@@ -68,7 +68,7 @@ class Sizes:
 
 
 def save_packed(model: nn.Module, path: str | Path, int8: bool = False, int4: bool = False) -> Sizes:
-    """Write ``model`` to one file, its sparse matrices packed; whole or not at all. Returns its sizes.
+    """Write ``model`` to one file, its sparse matrices packed, whole or not at all. Returns its sizes.
 
     Each attention and feed-forward matrix is stored as bitmask and non-zero values if that takes fewer
     bytes than all its values, else dense, as every other tensor is. `load_packed` gives the same weights
@@ -95,13 +95,13 @@ def save_packed(model: nn.Module, path: str | Path, int8: bool = False, int4: bo
 
 
 def packed_sizes(model: nn.Module, int8: bool = False, int4: bool = False) -> Sizes:
-    """What `save_packed` would write, without writing it."""
+    """Return the sizes of the file that `save_packed` would write, without writing it."""
     with open(os.devnull, "wb") as nowhere:
         return _write(model, _precision(int8, int4), nowhere)
 
 
 def load_packed(path: str | Path) -> GPT2:
-    """Load what `save_packed` wrote: a GPT-2 in float32, in evaluation mode, with its tokenizer if it had one.
+    """Load a file of `save_packed`: a GPT-2 in float32, in evaluation mode, with its tokenizer if it had one.
 
     Raises CheckpointError when there is no such file, or it is of another kind, of a newer format, or
     damaged (it is checked whole before anything is read from it).
@@ -130,7 +130,7 @@ def load_packed(path: str | Path) -> GPT2:
 
 
 class _Hashed:
-    """A file to write to that counts and hashes what it passes on."""
+    """A file object that counts and hashes the bytes written through it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.size, self.sha256 = file, 0, hashlib.sha256()
@@ -142,7 +142,7 @@ class _Hashed:
 
 
 def _precision(int8: bool, int4: bool) -> int | None:
-    """Bits of the blocks' matrices; None as they are."""
+    """Return the bits of the blocks' matrices; None where they are stored unchanged."""
     if int8 and int4:
         raise ValueError("A weight is stored in int8 or in int4, not in both: choose one.")
     return 8 if int8 else 4 if int4 else None
@@ -184,7 +184,7 @@ def _write(model: nn.Module, bits: int | None, file: BinaryIO) -> Sizes:
 
 
 def _parts(model: GPT2, weights: dict[str, Tensor], bits: int | None) -> Iterator[dict[str, Tensor]]:
-    """The tensors of each part, in the file's order."""
+    """Yield the tensors of each part, in the file's order."""
     config = asdict(model.config) | special_ids(model.config, model.tokenizer)
     texts = {"config.json": json.dumps({name: value for name, value in config.items() if value is not None})}
     if model.tokenizer is not None:
@@ -216,7 +216,7 @@ def _pieces(name: str, weight: Tensor, bits: int | None) -> dict[str, Tensor]:
 
 
 def _planes(values: Tensor) -> Tensor:
-    """The bytes of ``values`` (n bytes each), all first ones first, then all second ones, ..., all n-th ones.
+    """Return the bytes of ``values`` (n bytes each) plane by plane: all first bytes, all second ones, and so on.
 
     Signs and exponents of weights are much alike and end up side by side, where zstd finds that. It takes
     8 % off a trained model's file, and 14 % off one whose weights came from float16 (gpt2-mini).
@@ -231,7 +231,7 @@ def _from_planes(planes: Tensor) -> Tensor:
 
 
 def _check(path: Path, file: BinaryIO) -> None:
-    """Read the header and check all that follows; leaves ``file`` where the frame begins."""
+    """Read the header and verify the rest; leave ``file`` at the start of the frame."""
     header = file.read(HEADER)
     if len(header) < HEADER or not header.startswith(MAGIC):
         raise CheckpointError(

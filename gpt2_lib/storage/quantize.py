@@ -1,4 +1,4 @@
-"""Weights to 8-bit integers and back: symmetric, one scale for each output channel (row).
+"""Symmetric quantisation of weights to 8-bit integers, with one scale for each output channel (row).
 
 The mapping is r = S (q - Z) of Jacob et al. (2018), "Quantization and Training of Neural Networks for
 Efficient Integer-Arithmetic-Only Inference", equation 1, with the zero point Z = 0: the symmetric
@@ -38,7 +38,7 @@ def quantize_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def dequantize_int8(q: Tensor, scale: Tensor) -> Tensor:
-    """The weight (out, in), float32, that ``q`` (out, in) and ``scale`` (out,) stand for: q * scale."""
+    """Return the weight (out, in), float32, that ``q`` (out, in) and ``scale`` (out,) represent: q * scale."""
     if q.dim() != 2 or scale.shape != q.shape[:1]:
         raise ValueError(
             f"q (out, in) needs one scale for each of its rows; got {tuple(q.shape)} and {tuple(scale.shape)}."

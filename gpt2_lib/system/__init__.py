@@ -1,1 +1,1 @@
-"""What every program needs of its machine: processors, seconds, and commands that end well. Nothing of models."""
+"""Helpers that every program needs: processors, timing, and commands that exit cleanly. Nothing about models."""

@@ -1,4 +1,4 @@
-"""What all commands have in common: they end quietly, any terminal shows them, and they refuse bad arguments early."""
+"""Behaviour that all commands share: quiet exits, output for any terminal, and early checks of their arguments."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _is_closed_pipe(error: OSError) -> bool:
 
 
 def _drop_unwritten() -> None:
-    """Let what can't be written go nowhere: at its end Python would try again, and complain."""
+    """Redirect streams that can't be written to the null device: Python would try again at its exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -96,7 +96,7 @@ def interrupt_quietly() -> None:
 
 
 def count(text: str) -> int:
-    """A whole number of at least 1."""
+    """Return a whole number of at least 1."""
     try:
         number = int(text)
     except ValueError:
@@ -107,14 +107,14 @@ def count(text: str) -> int:
 
 
 def output_folder(text: str) -> Path:
-    """A folder in which files can be written; it is made where there is none."""
+    """Return a folder in which files can be written; it is created where there is none."""
     folder = Path(text)
     _try_to_write(folder / f".{os.getpid()}.part")
     return folder
 
 
 def output_file(text: str) -> Path:
-    """A file that can be written; its folder is made where there is none, and a file that is there stays as it is."""
+    """Return the path of a writable file; its folder is created where missing, an existing file is not touched."""
     path = Path(text)
     if os.path.isdir(path) or not path.name:
         raise argparse.ArgumentTypeError(f"{path} is a folder: name a file in it")

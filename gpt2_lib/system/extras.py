@@ -1,4 +1,4 @@
-"""Packages that only a part of the library needs, and the command that adds them where one is not installed."""
+"""Optional dependencies of parts of the library, and the command that installs a missing one."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class MissingExtraError(ImportError):
 
 
 def install_command(extra: str) -> str:
-    """The command that adds the extra to the environment that runs this."""
+    """Return the command that adds the extra to the running environment."""
     words = [sys.executable or "python", "-m", "pip", "install", f"{DISTRIBUTION}[{extra}]"]
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
 def need(module: str, extra: str) -> ModuleType:
-    """Import ``module``, which the extra called ``extra`` installs. Raises MissingExtraError."""
+    """Import and return ``module``, which the extra called ``extra`` installs. Raises MissingExtraError."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""How many processors this process may use: a container shows all of the machine's, and gives the time of a few."""
+"""The processors that this process may use: a container shows the machine's, and may use only a few."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def processors() -> int:
-    """The smaller of the processors that this process may run on and those whose time its cgroups have; at least 1."""
+    """Return the usable processors: the smaller of CPU affinity and the cgroups' quota; at least 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, int(min([allowed, *quotas()])))
 
 
 def quotas(groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> Iterator[float]:
-    """The quotas of this process's group and of all above it that can be seen, in processors; cgroup v1 and v2."""
+    """Return the quotas, in processors, of this process's cgroup and of its visible ancestors; cgroup v1 and v2."""
     for path in _paths(membership):
         for top in (groups, groups / "cpu", groups / "cpu,cpuacct"):
             for folder in _levels(top, path):
@@ -27,7 +27,7 @@ def quotas(groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> Iterator[flo
 
 
 def _paths(membership: Path) -> set[PurePosixPath]:
-    """The groups of this process that may limit its time, relative to the top."""
+    """Return the cgroups of this process that may limit its time, relative to the root cgroup."""
     found = {PurePosixPath()}
     try:
         lines = membership.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
@@ -42,7 +42,7 @@ def _paths(membership: Path) -> set[PurePosixPath]:
 
 
 def _levels(top: Path, path: PurePosixPath) -> Iterator[Path]:
-    """The group's folder and those above it, up to ``top``.
+    """Return the cgroup's folder and its ancestors, up to ``top``.
 
     A container may show its own group as the top, while the path is still that from the machine's: what is not there
     is left out from the front.
@@ -55,7 +55,7 @@ def _levels(top: Path, path: PurePosixPath) -> Iterator[Path]:
 
 
 def _quota(folder: Path) -> float | None:
-    """The quota of one group in processors, None where it has none."""
+    """Return the quota of one cgroup in processors, None where it has none."""
     for files in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
         try:
             text = " ".join((folder / file).read_text(encoding="ascii") for file in files)

@@ -1,4 +1,4 @@
-"""Bars of progress for work that may take minutes."""
+"""Progress bars for work that may take minutes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DELAY = 1.0  # seconds after which a bar appears: what is done by then needs non
 
 
 def progress_bar(steps: Iterable[Step], title: str, unit: str, total: int | None = None) -> Iterable[Step]:
-    """``steps``, with a bar on stderr or in the notebook that goes when they are done.
+    """Yield ``steps`` behind a progress bar, on stderr or in the notebook, that disappears at the end.
 
     Set the environment variable ``TQDM_DISABLE`` to 1 for a library without bars.
     """

@@ -1,4 +1,4 @@
-"""Seconds that calls take. They take turns, so that a busy machine slows all of them alike."""
+"""Timing of calls that take turns, so that a busy machine slows all of them alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Timer = Callable[[Callable[[], object]], float]  # the seconds that one call tak
 
 
 def wall_seconds(call: Callable[[], object]) -> float:
-    """Seconds on the clock, until an accelerator has done its work too."""
+    """Return the wall-clock seconds of a call, the work of an accelerator included."""
     start = time.perf_counter()
     call()
     if torch.accelerator.is_available():
@@ -22,14 +22,14 @@ def wall_seconds(call: Callable[[], object]) -> float:
 
 
 def cpu_seconds(call: Callable[[], object]) -> float:
-    """Seconds that the processors worked for this process: other programs don't count."""
+    """Return the CPU seconds of a call in this process: other programs don't count."""
     start = time.process_time()
     call()
     return time.process_time() - start
 
 
 def turns(names: Sequence[str], repeats: int, warm_up: int = 1) -> Iterator[tuple[str, bool]]:
-    """All ``names`` in each round, another one first in each; False with those of the first ``warm_up`` rounds."""
+    """Yield all ``names`` in each round, rotated by one each time, and False in the first ``warm_up`` rounds."""
     for i in range(-warm_up, repeats):
         first = i % len(names) if names else 0
         for name in [*names[first:], *names[:first]]:
@@ -43,7 +43,7 @@ def take_turns(
     warm_up: int = 1,
     title: str | None = None,
 ) -> dict[str, list[float]]:
-    """Seconds of ``repeats`` calls of each, after ``warm_up`` that don't count; with a ``title``, a bar of progress."""
+    """Return the seconds of ``repeats`` calls of each, after ``warm_up`` untimed ones; ``title``: of a progress bar."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     total = (warm_up + repeats) * len(calls)
     for name, counts in tqdm(turns([*calls], repeats, warm_up), title, total, disable=title is None):
@@ -54,12 +54,12 @@ def take_turns(
 
 
 def p95(values: Sequence[float]) -> float:
-    """The 95th percentile, between the two values next to it. Of few values it is close to the largest."""
+    """Return the 95th percentile, interpolated. Of few values it is close to the largest."""
     return _percentile(values, 95)
 
 
 def p99(values: Sequence[float]) -> float:
-    """The 99th percentile, likewise: of fewer than 100 values, nearly the largest."""
+    """Return the 99th percentile, interpolated: of fewer than 100 values it is close to the largest."""
     return _percentile(values, 99)
 
 

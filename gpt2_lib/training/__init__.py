@@ -1,1 +1,1 @@
-"""One step of training: what computes the loss and moves the weights. `train` has the runs that take such steps."""
+"""One training step: the loss, its gradient and the update. `train` has the runs that are made of such steps."""

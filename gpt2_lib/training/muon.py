@@ -47,7 +47,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Nearly U V^T of ``matrix`` = U S V^T, times sqrt(rows / columns) where it has more rows."""
+    """Return approximately U V^T of ``matrix`` = U S V^T, times sqrt(rows / columns) where it has more rows."""
     tall = matrix.size(0) > matrix.size(1)
     x = at_least_float32(matrix.t() if tall else matrix)  # in float16 the 1e-7 below would be zero
     x = x / (x.norm() + 1e-7)

@@ -1,4 +1,4 @@
-"""One optimiser step: the loss of a batch, in parts or in half precision if wanted, its gradient, and the update."""
+"""One optimiser step: the loss of a batch, optionally in parts or in half precision, its gradient, and the update."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .muon import Muon
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides how a training run goes."""
+    """All hyperparameters of a training run."""
 
     steps: int
     batch: int = 16  # windows a step
@@ -32,7 +32,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Means:
-    """What a run takes its steps with, where that is not Muon and AdamW on whole batches in float32.
+    """How a run computes its steps where that is not Muon and AdamW on whole batches in float32.
 
     ``optimizers``: your own, over parameters of the run's model. Their learning rates are scaled as the recipe says
     (warm-up, then down to zero), unless ``schedulers`` are given, each of which makes a step after every step.
@@ -58,7 +58,7 @@ class Means:
             raise ValueError("schedulers belong to optimisers of your own: give optimizers, too.")
 
     def identity(self) -> dict[str, Any]:
-        """What a snapshot must agree on, as plain values: kinds and settings, without the parameters."""
+        """Return the kinds and settings that a snapshot must match, as plain values, without the parameters."""
         plain = (str, int, float, bool, type(None), tuple)
         return {
             "optimizers": [
@@ -79,7 +79,7 @@ USUAL = Means()
 
 
 def optimizers(model: GPT2, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the blocks, AdamW for all else."""
+    """Return Muon for the matrices inside the blocks and AdamW for all other parameters."""
     qkv, matrices, rest = [], [], []
     for name, p in model.named_parameters():
         inside = name.startswith("h.") and p.dim() == 2
@@ -92,7 +92,7 @@ def optimizers(model: GPT2, recipe: Recipe) -> list[torch.optim.Optimizer]:
 
 
 def check_optimizers(model: GPT2, optimizers: Sequence[torch.optim.Optimizer]) -> None:
-    """Raise ValueError for an optimiser of another model, which would train in vain."""
+    """Raise ValueError for an optimiser that holds another model's parameters and would train nothing."""
     ours = {id(p) for p in model.parameters()}
     for optimizer in optimizers:
         if any(id(p) not in ours for group in optimizer.param_groups for p in group["params"]):
@@ -103,7 +103,7 @@ def check_optimizers(model: GPT2, optimizers: Sequence[torch.optim.Optimizer]) -
 
 
 def lr_scale(step: int, recipe: Recipe) -> float:
-    """Factor on every learning rate: a linear rise over the warm-up, a linear fall to zero."""
+    """Return the factor on every learning rate: a linear rise over the warm-up, then a linear fall to zero."""
     warmup = min(recipe.warmup, recipe.steps // 10)
     return min(1.0, (step + 1) / (warmup + 1)) * (1.0 - step / recipe.steps)
 
@@ -118,7 +118,7 @@ def train_step(
     before_clipping: Callable[[], None] = lambda: None,
     means: Means = USUAL,
 ) -> float:
-    """One step on ``inputs`` and ``targets`` (B, T); returns the loss, nats per token.
+    """Train one step on ``inputs`` and ``targets`` (B, T); returns the loss, nats per token.
 
     With a ``teacher``, the share ``distillation`` of the loss is the cross-entropy to its probabilities
     instead of to the text (Hinton et al., 2015, "Distilling the Knowledge in a Neural Network").
