@@ -1,4 +1,4 @@
-"""What the notebooks need: checks, progress, widgets, experiments. It may import all else; nothing imports it."""
+"""The notebooks' own code: checks, progress, widgets, experiments. It may import all else; nothing imports it."""
 
 from ..system.extras import require as _require
 

@@ -1,4 +1,4 @@
-"""What to tell a learner whose answer is not there, is not their own work, or stopped with an error."""
+"""Messages for a learner whose answer is missing, calls the library, or stopped with an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .own_work import borrowed
 
 
 def own_function(name: str, answer: object, notebook: dict[str, object]) -> Callable:
-    """The learner's function; AssertionError where there is none, or where it is not the learner's own."""
+    """Return the learner's function. Raises AssertionError if it is missing or not the learner's own work."""
     if answer is None:
         raise AssertionError(f"There is no {name} yet: run the cell that defines it, then this one again.")
     if not callable(answer):
@@ -30,7 +30,7 @@ def own_function(name: str, answer: object, notebook: dict[str, object]) -> Call
 
 
 def explain(error: BaseException, name: str, codes: set[CodeType], given: str) -> str:
-    """What to tell when a check stopped with an error of the learner's function, or of what it returned."""
+    """Return the message for an error in the learner's function, or in the check of what the function returned."""
     if type(error) is NameError and error.name is not None:
         return _explain_name(error.name, name, _last_code(error) in codes)
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -47,12 +47,12 @@ def explain(error: BaseException, name: str, codes: set[CodeType], given: str) -
 
 
 def _last_code(error: BaseException) -> CodeType:
-    """The code in which ``error`` was raised."""
+    """Return the code in which ``error`` was raised."""
     return [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
 
 
 def _explain_name(missing: str, name: str, in_answer: bool) -> str:
-    """What to tell when there is no such name: in the learner's function, or in the check and its helpers."""
+    """Return the message for an undefined name in the learner's function, or in the check and its helpers."""
     above = "Run the cells above first (Run > Run All Above Selected Cell), then this one."
     if in_answer:
         return f"{name}() uses {missing}; there is no such name. Is it misspelt? Does a cell above define it? {above}"

@@ -1,4 +1,4 @@
-"""A check of an exercise: a function that is given the learner's answers, and asserts what is true of right ones.
+"""The decorator that makes a function a check of an exercise: it gets the learner's answers and asserts what holds.
 
     @check("exactly as many weights go as were asked for")
     def mask_count(magnitude_mask):
@@ -32,19 +32,19 @@ from .progress import progress
 
 
 class Check(Protocol):
-    """What `check` makes of a function. ``??`` in a notebook shows its code."""
+    """A function that `check` has decorated. ``??`` in a notebook shows its code."""
 
     __name__: str
     __wrapped__: Callable[..., object]
     label: str
 
     def __call__(self, *answers: object) -> object:
-        """Returns what hidden tests go on with, if anything. Raises AssertionError: for learners, what is wrong."""
+        """Run the check; returns what hidden tests need, if anything. Raises AssertionError with words for learners."""
         ...
 
 
 def check(label: str) -> Callable[[Callable[..., object]], Check]:
-    """Make a function a check: it limits the answers' time, refuses borrowed ones and explains their errors."""
+    """Return a decorator for checks: it limits the answers' time, rejects library calls and explains their errors."""
 
     def decorate(function: Callable[..., object]) -> Check:
         names = function.__code__.co_varnames[: function.__code__.co_argcount]
@@ -63,7 +63,7 @@ def check(label: str) -> Callable[[Callable[..., object]], Check]:
 
 
 class Draw:
-    """Random cases of a hidden test, from one ``seed`` that its messages tell.
+    """Random cases of a hidden test, from one ``seed`` that its messages name.
 
     The grader sets a seed for each learner and check, so that the same cases can be tried again; else it is random.
     """
@@ -76,7 +76,7 @@ class Draw:
 
 @contextmanager
 def hidden(seconds: float = 15.0) -> Iterator[Draw]:
-    """The hidden part of a check: the answers' computing time is limited, and a message names the seed."""
+    """Run the hidden part of a check: it limits the answers' CPU time and adds the seed to a message."""
     draw = Draw()
     try:
         with time_limit(seconds):

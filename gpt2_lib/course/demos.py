@@ -1,4 +1,4 @@
-"""Four small things to drag, one for each technique: threshold, neurons, schedule, one ranking for all."""
+"""Interactive demos, one for each technique: threshold, neurons, schedule, one ranking for all layers."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class Demo(Live):
         return Seen(numbers, png.getvalue(), alt)
 
     def _draw(self, *settings: int) -> tuple[str, str]:
-        """Draw on the axes; return the numbers, in HTML, and what the picture shows, in words."""
+        """Draw on the axes; returns the numbers, in HTML, and the picture's alt text."""
         raise NotImplementedError
 
 
 class ThresholdDemo(Demo):
-    """The histogram of one weight matrix, and what a threshold takes out of it."""
+    """The histogram of one weight matrix, and the weights that a threshold removes."""
 
     caption = (
         "How little the band between the lines has to widen to take the first half of the weights, and how much for "
@@ -69,7 +69,7 @@ class ThresholdDemo(Demo):
     )
 
     def __init__(self, weight: Tensor) -> None:
-        """``weight``: (out, in)."""
+        """Show the demo for ``weight`` (out, in)."""
         self._weight = weight.detach().float().cpu().clone()
         self.sparsity = Control("sparsity", 50, highest=99)
         self._build("gpt2-threshold", self.sparsity)
@@ -98,7 +98,7 @@ class ThresholdDemo(Demo):
 
 
 class NeuronDemo(Demo):
-    """Neurons fall out of one feed-forward layer: its matrices get smaller, and the model is measured."""
+    """The removal of neurons from one feed-forward layer: its smaller matrices, and the model's perplexity."""
 
     waiting = "removing neurons and measuring ..."
     caption = (
@@ -109,7 +109,7 @@ class NeuronDemo(Demo):
     axes = (2, 2)
 
     def __init__(self, model: GPT2, windows: Tensor, block: int = 0) -> None:
-        """``windows`` (N, T): what the model is measured on; ``block``: whose neurons fall."""
+        """Show the demo for the neurons of ``block``; ``windows`` (N, T) are for measuring the model."""
         self._model, self._windows, self._block = model, windows, block
         weights = model.state_dict()
         self._weights = [weights[f"h.{block}.{part}"].clone() for part in FEEDFORWARD]
@@ -151,7 +151,7 @@ class NeuronDemo(Demo):
         plots.title(ax, "The least important go")
 
     def _matrix(self, ax: Axes, name: str, weight: Tensor) -> None:
-        """``weight`` (C, neurons left): the darker, the larger; what it lost in width stays white."""
+        """Draw ``weight`` (C, neurons left), larger entries darker; removed columns stay white."""
         size = weight.abs()
         limit = float(torch.quantile(size.flatten()[:: max(1, size.numel() // 10_000)], 0.99))
         ax.imshow(size.numpy(), cmap=plots.KEPT, vmin=0, vmax=limit, aspect="auto", interpolation="auto")
@@ -174,7 +174,7 @@ class NeuronDemo(Demo):
 
 
 class ScheduleDemo(Demo):
-    """The cubic schedule beside a straight one: how much is gone, and how much each cut takes."""
+    """The cubic schedule beside a linear one: the sparsity over time, and the size of each cut."""
 
     caption = (
         "The cubic curve cuts most at the beginning, while there is much to spare, and hardly at all at the end: the "
@@ -222,7 +222,7 @@ class ScheduleDemo(Demo):
 
 
 class GlobalDemo(Demo):
-    """What one ranking of all weights leaves in each layer."""
+    """The weights that one ranking of all layers leaves in each layer."""
 
     caption = (
         "One ranking over all layers keeps the total exact and lets each layer's share go where its weights are small. "

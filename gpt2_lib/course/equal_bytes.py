@@ -1,4 +1,4 @@
-"""Prune or quantise? Quality against bytes on disk: pruning, int8, int4, and pruning with int8, all packed alike."""
+"""Quality against bytes on disk for pruning, int8, int4, and pruning with int8, all packed in the same way."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PRUNED, BOTH, INT8, INT4 = "pruned, float16", "pruned, int8", "int8 alone", "int
 
 @dataclass(frozen=True)
 class Stored:
-    """A model as a file that `save_packed` wrote, and how good it is when loaded from that."""
+    """The size of a file that `save_packed` wrote, and the quality of the model loaded from it."""
 
     way: str
     sparsity: float  # that was asked for, of the attention and feed-forward weights
@@ -37,7 +37,7 @@ class Stored:
 def measure(
     model: GPT2, windows: Tensor, calibration: Tensor, sparsities: Iterable[float] = SPARSITIES
 ) -> list[Stored]:
-    """Store ``model`` in each way, and measure what is loaded back on ``windows`` (N, T).
+    """Store ``model`` in each way, and measure the loaded models on ``windows`` (N, T).
 
     Pruning is SparseGPT's on ``calibration`` (N, T), in one shot; a sparsity of 0 is the dense model. Without integers
     the weights are stored in float16, as gpt2-mini's were, so that none of the gain is that of dropping idle bits.
@@ -63,7 +63,7 @@ def measure(
 
 
 def draw(ax: Axes, stored: Sequence[Stored]) -> None:
-    """Perplexity against the file's size: a line for each way that has sparsities, a mark for the others."""
+    """Draw perplexity against file size: a line for each way with several sparsities, a marker for the others."""
     for way, (colour, marker, line) in zip((PRUNED, BOTH, INT8, INT4), plots.SERIES, strict=False):
         mine = sorted((s.sparsity, s.bytes / 1e6, s.perplexity) for s in stored if s.way == way)
         _, x, y = zip(*mine, strict=True)
@@ -76,7 +76,7 @@ def draw(ax: Axes, stored: Sequence[Stored]) -> None:
 
 
 def smallest(stored: Sequence[Stored]) -> list[Stored]:
-    """Of each way the smallest file that stays within BOUND of the dense model's perplexity, smallest first."""
+    """Return each way's smallest file within BOUND of the dense model's perplexity, smallest first."""
     dense = next(s.perplexity for s in stored if s.way == PRUNED and s.sparsity == 0)
     good = [s for s in stored if s.perplexity <= BOUND * dense]
     return sorted((min((s for s in good if s.way == way), key=_size) for way in {s.way for s in good}), key=_size)
@@ -87,7 +87,7 @@ def _size(stored: Stored) -> int:
 
 
 def answer(stored: Sequence[Stored]) -> str:
-    """The smallest files as a Markdown table: what to do first is in its first line."""
+    """Return the smallest files as a Markdown table, the best first."""
     dense = next(s for s in stored if s.way == PRUNED and s.sparsity == 0)
     lines = [
         f"| smallest file within {BOUND - 1:.0%} of the dense perplexity | pruned | MB | perplexity | top-1 accuracy |",
@@ -102,7 +102,7 @@ def answer(stored: Sequence[Stored]) -> str:
 
 
 def write(stored: Sequence[Stored], path: Path) -> None:
-    """Keep what was measured as CSV."""
+    """Write the measurements to a CSV file."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, asdict(stored[0]), lineterminator="\n")
         table.writeheader()
@@ -110,7 +110,7 @@ def write(stored: Sequence[Stored], path: Path) -> None:
 
 
 def read(path: Path) -> list[Stored]:
-    """What `write` kept."""
+    """Return the measurements that `write` wrote."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return [

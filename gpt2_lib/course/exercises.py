@@ -1,4 +1,4 @@
-"""The reference solutions of Phase 2's exercises at work on the real model, with no notebook.
+"""The reference solutions of Phase 2's exercises, run on the real model without a notebook.
 
 ``python -m gpt2_lib.exercises`` prunes gpt2-mini with each of the eight functions and prints what it did. The functions
 are read from the instructor's masters, which only the course's own repository has.
@@ -39,7 +39,7 @@ class NoMastersError(Exception):
 
 @cache
 def reference() -> SimpleNamespace:
-    """The eight functions, by their names, as the masters of Phase 2 have them. Raises NoMastersError."""
+    """Return Phase 2's eight functions by name, from the masters. Raises NoMastersError."""
     masters = sorted(MASTERS.glob("*.py"))
     if not masters:
         raise NoMastersError(f"The reference solutions are the instructor's: {MASTERS} is not there.")
@@ -58,7 +58,7 @@ def perplexity(model: GPT2, windows: Tensor) -> str:
 
 
 def show_magnitude(model: GPT2, windows: Tensor) -> None:
-    """2.1: half of the weights, layer by layer."""
+    """Print exercise 2.1: half of the weights, layer by layer."""
     pruned = deepcopy(model)
     masks = reference().magnitude_prune(pruned, 0.5)
     gone = sum(int((~mask).sum()) for mask in masks.values())
@@ -67,7 +67,7 @@ def show_magnitude(model: GPT2, windows: Tensor) -> None:
 
 
 def show_structured(model: GPT2, windows: Tensor) -> None:
-    """2.2: a quarter of the heads and neurons of every block, really removed."""
+    """Print exercise 2.2: a quarter of the heads and neurons of every block, removed."""
     weights, n_heads, n_neurons = dict(model.state_dict()), [], []
     for i, block in enumerate(model.h):
         names = [f"h.{i}.mlp.c_fc.weight", f"h.{i}.mlp.c_fc.bias", f"h.{i}.mlp.c_proj.weight"]
@@ -88,12 +88,12 @@ def show_structured(model: GPT2, windows: Tensor) -> None:
 
 
 def best_three_quarters(values: Tensor) -> Tensor:
-    """Ascending indices of the three quarters of ``values`` (n,) that are highest."""
+    """Return ascending indices of the highest three quarters of ``values`` (n,)."""
     return values.argsort(stable=True)[len(values) // 4 :].sort().values
 
 
 def show_gradual(model: GPT2, windows: Tensor, steps: int) -> None:
-    """2.3: a short training run while weights go, beside one in which they go at once."""
+    """Print exercise 2.3: a short training run with gradual pruning, and one with a single cut."""
     assert model.tokenizer is not None
     pages = calibration_windows(model.tokenizer, model.config.n_positions, 4 * steps)  # (4 steps, T)
     one_shot = deepcopy(model)
@@ -116,7 +116,7 @@ def next_token_loss(model: GPT2, ids: Tensor) -> Tensor:
 
 
 def show_global(model: GPT2, windows: Tensor) -> None:
-    """2.4: half of the weights, one ranking for all."""
+    """Print exercise 2.4: half of the weights, one ranking for all layers."""
     pruned = deepcopy(model)
     weights = prunable_weights(pruned)
     masks = reference().global_masks(weights, 0.5)

@@ -1,4 +1,4 @@
-"""Phase 1 as a program: prune the real model in every way and measure what is left.
+"""Phase 1 as a program: prune the real model with every method and measure the result.
 
 ``python -m gpt2_lib.experiments`` prints the table and draws the curves to a PNG, always on the plays;
 ``python -m gpt2_lib compare`` measures on a text of your own.
@@ -38,7 +38,7 @@ PROMPT = "**MACBETH**  \n"
 
 @dataclass(frozen=True)
 class Method:
-    """A way to prune in one shot: ``prune(model, attention, feedforward)`` cuts in place.
+    """A method that prunes in one shot: ``prune(model, attention, feedforward)`` works in place.
 
     ``separate``: whether attention and feed-forward weights can have sparsities of their own; a method
     that isn't takes the first.
@@ -50,7 +50,7 @@ class Method:
 
 
 def _pages(model: GPT2, count: int = 64) -> Tensor:
-    """Windows of the training plays, as long as the model can see."""
+    """Return windows of the training plays, of the model's full context."""
     assert model.tokenizer is not None
     return calibration_windows(model.tokenizer, model.config.n_positions, count)
 
@@ -66,7 +66,7 @@ def _prune_by_parts(model: GPT2, attention: float, feedforward: float) -> None:
 
 
 def _from_registry(name: str) -> Method:
-    """A method that needs text gets 64 windows of the training plays, always the same."""
+    """Return a method of the registry; one that needs text gets always the same 64 training windows."""
     method = find_method(name)
 
     def run(model: GPT2, sparsity: float, _: float) -> None:
@@ -87,7 +87,7 @@ BEYOND = tuple(map(_from_registry, ("random", "taylor", "taylor-global", "wanda"
 
 @dataclass(frozen=True)
 class Point:
-    """What was measured at one sparsity."""
+    """The measurements at one sparsity."""
 
     method: str
     sparsity: float  # zeros among the prunable weights, to three digits
@@ -98,7 +98,7 @@ class Point:
 
 
 def measure(model: GPT2, windows: Tensor, method: str, prompt: str = PROMPT) -> Point:
-    """Measure ``model`` as it is on ``windows`` (N, T) and let it write a few words."""
+    """Measure ``model`` on ``windows`` (N, T) and let it generate a short sample."""
     quality = evaluate(model, windows)
     zeros = sparsity(prunable_weights(model).values())
     sample = generate(model, prompt, 40, seed=1)
@@ -140,14 +140,14 @@ def sweep_gradually(
 
 
 def readable(sample: str) -> str:
-    """A sample for a page: line breaks without end, which a ruined model writes, are told instead of shown."""
+    """Return a sample for a page, without the endless line breaks of a ruined model but with their number."""
     shown = re.sub(r"\n{3,}", "\n\n", sample).rstrip()
     left_out = sample.count("\n") - shown.count("\n")
     return shown + (f"\n\n*(and {left_out} line breaks)*" if left_out > 3 else "")
 
 
 def table(points: Iterable[Point]) -> str:
-    """The points as a Markdown table."""
+    """Return the points as a Markdown table."""
     lines = ["| method | sparsity | perplexity | accuracy | bits per character |", "|-|-:|-:|-:|-:|"]
     lines += [
         f"| {p.method} | {p.sparsity:.0%} | {p.perplexity:,.1f} | {p.accuracy:.1%} | {p.bits_per_character:.3f} |"

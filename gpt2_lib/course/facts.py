@@ -1,4 +1,4 @@
-"""What the course says of the world outside, from ``facts.toml``: every statement with its sources and a date."""
+"""The course's statements about the outside world, from ``facts.toml``, each with its sources and a date."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ YEAR = datetime.timedelta(days=365)
 
 @dataclass(frozen=True)
 class Fact:
-    """A statement; ``said``: what is often said instead; ``figure``: the key of the measurement that tests it here."""
+    """A statement; ``said``: a usual claim that it corrects; ``figure``: the key of the measurement that tests it."""
 
     text: str
     sources: Mapping[str, str]  # {name: address}
@@ -29,15 +29,15 @@ class Fact:
     table: Mapping[str, list[Any]] = field(default_factory=dict[str, list[Any]])  # head, and rows under it
 
     def links(self) -> str:
-        """The sources as Markdown: [name](address), ..., year."""
+        """Return the sources as Markdown: [name](address), ..., year."""
         return ", ".join([*(f"[{name}]({address})" for name, address in self.sources.items()), str(self.year)])
 
     def markdown(self) -> str:
-        """The statement with its sources, without a full stop."""
+        """Return the statement with its sources, without a full stop."""
         return f"{self.text.removesuffix('.')} ({self.links()})"
 
     def markdown_table(self) -> str:
-        """The table with its sources under it. Raises KeyError where there is none."""
+        """Return the table with its sources below. Raises KeyError where there is none."""
         head, rows = self.table["head"], self.table["rows"]
         lines = [head, ["-", *("-:" for _ in head[1:])], *rows]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\nSources: {self.links()}."
@@ -45,12 +45,12 @@ class Fact:
 
 @cache
 def facts() -> Mapping[str, Fact]:
-    """All of them by name. Raises TypeError for a key that no fact has."""
+    """Return all facts by name. Raises TypeError for a key that no fact has."""
     return {name: Fact(**entry) for name, entry in tomllib.loads(FILE.read_text(encoding="utf-8")).items()}
 
 
 def fill_in(text: str) -> str:
-    """``text`` with statements in the place of their marks ``<<fact NAME>>``, tables in that of ``<<table NAME>>``.
+    """Return ``text`` with each mark ``<<fact NAME>>`` or ``<<table NAME>>`` replaced by its statement or table.
 
     Raises KeyError for an unknown one.
     """
@@ -63,7 +63,7 @@ def fill_in(text: str) -> str:
 
 
 def report_old(today: datetime.date) -> str:
-    """What to look up again, in a sentence: the facts older than a year, by name with their sources."""
+    """Return a sentence that lists the facts older than a year, with their sources."""
     names = old(today)
     if not names:
         return f"All {len(facts())} facts of {FILE.name} were looked up within a year."
@@ -72,12 +72,12 @@ def report_old(today: datetime.date) -> str:
 
 
 def old(today: datetime.date) -> list[str]:
-    """The names of what was last looked up more than a year before ``today``."""
+    """Return the names of the facts that were last checked more than a year before ``today``."""
     return [name for name, fact in facts().items() if today - fact.checked > YEAR]
 
 
 def claims(measured: Mapping[str, str]) -> str:
-    """Markdown: each claim, what is true of it, and ``measured[fact.figure]``.
+    """Return Markdown: each claim, its correction, and ``measured[fact.figure]``.
 
     Raises KeyError for a figure that no claim asks for.
     """

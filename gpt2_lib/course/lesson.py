@@ -1,4 +1,4 @@
-"""What a lesson's cells need: small tensors as text, faults in plain words, a limit on time."""
+"""Helpers for a lesson's cells: small tensors as text, faults in plain words, time limits, timed models."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NEAR = 0.001 + COARSE
 
 @contextmanager
 def when_written(exercise: str) -> Iterator[None]:
-    """Run a demonstration that uses the learner's code; say what of it is not written yet."""
+    """Run a demonstration that uses the learner's code; print which function is missing, if any."""
     try:
         yield
     except NotImplementedError as error:
@@ -39,13 +39,13 @@ def when_written(exercise: str) -> Iterator[None]:
 
 
 def unwritten(error: NotImplementedError) -> str:
-    """The function that is not written yet: the one that raised ``error``; "" where no function did."""
+    """Return the name of the unwritten function that raised ``error``; "" where no function did."""
     name = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
     return name if name.isidentifier() else ""
 
 
 def show(tensor: object, mark: Tensor | None = None) -> str:
-    """A small tensor as an aligned table, for messages; entries where ``mark`` is True get a *.
+    """Return a small tensor as an aligned table, for messages; entries where ``mark`` is True get a *.
 
     Of a big one only the first rows and columns. Takes anything and never raises: what is no tensor is
     shown as Python shows it.
@@ -88,7 +88,7 @@ def _entry(value: float | int | bool) -> str:
 
 
 def mask_fault(mask: object, weight: Tensor) -> str | None:
-    """What is wrong with ``mask`` as a mask of ``weight``, in a sentence; None for a bool tensor of its shape."""
+    """Return a sentence on what is wrong with ``mask`` as a mask of ``weight``; None if it is a fitting bool tensor."""
     if not isinstance(mask, Tensor):
         return _type_fault(mask)
     fault = _shape_fault(mask, tuple(weight.shape), "one entry for each weight")
@@ -98,7 +98,7 @@ def mask_fault(mask: object, weight: Tensor) -> str | None:
 
 
 def tensor_fault(value: object, shape: tuple[int, ...], like: Tensor | None = None) -> str | None:
-    """What is wrong with ``value`` as a float tensor of this ``shape`` (and ``like``'s dtype), None when nothing is."""
+    """Return what is wrong with ``value`` as a float tensor of ``shape`` (and ``like``'s dtype), or None."""
     if not isinstance(value, Tensor):
         return _type_fault(value)
     fault = _shape_fault(value, tuple(shape))
@@ -126,7 +126,7 @@ def _shape_fault(value: Tensor, shape: tuple[int, ...], why: str = "") -> str | 
 
 
 class Slow(nn.Module):
-    """``model`` that takes its time: before its passes it sleeps, in turn, so many seconds a page as ``naps`` says.
+    """A wrapper that delays each pass of ``model`` by the next of ``naps``, in seconds a page, and then starts over.
 
     It keeps a record of what its passes really took, since on a busy machine each takes longer. The record is the
     buffer ``passes``, so it comes back from a sandbox: pages and nanoseconds of each pass, int64 (passes, 2). A copy of
@@ -156,14 +156,14 @@ class Slow(nn.Module):
         return twin
 
     def seconds(self) -> list[float]:
-        """What each pass over a single page took."""
+        """Return the seconds of each pass over a single page."""
         return [nanoseconds / 1e9 for pages, nanoseconds in self.passes.tolist() if pages == 1]
 
 
 def latency_fault(
     measure: Callable[[Slow, Tensor], float], model: nn.Module, pages: int, naps: list[float]
 ) -> str | None:
-    """What is wrong with ``measure(model, ids)`` as the median time of the first page's passes, None when nothing is.
+    """Return what is wrong with ``measure(model, ids)`` as the median time of a pass over the first page, or None.
 
     ``model``, made `Slow` by ``naps``, gets so many pages, and tells itself what its passes took: so it does no harm
     when the machine is busy. A process may still be interrupted between the model's look at the clock and the
@@ -215,7 +215,7 @@ def _latency_fault(latency: float, slow: Slow, naps: list[float], whole: int) ->
 
 
 def _medians(seconds: list[float]) -> Iterator[float]:
-    """Of all the passes and of each PASSES or more in a row: a learner may leave out those that warm up."""
+    """Yield the median of each run of PASSES or more passes: a learner may leave out warm-up passes."""
     for first in range(len(seconds) - PASSES + 1):
         row = sorted(seconds[first : first + PASSES - 1])
         for following in seconds[first + PASSES - 1 :]:
@@ -227,7 +227,7 @@ def _medians(seconds: list[float]) -> Iterator[float]:
 def speedup_fault(
     measure: Callable[[Slow, Slow], float], original: nn.Module, pruned: nn.Module, naps: tuple[float, float]
 ) -> str | None:
-    """What is wrong with ``measure(original, pruned)`` as the ratio of their latencies, None when nothing is.
+    """Return what is wrong with ``measure(original, pruned)`` as the ratio of their latencies, or None.
 
     ``naps``: seconds that a page takes each of them. Any latency will do that lies between a model's fastest pass and
     its slowest. On a busy machine passes of the faster model may take as long as some of the slower one's, and then
@@ -262,11 +262,11 @@ def _speedup_fault(speedup: float, original: Slow, pruned: Slow) -> str | None:
 
 
 class _OutOfTime(BaseException):
-    """No Exception, so that `except Exception` in a learner's loop does not swallow it."""
+    """Raised at a time limit. Not an Exception, so that `except Exception` in a learner's loop misses it."""
 
 
 class time_limit:
-    """``with time_limit(seconds):`` stops what runs longer, by an AssertionError that says so.
+    """Stop the body after ``seconds`` with an AssertionError that says so.
 
     What counts is the computing time of this thread, so that a busy machine does no harm; somebody who only
     waits is stopped after WAITING times as long. It works in the main thread on Unix, where notebooks run. Elsewhere

@@ -1,4 +1,4 @@
-"""Does an answer do its own work, or does it call the library's? Read from the function's code, without running it.
+"""Detection of library calls in a learner's answer, from the function's code and without running it.
 
 A help for learners who call the library's answer, and no protection: who wants to hide such a call can.
 """
@@ -24,7 +24,7 @@ PRUNE = "torch.nn.utils.prune"
 
 
 def borrowed(function: object, notebook: dict[str, object]) -> str | None:
-    """The dotted name of a ready answer that ``function`` uses, None if it uses none.
+    """Return the dotted name of a library function that ``function`` uses as its answer, None if there is none.
 
     ``notebook``: the global names of the notebook in which the function was written.
 
@@ -42,7 +42,7 @@ def borrowed(function: object, notebook: dict[str, object]) -> str | None:
 
 
 def code_of(function: object, notebook: dict[str, object]) -> set[CodeType]:
-    """The code of ``function`` and of its helpers in the same notebook, nested functions included."""
+    """Return the code of ``function`` and of its helpers in the same notebook, nested functions included."""
     functions = [t for t in _reach(function, notebook) if isinstance(t, FunctionType) and t.__globals__ is notebook]
     return {code for f in functions for code in _nested(f.__code__)}
 
@@ -62,7 +62,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _reach(function: object, notebook: dict[str, object]) -> Iterator[object]:
-    """``function``, what it uses, and what its helpers in the same notebook use."""
+    """Yield ``function``, what it uses, and what its helpers in the same notebook use."""
     waiting, seen = [function], {}  # seen keeps what it has seen alive, so that no id comes twice
     while waiting:
         thing = waiting.pop()
@@ -78,7 +78,7 @@ def _reach(function: object, notebook: dict[str, object]) -> Iterator[object]:
 
 
 def _used(code: CodeType, notebook: dict[str, object], imported: dict[str, str]) -> Iterator[object]:
-    """What the names in ``code`` stand for, modules' attributes to the end of their dots.
+    """Yield the objects that the names in ``code`` refer to; attributes of modules are followed to their end.
 
     ``imported``: what names stand for that the code around this one has imported, {name: dotted name}.
     """
@@ -117,7 +117,7 @@ def _used(code: CodeType, notebook: dict[str, object], imported: dict[str, str])
 
 
 def _named(dotted: str) -> object:
-    """What a dotted name of the library's stands for; None where it has no such name."""
+    """Return the library object with a dotted name; None if there is none."""
     if dotted.partition(".")[0] != "gpt2_lib" and not _is_ready(dotted):
         return None
     try:

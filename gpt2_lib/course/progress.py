@@ -1,4 +1,4 @@
-"""Which checks of a notebook have passed so far: the line at its top and below each exercise.
+"""The checks of a notebook that have passed so far: the progress line at its top and below each exercise.
 
 `check` opens each check with ``progress.check``. The state belongs to the kernel: `progress` is the one object that all
 cells share. What there is to pass, and for how many points, the notebook says itself: the release puts it there. A file
@@ -34,13 +34,13 @@ Points = Mapping[str, Mapping[str, float]]  # exercise -> check -> points
 
 
 def _short(text: str) -> str:
-    """``text``, cut off where it would fill the page: an error of PyTorch's may."""
+    """Return ``text``, cut off if it is long: PyTorch's errors may be."""
     lines = text.splitlines()
     return text if len(lines) < LINES else "\n".join([*lines[: LINES - 2], "..."])
 
 
 class Progress:
-    """Which checks have passed in this kernel, and in those before it."""
+    """The checks that have passed, in this kernel and in earlier ones."""
 
     def __init__(self) -> None:
         self._title = ""
@@ -49,7 +49,7 @@ class Progress:
         self._given = ""
 
     def begin(self, title: str, exercises: Points) -> None:
-        """Show the line here and fill it from now on. Again (the cell is run twice): what has passed stays so."""
+        """Show the progress line here. In a repeated run of the cell, passed checks stay passed."""
         self._title, self._exercises = title, exercises
         shell = get_ipython()
         if shell is not None:  # in a script there is nothing to show it in
@@ -61,7 +61,7 @@ class Progress:
     def check(
         self, identity: str, label: str, answers: Mapping[str, object], notebook: dict[str, object]
     ) -> Iterator[None]:
-        """``with`` this, a check of ``answers`` (name -> what ``notebook``, its global names, has for it).
+        """Run a check of ``answers`` (name -> value) in a ``with`` statement; ``notebook`` has the cells' global names.
 
         Raises AssertionError with plain words where an answer is not there, not the learner's own work, takes too
         long or stops with an error. When all goes well it shows the label and fills the line.
@@ -88,20 +88,20 @@ class Progress:
         self._tell(Outcome("passed", self._head(identity, label)), identity)
 
     def given(self, text: str) -> None:
-        """Say what the function is about to be given: shown should it stop with an error."""
+        """Record the arguments that the function gets next, to be shown if it stops with an error."""
         self._given = text
 
     def passed(self) -> list[str]:
-        """The checks that passed last time they ran, in the notebook's order."""
+        """Return the checks that passed in their last run, in the notebook's order."""
         return [identity for identity in self._checks() if identity in self._passed]
 
     def points(self) -> tuple[float, float]:
-        """Points of the checks that passed, and of all of them. Hidden tests may still take some."""
+        """Return the points of the passed checks, and of all checks. Hidden tests may still take some."""
         checks = self._checks()
         return sum(checks[identity] for identity in self.passed()), sum(checks.values())
 
     def summary(self, measured: Mapping[str, str]) -> Card:
-        """A card to share: {what: result} as the learner measured it, and the points so far."""
+        """Return a card to share: {name: result} as the learner measured it, and the points so far."""
         return Card(self._title, dict(measured), self._rows(), *self.points())
 
     def _missed(self, error: BaseException, identity: str, label: str, name: str) -> Outcome:
@@ -174,7 +174,7 @@ progress = Progress()
 
 
 def _kept(file: Path) -> dict[str, list[str]]:
-    """What ``file`` keeps, {title: names of checks}; nothing where it is no file of this kind."""
+    """Return the content of ``file``, {title: names of checks}; {} if it is no such file."""
     try:
         kept = json.loads(file.read_text(encoding="utf-8")) if file.stat().st_size <= MOST else {}
     except (OSError, ValueError, RecursionError):

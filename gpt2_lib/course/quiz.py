@@ -1,4 +1,4 @@
-"""Radio buttons whose choices are written into the learner's answer cell.
+"""The quiz: radio buttons whose choices are written into the learner's answer cell.
 
 What is graded is that cell: a function that returns {number of the question: letter}, and anybody may write it by
 hand. A page's widgets can't reach its cells, but a cell that runs may replace its own text. So the next run of the
@@ -29,7 +29,7 @@ STYLE = """<style>
 
 
 class Quiz(ipywidgets.VBox):
-    """A group of radio buttons for each question, and a line that says what has become of the choices."""
+    """One group of radio buttons a question, and a status line."""
 
     def __init__(self, questions: Sequence[Question] = QUESTIONS) -> None:
         self.choices = _radio_buttons(questions)
@@ -44,11 +44,11 @@ class Quiz(ipywidgets.VBox):
         self._tell("Choose, then run the next cell: it takes your choices down.")
 
     def answers(self) -> dict[int, str]:
-        """What is chosen: {number of the question: letter}."""
+        """Return the current choices, {number of the question: letter}."""
         return {number: group.value for number, group in enumerate(self.choices, start=1) if group.value is not None}
 
     def show(self, answers: Mapping[int, str]) -> None:
-        """Choose these, as they stand in the answer's cell."""
+        """Select ``answers``, those of the answer cell."""
         for number, group in enumerate(self.choices, start=1):
             if answers.get(number) in tuple(LETTERS):
                 group.value = answers[number]
@@ -66,12 +66,12 @@ class Quiz(ipywidgets.VBox):
         self.told.value = f"<div role='status'>{html.escape(text)}</div>"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """The widget; for pages that show none, the questions as text."""
+        """Return the widget, with the questions as text for pages without widgets."""
         return {**(super()._repr_mimebundle_(**kwargs) or {}), "text/markdown": assessment()}
 
 
 class Practice(ipywidgets.VBox):
-    """Questions for practice: each choice is told at once whether it is right, and why. Nothing is written down."""
+    """Practice questions: each choice is judged at once, with an explanation. Nothing is written to a cell."""
 
     def __init__(self, questions: Sequence[Question] = JUDGEMENTS) -> None:
         self.questions = questions
@@ -91,7 +91,7 @@ class Practice(ipywidgets.VBox):
         self.told[number - 1].value = f"<div role='status'>{html.escape(text).replace(chr(10), '<br>')}</div>"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """The widget; for pages that show none, the questions as text."""
+        """Return the widget, with the questions as text for pages without widgets."""
         return {**(super()._repr_mimebundle_(**kwargs) or {}), "text/markdown": assessment(self.questions)}
 
 
@@ -108,7 +108,7 @@ def _radio_buttons(questions: Sequence[Question]) -> list[ipywidgets.RadioButton
 
 
 class _Writer:
-    """Takes the choices of the newest `Quiz` down whenever the answer's cell is run in ``shell``."""
+    """Writes the choices of the newest `Quiz` into the answer cell whenever that cell runs in ``shell``."""
 
     def __init__(self, shell: InteractiveShell, quiz: Quiz) -> None:
         self.quiz = quiz
@@ -133,7 +133,7 @@ _writers: dict[int, _Writer] = {}  # id of a shell -> what writes in it
 
 
 def ask() -> Quiz:
-    """The questions, as radio buttons whose choices the answer's cell takes down when it is run."""
+    """Return the questions as radio buttons, whose choices the answer cell takes over when it runs."""
     quiz, shell = Quiz(), get_ipython()
     if shell is not None:
         if id(shell) in _writers:  # the questions' cell is run again
@@ -147,7 +147,7 @@ def ask() -> Quiz:
 
 
 def written(cell: str, answers: Mapping[int, str]) -> str:
-    """The text of the answer's cell with ``answers`` in it; any other cell, and what is written otherwise, as it is."""
+    """Return the text of the answer cell with ``answers`` in it; any other cell is returned unchanged."""
     end = _end(cell)
     if end is None or not answers:
         return cell
@@ -161,7 +161,7 @@ def written(cell: str, answers: Mapping[int, str]) -> str:
 
 
 def _end(cell: str) -> ast.Return | ast.Raise | None:
-    """The answers or the stub in the answer's cell: the function's last statement; None where it is neither."""
+    """Return the last statement of the answer cell's function if it is an answer or the stub, else None."""
     if f"def {NAME}(" not in cell:
         return None
     try:
@@ -178,7 +178,7 @@ def _end(cell: str) -> ast.Return | ast.Raise | None:
 
 
 def _letters(end: ast.Return | ast.Raise) -> dict[int, str] | None:
-    """The answers that a statement returns, None where it returns no plain dict of numbers and letters."""
+    """Return the answers that a statement returns, None if they are no plain dict of numbers and letters."""
     try:
         found = ast.literal_eval(end.value) if isinstance(end, ast.Return) and end.value else None
     except ValueError:

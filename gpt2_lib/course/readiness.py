@@ -1,4 +1,4 @@
-"""The readiness assessment: five questions, their choices, and what is told once a learner has answered.
+"""The readiness assessment: five questions, their choices, and an explanation for each.
 
 Which choice is right stands in the header of the master's exercise. Here is its seal alone, a salted hash: enough to
 tell a wrong choice in the learner's own page, and not to read the answers by accident.
@@ -17,7 +17,7 @@ LETTERS = "abcd"
 
 @dataclass(frozen=True)
 class Question:
-    """A question with four choices, a line that explains it, and the fact that has its source."""
+    """A question with four choices, an explanation, and the fact that gives its source."""
 
     text: str
     choices: tuple[str, str, str, str]
@@ -30,14 +30,14 @@ class Question:
         return self.seal == sealed(salt, self.text, letter)
 
     def why(self) -> str:
-        """The explanation and its sources, as plain text."""
+        """Return the explanation and its sources, as plain text."""
         fact = facts()[self.fact]
         sources = ", ".join(f"{name}, {address}" for name, address in fact.sources.items())
         return f"{self.explanation}\nSource: {sources} ({fact.year})"
 
 
 def sealed(salt: str, text: str, letter: str) -> str:
-    """The seal of a letter as the answer to a question's ``text``."""
+    """Return the salted hash of a letter as the answer to a question's ``text``."""
     return f"{salt}:{hashlib.sha256(f'{salt} {text} {letter}'.encode()).hexdigest()[:16]}"
 
 
@@ -183,7 +183,7 @@ JUDGEMENTS = (
 
 
 def assessment(questions: Sequence[Question] = QUESTIONS) -> str:
-    """The questions with their choices, as Markdown."""
+    """Return the questions with their choices, as Markdown."""
     lines = []
     for number, question in enumerate(questions, start=1):
         lines += [f"**{number}. {question.text}**", ""]
@@ -192,7 +192,7 @@ def assessment(questions: Sequence[Question] = QUESTIONS) -> str:
 
 
 def judge(number: int, answers: object, questions: Sequence[Question] = QUESTIONS) -> str:
-    """What is told about one of ``questions`` that is answered right.
+    """Return the explanation for a correct answer to one of ``questions``.
 
     ``answers``: what the learner's function returned, {number of the question: letter}. Raises AssertionError where the
     question is not answered, not by a letter, or where another choice is right.

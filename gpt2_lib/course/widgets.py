@@ -1,4 +1,4 @@
-"""The explorer: prune the real model while you drag."""
+"""The explorer: prune the real model interactively."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ START = 50  # percent: something is to be seen at once
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the explorer's controls stand."""
+    """The current settings of the explorer's controls."""
 
     method: str
     attention: float
@@ -36,12 +36,12 @@ class Settings:
 
 
 class Explorer(Live):
-    """Method and sparsities; the curves with your point, a mask, a histogram, numbers and a text."""
+    """Controls for method and sparsities, and their results: curves, a mask, a histogram, numbers, a sample."""
 
     waiting = "pruning and measuring ..."
 
     def __init__(self, model: GPT2, windows: Tensor, points: Sequence[Point]) -> None:
-        """``points``: the curves (from `experiments.sweep` on the same ``windows``, (N, T))."""
+        """Show the explorer; ``points`` are the curves of `experiments.sweep` on the same ``windows`` (N, T)."""
         self._dense = {name: w.detach().clone() for name, w in prunable_weights(model).items()}
         self._model = deepcopy(model)
         self._original = deepcopy(model.state_dict())
@@ -66,7 +66,7 @@ class Explorer(Live):
         self._follow(self.method, self.attention, self.feedforward, self.layer)
 
     def _look_at(self, part: str) -> None:
-        """Show a matrix of the part whose sparsity was moved, in the block that is shown."""
+        """Show a matrix of the part whose sparsity changed, in the current block."""
         block, shown = re.match(r"(h\.\d+)\.(\w+)\.", str(self.layer.value)).groups()  # type: ignore[union-attr]
         if shown != part and self._methods[str(self.method.value)].separate:
             self.layer.value = next(name for name in self._dense if name.startswith(f"{block}.{part}."))
@@ -107,7 +107,7 @@ class Explorer(Live):
 
 
 def _quoted(sample: str) -> str:
-    """What the model wrote: the speakers' names bold, as the cells above show them."""
+    """Return the model's sample as HTML, with the speakers' names in bold."""
     text = html.escape(readable(sample))
     text = re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", text)
     text = re.sub(r"\*([^*]+)\*", r"<i>\1</i>", text).replace("*", "")  # a ruined model leaves some open
@@ -116,7 +116,7 @@ def _quoted(sample: str) -> str:
 
 
 class _Figure:
-    """The explorer's three pictures; the curves are drawn once, the rest anew for each point."""
+    """The explorer's three plots; the curves are drawn once, the others for each point."""
 
     def __init__(self, points: Sequence[Point], dense: dict[str, Tensor]) -> None:
         self._dense = dense
@@ -135,7 +135,7 @@ class _Figure:
         )
 
     def draw(self, point: Point, layer: str, weight: Tensor) -> bytes:
-        """PNG of the curves with ``point`` on them, and of ``weight`` (out, in), called ``layer``."""
+        """Return a PNG of the curves with ``point`` marked, and of ``weight`` (out, in), called ``layer``."""
         self._star.set_data([point.sparsity], [point.perplexity])
         self._you.xy = (point.sparsity, point.perplexity)
         keep = weight != 0

@@ -1,4 +1,4 @@
-"""What the four challenges hand in, opened and measured: packed models, an ONNX file, a training run's log.
+"""Artifacts of the four challenges, read and measured: packed models, an ONNX file, the log of a training run.
 
 `bars` has what is asked, `ruler` the pages that count. Nothing is trained: a submission ships its files, and these
 functions say in an AssertionError what is missing. They run outside the sandbox when a submission is

@@ -1,4 +1,4 @@
-"""What a learner's function hands over, opened: its bytes have a limit, and messages say what is missing."""
+"""Readers of the artifacts that learners' functions return: they limit the size and report what is missing."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ LARGEST_LOG = 1_000_000
 
 @dataclass(frozen=True)
 class Tracked:
-    """A training run's log and the model that it ended in."""
+    """The log of a training run and its final model."""
 
     rows: list[dict[str, float]]
     packed: Packed
 
 
 def packed(read: Callable[[], object]) -> Packed:
-    """The packed file whose bytes ``read`` returns; AssertionError for anything else."""
+    """Return the packed file whose bytes ``read`` returns. Raises AssertionError for anything else."""
     return read_packed(_bytes(_read(read), "the packed file", LARGEST))
 
 
 def exported(read: Callable[[], object]) -> Exported:
-    """The ONNX file whose bytes ``read`` returns; AssertionError for anything else."""
+    """Return the ONNX file whose bytes ``read`` returns. Raises AssertionError for anything else."""
     return read_exported(_bytes(_read(read), "the ONNX file", LARGEST))
 
 
 def tracked(read: Callable[[], object]) -> Tracked:
-    """The log and the packed file whose bytes ``read`` returns; AssertionError for anything else."""
+    """Return the log and the packed file whose bytes ``read`` returns. Raises AssertionError for anything else."""
     both = _read(read)
     if not isinstance(both, tuple | list) or len(both) != 2:
         raise AssertionError(f"The bytes of two files were expected, the log and the packed file; got {_kind(both)}.")

@@ -1,4 +1,4 @@
-"""The bars of the four challenges, and what is asked of an artefact. Each assertion prints what it measured."""
+"""The requirements of the four challenges, as assertions on artifacts. Each prints the value that it measured."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOO_GOOD = 0.01  # better than gpt2-mini by this share; ten steps of training on
 
 
 def assert_gone(found: Packed, share: float) -> None:
-    """At least ``share`` of the prunable weights is gone (to a tenth of a percent)."""
+    """Assert that at least ``share`` of the prunable weights is pruned (to a tenth of a percent)."""
     print(f"{found.gone:.1%} of the prunable weights are gone; {share:.0%} are asked for")
     assert found.gone >= share - 0.001, (
         f"{found.gone:.1%} of gpt2-mini's {weights():,} prunable weights are zero or cut out; {share:.0%} are asked "
@@ -36,7 +36,7 @@ def assert_gone(found: Packed, share: float) -> None:
 
 
 def assert_quality(found: Packed | Exported, most: float, hidden: bool = False) -> None:
-    """Less than the share ``most`` of the accuracy is lost on `pages`, and not more than TOO_GOOD is won.
+    """Assert that less than ``most`` of the accuracy on `pages` is lost, and no more than TOO_GOOD gained.
 
     On the visible pages it may be SLACK more.
     """
@@ -57,7 +57,7 @@ def assert_quality(found: Packed | Exported, most: float, hidden: bool = False) 
 
 
 def assert_smaller(found: Packed, times: float) -> None:
-    """The file is at least ``times`` as small as gpt2-mini's in int8, packed in the same way and not pruned."""
+    """Assert that gpt2-mini's unpruned int8 file, packed in the same way, is at least ``times`` as large."""
     print(f"the file is {found.smaller:.2f} times as small as gpt2-mini in int8; {times:g} times is asked for")
     assert found.smaller >= times, (
         f"The file has {found.size:,} bytes, and gpt2-mini that is rounded to int8 and packed, with nothing pruned, "
@@ -67,7 +67,7 @@ def assert_smaller(found: Packed, times: float) -> None:
 
 
 def assert_int8(found: Packed) -> None:
-    """Every matrix holds what int8 can: whole multiples, from -127 to 127, of one number a row."""
+    """Assert that each row of every matrix holds multiples, from -127 to 127, of one number."""
     for name, p in found.model.named_parameters():
         if p.dim() == 2:
             again = dequantize_int8(*quantize_int8(p))
@@ -77,7 +77,7 @@ def assert_int8(found: Packed) -> None:
 
 
 def assert_removed(found: Exported, share: float) -> None:
-    """At least ``share`` of the blocks' weights is cut out."""
+    """Assert that at least ``share`` of the blocks' weights is removed."""
     print(f"{found.removed:.1%} of the blocks' weights are cut out; {share:.0%} are asked for")
     assert found.removed >= share, (
         f"{found.removed:.1%} of the weights of gpt2-mini's blocks are cut out; {share:.0%} are asked for. Zeros stay "
@@ -86,7 +86,7 @@ def assert_removed(found: Exported, share: float) -> None:
 
 
 def assert_faster(found: Exported, times: float) -> None:
-    """At least ``times`` as fast as gpt2-mini exported in the same way; measured up to three times, the best counts."""
+    """Assert a speed of at least ``times`` gpt2-mini's, exported in the same way; the best of three runs counts."""
     best = 0.0
     for _ in range(speed.ATTEMPTS):
         best = max(best, speed.speed_up(found))
@@ -101,7 +101,7 @@ def assert_faster(found: Exported, times: float) -> None:
 
 
 def assert_log(found: Tracked) -> None:
-    """The log tells of a run: steps that go on, losses above zero, one row before the cuts and one after each."""
+    """Assert that the log is a training run's: rising steps, positive losses, rows before and after the cuts."""
     steps = [row["step"] for row in found.rows]
     assert all(earlier < later for earlier, later in pairwise(steps)), "The log's steps must rise from row to row."
     assert all(row["loss"] > 0 for row in found.rows), "The log's losses are cross-entropies, and above 0."
@@ -110,7 +110,7 @@ def assert_log(found: Tracked) -> None:
 
 
 def assert_schedule(found: Tracked) -> None:
-    """The sparsity rises, in CUTS cuts at least, none of them more than half of the way, and training follows."""
+    """Assert that the sparsity rises in CUTS cuts or more, none over half of the total, with training after."""
     levels = [0.0, *(row["sparsity"] for row in found.rows)]
     rises = [later - earlier for earlier, later in pairwise(levels)]
     cuts = [number for number, rise in enumerate(rises) if rise > 0.005]
@@ -126,7 +126,7 @@ def assert_schedule(found: Tracked) -> None:
 
 
 def assert_agrees(found: Tracked) -> None:
-    """The log's last row is what the model shipped has: its sparsity, and its accuracy on the visible pages."""
+    """Assert that the log's last row has the final model's sparsity and its accuracy on the visible pages."""
     last = found.rows[-1]
     assert abs(last["sparsity"] - found.packed.gone) < 0.002, (
         f"The log ends at a sparsity of {last['sparsity']:.2%}, and the model handed in has {found.packed.gone:.2%}."

@@ -1,4 +1,4 @@
-"""What a file claims to hold is believed only if it is gpt2-mini or a part of it."""
+"""Verification of the configuration in a file: it must be gpt2-mini's, or what pruning leaves of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .ruler import dense
 
 
 def claimed_config(found: object) -> GPT2Config:
-    """The sizes a file claims, if they are gpt2-mini's, or those of what pruning leaves of it."""
+    """Return the configuration that a file states, if it is gpt2-mini's or what pruning leaves of it."""
     whole = dense().config
     needed = {field.name for field in fields(whole) if field.compare}
     if not isinstance(found, dict) or not needed <= found.keys() <= asdict(whole).keys():

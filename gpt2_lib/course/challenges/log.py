@@ -1,4 +1,4 @@
-"""A training run's log: CSV with a header, or a JSON list of objects."""
+"""Reader of a training run's log: CSV with a header, or a JSON list of objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_ROWS = 10_000
 
 
 def read_log(data: bytes) -> list[dict[str, float]]:
-    """The log's rows, each with the COLUMNS as numbers; CSV with a header, or a JSON list of objects."""
+    """Return the log's rows with the COLUMNS as numbers, from CSV with a header or a JSON list of objects."""
     try:
         text = data.decode("utf-8-sig")
         found = json.loads(text) if text.lstrip().startswith("[") else list(csv.DictReader(io.StringIO(text)))

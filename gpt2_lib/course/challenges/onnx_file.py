@@ -1,4 +1,4 @@
-"""An ONNX file of a stranger's: its graph must be, node by node, what `export_onnx` writes for the sizes it claims."""
+"""Reader of an untrusted ONNX file: its graph must equal, node by node, that of `export_onnx` for its stated sizes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .ruler import weights
 
 @dataclass(frozen=True)
 class Exported:
-    """A model in ONNX Runtime, on one thread: a challenge's artefact."""
+    """A model in ONNX Runtime, on one thread: the artifact of a challenge."""
 
     model: OnnxGPT2
     int8: bool
 
     @property
     def removed(self) -> float:
-        """The share of the blocks' weights that was cut out; zeros don't count."""
+        """The share of the blocks' weights that was removed; zeros don't count."""
         with torch.device("meta"):
             left = sum(w.numel() for w in prunable_weights(GPT2(self.model.config)).values())
         return 1 - left / weights()
@@ -35,7 +35,7 @@ class Exported:
 
 @lru_cache(maxsize=8)
 def read_exported(data: bytes) -> Exported:
-    """The model in an ONNX file's bytes. Raises AssertionError for any but `export_onnx`'s."""
+    """Return the model in an ONNX file's bytes. Raises AssertionError unless `export_onnx` wrote it."""
     onnx = need("onnx", "deploy")
     try:
         proto = onnx.load_model_from_string(data)
@@ -71,7 +71,7 @@ def read_exported(data: bytes) -> Exported:
 
 
 def _skeleton(proto) -> bytes:  # of an onnx.ModelProto
-    """The model without the numbers of its weights; whole numbers stay, since they are shapes and places."""
+    """Return the model without the values of its weights; integers stay, since they are shapes and positions."""
     onnx = need("onnx", "deploy")
     bare = onnx.ModelProto(ir_version=proto.ir_version, opset_import=proto.opset_import, graph=proto.graph)
     bare.functions.extend(proto.functions)

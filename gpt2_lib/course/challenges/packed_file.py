@@ -1,4 +1,4 @@
-"""A packed model of a stranger's: read as far as its configuration, with a limit on what it unpacks to, then whole."""
+"""Reader of an untrusted packed model: it checks the configuration and the unpacked size before it loads the rest."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from .ruler import dense, int8_alone, weights
 
 @dataclass(frozen=True)
 class Packed:
-    """A packed model: a challenge's artefact."""
+    """A packed model: the artifact of a challenge."""
 
     model: GPT2
     size: int  # bytes of the file
 
     @property
     def gone(self) -> float:
-        """The share of gpt2-mini's prunable weights that is zero here, or not there at all."""
+        """The share of gpt2-mini's prunable weights that is zero or removed."""
         left = sum(int(torch.count_nonzero(w)) for w in prunable_weights(self.model).values())
         return 1 - left / weights()
 
     @property
     def smaller(self) -> float:
-        """How many times as small as gpt2-mini's file in int8 this one is: the gain by int8 alone is 1."""
+        """The size of gpt2-mini's int8 file over this one's: int8 alone gives 1."""
         return int8_alone() / self.size
 
 
 @lru_cache(maxsize=8)
 def read_packed(data: bytes) -> Packed:
-    """The model in a packed file's bytes. Raises AssertionError where it is no part of gpt2-mini, or can't be read."""
+    """Return the model in a packed file's bytes. Raises AssertionError if it is unreadable or no part of gpt2-mini."""
     try:
         texts = _first_part(data)
         claimed_config(json.loads(texts["config.json"]))
@@ -63,7 +63,7 @@ def read_packed(data: bytes) -> Packed:
 
 
 def _first_part(data: bytes) -> dict[str, str]:
-    """The texts of a packed file, which come first; raises for one that unpacks to more than it may."""
+    """Return the texts at the start of a packed file. Raises an error if they unpack to more than the limit."""
     room = 8 * sum(p.numel() for p in dense().parameters())  # twice what gpt2-mini takes
     with zstandard.ZstdDecompressor().stream_reader(data[HEADER:]) as frame:
         content = frame.read(room + 1)

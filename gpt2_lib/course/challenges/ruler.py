@@ -1,4 +1,4 @@
-"""The ruler: pages of the held-out plays, and how often a model is right on them, beside gpt2-mini as bundled."""
+"""The reference for all challenges: pages of the held-out plays, gpt2-mini as bundled, and its accuracy on them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ VISIBLE, HIDDEN = 32, 96  # pages of 256 tokens of the held-out plays
 
 @cache
 def dense() -> GPT2:
-    """gpt2-mini as bundled: what everything is compared with."""
+    """Return gpt2-mini as bundled, the model that all others are compared with."""
     return load_pretrained_gpt2()
 
 
 @cache
 def pages(hidden: bool = False) -> Tensor:
-    """Token ids (N, 256) of the held-out plays: the visible pages or, not among them, those that grading looks at."""
+    """Return token ids (N, 256) of the held-out plays: the visible pages, or the others that grading uses."""
     model, tokenizer = dense()
     every = held_out_windows(tokenizer, model.config.n_positions)
     seen = torch.linspace(0, len(every) - 1, VISIBLE).long()
@@ -40,7 +40,7 @@ def pages(hidden: bool = False) -> Tensor:
 
 @lru_cache(maxsize=16)
 def accuracy(model: GPT2 | OnnxGPT2, hidden: bool = False) -> float:
-    """Top-1 accuracy on `pages`. Raises AssertionError where the model gives no numbers."""
+    """Return the top-1 accuracy on `pages`. Raises AssertionError for NaN or infinite outputs."""
     with torch.inference_mode():
         try:
             found = model.evaluate(pages(hidden)) if isinstance(model, OnnxGPT2) else evaluate(model, pages(hidden))
@@ -51,17 +51,17 @@ def accuracy(model: GPT2 | OnnxGPT2, hidden: bool = False) -> float:
 
 
 def lost(model: GPT2 | OnnxGPT2, hidden: bool = False) -> float:
-    """The share of gpt2-mini's accuracy that ``model`` lacks; below 0 where it is better."""
+    """Return the share of gpt2-mini's accuracy that ``model`` has lost; below 0 if it is better."""
     return 1 - accuracy(model, hidden) / accuracy(dense(), hidden)
 
 
 @cache
 def int8_alone() -> int:
-    """Bytes of gpt2-mini's packed file in int8, with nothing pruned."""
+    """Return the bytes of gpt2-mini's packed file in int8, without pruning."""
     return packed_sizes(dense(), int8=True).file
 
 
 @cache
 def weights() -> int:
-    """How many prunable weights gpt2-mini has."""
+    """Return the number of gpt2-mini's prunable weights."""
     return sum(w.numel() for w in prunable_weights(dense()).values())

@@ -1,4 +1,4 @@
-"""How many times as fast as gpt2-mini a model is, both in ONNX Runtime on one thread."""
+"""The speed of a model relative to gpt2-mini, both in ONNX Runtime on one thread."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TIMED, ROUNDS, ATTEMPTS = (1, 128), 21, 3  # batch and length; rounds in which t
 
 
 def speed_up(found: Exported) -> float:
-    """Computing time of gpt2-mini, exported in the same way, over that of ``found``: the median of ROUNDS turns."""
+    """Return gpt2-mini's CPU time, exported in the same way, over that of ``found``: the median of ROUNDS turns."""
     batch, length = TIMED
     ids = pages()[:batch, :length]
     whole = dense_exported(found.int8)
@@ -33,6 +33,6 @@ def speed_up(found: Exported) -> float:
 
 @cache
 def dense_exported(int8: bool) -> OnnxGPT2:
-    """gpt2-mini in ONNX Runtime."""
+    """Return gpt2-mini in ONNX Runtime."""
     with tempfile.TemporaryDirectory() as folder:
         return OnnxGPT2(export_onnx(dense(), Path(folder, "dense.onnx"), int8), threads=1)

@@ -1,4 +1,4 @@
-"""The checks, one file an exercise: what is right, and what a wrong answer usually is. A notebook calls them by name.
+"""The checks, one file an exercise: right answers, and usual wrong ones. A notebook calls them by name.
 
 Every name that a file defines is a name of this package, too: ``check.mask_count(magnitude_mask)``.
 """

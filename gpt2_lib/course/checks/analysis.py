@@ -1,4 +1,4 @@
-"""Checks of exercise 3.4: what pruning bought."""
+"""Checks of exercise 3.4: the analysis of a pruned model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .metrics import accuracy_of, metric, tiny_gpt2
 
 
 def two_models(seed=0):
-    """A tiny GPT-2, its pruned twin, and pages of which the first gets many tokens right and the twin fewer."""
+    """Return a tiny GPT-2, its pruned copy, and pages of which the original predicts more tokens correctly."""
     original = tiny_gpt2(seed)
     fewer = tiny_gpt2(seed)
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Checks of the four challenges; the measuring is in gpt2_lib/course/challenges/.
+"""Checks of the four challenges; gpt2_lib/course/challenges/ has the measurements.
 
 A check returns the artefact that it opened: its hidden part measures that on other pages.
 """

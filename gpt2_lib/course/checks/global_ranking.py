@@ -10,7 +10,7 @@ from ..progress import progress
 
 
 def removed_from(masks, weights):
-    """Which entries masks remove, {name: flat list of True and False}. (Their exact type has a check of its own.)"""
+    """Return the entries that masks remove, {name: flat list of bool}. (Another check tests their exact type.)"""
     assert masks is not None, "global_masks() returned nothing: end it with `return ...`."
     assert isinstance(masks, dict), f"A dict {{name: mask}} was expected; a {type(masks).__name__} came back."
     gone = {}

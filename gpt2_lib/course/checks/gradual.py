@@ -11,7 +11,7 @@ from .magnitude import parameters_after
 
 
 def number_from(value, name):
-    """What the function called ``name`` returned as a float: a Python or NumPy number, or a tensor of one entry."""
+    """Return what the function called ``name`` returned (a Python or NumPy number or a one-entry tensor) as a float."""
     assert value is not None, f"{name}() returned nothing: end it with `return ...`."
     try:
         return float(value.detach() if isinstance(value, torch.Tensor) else value)
@@ -54,7 +54,7 @@ def cubic_value(cubic_sparsity):
 
 
 def cubic(step, start, steps, initial, final):
-    """The cubic curve without an end on either side."""
+    """Return the cubic curve's value without clipping at either end."""
     return final + (initial - final) * (1 - (step - start) / steps) ** 3
 
 

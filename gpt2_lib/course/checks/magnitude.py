@@ -12,7 +12,7 @@ from ..progress import progress
 
 
 def removed_by(mask, weight):
-    """Which entries a mask removes, as a flat list of True and False. (Its exact type has a check of its own.)"""
+    """Return the entries that a mask removes, as a flat list of bool. (Another check tests its exact type.)"""
     assert mask is not None, "magnitude_mask() returned nothing: end it with `return ...`."
     try:
         flat = torch.as_tensor(mask).flatten()
@@ -25,7 +25,7 @@ def removed_by(mask, weight):
 
 
 def smallest_of(gone, weight):
-    """Whether those that are gone, a flat list, are the smallest of the weight."""
+    """Return whether the removed entries, a flat list, are the smallest of the weight."""
     sizes = weight.abs().flatten().tolist()
     pruned = [size for size, g in zip(sizes, gone, strict=True) if g]
     return sorted(pruned) == sorted(sizes)[: len(pruned)]
@@ -154,7 +154,7 @@ def mask_errors(magnitude_mask):
 
 
 def small_model(seed=0, heads=(2, 2), neurons=(6, 6)):
-    """A GPT-2 of a few hundred numbers, all of them random (biases and LayerNorm too), to try things on."""
+    """Return a GPT-2 of a few hundred random numbers, biases and LayerNorm included."""
     config = GPT2Config(13, 8, n_embd=4, n_layer=len(heads), n_head=2, heads=heads, neurons=neurons)
     small = GPT2(config).eval()
     generator = torch.Generator().manual_seed(seed)
@@ -165,7 +165,7 @@ def small_model(seed=0, heads=(2, 2), neurons=(6, 6)):
 
 
 def parameters_after(model, before):
-    """The model's parameters by name after a function has changed it; ``before``: those that it had."""
+    """Return the model's parameters by name after a function changed it; ``before``: those it had."""
     after = dict(model.named_parameters())
     shapes = {name: tuple(parameter.shape) for name, parameter in before.items()}
     found = {name: tuple(parameter.shape) for name, parameter in after.items()}

@@ -1,4 +1,4 @@
-"""Checks of exercise 3.3: what a service measures."""
+"""Checks of exercise 3.3: the metrics of a service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..progress import progress
 
 
 def tiny_gpt2(seed=0, dropout=0.0, n_layer=2):
-    """A GPT-2 of a few thousand numbers, all of them random."""
+    """Return a GPT-2 of a few thousand random numbers."""
     torch.manual_seed(seed)
     tiny = GPT2(GPT2Config(17, 16, n_embd=8, n_layer=n_layer, n_head=2, dropout=dropout)).eval()
     with torch.no_grad():
@@ -22,7 +22,7 @@ def tiny_gpt2(seed=0, dropout=0.0, n_layer=2):
 
 
 def metric(came, name):
-    """One number of what evaluate_production_metrics() or deployment_analysis() returned."""
+    """Return one number of the result of evaluate_production_metrics() or deployment_analysis()."""
     assert came is not None, "Nothing came back (None): end the function with `return {...}`."
     assert isinstance(came, dict), f"A dict was expected; a {type(came).__name__} came back."
     assert name in came, f"There is no {name!r} in what came back; there are {list(came)}."
@@ -33,7 +33,7 @@ def metric(came, name):
 
 
 def accuracy_of(model, pages):
-    """By a plain loop: the share of right guesses."""
+    """Return the share of correct predictions, by a plain loop."""
     right = total = 0
     with torch.no_grad():
         for page in pages:
@@ -81,7 +81,7 @@ def metrics_accuracy(evaluate_production_metrics):
 
 
 def pages_to_guess():
-    """Pages of which `tiny_gpt2` guesses some tokens right: for every usual mistake another number."""
+    """Return pages of which `tiny_gpt2` predicts some tokens: each usual mistake gives another accuracy."""
     tiny, pages = tiny_gpt2(), torch.randint(17, (3, 10), generator=torch.Generator().manual_seed(4))
     for row, places in enumerate(((1, 2, 5, 6, 8), (3, 4, 7), (1, 4))):
         for place in places:

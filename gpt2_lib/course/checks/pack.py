@@ -1,4 +1,4 @@
-"""Checks of exercise 3.1: a bitmask and values."""
+"""Checks of exercise 3.1: a bitmask and the values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..progress import progress
 
 
 def two(result, wanted):
-    """The two things that a function returned."""
+    """Return the two results of a function."""
     assert result is not None, f"Nothing came back (None): end the function with `return {wanted}`."
     assert isinstance(result, tuple | list), f"`return {wanted}` was expected; a {type(result).__name__} came back."
     assert len(result) == 2, f"`return {wanted}` was expected, two things; {len(result)} came back."
@@ -18,7 +18,7 @@ def two(result, wanted):
 
 
 def lists(packed):
-    """What pack() returned, as plain lists: (bytes, values). (Their exact types have a check of their own.)"""
+    """Return the results of pack() as plain lists: (bytes, values). (Another check tests their exact types.)"""
     result = two(packed, "bitmask, values")
     try:
         mask, values = (torch.as_tensor(part).flatten().tolist() for part in result)
@@ -30,7 +30,7 @@ def lists(packed):
 
 
 def bytes_of(flags, highest_first):
-    """The bytes of a list of True and False, eight to a byte, by a plain loop."""
+    """Return the bytes of a list of bool, eight entries to a byte, by a plain loop."""
     found = []
     for start in range(0, len(flags), 8):
         byte = 0
@@ -100,7 +100,7 @@ def pack_care(pack):
 
 
 def writes_lowest_first(pack, weight):
-    """Whether pack() is seen to write a first entry as the lowest bit of its byte."""
+    """Return whether pack() writes the first entry to the lowest bit of its byte."""
     try:
         return lists(pack(weight.clone()))[0] == bytes_of((weight != 0).flatten().tolist(), highest_first=False)
     except Exception:  # pack() has its own checks

@@ -11,7 +11,7 @@ from .pack import two
 
 
 def numbers(quantised, weight):
-    """What quantize_int8() made of a weight: q as float64 (out, in), scale as float64 (out,)."""
+    """Return the results of quantize_int8() for a weight: q as float64 (out, in), scale as float64 (out,)."""
     result = two(quantised, "q, scale")
     try:
         q, scale = (torch.as_tensor(part).detach().double() for part in result)
@@ -29,7 +29,7 @@ def numbers(quantised, weight):
 
 
 def assert_zeros_stay(quantised, weight):
-    """Of what quantize_int8() made of a weight: a zero is 0, the largest entry of a row is not; scales are numbers."""
+    """Assert that zeros stay 0, the largest entry of a row does not become 0, and scales are finite and positive."""
     q, scale = numbers(quantised, weight)
     assert not q[weight == 0].any(), f"A pruned weight stays 0; yours:\n{show(q)}"
     assert (scale.isfinite() & (scale > 0)).all(), (

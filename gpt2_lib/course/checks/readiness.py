@@ -1,4 +1,4 @@
-"""Checks of exercise 3.5: one for each question, ready_1, ready_2, ..."""
+"""Checks of exercise 3.5, one a question: ready_1, ready_2, ..."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ globals().update({f"ready_{number}": _question(number) for number in range(1, le
 
 
 def right_choice(name, answers, key):
-    """Whether the answer to the question of the check ``name`` is the letter that ``key`` has for it."""
+    """Assert that the answer to the question of the check ``name`` is the letter in ``key``."""
     number = int(name.removeprefix("ready_"))
     assert answers[number].strip().lower() == key[number - 1], (
         f"Question {number}: another choice is right. {QUESTIONS[number - 1].explanation}"

@@ -1,4 +1,4 @@
-"""Checks of exercise 2.2: neurons and heads are removed."""
+"""Checks of exercise 2.2: removal of neurons and heads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..progress import progress
 
 
 def as_numbers(values, count):
-    """A learner's scores as a list of floats. (Their exact type and shape have a check of their own.)"""
+    """Return a learner's scores as a list of floats. (Another check tests their exact type and shape.)"""
     assert values is not None, "neuron_scores() returned nothing: end it with `return ...`."
     try:
         flat = torch.as_tensor(values).detach().double().flatten().tolist()
@@ -84,13 +84,13 @@ def scores_care(neuron_scores):
 
 
 def mlp_output(x, c_fc_weight, c_fc_bias, c_proj_weight):
-    """What a feed-forward part makes of x (C,), without the last bias: as in gpt2_lib/gpt2.py."""
+    """Return the output of a feed-forward part for x (C,), without the last bias, as in gpt2_lib/gpt2.py."""
     hidden = torch.nn.functional.gelu(c_fc_weight @ x + c_fc_bias, approximate="tanh")  # (n,)
     return c_proj_weight @ hidden  # (C,)
 
 
 def three_tensors(result, name):
-    """The three tensors that remove_neurons and remove_heads return."""
+    """Return the three tensors that remove_neurons or remove_heads returned."""
     assert result is not None, f"{name}() returned nothing: end it with `return ...`."
     assert isinstance(result, tuple | list), f"{name}() returns three tensors; a {type(result).__name__} came back."
     assert len(result) == 3, (
@@ -200,7 +200,7 @@ def neurons_care(remove_neurons):
 
 
 def attention_output(x, c_attn_weight, c_attn_bias, c_proj_weight, n_head):
-    """What causal attention makes of x (T, C), without the last bias: as in gpt2_lib/gpt2.py."""
+    """Return the output of causal attention for x (T, C), without the last bias, as in gpt2_lib/gpt2.py."""
     T = x.size(0)
     qkv = (x @ c_attn_weight.t() + c_attn_bias).view(T, 3, n_head, -1)  # (T, 3, N, H)
     q, k, v = qkv.permute(1, 2, 0, 3)  # each (N, T, H)

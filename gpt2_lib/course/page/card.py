@@ -1,4 +1,4 @@
-"""A learner's results to share: a picture of 1,200 by 630 pixels, as link previews have them, and Markdown text."""
+"""The card with a learner's results to share: a picture of 1,200 by 630 pixels for link previews, and Markdown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INK, SOFT, ACCENT, PASSED = "#1f2328", "#57606a", "#0b5cad", "#1a7f37"
 
 @dataclass(frozen=True)
 class Card:
-    """What was measured, {what: result}, and which checks passed, [(exercise, [passed, ...])]."""
+    """The results that were measured, {name: result}, and the checks that passed, [(exercise, [passed, ...])]."""
 
     title: str
     measured: dict[str, str]
@@ -27,14 +27,14 @@ class Card:
     of: float
 
     def markdown(self) -> str:
-        """The card as text, to paste anywhere."""
+        """Return the card as Markdown text."""
         lines = [f"**{COURSE} · {self.title}: {self.points:g} of {self.of:g} points**", ""]
         lines += [f"- {what}: {result}" for what, result in self.measured.items()]
         done = " · ".join(f"{name} {sum(passed)} of {len(passed)}" for name, passed in self.rows)
         return "\n".join([*lines, f"- checks passed: {done}"])
 
     def png(self) -> bytes:
-        """The card as a picture."""
+        """Return the card as a PNG picture."""
         figure = Figure(figsize=(WIDTH, HEIGHT), facecolor="white")
         figure.add_artist(Rectangle((0, 0), 0.018, 1, color=ACCENT))
         self._words(figure)

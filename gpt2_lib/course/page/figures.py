@@ -1,4 +1,4 @@
-"""Pictures and sentences in a notebook: one width, sharp on any screen, and in words for whoever can't see them."""
+"""Figures and sentences in a notebook: one width, twice the resolution, and alt text for screen readers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CELL = "min-width: 3.4em; text-align: center; border: 1px solid #8c959f; padding
 
 
 def panels(columns: int = 1, height: float = 2.6, **options: Any) -> tuple[Figure, list[Axes]]:
-    """A figure of the column's width with so many axes in a row; ``options`` as `Figure.subplots` takes them."""
+    """Return a figure of the column's width with ``columns`` axes; ``options`` as in `Figure.subplots`."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = list(figure.subplots(1, columns, squeeze=False, **options)[0])
     plots.dress(*axes)
@@ -30,7 +30,7 @@ def panels(columns: int = 1, height: float = 2.6, **options: Any) -> tuple[Figur
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Show ``figure``; ``alt`` says in words what is seen, with its numbers."""
+    """Show ``figure``; ``alt`` describes it in words, with its numbers."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=2 * PIXELS, facecolor="white")
     data = base64.b64encode(picture.getvalue()).decode()
@@ -44,7 +44,7 @@ def show(figure: Figure, alt: str) -> None:
 
 
 def told(places: Sequence[float], curves: Mapping[str, Sequence[float]], digits: int = 1) -> str:
-    """Curves in words: what each of ``curves``, {name: values}, is at ``places``, which are shares."""
+    """Return curves in words: the values of ``curves``, {name: values}, at each of ``places``, which are shares."""
 
     def points(values: Sequence[float]) -> str:
         return ", ".join(f"{value:,.{digits}f} at {place:.0%}" for place, value in zip(places, values, strict=True))
@@ -53,7 +53,7 @@ def told(places: Sequence[float], curves: Mapping[str, Sequence[float]], digits:
 
 
 def matrices(*shown: tuple[str, Tensor, Tensor | None]) -> None:
-    """Show small matrices (rows, columns) as tables beside each other: (caption, values, what stays or None).
+    """Show small matrices (rows, columns) as tables side by side: (caption, values, keep-mask or None).
 
     What does not stay is struck out, and a screen reader says so.
     """
@@ -77,7 +77,7 @@ def _table(caption: str, values: Tensor, keep: Tensor | None) -> str:
 
 
 def say(text: str) -> None:
-    """Show ``text``, Markdown, so that it wraps between words; in a script it is printed."""
+    """Show ``text`` as Markdown that wraps between words; in a script, print it."""
     if get_ipython() is None:
         print(text)
     else:

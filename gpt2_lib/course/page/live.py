@@ -1,4 +1,4 @@
-"""Controls and what they show beside each other; narrow pages have them below each other."""
+"""Interactive controls beside their results; on narrow pages the results are below."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NAMES = """(() => {
 
 @dataclass(frozen=True)
 class Seen:
-    """What one position of the controls shows: ``numbers`` and ``text`` in HTML, a picture and its words."""
+    """The result for one setting of the controls: ``numbers`` and ``text`` in HTML, a picture and its alt text."""
 
     numbers: str
     png: bytes
@@ -42,7 +42,7 @@ class Seen:
     text: str = ""
 
     def picture(self) -> str:
-        """The picture in HTML; its size is told, so that the page keeps its place while the picture loads."""
+        """Return the picture in HTML, with its size, so that the layout does not move while it loads."""
         width, height = (int.from_bytes(self.png[start : start + 4], "big") for start in (16, 20))  # PNG's IHDR
         return (
             f"<img class='gpt2-figure' alt='{html.escape(self.alt, quote=True)}' width='{width}' height='{height}' "
@@ -52,7 +52,7 @@ class Seen:
 
 
 class Followed(Protocol):
-    """A control: it has a value, and tells when that changes."""
+    """Interface of a control: it has a value and notifies of changes."""
 
     @property
     def value(self) -> Any: ...
@@ -61,7 +61,7 @@ class Followed(Protocol):
 
 
 class Control:
-    """A whole number to type, with its label, and a slider that goes along.
+    """A labelled integer field with a slider that has the same value.
 
     The slider's own readout is left out: it is a stop of the tab key without a name. Only the slider is read here;
     the browser keeps the two the same.
@@ -101,12 +101,12 @@ class Control:
         self.slider.disabled = self.number.disabled = disabled
 
     def observe(self, handler: Callable[[Any], None], names: str) -> None:
-        """Call ``handler`` when the value changes, whichever of the two was moved."""
+        """Call ``handler`` when the value changes, whether by the field or by the slider."""
         self.slider.observe(handler, names=names)
 
 
 class Live:
-    """Controls that never wait for what they show.
+    """Controls that stay responsive while their results are computed.
 
     Computing and drawing run in a thread of their own: while one position of the controls is being computed,
     only their latest one is remembered, and what was seen before stays, dimmed. A kind of its own says what to read
@@ -116,15 +116,15 @@ class Live:
     waiting = "drawing ..."  # what the status says meanwhile
 
     def _settings(self) -> Any:
-        """Where the controls stand."""
+        """Return the current settings of the controls."""
         raise NotImplementedError
 
     def _compute(self, settings: Any) -> Seen:
-        """What is seen there; runs in the thread."""
+        """Compute the result for ``settings``, in the thread."""
         raise NotImplementedError
 
     def _lay_out(self, css: str, controls: Sequence[ipywidgets.DOMWidget], caption: str = "") -> None:
-        """``controls``, numbers and text at the left, the picture at the right."""
+        """Place ``controls``, numbers and text on the left, the picture on the right."""
         self.status, self.image, self.text = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
         self.status.add_class("gpt2-status")
         self._sliders = sum("gpt2-control" in control._dom_classes for control in controls)
@@ -137,7 +137,7 @@ class Live:
         self.view.add_class(css)
 
     def _follow(self, *controls: Followed) -> None:
-        """Show where the controls stand now, and wherever they go."""
+        """Show the result for the current settings, and update it on every change."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=type(self).__name__)
         self._busy = False
         self._show(self._compute(self._settings()))
@@ -145,7 +145,7 @@ class Live:
             control.observe(self._changed, names="value")
 
     def _show(self, seen: Seen) -> None:
-        """Put it on the page."""
+        """Show a result on the page."""
         self._numbers = seen.numbers
         self._say(seen.note)
         self.image.value, self.text.value = seen.picture(), seen.text
@@ -156,7 +156,7 @@ class Live:
         self._say(self.waiting)
 
     def _say(self, note: str) -> None:
-        """The numbers and a line below them, which a screen reader tells when they change."""
+        """Show the numbers and a note below them; a screen reader announces changes."""
         self.status.value = (
             "<div role='status' aria-live='polite' style='line-height: 1.5; padding: 4px 0'>"
             f"<div class='gpt2-numbers'>{self._numbers}</div><small class='gpt2-note'>{note}</small></div>"
@@ -183,7 +183,7 @@ class Live:
         self._task = loop.create_task(self._catch_up())
 
     async def _catch_up(self) -> None:
-        """Compute until the controls have stood still for one computation."""
+        """Compute until the settings have not changed during a computation."""
         loop = asyncio.get_running_loop()
         try:
             settings = None

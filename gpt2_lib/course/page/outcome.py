@@ -1,4 +1,4 @@
-"""What a check says in a notebook: a few words beside a coloured bar, in the place of an error and its frames."""
+"""The outcome of a check in a notebook: a short message beside a coloured bar, instead of a traceback."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STYLE = f"""<style>
 
 @dataclass(frozen=True)
 class Outcome:
-    """``head``, a line, and ``body``: the lines below it, with tables that need their spaces."""
+    """``head``, a line, and ``body``, the lines below it, whose tables keep their spaces."""
 
     kind: Kind
     head: str
@@ -55,7 +55,7 @@ class Outcome:
 
 
 def instead_of_frames(shell: InteractiveShell) -> None:
-    """Let ``shell`` show an error that has an ``outcome`` as that, and a stub's as words; other errors as ever."""
+    """Let ``shell`` show an error's ``outcome``, or a stub's message, instead of a traceback; others are unchanged."""
 
     def shown(
         shell: InteractiveShell,

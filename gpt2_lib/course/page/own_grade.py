@@ -1,4 +1,4 @@
-"""The button at a notebook's end that grades it: what `make check` does, with points and reasons in the page.
+"""The button at a notebook's end that grades it as `make check` does, and shows points and reasons in the page.
 
 Nothing is graded until it is pressed, so neither *Run All* nor grading itself, which runs this cell too, goes round in
 a circle. The autograder runs in a process of its own, on a copy of the notebook as it was saved.
@@ -32,10 +32,10 @@ TAIL = 2000  # characters of what a process that failed has said
 
 
 class GradeMyNotebook(ipywidgets.VBox):
-    """The button, and below it what the last press has brought."""
+    """The button, and below it the result of the last grading."""
 
     def __init__(self, name: str) -> None:
-        """``name``: the notebook's, without .ipynb; it lies in the kernel's folder."""
+        """Show the button for the notebook ``name`` (without .ipynb) in the kernel's folder."""
         self._path = Path.cwd() / f"{name}.ipynb"
         self.button = ipywidgets.Button(description="Grade my notebook", button_style="", layout={"width": "auto"})
         self.told = ipywidgets.HTML()
@@ -86,7 +86,7 @@ class GradeMyNotebook(ipywidgets.VBox):
 
 
 def graded(path: Path) -> dict[str, Any] | str:
-    """What grading the notebook at ``path`` gave, {"results": [...], "notes": [...]}; text where it gave nothing."""
+    """Return the result of grading the notebook at ``path``, {"results": [...], "notes": [...]}, or an error's text."""
     command = [sys.executable, "-m", "autograder", "check", "--notebook", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     try:
@@ -96,7 +96,7 @@ def graded(path: Path) -> dict[str, Any] | str:
 
 
 def page(found: dict[str, Any]) -> str:
-    """Points by exercise, and why some are missing, in HTML."""
+    """Return the points by exercise, and the reasons for lost points, in HTML."""
     results = found["results"]
     exercises = {r["exercise"]: [s for s in results if s["exercise"] == r["exercise"]] for r in results}
     rows = "".join(
@@ -126,7 +126,7 @@ def _reason(result: dict[str, Any]) -> str:
 
 
 def unsaved_answers(path: Path, history: Sequence[str]) -> list[str]:
-    """The answers in the notebook at ``path`` that ``history``, the cells that ran, had otherwise last."""
+    """Return the answers in the notebook at ``path`` that differ from what last ran, by ``history``."""
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         answers = {
@@ -140,7 +140,7 @@ def unsaved_answers(path: Path, history: Sequence[str]) -> list[str]:
 
 
 def _ran(answer: str, history: Sequence[str]) -> str | None:
-    """The last cell that defines the first function of ``answer``; None where none ran."""
+    """Return the last cell that ran and defines the first function of ``answer``; None if there is none."""
     defined = re.search(r"^def (\w+)\(", answer, re.MULTILINE)
     if defined is None:
         return None
