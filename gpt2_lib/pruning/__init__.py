@@ -1,1 +1,1 @@
-"""Which weights go, and how: scores, masks, schedules, surgery. It may import the model and storage/."""
+"""Pruning: scores, masks, schedules, surgery and the pruner. It may import the model and storage/."""

@@ -1,4 +1,4 @@
-"""ADMM: prune a matrix in one shot, and choose what goes while the weights that stay are being corrected.
+"""ADMM: prune a matrix in one shot, and choose the mask while the remaining weights are corrected.
 
 Source: Boža (2024), "Fast and Effective Weight Update for Pruned Large Language Models", Algorithm 1 and
 section 3.3. SparseGPT corrects the inputs still to come and decides on each input once. Here all weights
@@ -35,7 +35,7 @@ def admm(
     output_scale: Tensor | None = None,
     damping: float = 0.01,
 ) -> Tensor:
-    """A pruned copy (out, in) of ``weight``, float32, whose outputs are close to those of the original.
+    """Return a pruned copy (out, in) of ``weight``, float32, whose outputs are close to the original's.
 
     ``hessian``: X^T X (in, in) of the inputs, as `calibration.hessians` gives it; its scale doesn't
     matter. Give either ``sparsity``, of which exactly ``round(sparsity * n)`` entries become 0, anywhere in
@@ -75,7 +75,7 @@ def admm(
 def _alternate(
     target: Tensor, H: Tensor, zero: Tensor, counts: Tensor, choose: Callable[[Tensor, float], Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Weights near ``target`` (out, in) that obey a mask, and the mask, in which what is ``zero`` stays so.
+    """Return weights near ``target`` (out, in) that obey a mask, and the mask, which is False where ``zero`` is True.
 
     V fits the outputs, Z obeys the mask, U sums up by how much the two differ. ``choose(score, progress)`` is the
     mask at a point of the way from no sparsity (0) to all of it (1).
@@ -106,7 +106,7 @@ def _check_scale(weight: Tensor, output_scale: Tensor | None) -> None:
 
 
 def _scaled(hessian: Tensor, damping: float) -> tuple[Tensor, Tensor]:
-    """The Hessian of inputs of size 1, damped (in, in), and the inputs' sizes (in,) in any unit, float64.
+    """Return the damped Hessian of inputs scaled to size 1 (in, in), and their sizes (in,) in any unit, float64.
 
     With inputs of one size a weight's magnitude says what it does (it is Wanda's score), one PENALTY suits
     all of them, and conjugate gradients need few steps. Raises ValueError unless it is positive definite.
@@ -134,7 +134,7 @@ def _choose_by_row(score: Tensor, progress: float, final: float) -> Tensor:
 
 
 def _choose_n_m(score: Tensor, progress: float, n_m: tuple[int, int]) -> Tensor:
-    """Only the m - n lowest of each group may go; of all of those, the lowest go first."""
+    """Return a mask that prunes only among the m - n lowest of each group, the lowest of all first."""
     keep = selection.n_m_masks({"": score}, *n_m)[""]
     if progress == 1:
         return keep
@@ -142,7 +142,7 @@ def _choose_n_m(score: Tensor, progress: float, n_m: tuple[int, int]) -> Tensor:
 
 
 def _polish(lost: Tensor, mask: Tensor, H: Tensor) -> Tensor:
-    """Entries where ``mask`` is True moved to where lost H lost^T is least, row by row (out, in)."""
+    """Return ``lost`` (out, in), changed where ``mask`` is True to minimise lost H lost^T in each row."""
     residual = (lost @ H).neg_().masked_fill_(~mask, 0.0)
     direction, left = residual, residual.square().sum(dim=1, keepdim=True)  # (out, in), (out, 1)
     tiny = torch.finfo(left.dtype).tiny  # a row that is done takes steps of 0
@@ -165,7 +165,7 @@ def _better(
     damping: float,
     counts: Tensor,
 ) -> Tensor:
-    """``solved``, or SparseGPT's result where its error is lower and it has as many zeros."""
+    """Return ``solved``, or SparseGPT's result if its error is lower and it has as many zeros."""
     other = sparsegpt(W, hessian, sparsity, n_m, damping).masked_fill_(W == 0, 0.0)  # it may bring some back
     if torch.count_nonzero(other) != torch.count_nonzero(solved):
         return solved

@@ -1,4 +1,4 @@
-"""Pruning and training together: gradual (a little at a time), and iterative with rewinding.
+"""Pruning combined with training: gradual, and iterative with rewinding.
 
 Both are training runs (`train.Run`) whose snapshots hold the masks too: killed, they continue to the
 same result.
@@ -27,7 +27,7 @@ RECOVERY = Recipe(steps=600, batch=8, adam_lr=2e-3, muon_lr=0.007, warmup=20, di
 
 
 def sparsegpt_cuts(model: GPT2, windows: Tensor) -> Select:
-    """A ``select`` for `GradualRun`: SparseGPT on ``windows`` (N, T), which also corrects the weights that stay.
+    """Return a ``select`` for `GradualRun`: SparseGPT on ``windows`` (N, T), which corrects remaining weights too.
 
     What is pruned stays pruned: the correction has taken it into account.
     """
@@ -39,7 +39,7 @@ def sparsegpt_cuts(model: GPT2, windows: Tensor) -> Select:
 
 
 def admm_cuts(model: GPT2, windows: Tensor) -> Select:
-    """A ``select`` for `GradualRun`: ADMM on ``windows`` (N, T), which also corrects the weights that stay.
+    """Return a ``select`` for `GradualRun`: ADMM on ``windows`` (N, T), which corrects remaining weights too.
 
     What is pruned stays pruned, as with `sparsegpt_cuts`; at high sparsity more of the quality is left after each cut.
     """
@@ -51,7 +51,7 @@ def admm_cuts(model: GPT2, windows: Tensor) -> Select:
 
 
 class MaskedRun(Run):
-    """Trains ``model`` with ``masks`` that stay as they are: recovery after pruning."""
+    """A run that trains ``model`` with fixed ``masks``: recovery after pruning."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class MaskedRun(Run):
 
 
 class GradualRun(MaskedRun):
-    """Trains ``model`` while its attention and feed-forward weights are pruned along ``schedule``.
+    """A run that trains ``model`` while its attention and feed-forward weights are pruned along ``schedule``.
 
     Steps after the schedule's end are recovery: the masks stay as they are. ``select`` chooses the masks
     from the weights; a pruned weight can come back at a later cut (`masking.MaskKeeper`).
@@ -133,7 +133,7 @@ def prune_iteratively(
     rewind_to: Mapping[str, Tensor] | None = None,
     select: Select = selection.global_masks,
 ) -> list[dict]:
-    """Cut, rewind and train again, ``rounds`` times, up to ``sparsity``; in place (Renda et al., 2020, section 3).
+    """Prune, rewind and retrain, ``rounds`` times, up to ``sparsity``; in place (Renda et al., 2020, section 3).
 
     The learning rate is always rewound: each round starts the recipe's schedule anew. With ``rewind_to``,
     a state_dict from early in the model's training, the weights that are left go back to it as well

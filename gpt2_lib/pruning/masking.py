@@ -1,4 +1,4 @@
-"""Training with masks: what is pruned stays exactly zero, whatever the optimiser does.
+"""Training with masks: pruned weights stay exactly zero, with any optimiser.
 
 A pruned weight still has a gradient, which, with the momentum of earlier ones, would move it off zero at the
 next step. So its gradient is zeroed before every step (no momentum builds up) and the weight itself after it.
@@ -22,7 +22,7 @@ Masks = dict[str, Tensor]  # parameter name -> bool tensor of its shape, True = 
 
 @torch.no_grad()
 def apply_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
-    """Write zeros where a mask is False. Raises ValueError for a mask that doesn't fit, before anything is cut."""
+    """Write zeros where a mask is False. Raises ValueError for a mask that doesn't fit, before any change."""
     parameters = dict(unwrap(model).named_parameters())
     check_masks(parameters, masks)
     for name, mask in masks.items():
@@ -43,7 +43,7 @@ def check_masks(parameters: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -
 
 
 def masks_of_zeros(model: nn.Module) -> Masks:
-    """The masks of a model that was pruned before, read from its zeros: of each prunable matrix that has any.
+    """Return the masks of a model that was pruned earlier, from its zeros, for each prunable matrix that has any.
 
     With them training goes on after loading: ``MaskKeeper(model, [optimizer], masks_of_zeros(model))``.
     """
@@ -52,7 +52,7 @@ def masks_of_zeros(model: nn.Module) -> Masks:
 
 
 def inner_optimizer(optimizer: Any) -> torch.optim.Optimizer:
-    """The optimiser inside a wrapper such as accelerate's, which skips steps; those that are made are the inner one's.
+    """Return the optimiser inside a wrapper such as accelerate's: the inner one's steps are those really made.
 
     Raises ValueError for what is no optimiser.
     """
@@ -65,7 +65,7 @@ def inner_optimizer(optimizer: Any) -> torch.optim.Optimizer:
 
 
 class MaskKeeper:
-    """Holds a model to its masks while ``optimizers`` train it: any of torch's, also in accelerate's wrapper.
+    """Keeps a model's masks while ``optimizers`` train it: any of torch's, also in accelerate's wrapper.
 
     >>> keeper = MaskKeeper(model, [optimizer], pruner.masks)
     >>> ...                        # train as ever: optimizer.step() keeps the zeros
@@ -93,7 +93,7 @@ class MaskKeeper:
 
     @torch.no_grad()
     def set_masks(self, masks: Mapping[str, Tensor]) -> None:
-        """Hold the model to new masks: prune, bring back what they keep, clear the optimisers' state of the rest.
+        """Apply new masks: prune, restore the weights that they keep, clear the optimisers' state of the others.
 
         A weight that comes back has the value it had when it was pruned, and no momentum.
         """
@@ -111,7 +111,7 @@ class MaskKeeper:
 
     @torch.no_grad()
     def candidates(self, names: Iterable[str]) -> dict[str, Tensor]:
-        """What new masks are chosen from: each weight as it is, or as it was when it was pruned."""
+        """Return the weights from which new masks are chosen: a pruned weight has its value from before that."""
         weights = {}
         for name in names:
             w = self.parameters[name].detach().clone()
@@ -121,35 +121,35 @@ class MaskKeeper:
         return weights
 
     def update(self, select: Callable[[dict[str, Tensor]], Mapping[str, Tensor]], names: Iterable[str]) -> None:
-        """Choose masks for ``names`` anew: ``select`` gets the candidates, pruned ones among them."""
+        """Choose new masks for ``names``: ``select`` gets the candidates, pruned weights included."""
         self.set_masks(select(self.candidates(names)))
 
     def remove(self) -> None:
-        """Let go of the optimisers; the zeros stay until the next step of an optimiser moves them."""
+        """Remove the hooks from the optimisers; the zeros stay until an optimiser's next step."""
         for hook in self._hooks:
             hook.remove()
 
     def state_dict(self) -> dict[str, Masks]:
-        """Masks and remembered weights, for a snapshot."""
+        """Return the masks and the remembered weights, for a snapshot."""
         return {"masks": dict(self.masks), "remembered": dict(self.remembered)}
 
     def load_state_dict(self, state: Mapping[str, Masks]) -> None:
-        """Continue from a snapshot; the model's and the optimisers' own state is loaded by their own means."""
+        """Continue from a snapshot; load the states of the model and the optimisers separately."""
         check_masks(self.parameters, state["masks"])
         self.masks = self._where_they_belong(state["masks"])
         self.remembered = self._where_they_belong(state["remembered"])
         self._factors = {name: mask.to(self.parameters[name]) for name, mask in self.masks.items()}
 
     def _where_they_belong(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each on its parameter's device: a snapshot may come from another."""
+        """Return each tensor on its parameter's device: a snapshot may come from another."""
         return {name: tensor.to(self.parameters[name].device) for name, tensor in tensors.items()}
 
     def zero_gradients(self) -> None:
-        """Zero the gradients of pruned weights. Every step does; clipping by a norm wants it done before."""
+        """Zero the gradients of pruned weights. Each step does so; call it before clipping by a norm."""
         self._zero_gradients(self.masks)
 
     def _own(self, optimizer: torch.optim.Optimizer) -> list[str]:
-        """The masked parameters that ``optimizer`` trains."""
+        """Return the names of the masked parameters that ``optimizer`` trains."""
         trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
         return [name for name in self.masks if id(self.parameters[name]) in trained]
 

@@ -1,4 +1,4 @@
-"""The verbs: prune a model's weights, in place.
+"""The pruner: it prunes a model's weights in place, by any method.
 
 What is prunable is said in `targets`: the matrices of attention and feed-forward in a GPT-2, ours or
 transformers', and the weights of the ``nn.Linear`` layers in any other module. Verbs that cut by parts
@@ -51,7 +51,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class ModelPruner:
-    """Prunes a model step by step and remembers its masks.
+    """Prunes a model step by step and keeps its masks.
 
     >>> pruner = ModelPruner(model)
     >>> pruner.prune_attention_layers(0.4)
@@ -128,7 +128,7 @@ class ModelPruner:
         return self._cut(partial(one_shot.rectangles, block=block), make_plan(self.model, sparsity))
 
     def prune_randomly(self, sparsity: float, seed: int = 0) -> Masks:
-        """Remove a random ``sparsity`` of every matrix: what any method has to beat."""
+        """Remove a random ``sparsity`` of every matrix: the baseline for any method."""
         return self._cut(partial(one_shot.random, seed=seed), make_plan(self.model, sparsity))
 
     def prune_taylor(
@@ -139,7 +139,7 @@ class ModelPruner:
         globally: bool = False,
         min_kept: float = 0.0,
     ) -> Masks:
-        """Remove what changes the loss on ``windows`` least, to first order (Molchanov et al., 2017 and 2019).
+        """Remove the weights that change the loss on ``windows`` least, to first order (Molchanov et al., 2017, 2019).
 
         Layer by layer; with ``globally``, all weights are ranked together, since their scores have one unit, and
         of each layer ``min_kept`` stays.
@@ -149,19 +149,19 @@ class ModelPruner:
         return self._cut(partial(choose, loss=loss), make_plan(self.model, sparsity), windows)
 
     def prune_wanda(self, windows: Batches, sparsity: float | None = None, n_m: tuple[int, int] | None = None) -> Masks:
-        """Wanda: |weight| times the norm of its input, compared within a row, or n:m (Sun et al., 2023)."""
+        """Prune by Wanda: |weight| times the norm of its input, compared within a row, or n:m (Sun et al., 2023)."""
         return self.prune("wanda", sparsity, text=windows, n_m=n_m)
 
     def prune_sparsegpt(
         self, windows: Batches, sparsity: float | None = None, n_m: tuple[int, int] | None = None
     ) -> Masks:
-        """SparseGPT: prunes and corrects what is left of each matrix (Frantar & Alistarh, 2023)."""
+        """Prune by SparseGPT, which corrects the remaining weights of each matrix (Frantar & Alistarh, 2023)."""
         return self.prune("sparsegpt", sparsity, text=windows, n_m=n_m)
 
     def prune_admm(
         self, windows: Batches, sparsity: float | None = None, n_m: tuple[int, int] | None = None, by_row: bool = False
     ) -> Masks:
-        """ADMM: corrects each matrix while it chooses what goes, in each row alone if ``by_row`` (Boža, 2024).
+        """Prune by ADMM, which corrects each matrix while its mask is chosen (``by_row``: in each row) (Boža, 2024).
 
         In a language model, an output counts for more the more the loss depends on it.
         """
@@ -180,7 +180,7 @@ class ModelPruner:
         windows: Tensor | None = None,
         refit: bool = True,
     ) -> Masks:
-        """Zero heads and neurons, biases too; the shapes stay, so that training can go on.
+        """Zero heads and neurons, biases included; the shapes stay, so that training can continue.
 
         With ``windows`` every ``c_proj`` is solved anew on what stays, its bias too, unless ``refit`` is False.
         """
@@ -201,7 +201,7 @@ class ModelPruner:
         windows: Tensor | None = None,
         refit: bool = True,
     ) -> GPT2:
-        """Really remove them, and refit as `prune_structures` does.
+        """Remove heads and neurons, which makes matrices smaller, and refit as `prune_structures` does.
 
         Returns the smaller model, ``pruner.model`` from now on; the one given stays as it is.
         """
@@ -223,15 +223,15 @@ class ModelPruner:
         return units.units_to_keep(model, heads, neurons, windows)
 
     def get_model_statistics(self) -> ModelStatistics:
-        """Counts, bytes and sparsity now, as `statistics.model_statistics` tells them."""
+        """Return the current counts, bytes and sparsity, as `statistics.model_statistics` does."""
         return model_statistics(self.model)
 
     def state_dict(self) -> dict[str, Masks]:
-        """The masks, for torch.save; the weights are in ``model.state_dict()``."""
+        """Return the masks, for torch.save; the weights are in ``model.state_dict()``."""
         return {"masks": dict(self.masks)}
 
     def load_state_dict(self, state: Mapping[str, Masks]) -> None:
-        """Take masks from `state_dict` and apply them to the model."""
+        """Load masks from `state_dict` and apply them to the model."""
         apply_masks(self.model, state["masks"])
         devices = {name: p.device for name, p in self.model.named_parameters()}
         self.masks = {name: mask.to(devices[name]) for name, mask in state["masks"].items()}

@@ -1,4 +1,4 @@
-"""Step to sparsity: how much is gone at each step of a training run.
+"""Schedules: the sparsity at each step of a training run.
 
 The three curves share one signature: ``steps`` is how many steps pruning takes from ``start`` on,
 ``initial`` and ``final`` are sparsities in [0, 1]. Before ``start`` they give ``initial``, after the
@@ -14,18 +14,18 @@ from .selection import check_sparsity
 
 
 def one_shot_sparsity(step: int, start: int, steps: int, initial: float, final: float) -> float:
-    """All at once, at ``start``."""
+    """Return the sparsity of a single cut at ``start``."""
     return initial if step < start else final
 
 
 def linear_sparsity(step: int, start: int, steps: int, initial: float, final: float) -> float:
-    """The same amount at every step."""
+    """Return a sparsity that rises by the same amount at every step."""
     progress = _progress(step, start, steps)
     return (1 - progress) * initial + progress * final  # exactly final at the end
 
 
 def cubic_sparsity(step: int, start: int, steps: int, initial: float, final: float) -> float:
-    """Fast while much can be spared, slower towards the end (Zhu & Gupta, 2017, equation 1).
+    """Return a sparsity that rises fast at first, more slowly at the end (Zhu & Gupta, 2017, equation 1).
 
     s_t = s_f + (s_i - s_f) (1 - (t - t_0) / n)^3, with n (here ``steps``) counted in training steps. The paper writes
     n Δt: its n counts the cuts, one every Δt steps (here ``Schedule.every``).
@@ -41,7 +41,7 @@ def _progress(step: int, start: int, steps: int) -> float:
 
 @dataclass(frozen=True)
 class Schedule:
-    """When to prune in a training run, and how much: ``every`` so many steps along ``curve``."""
+    """The times and sizes of the cuts in a training run: one ``every`` so many steps, along ``curve``."""
 
     final: float  # sparsity at the end
     steps: int  # from the first cut to the last
@@ -59,10 +59,10 @@ class Schedule:
             raise ValueError(f"steps and every must be at least 1 and start at least 0; got {self}.")
 
     def sparsity(self, step: int) -> float:
-        """The sparsity that the curve asks for at ``step``."""
+        """Return the sparsity of the curve at ``step``."""
         return self.curve(step, self.start, self.steps, self.initial, self.final)
 
     def is_due(self, step: int) -> bool:
-        """Whether masks are computed before ``step``: every ``every`` steps, and at the very end."""
+        """Return whether masks are computed before ``step``: every ``every`` steps, and at the end."""
         into = step - self.start
         return 0 <= into <= self.steps and (into % self.every == 0 or into == self.steps)

@@ -1,4 +1,4 @@
-"""Weight to importance: the higher the score, the more an entry (or neuron, head, block) is worth keeping.
+"""Importance scores: the higher the score, the more an entry (or neuron, head, block) is worth keeping.
 
 Tensors in, tensors out; no score is negative. Weights have nn.Linear's layout (out, in). ``order`` is
 that of a norm: 1 for L1, 2 for L2.
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 
 def magnitude(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """|w| of every entry (Han et al., 2015, "Learning both Weights and Connections", section 3).
+    """Return |w| of every entry (Han et al., 2015, "Learning both Weights and Connections", section 3).
 
     Of a single entry L1 and L2 are the same number; they differ for groups of entries, below.
     """
@@ -22,13 +22,13 @@ def magnitude(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def random(weights: Mapping[str, Tensor], seed: int = 0) -> dict[str, Tensor]:
-    """Uniform in [0, 1): the baseline that every other score has to beat."""
+    """Return uniform numbers in [0, 1): the baseline that every other score has to beat."""
     generator = torch.Generator().manual_seed(seed)
     return {name: torch.rand(w.shape, generator=generator).to(w.device) for name, w in weights.items()}
 
 
 def wanda(weights: Mapping[str, Tensor], input_norms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """|w| times the L2 norm of the input that it multiplies (Sun et al., 2023, equation 1).
+    """Return |w| times the L2 norm of the input that it multiplies (Sun et al., 2023, equation 1).
 
     ``input_norms``: for each weight (out, in) the norms (in,) over all tokens of the calibration text.
     Meant to be compared within a row: `selection.row_masks`, `selection.n_m_masks`.
@@ -37,7 +37,7 @@ def wanda(weights: Mapping[str, Tensor], input_norms: Mapping[str, Tensor]) -> d
 
 
 def taylor(weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """|w| times the size of the loss's gradient by w: to first order, how much an example's loss changes without it.
+    """Return |w| times the magnitude of the loss's gradient by w: the first-order change of the loss without it.
 
     ``gradients``: of each weight's shape, sizes over single examples, as `calibration.gradients` gives them. With
     its ``order`` 1 the score is the mean of |w g| (Molchanov et al., 2017, section 2.2, there for feature maps),
@@ -48,12 +48,12 @@ def taylor(weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> di
 
 
 def _wide(tensor: Tensor) -> Tensor:
-    """In float32 at least: a product of two small numbers of half precision would be zero."""
+    """Return the tensor in at least float32: the product of two small half-precision numbers would be zero."""
     return tensor.detach().to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def neuron(c_fc_weight: Tensor, c_fc_bias: Tensor, c_proj_weight: Tensor, order: float = 2) -> Tensor:
-    """Scores (n,) of n hidden neurons: norm of all that feeds one times norm of all that it feeds.
+    """Return scores (n,) of n hidden neurons: the norm of their input weights times that of their output weights.
 
     c_fc_weight (n, C) and c_fc_bias (n,) feed the neurons; c_proj_weight (C, n) takes from them.
     """
@@ -62,7 +62,7 @@ def neuron(c_fc_weight: Tensor, c_fc_bias: Tensor, c_proj_weight: Tensor, order:
 
 
 def head(c_attn_weight: Tensor, c_attn_bias: Tensor, c_proj_weight: Tensor, n_head: int, order: float = 2) -> Tensor:
-    """Scores (N,) of N = ``n_head`` attention heads: norm of their Q, K and V times norm of what they feed.
+    """Return scores (N,) of N = ``n_head`` heads: the norm of their Q, K and V times that of their output weights.
 
     c_attn_weight (3 N H, C) and c_attn_bias (3 N H,) hold Q, then K, then V, each head by head;
     c_proj_weight (C, N H) takes from the heads.
@@ -74,7 +74,7 @@ def head(c_attn_weight: Tensor, c_attn_bias: Tensor, c_proj_weight: Tensor, n_he
 
 
 def contribution(gram: Tensor, weight: Tensor, units: int) -> Tensor:
-    """Scores (units,) of heads or neurons: L2 norm, over a text, of what each adds to the residual stream.
+    """Return scores (units,) of heads or neurons: the L2 norm, over a text, of their residual-stream outputs.
 
     A unit's outputs X_u (tokens, H) leave through its columns W_u (C, H) of ``weight`` (C, units H), the
     block's ``c_proj``, and add X_u W_u^T, whose norm is sqrt(tr(W_u X_u^T X_u W_u^T)). ``gram`` is X^T X
@@ -89,7 +89,7 @@ def contribution(gram: Tensor, weight: Tensor, units: int) -> Tensor:
 
 
 def block_influence(inputs: Tensor, outputs: Tensor) -> float:
-    """How far a transformer block turns what passes through it: 1 - mean cosine of its inputs and outputs.
+    """Return how much a transformer block changes its inputs: 1 - mean cosine of its inputs and outputs.
 
     inputs, outputs: (tokens, C). In [0, 2]; a block near 0 can go (Men et al., 2024, "ShortGPT", equation 1).
     """
@@ -97,7 +97,7 @@ def block_influence(inputs: Tensor, outputs: Tensor) -> float:
 
 
 def outputs(gradient: Tensor) -> Tensor:
-    """What an error of each output (out,) counts for, at most 1: the root of the norm of its weights' gradient.
+    """Return the weight of an error of each output (out,), at most 1: the root of the norm of its weights' gradient.
 
     ``gradient``: size of the loss's gradient by each entry (out, in), as `calibration.gradients` gives it. The
     root, since a gradient is true of small errors and these are not: at 70 % the norm itself did harm. None counts

@@ -1,4 +1,4 @@
-"""Scores to keep-masks: which entries stay.
+"""Selection: from scores to keep-masks.
 
 Tensors in, tensors out: nothing here knows of models. Entries are ranked by absolute value, so what
 comes in may be scores (never negative) or, for magnitude pruning, the weights themselves, of which no
@@ -45,7 +45,7 @@ def layer_masks(scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tens
 
 
 def row_masks(scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
-    """Prune every row (out, in) of every matrix on its own: ``round(sparsity * in)`` entries each."""
+    """Prune every row of every matrix (out, in) on its own: ``round(sparsity * in)`` entries each."""
     sparsity = check_sparsity(sparsity)
     masks = {}
     for name, s in scores.items():
@@ -125,7 +125,7 @@ def block_masks(
 
 
 def keep_units(scores: Tensor, sparsity: float, min_kept: int = 1) -> Tensor:
-    """Ascending indices (int64) of the units (neurons, heads) that stay, of ``scores`` (n,).
+    """Return ascending indices (int64) of the units (neurons, heads) to keep, by their ``scores`` (n,).
 
     Exactly ``round(sparsity * n)`` go. Raises ValueError when fewer than ``min_kept`` would stay.
     """
@@ -149,7 +149,7 @@ def _check_finite(name: str, finite: bool) -> None:
 
 
 def _floats(scores: Tensor, wide: bool) -> np.ndarray:
-    """The entries (n,) as float64 if ``wide``, else float32; without a copy where that is what they are."""
+    """Return the entries (n,) as float64 if ``wide``, else float32; without a copy where possible."""
     if scores.is_meta:
         raise ValueError("The scores are on the meta device: they have a shape, but no numbers. Load the model first.")
     entries = scores.detach().reshape(-1).cpu()  # first: not every device has float64
@@ -161,13 +161,13 @@ def _is_wide(scores: Tensor) -> bool:
 
 
 def _keys(entries: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Integers of the same order as |entries|: a float's bits without its sign."""
+    """Return integers in the order of |entries|: a float's bits without its sign."""
     bits = entries.view(np.int32 if entries.dtype == np.float32 else np.int64)
     return np.bitwise_and(bits, np.iinfo(bits.dtype).max, out=out)
 
 
 def _is_finite(keys: np.ndarray) -> bool:
-    """Whether the highest key stands below infinity's (NaN's are higher)."""
+    """Return whether the highest key is below infinity's (NaN's are higher)."""
     return keys.max(initial=0) < (0x7F800000 if keys.dtype == np.int32 else 0x7FF0000000000000)
 
 
@@ -182,7 +182,7 @@ def _chunks(entries: np.ndarray, size: int = CHUNK) -> Iterator[np.ndarray]:
 
 
 def _lowest_go(tensors: Sequence[Tensor], pruned: int, names: Sequence[str]) -> list[Tensor]:
-    """Masks of ``tensors`` with exactly ``pruned`` False entries in all, at the lowest of |tensors|.
+    """Return masks of ``tensors`` with exactly ``pruned`` False entries in all, at the lowest of |tensors|.
 
     A radix selection: one histogram for each 16 bits of the keys, from the highest bits to the lowest,
     finds the key of rank ``pruned`` without sorting and without a copy of the tensors.
@@ -204,7 +204,7 @@ def _lowest_go(tensors: Sequence[Tensor], pruned: int, names: Sequence[str]) -> 
 
 
 def _key_near(tensors: Sequence[Tensor], pruned: int, names: Sequence[str], wide: bool) -> tuple[int, int] | None:
-    """What `_key_of_rank` finds, in one pass, or None: of many entries, a sample says between which two keys to look.
+    """Return the result of `_key_of_rank` in one pass, by a sample that bounds the key; None if that fails.
 
     The idea of Floyd & Rivest (1975), "Expected Time Bounds for Selection". It fails, and costs little,
     when the sample misleads or a good part of all entries are ties.
@@ -236,7 +236,7 @@ def _key_near(tensors: Sequence[Tensor], pruned: int, names: Sequence[str], wide
 
 
 def _cut(parts: Sequence[np.ndarray], rank: int) -> tuple[int, int]:
-    """The key below which the lowest ``rank`` of all keys go, and how many of the entries that have it go too."""
+    """Return the key below which the lowest ``rank`` keys lie, and how many entries with that key to prune too."""
     keys = np.concatenate(parts)
     threshold = np.partition(keys, rank - 1)[rank - 1]
     ties = rank - int(np.count_nonzero(keys < threshold))
@@ -246,7 +246,7 @@ def _cut(parts: Sequence[np.ndarray], rank: int) -> tuple[int, int]:
 
 
 def _key_of_rank(tensors: Sequence[Tensor], pruned: int, names: Sequence[str], wide: bool) -> tuple[int, int]:
-    """The key below which all goes, and how many of the entries that have it go too."""
+    """Return the key below which all entries are pruned, and how many entries with that key to prune too."""
     bits = 64 if wide else 32
     infinity = 0x7FF0 if wide else 0x7F80  # the first 16 bits of infinity; those of NaN are higher or equal
     top, prefix, left = bits - DIGIT, 0, pruned
@@ -271,13 +271,13 @@ def _key_of_rank(tensors: Sequence[Tensor], pruned: int, names: Sequence[str], w
 
 @cache
 def _places(m: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Each entry's place in its group of ``m``, and for d = 1 ... m - 1 whether the entry d further is in it too."""
+    """Return each entry's position in its group of ``m``, and for d = 1 ... m - 1 whether entry + d is in that one."""
     place = np.tile(np.arange(m, dtype=np.uint8), max(1, CHUNK // m))
     return place, [place + d < m for d in range(1, m)]
 
 
 def _n_of_m(name: str, scores: Tensor, n: int, m: int) -> Tensor:
-    """The n highest of each group of m neighbours stay, the later ones among equals.
+    """Return a mask of the n highest of each group of m neighbours; among equals the later ones stay.
 
     An entry stays if fewer than ``n`` of its group stand above it. Those at distance d are compared
     for all groups at once: one array against itself, moved by d.

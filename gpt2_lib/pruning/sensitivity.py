@@ -1,4 +1,4 @@
-"""Which layers can spare their weights? Prune one at a time, measure the whole model.
+"""Sensitivity of each layer: prune one layer at a time and measure the whole model.
 
 (Han et al., 2015, "Learning both Weights and Connections", figure 6.)
 """
@@ -21,7 +21,7 @@ from .selection import check_sparsity, layer_masks
 
 @dataclass(frozen=True)
 class LayerPoint:
-    """The whole model's quality with one layer pruned and all others as they were."""
+    """The whole model's quality with one layer pruned and all others unchanged."""
 
     layer: str  # parameter name
     method: str
@@ -78,7 +78,7 @@ def scan(
 
 
 def allocate(points: Iterable[LayerPoint], mean: float) -> dict[str, float]:
-    """Sparsities {layer: fraction} with the ``mean`` over all weights of the scanned layers, for `ModelPruner.prune`.
+    """Return sparsities {layer: fraction} with the weighted ``mean`` over the scanned layers, for `ModelPruner.prune`.
 
     Weights go where the scan says that they cost the least loss each: between two measured sparsities of a layer its
     loss is taken to rise evenly, and the rises of the layers are taken to add up. A guess, then, to be measured.
@@ -106,7 +106,7 @@ def allocate(points: Iterable[LayerPoint], mean: float) -> dict[str, float]:
 
 
 def _steps(curve: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """(slope, width) of each piece of the lower convex hull, from left to right: slopes rise."""
+    """Return (slope, width) of each piece of the lower convex hull, from left to right: slopes rise."""
     hull: list[tuple[float, float]] = []
     for x, y in sorted(dict(curve).items()):
         while len(hull) > 1 and _slope(hull[-2], hull[-1]) >= _slope(hull[-2], (x, y)):

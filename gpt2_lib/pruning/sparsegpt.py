@@ -1,4 +1,4 @@
-"""SparseGPT: prune a matrix in one shot, and let the weights that stay make up for those that go.
+"""SparseGPT: prune a matrix in one shot, and correct the remaining weights for the pruned ones.
 
 Source: Frantar & Alistarh (2023), "SparseGPT: Massive Language Models Can Be Accurately Pruned in
 One-Shot", Algorithm 1. The inputs are gone through in order; each weight is corrected for all that
@@ -23,7 +23,7 @@ def sparsegpt(
     n_m: tuple[int, int] | None = None,
     damping: float = 0.01,
 ) -> Tensor:
-    """A pruned copy (out, in) of ``weight``, float32, whose outputs are close to those of the original.
+    """Return a pruned copy (out, in) of ``weight``, float32, whose outputs are close to the original's.
 
     ``hessian``: X^T X (in, in) of the inputs, as `calibration.hessians` gives it; its scale doesn't
     matter. Give either ``sparsity``, of which exactly ``round(sparsity * n)`` entries become 0, spread
@@ -93,7 +93,7 @@ def check_layer(weight: Tensor, hessian: Tensor, damping: float) -> None:
 
 
 def not_invertible(damping: float) -> ValueError:
-    """The error for a Hessian that isn't positive definite, even with ``damping``."""
+    """Return the error for a Hessian that isn't positive definite, even with ``damping``."""
     return ValueError(
         "The Hessian can't be inverted: some inputs depend on each other, or it isn't X^T X. Calibrate on more "
         f"text, or raise damping (now {damping:g})."
@@ -101,17 +101,17 @@ def not_invertible(damping: float) -> ValueError:
 
 
 def _saliency(W: Tensor, d: Tensor, first: Tensor) -> Tensor:
-    """|w| / d: the root of the error that each entry's loss would leave, up to a constant."""
+    """Return |w| / d: the root of the error that the loss of each entry leaves, up to a constant."""
     return (W / d).masked_fill_(first, 0.0)
 
 
 def _lowest_go(saliency: Tensor, pruned: int) -> Tensor:
-    """The mask in which exactly ``pruned`` entries are False."""
+    """Return the mask with exactly ``pruned`` False entries."""
     return selection.layer_masks({"block": saliency}, pruned / saliency.numel())["block"]
 
 
 def _factor(hessian: Tensor, damping: float) -> tuple[Tensor, Tensor]:
-    """R (in, in), float32, upper triangular, with R R^T the damped Hessian; and which inputs were always zero (in, 1).
+    """Return R (in, in), float32, upper triangular, with R R^T the damped Hessian; and the always-zero inputs (in, 1).
 
     When the weights of a row have lost e (in,), the error is |R^T e|^2, and entry j of R^T e depends on the
     losses up to j alone: that is why the inputs can be gone through in order. The paper uses U = R^-1,
@@ -133,5 +133,5 @@ def _factor(hessian: Tensor, damping: float) -> tuple[Tensor, Tensor]:
 
 
 def _inverse(R: Tensor) -> Tensor:
-    """The inverse of an upper triangular matrix."""
+    """Return the inverse of an upper triangular matrix."""
     return torch.linalg.solve_triangular(R, torch.eye(len(R), device=R.device), upper=True)

@@ -1,4 +1,4 @@
-"""How much of a model is gone: counts, bytes and sparsity, of the whole and of each prunable matrix."""
+"""Statistics of a pruned model: counts, bytes and sparsity, for the whole and for each prunable matrix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .targets import attention_weights, feedforward_weights, has_parts, prunable
 
 
 class LayerStatistics(TypedDict):
-    """Of one prunable matrix."""
+    """Statistics of one prunable matrix."""
 
     parameters: int
     zeros: int
@@ -27,7 +27,7 @@ class LayerStatistics(TypedDict):
 
 
 class ModelStatistics(TypedDict):
-    """Of a model, as `model_statistics` explains; a dict whose keys type checkers and editors know."""
+    """Statistics of a model, as `model_statistics` explains; a dict whose keys have types."""
 
     parameters: int
     zeros: int
@@ -43,7 +43,7 @@ class ModelStatistics(TypedDict):
 
 
 def model_statistics(model: nn.Module) -> ModelStatistics:
-    """Counts, bytes and sparsity now, each with what it is a share of.
+    """Return the current counts, bytes and sparsity of a model and of its prunable matrices.
 
     Of the whole model: ``parameters``, ``zeros``, ``whole_model_sparsity`` = zeros / parameters. Of the
     prunable weights: their number ``prunable``, ``sparsity`` = their zeros / prunable,

@@ -1,4 +1,4 @@
-"""Neurons, heads and whole blocks really removed: a smaller GPT-2 instead of one with zeros in it.
+"""Removal of neurons, heads and whole blocks: a smaller GPT-2 instead of one with zeros.
 
 A zero costs a dense matrix product as much as any number; a row or a column that isn't there costs nothing.
 Which units stay is the caller's choice (`scores`, `selection.keep_units`), given as ``keep``: a 1-D int64
@@ -25,7 +25,7 @@ OUTPUTS = ("attn.c_proj.weight", "attn.c_proj.bias", "mlp.c_proj.weight", "mlp.c
 def remove_neurons(
     c_fc_weight: Tensor, c_fc_bias: Tensor, c_proj_weight: Tensor, keep: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Copies of c_fc_weight (n, C), c_fc_bias (n,) and c_proj_weight (C, n) with only the neurons in ``keep``.
+    """Return copies of c_fc_weight (n, C), c_fc_bias (n,), c_proj_weight (C, n) with the neurons in ``keep``.
 
     A neuron is a row of c_fc, its bias and a column of c_proj. Raises ValueError for a ``keep`` that names
     no subset of the n neurons, and for shapes that don't belong together.
@@ -40,7 +40,7 @@ def remove_neurons(
 def remove_heads(
     c_attn_weight: Tensor, c_attn_bias: Tensor, c_proj_weight: Tensor, n_head: int, keep: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Copies of c_attn_weight (3 N H, C), c_attn_bias (3 N H,), c_proj_weight (C, N H) with only the heads in ``keep``.
+    """Return copies of c_attn's weight (3 N H, C) and bias and c_proj's weight (C, N H), with the heads in ``keep``.
 
     N = ``n_head``. c_attn holds Q, then K, then V, each head by head; a head is its H rows and biases in each
     of the three, and H columns of c_proj. Raises ValueError as `remove_neurons` does.
@@ -61,7 +61,7 @@ def remove_heads(
 
 @torch.no_grad()
 def shrink(model: GPT2, heads: Mapping[int, Tensor] | None = None, neurons: Mapping[int, Tensor] | None = None) -> GPT2:
-    """A smaller GPT2 with only these attention heads and feed-forward neurons; ``model`` is left as it is.
+    """Return a smaller GPT2 with only these attention heads and feed-forward neurons; ``model`` is unchanged.
 
     ``heads``, ``neurons``: {index of a transformer block: keep}; blocks not named stay whole. The new model
     has weights of its own, the same tokenizer and the same mode (training or evaluation). Raises ValueError
@@ -88,7 +88,7 @@ def shrink(model: GPT2, heads: Mapping[int, Tensor] | None = None, neurons: Mapp
 
 
 def remove_silenced(model: GPT2) -> GPT2:
-    """A smaller GPT2 without the heads and neurons that contribute nothing; it computes what ``model`` computes.
+    """Return a smaller GPT2 with the same outputs, without the heads and neurons that contribute nothing.
 
     Silent is a unit whose outgoing weights are all zero, or, as `ModelPruner.prune_structures` leaves it, those that
     make its value (of a head V) with their bias. One of each block's heads and neurons stays in any case.
@@ -106,7 +106,7 @@ def remove_silenced(model: GPT2) -> GPT2:
 
 
 def _speaks(weight: Tensor, bias: Tensor, outgoing: Tensor) -> Tensor:
-    """Which of n units (n,) have a value that can differ from 0, weight (n, C) and bias (n,), and pass it on (C, n)."""
+    """Return for n units whether they can be non-zero, by weight (n, C) and bias (n,), and are used, by (C, n)."""
     return ((weight != 0).any(1) | (bias != 0)) & (outgoing != 0).any(0)
 
 
@@ -117,7 +117,7 @@ def _at_least_one(units: Tensor) -> Tensor:
 
 @torch.no_grad()
 def remove_blocks(model: GPT2, keep: Tensor) -> GPT2:
-    """A shallower GPT2 with only the transformer blocks in ``keep``; ``model`` is left as it is.
+    """Return a shallower GPT2 with only the transformer blocks in ``keep``; ``model`` is unchanged.
 
     Weights, tokenizer and mode as in `shrink`. Raises ValueError for a ``keep`` that names no subset of the blocks.
     """
@@ -137,7 +137,7 @@ def silencing_masks(
     neurons: Mapping[int, Tensor] | None = None,
     blocks: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Masks {parameter name: bool, True = keep} that silence all units but these, biases included.
+    """Return masks {parameter name: bool, True = keep} that zero all units but these, biases included.
 
     ``heads`` and ``neurons`` as in `shrink`, ``blocks`` as ``keep`` in `remove_blocks`; what isn't given stays
     whole. With zeros where a mask is False, ``model`` computes what ``shrink(model, heads, neurons)``, and then
@@ -162,7 +162,7 @@ def silencing_masks(
 
 
 def _unit_masks(parameters: Mapping[str, Tensor], names: list[str], feeds: Tensor, fed: Tensor) -> dict[str, Tensor]:
-    """Masks of the weight (out, in) and bias (out,) that feed the units, and of the weight that they feed."""
+    """Return masks of the weight (out, in) and bias (out,) that feed the units, and of the weight after them."""
     weight, bias, projection = (parameters[name] for name in names)
     feeds, fed = feeds.to(weight.device), fed.to(weight.device)
     masks = (feeds[:, None].expand_as(weight), feeds.expand_as(bias), fed.expand_as(projection))
@@ -213,7 +213,7 @@ def _short(keep: Tensor) -> str:
 
 
 def _check_shapes(feeds: Tensor, bias: Tensor, fed: Tensor, parts: int) -> None:
-    """The weight (parts n, C) and bias (parts n,) that feed the units, and the weight (C, n) that they feed."""
+    """Raise ValueError unless the weight (parts n, C), bias (parts n,) and output weight (C, n) fit together."""
     matrices = feeds.dim() == fed.dim() == 2
     if not matrices or feeds.shape != (parts * fed.size(1), fed.size(0)) or bias.shape != feeds.shape[:1]:
         n = "n" if parts == 1 else "N H"

@@ -1,4 +1,4 @@
-"""What of a model can be pruned: its matrices, by name.
+"""The matrices of a model that can be pruned, by name.
 
 In this library's `GPT2`, and in transformers' GPT-2: the weights of every block's attention (``c_attn``,
 ``c_proj``) and feed-forward part (``c_fc``, ``c_proj``). In any other ``nn.Module``, such as transformers'
@@ -31,7 +31,7 @@ GPT2_BLOCK = re.compile(r"(?:transformer\.)?h\.\d+")  # ours; transformers' with
 
 
 def prunable_weights(model: nn.Module, names: Iterable[str] | None = None) -> dict[str, Tensor]:
-    """{parameter name: parameter} of all prunable matrices, in the model's order, or of ``names`` alone.
+    """Return {parameter name: parameter} of all prunable matrices, in the model's order, or of ``names`` only.
 
     A shared matrix counts once. Raises ValueError, with the layer's name and what to do, for a weight that is
     computed from others and for one that is quantised, and for a name that isn't a prunable matrix's.
@@ -40,17 +40,17 @@ def prunable_weights(model: nn.Module, names: Iterable[str] | None = None) -> di
 
 
 def attention_weights(model: nn.Module) -> dict[str, Tensor]:
-    """{parameter name: parameter} of all attention matrices; ValueError for a model without known parts."""
+    """Return {parameter name: parameter} of all attention matrices. Raises ValueError if they are not known."""
     return _part(model, ATTENTION)
 
 
 def feedforward_weights(model: nn.Module) -> dict[str, Tensor]:
-    """{parameter name: parameter} of all feed-forward matrices; ValueError for a model without known parts."""
+    """Return {parameter name: parameter} of all feed-forward matrices. Raises ValueError if not known."""
     return _part(model, FEEDFORWARD)
 
 
 def has_parts(model: nn.Module) -> bool:
-    """Whether the attention and feed-forward matrices of ``model`` are known."""
+    """Return whether the attention and feed-forward matrices of ``model`` are known."""
     words: set[str] = set().union(*(name.split(".") for name in prunable_layers(model)))
     return bool(words & ATTENTION) and bool(words & FEEDFORWARD)
 
@@ -65,19 +65,19 @@ def _part(model: nn.Module, words: set[str]) -> dict[str, Tensor]:
 
 
 def matrices(model: nn.Module, names: Iterable[str] | None = None) -> dict[str, Tensor]:
-    """The weights as `prunable_weights` gives them, but each (out, in): a view where the layer stores another."""
+    """Return the weights of `prunable_weights`, each as (out, in): a view where the layer stores the transpose."""
     return {name: matrix(layer) for name, layer in prunable_layers(model, names).items()}
 
 
 def as_stored(model: nn.Module, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The masks with those of matrices, (out, in), turned to the shape of their parameters."""
+    """Return masks of matrices (out, in) in the shapes of their parameters."""
     layers = prunable_layers(model)
     turned = {name for name, layer in layers.items() if is_conv1d(layer)}
     return {name: mask.t().contiguous() if name in turned else mask for name, mask in masks.items()}
 
 
 def prunable_layers(model: nn.Module, names: Iterable[str] | None = None) -> dict[str, nn.Module]:
-    """{name of a weight: the nn.Linear or Conv1D that owns it}, as in `prunable_weights`."""
+    """Return {name of a weight: the nn.Linear or Conv1D that owns it}, as in `prunable_weights`."""
     model = unwrap(model)
     whole, adapters = _whole(model), _adapters(model)
     found: dict[str, nn.Module] = {}
@@ -97,23 +97,23 @@ def prunable_layers(model: nn.Module, names: Iterable[str] | None = None) -> dic
 
 
 def is_matrix_layer(module: nn.Module) -> bool:
-    """Whether ``module`` is an nn.Linear or transformers' Conv1D."""
+    """Return whether ``module`` is an nn.Linear or transformers' Conv1D."""
     return isinstance(module, nn.Linear) or is_conv1d(module)
 
 
 def is_conv1d(module: nn.Module) -> bool:
-    """Whether ``module`` is transformers' Conv1D, whose weight is (in, out); transformers itself isn't imported."""
+    """Return whether ``module`` is transformers' Conv1D, with a weight (in, out); transformers is not imported."""
     return any(c.__name__ == "Conv1D" and c.__module__.startswith("transformers.") for c in type(module).__mro__)
 
 
 def matrix(layer: nn.Module) -> Tensor:
-    """A layer's weight as (out, in): itself or a view."""
+    """Return a layer's weight as (out, in): itself or a view."""
     weight = cast("Tensor", layer.weight)
     return weight.detach().t() if is_conv1d(layer) else weight
 
 
 def check_plain(owner: str, layer: nn.Module) -> None:
-    """Raise ValueError, with the way out, unless the layer's weight and bias are plain floating point parameters."""
+    """Raise ValueError, with advice, unless the layer's weight and bias are plain floating point parameters."""
     tensors: dict[str, Any] = layer._parameters
     kind = f"The layer {owner!r}" if owner else "The layer"
     for leaf in ("weight", "bias"):
@@ -129,7 +129,7 @@ def check_plain(owner: str, layer: nn.Module) -> None:
 
 
 def check_has_data(model: nn.Module) -> None:
-    """Raise ValueError for a model on the meta device, where tensors have shapes and no numbers."""
+    """Raise ValueError for a model on the meta device, where tensors have shapes but no values."""
     for name, p in unwrap(model).named_parameters():
         if p.is_meta:
             raise ValueError(
@@ -139,7 +139,7 @@ def check_has_data(model: nn.Module) -> None:
 
 
 def as_gpt2(model: nn.Module) -> GPT2:
-    """The GPT2 of this library inside ``model``'s wrappers, for what needs its heads and neurons; else ValueError."""
+    """Return the GPT2 inside ``model``'s wrappers, for code that needs its heads and neurons. Raises ValueError."""
     inner = unwrap(model)
     if not isinstance(inner, GPT2):
         raise ValueError(
@@ -150,7 +150,7 @@ def as_gpt2(model: nn.Module) -> GPT2:
 
 
 def gpt2_block(model: nn.Module, name: str) -> str | None:
-    """The transformer block, such as ``h.3``, that a weight of a GPT-2, ours or transformers', is in; else None."""
+    """Return the transformer block, such as ``h.3``, of a weight of a GPT-2 (ours or transformers'), else None."""
     inner = unwrap(model)
     known = isinstance(inner, GPT2) or type(inner).__module__.startswith("transformers.models.gpt2.")
     found = GPT2_BLOCK.match(name)
@@ -158,7 +158,7 @@ def gpt2_block(model: nn.Module, name: str) -> str | None:
 
 
 def _whole(model: nn.Module) -> set[int]:
-    """The ids of the parameters that are never pruned: those of embeddings and of the head."""
+    """Return the ids of the parameters that are never pruned: those of embeddings and of the head."""
     kept = [module for module in _named_modules(model).values() if isinstance(module, nn.Embedding)]
     head = getattr(model, "get_output_embeddings", None)  # a method of transformers' models
     kept += [module for module in [head() if callable(head) else None] if isinstance(module, nn.Module)]
@@ -166,7 +166,7 @@ def _whole(model: nn.Module) -> set[int]:
 
 
 def _adapters(model: nn.Module) -> tuple[str, ...]:
-    """What the names of adapters' modules begin with: all that lies beside a ``base_layer``."""
+    """Return the prefixes of adapters' module names: all modules beside a ``base_layer``."""
     return tuple(
         f"{name}.{child}".lstrip(".")
         for name, module in _named_modules(model).items()

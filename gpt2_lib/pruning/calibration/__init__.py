@@ -1,4 +1,4 @@
-"""What a model says about its weights when it reads some text: input norms, Hessians, gradients.
+"""Calibration statistics of a model on some text: input norms, Hessians, gradients.
 
 Works for any nn.Module with nn.Linear layers, and for transformers' Conv1D. ``batches`` is an iterable of
 what ``model(batch)`` takes. A tensor is cut along its first dimension into batches of at most 4096 entries:

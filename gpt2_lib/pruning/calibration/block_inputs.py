@@ -1,4 +1,4 @@
-"""A text on its way through a model, block after block: what a block gives is kept, and the next one reads it.
+"""Forward passes block by block: the outputs of each block are stored and become the inputs of the next.
 
 The blocks are the entries of the outermost ``nn.ModuleList`` or ``nn.Sequential``. The model's own forward pass calls
 them, with the attention masks, positions and rotary embeddings that it makes: each block before the one that is read is
@@ -28,7 +28,7 @@ CHAINS = ("gpt2", "llama", "mistral", "qwen2")
 
 
 class BlockInputs:
-    """The batches of a text as they reach one of the ``blocks`` (names of modules) of a model."""
+    """The batches of a text as inputs of each of the ``blocks`` (names of modules) of a model."""
 
     def __init__(self, model: nn.Module, blocks: Sequence[str], batches: Sequence[Any]) -> None:
         self._model, self._blocks, self._batches = model, list(blocks), batches
@@ -36,14 +36,14 @@ class BlockInputs:
         self._at = 0
 
     def advance(self, block: str) -> None:
-        """Go on to ``block``, through those before it as they are now."""
+        """Move on to ``block`` through the blocks before it, with their current weights."""
         while self._blocks[self._at] != block:
             for i, output in enumerate(self._outputs()):
                 self._kept[i] = output
             self._at += 1
 
     def read(self) -> None:
-        """Run every batch through the block, and no further."""
+        """Run every batch through the current block and stop there."""
         for _ in self._outputs():
             pass
 
@@ -58,7 +58,7 @@ class BlockInputs:
 
 @torch.inference_mode()
 def run_block(model: nn.Module, blocks: Sequence[str], before: Any, batch: Any) -> Any:
-    """What the last of ``blocks`` gives for ``batch`` when the one before it gave ``before``; None if it isn't called.
+    """Return the last block's output for ``batch``, given the output ``before`` of the one before; None if not called.
 
     The others are not called, and what they would give must not matter (`is_chain`).
     """
@@ -79,7 +79,7 @@ def run_block(model: nn.Module, blocks: Sequence[str], before: Any, batch: Any) 
 
 
 def inputs_of_blocks(model: nn.Module, block: str, batches: Iterable[Any]) -> BlockInputs | None:
-    """``batches`` before the first of the blocks among which ``block`` is; None where blocks are no chain."""
+    """Return the inputs of the first block in the list that has ``block``; None if the blocks are no chain."""
     parent = block.rpartition(".")[0]
     blocks = [f"{parent}.{child}".lstrip(".") for child in model.get_submodule(parent)._modules]
     held = list(split_batches(model, batches))
@@ -89,7 +89,7 @@ def inputs_of_blocks(model: nn.Module, block: str, batches: Iterable[Any]) -> Bl
 
 
 def is_chain(model: nn.Module, blocks: Sequence[str], batch: Any) -> bool:
-    """Whether each block is called once, in order, and needs of the earlier ones no more than the last one's output.
+    """Return whether each block is called once, in order, and depends only on the output of the one before.
 
     Tried on ``batch``: the outputs of a plain pass are compared with those of each block alone.
     """
@@ -117,11 +117,11 @@ def is_chain(model: nn.Module, blocks: Sequence[str], batch: Any) -> bool:
 
 
 class Seen(Exception):
-    """All that was asked for has been seen: the rest of the forward pass is not needed."""
+    """Raised to end a forward pass once all that was needed has been recorded."""
 
 
 class _Given(nn.Module):
-    """Stands in for a block: gives what is known, and has the block's attributes."""
+    """A stand-in for a block that returns a stored output and has the block's attributes."""
 
     def __init__(self, block: nn.Module, output: Any) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class _Given(nn.Module):
 
 @contextmanager
 def _replaced(model: nn.Module, blocks: Sequence[str], output: Any) -> Iterator[None]:
-    """``output`` in the place of what each of the blocks gives."""
+    """Replace each of the blocks by a stand-in that returns ``output``."""
     places = [(model.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2]) for path in blocks]
     originals = [owner.get_submodule(leaf) for owner, leaf in places]
     try:
@@ -154,11 +154,11 @@ def _known_chain(model: nn.Module) -> bool:
 
 
 def _some(batch: Any) -> Any:
-    """The first row of a tensor; any other batch as a whole."""
+    """Return the first row of a tensor; return any other batch whole."""
     return batch[:1] if isinstance(batch, Tensor) and batch.dim() > 0 else batch
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether the tensors in both agree, up to rounding."""
+    """Return whether the tensors in both agree, up to rounding."""
     pairs = list(zip(tensors_in(one), tensors_in(other), strict=False))
     return bool(pairs) and all(a.shape == b.shape and torch.allclose(a, b, 1e-3, 1e-5, True) for a, b in pairs)

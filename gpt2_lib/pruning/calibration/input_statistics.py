@@ -1,4 +1,4 @@
-"""Statistics of the inputs of layers, with one pass for all of them or block after block."""
+"""Statistics of the inputs of layers, from one pass for all layers or block after block."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .layers import block_of, check_statistics, evaluating, layer_groups, layers
 
 
 def input_norms(model: nn.Module, batches: Iterable[Any] | BlockInputs, names: Sequence[str]) -> dict[str, Tensor]:
-    """L2 norm (in,), float32, over all tokens, of each input of each weight (Sun et al., 2023, equation 1).
+    """Return the L2 norm (in,), float32, over all tokens, of each weight's inputs (Sun et al., 2023, equation 1).
 
     Raises ValueError for a name that isn't the weight of an nn.Linear or a Conv1D, for fewer tokens than the
     widest of the layers has inputs, and for inputs that are NaN or infinite.
@@ -36,7 +36,7 @@ def input_norms(model: nn.Module, batches: Iterable[Any] | BlockInputs, names: S
 
 
 def hessians(model: nn.Module, batches: Iterable[Any] | BlockInputs, names: Sequence[str]) -> dict[str, Tensor]:
-    """X^T X (in, in), float64 and on the CPU, of the inputs X (tokens, in) of each weight: a sum over tokens.
+    """Return X^T X (in, in), float64 and on the CPU, of the inputs X (tokens, in) of each weight: a sum over tokens.
 
     Half the Hessian of the layer's squared output error by each row of the weight (Frantar &
     Alistarh, 2023, section 3.1). Raises ValueError as `input_norms` does.
@@ -53,7 +53,7 @@ def hessians(model: nn.Module, batches: Iterable[Any] | BlockInputs, names: Sequ
 
 
 def block_by_block(model: nn.Module, batches: Any, names: Sequence[str], title: str) -> Iterator[tuple[list[str], Any]]:
-    """Each of the `layer_groups`, with the batches to calibrate it on; a bar called ``title`` shows the progress.
+    """Yield each of the `layer_groups` with its calibration batches, behind a progress bar called ``title``.
 
     >>> for group, text in block_by_block(model, windows, names, "Wanda"):
     ...     norms = input_norms(model, text, group)  # and prune the group, before the next one is asked for
@@ -116,7 +116,7 @@ def _read(
 
 
 def _stop_after_last(model: nn.Module, names: Iterable[str]) -> list[RemovableHandle]:
-    """Hooks that end a GPT-2's pass after the last block that has one of the weights.
+    """Register hooks that end a GPT-2's pass after the last block that has one of the weights.
 
     Its head is then never asked for: the logits would be most of the memory. None for other models.
     """

@@ -1,4 +1,4 @@
-"""What is needed later, a block's outputs and weights as they were: up to a limit in memory, beyond it in files."""
+"""A store for block outputs and original weights: in memory up to a limit, in temporary files beyond it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEPT_SHARE = 1 / 8  # of what the weights take, where that is more
 
 
 class Kept:
-    """A list of tensors, or of what holds some: up to ``limit`` bytes in memory, the others in temporary files."""
+    """A list of tensors, or of objects with tensors: up to ``limit`` bytes in memory, the others in temporary files."""
 
     def __init__(self, limit: float) -> None:
         self._limit = limit
@@ -37,7 +37,7 @@ class Kept:
             self._write(index, entry)
 
     def __getitem__(self, index: int) -> Any:
-        """The entry, of which nothing that is kept changes when it is changed in place."""
+        """Return a copy of the entry: changes in place do not affect the store."""
         entry = self._entries[index]
         if entry is not None:
             return copy.deepcopy(entry)
@@ -63,13 +63,13 @@ class Kept:
 
 
 def room_beside(model: nn.Module) -> float:
-    """How many bytes `Kept` may hold in memory beside ``model``."""
+    """Return the bytes that `Kept` may hold in memory beside ``model``."""
     return max(KEPT_BYTES, KEPT_SHARE * sum(p.numel() * p.element_size() for p in model.parameters()))
 
 
 @contextmanager
 def restored_on_error(weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Put the weights back as they were where the block inside raises; the copies take KEPT_BYTES of memory at most."""
+    """Restore the weights if the body raises an error; copies of at most KEPT_BYTES stay in memory."""
     before = Kept(KEPT_BYTES)
     for i, w in enumerate(weights.values()):
         before[i] = w.detach().clone()

@@ -1,4 +1,4 @@
-"""The layers that are calibrated, the order in which they are, and how a model is run meanwhile."""
+"""The layers to calibrate, their order, and the model's state during calibration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOKENS_PER_BATCH = 4096
 
 
 def layer_groups(model: nn.Module, names: Sequence[str]) -> list[list[str]]:
-    """The order in which to calibrate and prune, each group after the earlier ones are pruned.
+    """Return the order of calibration: each group is calibrated after the earlier ones are pruned.
 
     So that a layer is fitted to the inputs that it will really get, as in the code of both papers: block by block, the
     blocks being the entries of the model's list of modules, and layer by layer what is outside of one.
@@ -30,7 +30,7 @@ def layer_groups(model: nn.Module, names: Sequence[str]) -> list[list[str]]:
 
 
 def block_of(model: nn.Module, name: str) -> str | None:
-    """The block that a parameter is in: the entry of the outermost list of modules, such as ``h.3``; None outside."""
+    """Return the block of a parameter: the entry of the outermost module list, such as ``h.3``; None outside of one."""
     module, path = unwrap(model), ""
     for part in name.split(".")[:-1]:
         is_list = isinstance(module, nn.ModuleList | nn.Sequential)
@@ -42,7 +42,7 @@ def block_of(model: nn.Module, name: str) -> str | None:
 
 
 def layers_of(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
-    """The nn.Linear or Conv1D that owns each of the weights."""
+    """Return the nn.Linear or Conv1D that owns each of the weights."""
     model = unwrap(model)
     modules: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
     known = {name for name, _ in model.named_parameters(remove_duplicate=False)}
@@ -63,7 +63,7 @@ def layers_of(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
 
 
 def split_batches(model: nn.Module, batches: Iterable[Any]) -> Iterator[Any]:
-    """The batches, without padding; one tensor that is all of them in pieces."""
+    """Yield the batches without padding; a single tensor is split into batches."""
     whole = isinstance(batches, Tensor)
     for batch in batches_for(model, batches):
         if whole:
@@ -74,7 +74,7 @@ def split_batches(model: nn.Module, batches: Iterable[Any]) -> Iterator[Any]:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode; afterwards every module is back in the mode it had."""
+    """Set evaluation mode; afterwards every module is back in its earlier mode."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""Sizes of the loss's gradients by each weight, and the loss of a language model."""
+"""Magnitudes of the loss's gradients by each weight, and the loss of a language model."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .layers import check_statistics, evaluating, layers_of
 
 
 def next_token_loss(model: nn.Module, windows: Tensor) -> Tensor:
-    """Mean negative log-likelihood of tokens 2 ... T of each of the ``windows`` (N, T), nats per token."""
+    """Return the mean negative log-likelihood of tokens 2 ... T of the ``windows`` (N, T), nats per token."""
     if windows.dim() != 2 or windows.size(1) < 2:
         raise ValueError(f"Windows must have shape (N, T) with T >= 2; got {tuple(windows.shape)}.")
     return F.cross_entropy(*next_tokens(model, windows))
 
 
 def loss_of(model: nn.Module) -> Callable[..., Tensor]:
-    """`next_token_loss` for a GPT-2 and for the causal language models of transformers; else ValueError."""
+    """Return `next_token_loss` for a GPT-2 or a causal language model of transformers; ValueError for other models."""
     if not is_language_model(model):
         raise ValueError(
             f"A {type(unwrap(model)).__name__} has no loss that is known here: give one, a function loss(model, batch) "
@@ -42,7 +42,7 @@ def gradients(
     loss: Callable[..., Tensor] = next_token_loss,
     order: int = 1,
 ) -> dict[str, Tensor]:
-    """Size of the gradient by each weight, of the weight's shape, float32: a mean over single examples.
+    """Return the gradient's magnitude by each weight, of the weight's shape, float32: a mean over single examples.
 
     The loss of each example alone is differentiated, without dropout. ``order`` 1 averages the gradients'
     absolute values (Molchanov et al., 2017, section 2.2), ``order`` 2 their squares and takes the root
@@ -62,7 +62,7 @@ def gradients(
     reached: set[str] = set()
 
     def add(name: str, parameter: Tensor) -> None:
-        """Take a gradient as soon as it is there, so that those of all weights are never held together."""
+        """Add a gradient to its sum and drop it, so that the gradients of all weights are never in memory together."""
         assert parameter.grad is not None
         sums[name] += parameter.grad.abs() if order == 1 else parameter.grad.square()
         parameter.grad = None
@@ -91,7 +91,7 @@ def gradients(
 
 
 def _examples(model: nn.Module, batches: Iterable[Any]) -> Iterator[Any]:
-    """Each row of each tensor, each other batch as a whole, where the model is and in its stand-ins' precision."""
+    """Yield each row of each tensor, or each other batch whole, on the model's device, in its stand-ins' precision."""
     for batch in batches_for(model, batches):
         rows = isinstance(batch, Tensor) and batch.dim() > 0
         for example in (batch.split(1) if batch.numel() else ()) if rows else (batch,):
@@ -100,7 +100,7 @@ def _examples(model: nn.Module, batches: Iterable[Any]) -> Iterator[Any]:
 
 @contextmanager
 def _stand_ins(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[dict[str, nn.Parameter]]:
-    """Parameters, float32 at least, in the place of the model's own, and those of ``weights`` by name.
+    """Replace the model's parameters by copies of at least float32, and yield those of ``weights`` by name.
 
     Only these get gradients. They share their memory with the model's own unless these are in half precision.
     So the gradients, flags and hooks of the model's parameters are never touched.

@@ -1,1 +1,1 @@
-"""The methods that prune in one shot: what each takes, how it chooses, and the table that names them all."""
+"""The methods that prune in one shot: their arguments, their choice of weights, and the registry of all."""

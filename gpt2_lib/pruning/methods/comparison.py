@@ -1,4 +1,4 @@
-"""Several methods on one model and one text: what each leaves of its quality."""
+"""Comparison of several methods on one model and one text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .registry import check_needs, find_method
 
 @dataclass(frozen=True)
 class Compared:
-    """What one method left of the model."""
+    """The measurements of the model that one method pruned."""
 
     method: str
     sparsity: float  # zeros among the prunable weights
@@ -32,7 +32,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The rows, the unpruned model's first; as text a Markdown table and what it was measured on."""
+    """The rows, the unpruned model's first; as text a Markdown table with the data it was measured on."""
 
     rows: tuple[Compared, ...]
     tested: str = "the test text"
@@ -46,12 +46,12 @@ class Comparison:
         return "\n".join([*lines, "", f"Measured on {self.tested}: {self.rows[0].quality.tokens:,} tokens."])
 
     def as_json(self) -> dict[str, Any]:
-        """The same, for json.dump."""
+        """Return the comparison for json.dump."""
         return {"tested_on": self.tested, "rows": [row_as_json(row) for row in self.rows]}
 
 
 def row_as_json(row: Compared) -> dict[str, Any]:
-    """One row, for json.dump; NaN, where a model has no tokenizer, is None."""
+    """Return one row for json.dump; NaN, for a model without a tokenizer, becomes None."""
     q = row.quality
     return {
         "method": row.method,

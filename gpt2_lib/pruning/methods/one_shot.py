@@ -1,4 +1,4 @@
-"""How each method chooses: ``(model, plan, text)`` to masks of the parameters' shapes.
+"""The choice of weights by each method, as a function ``(model, plan, text)`` that returns masks.
 
 Those that rank scores leave the model as it is. Those that go block by block (`by_block`) cut it in place, so that each
 block is calibrated on what is pruned before it; where they raise an error the model is as it was.
@@ -27,18 +27,18 @@ Choose: TypeAlias = Callable[[nn.Module, Plan, Any], Masks]
 
 
 def magnitude(model: nn.Module, plan: Plan, _: object) -> Masks:
-    """The smallest of each matrix (Han et al., 2015)."""
+    """Prune the smallest weights of each matrix (Han et al., 2015)."""
     return _layer_by_layer(model, prunable_weights(model, plan.names), plan)
 
 
 def magnitude_global(model: nn.Module, plan: Plan, _: object, min_kept: float = 0.0) -> Masks:
-    """The smallest of all, ranked together; of each layer ``min_kept`` stays."""
+    """Prune the smallest weights of all matrices together; of each layer ``min_kept`` stays."""
     fraction = plan.one_fraction("A ranking of all layers together")
     return selection.global_masks(prunable_weights(model, plan.names), fraction, min_kept)
 
 
 def rectangles(model: nn.Module, plan: Plan, _: object, block: tuple[int, int] = (16, 16)) -> Masks:
-    """Whole rectangles of the lowest L2 norm."""
+    """Prune whole rectangles of the lowest L2 norm."""
     masks: Masks = {}
     for name, weight in matrices(model, plan.names).items():
         masks |= selection.block_masks({name: weight}, plan.fraction(name), block)
@@ -46,27 +46,27 @@ def rectangles(model: nn.Module, plan: Plan, _: object, block: tuple[int, int] =
 
 
 def random(model: nn.Module, plan: Plan, _: object, seed: int = 0) -> Masks:
-    """Chance: what any method has to beat."""
+    """Prune random weights: the baseline for any method."""
     weights = prunable_weights(model, plan.names)
     check_finite(weights)
     return _layer_by_layer(model, scores.random(weights, seed), plan)
 
 
 def taylor(model: nn.Module, plan: Plan, text: Batches, loss: Callable[..., Tensor] | None = None) -> Masks:
-    """What changes the loss least, in each matrix (Molchanov et al., 2017 and 2019)."""
+    """Prune the weights that change the loss least, in each matrix (Molchanov et al., 2017 and 2019)."""
     return _layer_by_layer(model, _taylor_scores(model, plan, text, loss), plan)
 
 
 def taylor_global(
     model: nn.Module, plan: Plan, text: Batches, loss: Callable[..., Tensor] | None = None, min_kept: float = 0.0
 ) -> Masks:
-    """What changes the loss least, of all matrices together, since their scores have one unit."""
+    """Prune the weights that change the loss least, of all matrices together: their scores share a unit."""
     fraction = plan.one_fraction("A ranking of all layers together")
     return selection.global_masks(_taylor_scores(model, plan, text, loss), fraction, min_kept)
 
 
 def wanda(model: nn.Module, plan: Plan, text: Batches) -> Masks:
-    """|weight| times the norm of its input, compared within a row, or n:m (Sun et al., 2023)."""
+    """Prune by |weight| times the norm of its input, compared within a row, or n:m (Sun et al., 2023)."""
 
     def solve(names: list[str], text: Batches) -> Masks:
         norms = input_norms(model, text, names)
@@ -78,12 +78,12 @@ def wanda(model: nn.Module, plan: Plan, text: Batches) -> Masks:
 
 
 def sparsegpt_(model: nn.Module, plan: Plan, text: Batches) -> Masks:
-    """Prunes and corrects what is left of each matrix (Frantar & Alistarh, 2023)."""
+    """Prune each matrix and correct its remaining weights (Frantar & Alistarh, 2023)."""
     return _solve(model, plan, text, lambda name, w, h: sparsegpt(w, h, plan.sparsities[name], plan.n_m), "SparseGPT")
 
 
 def admm_(model: nn.Module, plan: Plan, text: Batches, by_row: bool = False) -> Masks:
-    """Corrects each matrix while it chooses what goes, in each row alone if ``by_row`` (Boža, 2024)."""
+    """Correct each matrix while its mask is chosen, in each row alone if ``by_row`` (Boža, 2024)."""
     check_finite(prunable_weights(model))
     counts = _outputs_count(model, plan, text)
 
@@ -96,7 +96,7 @@ def admm_(model: nn.Module, plan: Plan, text: Batches, by_row: bool = False) -> 
 def by_block(
     model: nn.Module, plan: Plan, text: Batches, solve: Callable[[list[str], Batches], Masks], title: str
 ) -> Masks:
-    """``solve(names, text)`` one group of layers after the other: each is calibrated on what is pruned before it."""
+    """Call ``solve(names, text)`` for one group of layers after the other, each calibrated after earlier pruning."""
     check_finite(prunable_weights(model))
     masks: Masks = {}
     with restored_on_error(prunable_weights(model, plan.names)):
@@ -124,7 +124,7 @@ def check_nothing_is_empty(masks: Masks) -> None:
 
 
 def _layer_by_layer(model: nn.Module, found: Mapping[str, Tensor], plan: Plan) -> Masks:
-    """Masks of scores that have their parameters' shapes."""
+    """Return masks of scores that have their parameters' shapes."""
     if plan.n_m is not None:
         return as_stored(model, selection.n_m_masks(as_stored(model, found), *plan.n_m))  # to (out, in), and back
     masks: Masks = {}
@@ -134,7 +134,7 @@ def _layer_by_layer(model: nn.Module, found: Mapping[str, Tensor], plan: Plan) -
 
 
 def _row_by_row(found: Mapping[str, Tensor], plan: Plan) -> Masks:
-    """Masks of scores (out, in)."""
+    """Return masks of scores (out, in)."""
     if plan.n_m is not None:
         return selection.n_m_masks(found, *plan.n_m)
     masks: Masks = {}
@@ -157,7 +157,7 @@ def _taylor_scores(
 
 
 def _outputs_count(model: nn.Module, plan: Plan, text: Batches) -> dict[str, Tensor]:
-    """{name: what an error of each output counts for (out,)}; {} for a model without a loss that is known."""
+    """Return {name: weight of an error of each output (out,)}; {} for a model without a known loss."""
     try:
         loss = loss_of(model)
     except ValueError:
@@ -170,7 +170,7 @@ def _outputs_count(model: nn.Module, plan: Plan, text: Batches) -> dict[str, Ten
 def _solve(
     model: nn.Module, plan: Plan, text: Batches, solver: Callable[[str, Tensor, Tensor], Tensor], title: str
 ) -> Masks:
-    """Put ``solver(name, weight (out, in), hessian)`` in the place of each weight."""
+    """Replace each weight by ``solver(name, weight (out, in), hessian)``."""
 
     @torch.no_grad()
     def solve(names: list[str], text: Batches) -> Masks:

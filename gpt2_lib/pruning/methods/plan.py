@@ -1,4 +1,4 @@
-"""What goes of each matrix: one sparsity for all, one for each, or n of every m neighbours."""
+"""The plan of what to prune: one sparsity for all matrices, one for each, or n:m."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ Sparsity: TypeAlias = float | Mapping[str, float]  # for all layers, or {glob of
 
 @dataclass(frozen=True)
 class Plan:
-    """{name of a matrix: the fraction of it that goes}, or, with ``n_m``, None for each: n of every m stay."""
+    """{name of a matrix: fraction to prune}, or, with ``n_m``, None for each: n of every m stay."""
 
     sparsities: dict[str, float | None]
     n_m: tuple[int, int] | None = None
 
     @property
     def names(self) -> list[str]:
-        """The matrices to prune; all others stay whole."""
+        """The matrices to prune; all others stay unchanged."""
         return list(self.sparsities)
 
     def fraction(self, name: str) -> float:
-        """The sparsity of one matrix; ValueError for a plan of n:m."""
+        """Return the sparsity of one matrix. Raises ValueError for a plan of n:m."""
         fraction = self.sparsities[name]
         if fraction is None:
             raise ValueError("n:m fixes the sparsity: this method takes a sparsity, such as 0.5, and no n_m.")
         return fraction
 
     def one_fraction(self, method: str) -> float:
-        """The sparsity of all; ValueError where they differ."""
+        """Return the sparsity of all matrices. Raises ValueError if they differ."""
         fractions = {self.fraction(name) for name in self.names}
         if len(fractions) > 1:
             raise ValueError(f"{method} takes one sparsity for all layers; got {len(fractions)} different ones.")
@@ -49,7 +49,7 @@ def make_plan(
     names: Iterable[str] | None = None,
     ignore: Iterable[str] = (),
 ) -> Plan:
-    """The plan for the prunable matrices of ``model`` whose names match ``names`` (all) and nothing in ``ignore``.
+    """Return the plan for the prunable matrices of ``model`` that match ``names`` (default: all) but not ``ignore``.
 
     ``sparsity`` may be {glob: sparsity}, such as ``{"*": 0.5, "h.0.*": 0.2}``: of several that match the last counts,
     and what none matches stays whole. Raises ValueError unless one of ``sparsity`` and ``n_m`` is given, for a glob
@@ -83,7 +83,7 @@ def _globs(globs: Iterable[str], argument: str) -> list[str]:
 
 
 def _matching(names: list[str], globs: Iterable[str]) -> list[str]:
-    """The names that match one of the globs, in the model's order; ValueError for a glob that matches none."""
+    """Return the names that match one of the globs, in the model's order; ValueError for a glob without a match."""
     found: set[str] = set()
     for glob in globs:
         matching = {name for name in names if name == glob or fnmatchcase(name, glob)}

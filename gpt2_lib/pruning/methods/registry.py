@@ -1,4 +1,4 @@
-"""The methods by name: what `ModelPruner.prune`, `compare`, the experiments and the command line offer.
+"""The registry of methods by name, for `ModelPruner.prune`, `compare`, the experiments and the command line.
 
 A new method is a function in `one_shot` and an entry here.
 """
@@ -14,7 +14,7 @@ from .one_shot import Choose
 
 @dataclass(frozen=True)
 class Method:
-    """A way to prune in one shot.
+    """A method that prunes in one shot.
 
     ``text``: whether it looks at calibration text. ``n_m``: whether it also prunes n:m, such as 2:4. ``choose``: the
     function of `one_shot`; None for what cuts whole heads and neurons, by `ModelPruner.prune_structures`.
@@ -53,7 +53,7 @@ METHODS = {method.name: method for method in _ALL}  # in the order in which tabl
 
 
 def find_method(name: object) -> Method:
-    """The method called ``name``; ValueError, with the names there are, for another."""
+    """Return the method called ``name``. Raises ValueError, with the known names, for another."""
     if not isinstance(name, str) or name not in METHODS:
         shown = repr(name) if isinstance(name, str | float | int) else f"a {type(name).__name__}"
         raise ValueError(f"No method is called {shown}. There are: {', '.join(METHODS)}.")
@@ -61,7 +61,7 @@ def find_method(name: object) -> Method:
 
 
 def check_needs(method: Method, has_text: bool, n_m: tuple[int, int] | None) -> None:
-    """Raise ValueError where a method that looks at text gets none, or n:m goes to one that can't prune so."""
+    """Raise ValueError where a method that needs text gets none, or one that can't prune n:m is asked to."""
     if method.text == "needed" and not has_text:
         raise ValueError(f"{method.name} looks at text: give text=, windows of token ids or batches.")
     if n_m is not None and not method.n_m:
@@ -70,7 +70,7 @@ def check_needs(method: Method, has_text: bool, n_m: tuple[int, int] | None) -> 
 
 
 def method_table() -> str:
-    """The methods as a Markdown table."""
+    """Return the methods as a Markdown table."""
     lines = ["| name | calibration text | n:m | paper |", "|-|-|-|-|"]
     lines += [f"| {m.name} | {m.text} | {'yes' if m.n_m else 'no'} | {m.paper} |" for m in METHODS.values()]
     return "\n".join(lines)

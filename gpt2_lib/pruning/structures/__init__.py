@@ -1,1 +1,1 @@
-"""Heads and neurons: which stay (`units`), what they make up for (`refit`), how many of each (`costs`, `budget`)."""
+"""Structured pruning: scores of heads and neurons (`units`), refitting (`refit`), `costs` of widths and a `budget`."""

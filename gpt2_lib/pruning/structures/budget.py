@@ -1,4 +1,4 @@
-"""How wide each part of each block should be when the whole model may cost so much: FLOPs, or measured seconds.
+"""Widths of each part of each block under a budget for the whole model: FLOPs, or measured seconds.
 
 Every width of every part has a cost (`costs`) and an error. Dynamic programming takes the widths whose summed error is
 the lowest within the budget, as ZipLM does with its table of measured times (Kurtić et al., 2023, arXiv 2302.04089,
@@ -29,7 +29,7 @@ SENSITIVITY_WINDOWS = 32
 def fractions_within(
     model: GPT2, windows: Tensor, share: float, costs: Costs | None = None
 ) -> tuple[list[float], list[float]]:
-    """The fractions of each block's heads and neurons to remove, so that ``share`` of the model's cost is left at most.
+    """Return the fractions of each block's heads and neurons to remove, so that ``share`` of the cost is left.
 
     They are what `ModelPruner.remove_structures` and `prune_structures` take. ``windows`` (N, T): calibration text.
     ``costs``: `flop_costs` unless others are given, such as `latency_costs`. Raises ValueError for a share that isn't
@@ -56,7 +56,7 @@ def fractions_within(
 def widths_within(
     costs: Sequence[Mapping[int, float]], errors: Sequence[Mapping[int, float]], budget: float
 ) -> list[int]:
-    """One width of each table, their costs within ``budget`` in all, and the sum of their errors the lowest.
+    """Return one width of each table, with the lowest sum of errors at costs of at most ``budget`` in all.
 
     Dynamic programming over the budget in STEPS equal steps; each cost is rounded up to a step, so that the budget
     holds. Raises ValueError when no choice is within it.
@@ -78,7 +78,7 @@ def widths_within(
 
 @torch.no_grad()
 def projection_error(gram: Tensor, weight: Tensor, columns: Tensor, ridge: float = RIDGE) -> float:
-    """What least squares on the inputs ``columns`` leave of the output's sum of squares, of a weight (out, in).
+    """Return the sum of squares of a weight's (out, in) outputs that least squares on ``columns`` leave.
 
     ``gram``: X^T X (in, in) of the inputs. With r the other inputs and k ``columns``, this is the trace of
     W_r (G_rr - G_rk (G_kk + lambda I)^-1 G_kr) W_r^T: the Schur complement, with the ridge of `refit.refit`.
@@ -95,7 +95,7 @@ def projection_error(gram: Tensor, weight: Tensor, columns: Tensor, ridge: float
 
 
 def output_sensitivities(model: GPT2, windows: Tensor) -> list[float]:
-    """Mean square of the loss's gradient by the output of each part, over tokens: attention, feed-forward, by blocks.
+    """Return the mean square, over tokens, of the loss's gradient by each part's output, in block order.
 
     The loss is the sum over tokens of ``windows`` (N, T) of the negative log-likelihood, so that a token counts the
     same however many there are.
@@ -117,7 +117,7 @@ def output_sensitivities(model: GPT2, windows: Tensor) -> list[float]:
 
 
 def _errors(model: GPT2, windows: Tensor, costs: Costs) -> list[Table]:
-    """The error of each width in ``costs``: attention and feed-forward of block 0, of block 1, ..."""
+    """Return the error of each width in ``costs``: attention and feed-forward of block 0, of block 1, ..."""
     sensitivities = output_sensitivities(model, windows[:SENSITIVITY_WINDOWS])
     names = [f"h.{i}.{part}.c_proj.weight" for i in range(len(model.h)) for part in ("attn", "mlp")]
     tables = dict(zip(names, (t for pair in zip(costs.heads, costs.neurons, strict=True) for t in pair), strict=True))

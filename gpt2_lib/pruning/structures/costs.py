@@ -1,4 +1,4 @@
-"""What a forward pass costs, part by part, at every width that a part may have: FLOPs, or measured seconds."""
+"""Costs of a forward pass, part by part, at every possible width: FLOPs, or measured seconds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Table: TypeAlias = dict[int, float]  # number of heads or neurons -> a number
 
 @dataclass(frozen=True)
 class Costs:
-    """What a forward pass costs, part by part: FLOPs, seconds or anything else that adds up."""
+    """The costs of a forward pass, part by part: FLOPs, seconds or anything else that adds up."""
 
     heads: list[Table]  # of each block: {number of heads: cost}
     neurons: list[Table]  # of each block: {number of neurons: cost}
@@ -35,7 +35,7 @@ class Costs:
 
 
 def flop_costs(model: GPT2, tokens: int | None = None) -> Costs:
-    """FLOPs of a forward pass over ``tokens`` tokens (the full context), as `metrics.flops` counts them."""
+    """Return the FLOPs of a pass over ``tokens`` tokens (default: the full context), as `metrics.flops` counts them."""
     flops = metrics.flops(model, tokens or model.config.n_positions)
     heads: list[Table] = []
     neurons: list[Table] = []
@@ -49,7 +49,7 @@ def flop_costs(model: GPT2, tokens: int | None = None) -> Costs:
 
 @torch.inference_mode()
 def latency_costs(model: GPT2, batch: int = 1, tokens: int | None = None, rounds: int = 9) -> Costs:
-    """Seconds of a forward pass over (``batch``, ``tokens``) on this machine: of each width the fastest of ``rounds``.
+    """Return the seconds of a pass over (``batch``, ``tokens``) here: for each width the fastest of ``rounds``.
 
     Parts of the same width are measured once, whatever block they are in. The widths take turns, and the fastest is
     what a busy machine disturbs least; a width never costs more than a larger one, which would be noise.
@@ -69,7 +69,7 @@ def latency_costs(model: GPT2, batch: int = 1, tokens: int | None = None, rounds
 
 
 def _levels(most: int) -> list[int]:
-    """At most LEVELS widths from 1 to ``most``, evenly spaced."""
+    """Return at most LEVELS widths from 1 to ``most``, evenly spaced."""
     return sorted({max(1, round(most * level / LEVELS)) for level in range(1, LEVELS + 1)})
 
 
@@ -86,7 +86,7 @@ def _one_block(config: GPT2Config, heads: int = 1, neurons: int = 1) -> GPT2Conf
 
 
 def _fastest(works: Sequence[Callable[[Tensor], Tensor]], x: Tensor, rounds: int) -> list[float]:
-    """Seconds of each of ``works`` on ``x``, the lowest of the rounds in which they take turns."""
+    """Return the lowest seconds of each of ``works`` on ``x``, over rounds in which they take turns."""
     seconds = [math.inf] * len(works)
     for _ in range(rounds):
         for i, work in enumerate(works):
@@ -97,7 +97,7 @@ def _fastest(works: Sequence[Callable[[Tensor], Tensor]], x: Tensor, rounds: int
 
 
 def _ascending(table: Mapping[int, float]) -> Table:
-    """The table with no entry above that of a larger width."""
+    """Return the table with each entry lowered to at most that of any larger width."""
     lowest = math.inf
     found: Table = {}
     for width in sorted(table, reverse=True):

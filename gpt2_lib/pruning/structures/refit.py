@@ -1,4 +1,4 @@
-"""Least-squares refitting: the heads and neurons that stay make up for those that went.
+"""Least-squares refitting: it corrects the remaining heads and neurons for the removed ones.
 
 What structured pruning removes is missing from the output of a block's two ``c_proj``. Each of them is solved anew,
 weight and bias, so that what stays comes as close as it can to what the whole model computes there: one linear system
@@ -30,7 +30,7 @@ RIDGE = 0.003  # measured on gpt2-mini; 0.001 and 0.01 differ by 0.3 % in perple
 
 @dataclass(frozen=True)
 class Moments:
-    """Means over tokens of a linear layer's inputs x and of the outputs y that it should give, and sums about them.
+    """Means over tokens of a linear layer's inputs x and target outputs y, and their centred sums of products.
 
     float64, on the CPU. About the means, since sums of large numbers that hardly vary would lose what varies.
     """
@@ -43,14 +43,14 @@ class Moments:
 
     @classmethod
     def of(cls, x: Tensor, y: Tensor) -> Moments:
-        """The moments of inputs (tokens, in) and outputs (tokens, out)."""
+        """Return the moments of inputs (tokens, in) and outputs (tokens, out)."""
         x, y = x.float(), y.float()
         means = x.mean(0), y.mean(0)
         x, y = x - means[0], y - means[1]
         return cls(len(x), *(t.cpu().double() for t in (*means, x.t() @ x, x.t() @ y)))
 
     def __add__(self, other: Moments) -> Moments:
-        """The moments of both texts together (Chan, Golub & LeVeque, 1979, equation 2.1)."""
+        """Return the moments of both texts together (Chan, Golub & LeVeque, 1979, equation 2.1)."""
         tokens = self.tokens + other.tokens
         x, y = other.x - self.x, other.y - self.y
         between = self.tokens * other.tokens / tokens * x  # (in,)
@@ -65,7 +65,7 @@ class Moments:
 
 @torch.no_grad()
 def refit(weight: Tensor, bias: Tensor, moments: Moments, ridge: float = RIDGE) -> tuple[Tensor, Tensor]:
-    """Return the weight (out, in) and bias (out,) whose outputs are nearest to the wanted ones, of the types given.
+    """Return the weight (out, in) and bias (out,) whose outputs are nearest to the targets, in the given dtypes.
 
     They minimise sum_t |y_t - W x_t - b|^2 + lambda |W - W_0|^2, where W_0 is ``weight`` and lambda ``ridge`` times
     the inputs' mean sum of squares about their mean. With b solved for, sums about the means are left:
@@ -93,7 +93,7 @@ def refit(weight: Tensor, bias: Tensor, moments: Moments, ridge: float = RIDGE) 
 
 @torch.no_grad()
 def refit_projections(pruned: GPT2, dense: GPT2, windows: Tensor, ridge: float = RIDGE) -> None:
-    """Solve every ``c_proj`` of ``pruned`` anew, in place, by what ``dense`` computes on ``windows`` (N, T).
+    """Refit every ``c_proj`` of ``pruned``, in place, to the outputs of ``dense`` on ``windows`` (N, T).
 
     ``pruned`` is ``dense`` with heads and neurons silenced or removed. Attention comes before feed-forward, block
     after block, so that each layer is fitted to the inputs that it will really get. What it should give is what takes
@@ -129,13 +129,13 @@ def refit_projections(pruned: GPT2, dense: GPT2, windows: Tensor, ridge: float =
 
 
 def parts(block: Block) -> tuple[tuple[nn.LayerNorm, Attention], tuple[nn.LayerNorm, FeedForward]]:
-    """The two parts of a transformer block that add to the residual stream, each with the LayerNorm before it."""
+    """Return the two parts of a transformer block that add to the residual stream, each after its LayerNorm."""
     return (block.ln_1, block.attn), (block.ln_2, block.mlp)
 
 
 @contextmanager
 def _inputs_of(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """A list to which each call of ``layer`` adds its input."""
+    """Yield a list to which each call of ``layer`` adds its input."""
     seen: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     try:

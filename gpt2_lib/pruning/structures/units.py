@@ -1,4 +1,4 @@
-"""Which heads and neurons of a GPT-2 stay, and the smaller model that is refitted without the others."""
+"""The choice of a GPT-2's heads and neurons to keep, and the smaller, refitted model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Keeps: TypeAlias = dict[int, Tensor]  # block -> ascending indices of the units 
 
 
 def unit_scores(model: GPT2, windows: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
-    """Scores of each block's heads (N,) and of its neurons (n,), one tensor a block.
+    """Return scores of each block's heads (N,) and of its neurons (n,), one tensor a block.
 
     With calibration ``windows`` (B, T) of token ids these are `scores.contribution`, without `scores.head` and
     `scores.neuron`. Raises ValueError for text that is too short.
@@ -41,7 +41,7 @@ def unit_scores(model: GPT2, windows: Tensor | None = None) -> tuple[list[Tensor
 def units_to_keep(
     model: GPT2, heads: Fractions, neurons: Fractions, windows: Tensor | None = None
 ) -> tuple[Keeps, Keeps]:
-    """Which heads and which neurons of each block stay when these fractions of the lowest `unit_scores` go.
+    """Return the heads and the neurons of each block to keep when these fractions are removed by `unit_scores`.
 
     Raises ValueError for fractions that aren't in [0, 1], or not one a block, and where nothing of a block would stay.
     """
@@ -50,7 +50,7 @@ def units_to_keep(
 
 
 def refitted(model: GPT2, heads: Keeps, neurons: Keeps, windows: Tensor) -> GPT2:
-    """A smaller GPT2 with only these units (`surgery.shrink`), whose ``c_proj`` are refitted on ``windows``."""
+    """Return a smaller GPT2 with only these units (`surgery.shrink`), its ``c_proj`` refitted on ``windows``."""
     smaller = surgery.shrink(model, heads, neurons)
     refit_projections(smaller, model, windows)
     return smaller
@@ -58,7 +58,7 @@ def refitted(model: GPT2, heads: Keeps, neurons: Keeps, windows: Tensor) -> GPT2
 
 @torch.no_grad()
 def put_back(smaller: GPT2, model: GPT2, heads: Keeps, neurons: Keeps) -> None:
-    """Write the ``c_proj`` of ``smaller`` into ``model``, in place, at the columns of the units that it has."""
+    """Write the ``c_proj`` of ``smaller`` into ``model``, in place, at the columns of its units."""
     size = model.config.head_size
     for i, (small, whole) in enumerate(zip(smaller.h, model.h, strict=True)):
         of_heads = (heads[i][:, None] * size + torch.arange(size)).flatten()
