@@ -1,4 +1,4 @@
-"""From a pruned model to where it runs: one file a target, and `serving`. None needs its extra until it is called."""
+"""Deployment: one file a target, and `serving`. Each needs its extra only when it is called."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""``python -m gpt2_lib.deploy COMMAND ...``: measure the targets, serve a model, load it, check the manifests."""
+"""``python -m gpt2_lib.deploy COMMAND ...``: measure the targets, serve a model, load-test it, check the manifests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMMANDS = {  # command: the file whose main(argv) does it
 
 
 def main(argv: list[str]) -> None:
-    """Run the command that ``argv`` begins with; its file gets the rest, ``--help`` too."""
+    """Run the command named by the first of ``argv``; its module gets the remaining arguments, ``--help`` included."""
     parser = argparse.ArgumentParser(prog="python -m gpt2_lib.deploy", description=__doc__)
     parser.add_argument("command", choices=COMMANDS, help="COMMAND --help says what it takes")
     command = parser.parse_args(argv[:1]).command

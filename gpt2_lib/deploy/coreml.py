@@ -1,4 +1,4 @@
-"""Core ML: a model for Apple's devices as an ``.mlpackage`` (iOS 18, macOS 15 or later).
+"""Core ML: export to an ``.mlpackage`` for Apple's devices (iOS 18, macOS 15 or later).
 
 coremltools writes it on any machine, but only macOS runs it. `interpret` reads the saved program back and computes
 it operation by operation here, so that its numbers can be checked without a Mac; it says nothing about speed.
@@ -74,7 +74,7 @@ def export_coreml(model: GPT2, path: str | Path, sparse: bool = True, int8: bool
 
 
 def interpret(path: str | Path, ids: np.ndarray | Tensor | list) -> np.ndarray:
-    """Logits float32 (B, T, V) of token ids (B, T), as the program saved at ``path`` computes them, in float32.
+    """Return logits float32 (B, T, V) of token ids (B, T), computed in float32 from the program saved at ``path``.
 
     Weights are those stored, unpacked; a device would round to float16 between the operations as well. Raises
     MissingExtraError without the extra ``mobile``; DeployError if ``path`` is no package that `export_coreml` wrote;
@@ -95,7 +95,7 @@ def interpret(path: str | Path, ids: np.ndarray | Tensor | list) -> np.ndarray:
 
 
 def tokenizer_of(path: str | Path) -> Tokenizer | None:
-    """The tokenizer of the model in a package, with its special tokens; None if the model had none.
+    """Return the tokenizer of the model in a package, with its special tokens; None if it has none.
 
     Packages of earlier versions have none. Raises MissingExtraError and DeployError as `interpret` does.
     """
@@ -106,7 +106,7 @@ def tokenizer_of(path: str | Path) -> Tokenizer | None:
 
 
 def package_bytes(path: str | Path) -> int:
-    """Bytes of all files of a package."""
+    """Return the bytes of all files of a package."""
     return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
 
 
@@ -133,7 +133,7 @@ def _compress(package, sparse: bool, int8: bool):
     optimize = need("coremltools.optimize.coreml", "mobile")
 
     def of_matrices(what: object):
-        """Biases, LayerNorm and the causal mask stay as they are."""
+        """Return the settings for matrices only: biases, LayerNorm and the causal mask are unchanged."""
         stored = optimize.get_weights_metadata(package, weight_threshold=1)
         others = [name for name, w in stored.items() if w.val.ndim != 2 or w.val.dtype.kind != "f"]
         return optimize.OptimizationConfig(global_config=what, op_name_configs=dict.fromkeys(others))
@@ -151,7 +151,7 @@ def _compress(package, sparse: bool, int8: bool):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the progress bars and notes of coremltools, some of which are errors only off macOS."""
+    """Suppress the progress bars and notes of coremltools, some of which are errors only off macOS."""
     with contextlib.redirect_stderr(io.StringIO()):
         yield
 
@@ -188,7 +188,7 @@ def _damaged(path: Path, error: Exception) -> DeployError:
 
 
 def _run(function, values: dict[str, Tensor]) -> dict[str, Tensor]:
-    """All values by name, given the inputs'."""
+    """Return all values by name, given the inputs'."""
 
     def value(var: Any) -> object:  # coremltools' Var, or several
         if isinstance(var, (list, tuple)):

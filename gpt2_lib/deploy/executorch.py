@@ -1,4 +1,4 @@
-"""ExecuTorch: a model in one ``.pte`` file for phones, run here from Python; its kernels are XNNPACK's.
+"""ExecuTorch: export to a ``.pte`` file for phones, which runs here from Python; its kernels are XNNPACK's.
 
 PyTorch Mobile's successor. The file takes one text of 1 to ``n_positions`` tokens (batch 1, any length). With int8
 the weights of all matrix products are int8 with one scale a row (the head too), and their inputs are rounded to int8
@@ -57,7 +57,7 @@ def _as_bytes(text: str) -> Tensor:
 
 
 class ExecuTorchGPT2:
-    """A program that `export_executorch` wrote, ready to run.
+    """A loaded program of `export_executorch`.
 
     ``tokenizer`` is its tokenizer; None if the model had none, or the file is of an earlier version.
 
@@ -86,7 +86,7 @@ class ExecuTorchGPT2:
         self.tokenizer = tokenizer_in(metadata, path)
 
     def _metadata(self) -> dict[str, str]:
-        """The texts in the program; those of earlier versions have none."""
+        """Return the metadata in the program; {} for programs of earlier versions."""
         return {
             key: self._program.load_method(name).execute([])[0].numpy().tobytes().decode()
             for key, name in _METHODS.items()
@@ -94,7 +94,7 @@ class ExecuTorchGPT2:
         }
 
     def logits(self, ids: np.ndarray | Tensor | list) -> np.ndarray:
-        """Logits float32 (B, T, V) of token ids (B, T), one row after the other: the program takes one at a time.
+        """Return logits float32 (B, T, V) of token ids (B, T), row by row: the program has batch size 1.
 
         Raises ValueError for a wrong shape, ids out of range, or more tokens than the model's context.
         """

@@ -1,4 +1,4 @@
-"""What goes wrong on the way to a target: a package is missing (`system.extras`), or the target fails."""
+"""Errors of deployment: a package is missing (`system.extras`), or a target fails."""
 
 from __future__ import annotations
 

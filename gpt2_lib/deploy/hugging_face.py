@@ -1,4 +1,4 @@
-"""Hugging Face: a model in a folder that `transformers` loads, and so all that is built on it.
+"""Hugging Face: export to a folder that `transformers`, and all that is built on it, loads.
 
 A dense model, and one whose blocks all have the same number of neurons, load as they are:
 
@@ -50,7 +50,7 @@ def save_for_transformers(model: nn.Module, folder: str | Path) -> Path:
 
 
 def to_transformers(model: nn.Module) -> GPT2LMHeadModel:
-    """A copy of ``model`` as transformers' GPT2LMHeadModel, in evaluation mode; zeros stay zeros.
+    """Return a copy of ``model`` as transformers' GPT2LMHeadModel, in evaluation mode; zeros stay zeros.
 
     Raises MissingExtraError without transformers; TypeError for another kind of model; ValueError for one whose blocks
     differ in their heads or neurons, which transformers knows from a folder alone (`save_for_transformers`).

@@ -1,4 +1,4 @@
-"""ONNX: a GPT-2 in a file that ONNX Runtime, and much else, runs.
+"""ONNX: export of a GPT-2 to a file for ONNX Runtime and other runtimes.
 
 The graph is written here node by node, because that is short and leaves nothing to a tracer: any number of
 heads and neurons in each block, any batch and length, the same bytes whatever the version of PyTorch. One
@@ -98,7 +98,7 @@ def _export_beside(model: GPT2, path: Path, int8: bool, meta: dict[str, str]) ->
 
 
 class _ExternalData:
-    """The file beside an ONNX file, in the making: one weight is in memory at a time."""
+    """Writer of the data file beside an ONNX file: it holds one weight in memory at a time."""
 
     def __init__(self, path: Path, part: Path, file: BinaryIO) -> None:
         self.path, self.part, self.file = path, part, file
@@ -108,7 +108,7 @@ class _ExternalData:
     @classmethod
     @contextmanager
     def beside(cls, path: Path) -> Iterator[_ExternalData]:
-        """For the ONNX file ``path``; without `finish` nothing stays."""
+        """Open a writer for the ONNX file ``path``; without `finish` no file is left."""
         part = path.with_name(f".{path.name}.{os.getpid()}.data.part")
         try:
             with part.open("wb") as file:
@@ -117,7 +117,7 @@ class _ExternalData:
             part.unlink(missing_ok=True)
 
     def store(self, entry: TensorProto, array: np.ndarray) -> None:
-        """Append ``array``, and have ``entry`` say where it is."""
+        """Append ``array``, and record its position in ``entry``."""
         padding = bytes(-self.file.tell() % PAGE)
         for piece in (padding, array.data.cast("B")):
             self.file.write(piece)
@@ -128,7 +128,7 @@ class _ExternalData:
             entry.external_data.add(key=key, value=str(value))
 
     def finish(self, proto: ModelProto) -> Path:
-        """Give the file its name, and tell that to the weights of ``proto``; returns the name."""
+        """Rename the data file to its final name, and record that in ``proto``; returns the path."""
         self.file.flush()
         os.fsync(self.file.fileno())
         self.file.close()  # Windows renames no open file

@@ -1,4 +1,4 @@
-"""A GPT-2 in ONNX Runtime: its logits, its quality and its text, as those of the model in PyTorch."""
+"""A GPT-2 in ONNX Runtime: its logits, its quality and its text, with the interface of the PyTorch model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DATA = "gpt2_lib.data"  # what the file's metadata calls the name of the file be
 
 
 class OnnxGPT2:
-    """A file of `export_onnx` in ONNX Runtime, on the CPU.
+    """A model file of `export_onnx` in ONNX Runtime, on the CPU.
 
     ``config`` has its sizes, ``tokenizer`` its tokenizer (None if the model had none), ``size`` the bytes of
     the file, and of the one with its weights where they lie beside it.
@@ -35,7 +35,7 @@ class OnnxGPT2:
     """
 
     def __init__(self, path: Path | str, threads: int | None = None) -> None:
-        """Raises DeployError for a file that is missing, cut short or not of `export_onnx`."""
+        """Load the file. Raises DeployError if it is missing, truncated or not of `export_onnx`."""
         self._ort = need("onnxruntime", "deploy")
         path = Path(path)
         if not path.is_file():
@@ -61,14 +61,14 @@ class OnnxGPT2:
         self._inputs = [i.name for i in self._session.get_inputs()]  # as export_onnx ordered them
 
     def logits(self, ids: np.ndarray | Tensor) -> np.ndarray:
-        """Logits float32 (B, T, V) of token ids (B, T).
+        """Return logits float32 (B, T, V) of token ids (B, T).
 
         Raises ValueError for a wrong shape, ids out of range, or more tokens than the model's context.
         """
         return self.step(ids)[0]
 
     def evaluate(self, windows: Tensor) -> Quality:
-        """Next-token quality on windows of token ids (N, T), as `metrics.evaluate` measures it."""
+        """Return the next-token quality on windows of token ids (N, T), as `metrics.evaluate` measures it."""
         return evaluate(cast(GPT2, _AsGPT2(self)), windows)
 
     @renamed(new_tokens="max_new_tokens")
@@ -116,7 +116,7 @@ class OnnxGPT2:
     def step(
         self, ids: np.ndarray | Tensor, past: list[OrtValue] | None = None, last: int | None = None
     ) -> tuple[np.ndarray, list[OrtValue]]:
-        """Logits of the ``last`` positions (all if None) after ``ids`` (B, T), and the cache for what comes next.
+        """Return logits of the ``last`` positions (all if None) after ``ids`` (B, T), and the cache for the next step.
 
         ``past``: the cache that the step before gave, or None at the start. It is left as it is, so that a text can
         be continued in several ways. Raises ValueError as `logits` does, and for a ``last`` that isn't in 1 ... T.
@@ -155,7 +155,7 @@ class OnnxGPT2:
 
 
 class _AsGPT2(nn.Module):
-    """An OnnxGPT2 as `metrics.evaluate` and `generate.generate_ids` use a GPT2. For one text at a time."""
+    """An adapter that gives an OnnxGPT2 the interface that `metrics.evaluate` and `generate_ids` need. Batch size 1."""
 
     def __init__(self, onnx: OnnxGPT2) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ class _AsGPT2(nn.Module):
         return torch.from_numpy(self.onnx.logits(ids))
 
     def next_logits(self, ids: Tensor, cache: KVCache) -> Tensor:
-        """As `GPT2.next_logits`; of ``cache`` only the count of what it has seen is used."""
+        """Return logits as `GPT2.next_logits`; of ``cache`` only the number of seen tokens is used."""
         logits, self._past = self.onnx.step(ids, self._past if cache.seen else None, last=1)
         cache.seen += ids.size(1)
         return torch.from_numpy(logits[:, -1])

@@ -1,4 +1,4 @@
-"""What counts in production: how long, how large, how good; and a pruned model against the one it came from."""
+"""Metrics of a served model (latency, memory, size, quality), and comparison of a pruned model with its original."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PAGES = 24  # of the held-out plays, where no other data are given
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a model was measured."""
+    """The protocol of a measurement."""
 
     device: str
     dtype: str
@@ -44,7 +44,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class ProductionMetrics:
-    """What counts when a model is served: one sequence at a time, on this machine, with torch as it is set now."""
+    """Metrics of a served model: one sequence at a time, on this machine, with torch's current settings."""
 
     latency: float  # seconds from a prompt of 128 tokens to the first token after it (time to first token): median
     latency_p95: float  # the same: 95th percentile
@@ -66,7 +66,7 @@ class ProductionMetrics:
 
 @dataclass(frozen=True)
 class DeploymentAnalysis:
-    """What pruning has bought and what it cost: ratios of the original's metrics and the pruned model's."""
+    """Gain and loss by pruning: ratios of the original's metrics and the pruned model's."""
 
     compression: float  # original's packed file over the pruned model's: both exact, packed in the same way
     compression_int8: float  # the same, both in int8: what pruning adds to int8
@@ -129,7 +129,7 @@ def deployment_analysis(
 
 
 def analysis_table(report: Mapping[str, Any]) -> str:
-    """A `deployment_analysis` as a Markdown table, with the protocol under it."""
+    """Return a `deployment_analysis` as a Markdown table, with the protocol below it."""
     before, after, p = report["original"], report["pruned"], report["original"]["protocol"]
 
     def row(what: str, key: str, unit: float, text: str, gain: str) -> str:
@@ -209,7 +209,7 @@ def _measure(models: Mapping[str, GPT2], test_data: Tensor | None, repeats: int)
 
 @dataclass
 class _Times:
-    """Of one model: seconds of each prompt and of each token after it; the largest resident memory meanwhile."""
+    """Measurements of one model: seconds of each prompt and of each token after it; peak resident memory."""
 
     prefill: list[float] = field(default_factory=list[float])
     decode: list[float] = field(default_factory=list[float])
@@ -234,7 +234,7 @@ def _time(models: Mapping[str, GPT2], prompt: Tensor, new_tokens: int, repeats: 
 
 
 def _pass(model: GPT2, prompt: Tensor, new_tokens: int) -> Iterator[float]:
-    """Seconds to read ``prompt`` (1, T), then those of each of ``new_tokens`` tokens written after it."""
+    """Return the seconds to read ``prompt`` (1, T), and those of each of the ``new_tokens`` tokens after it."""
     cache = KVCache(prompt.size(1) + new_tokens)
     fed = prompt.to(model.wte.weight.device)
 
@@ -247,13 +247,13 @@ def _pass(model: GPT2, prompt: Tensor, new_tokens: int) -> Iterator[float]:
 
 
 def _forget_peak() -> None:
-    """Let Linux count the peak of resident memory anew; elsewhere it stays that of the process's whole life."""
+    """Reset the peak of resident memory on Linux; elsewhere it is that of the process's whole life."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak() -> int:
-    """The largest resident memory of this process so far, in bytes."""
+    """Return the peak resident memory of this process so far, in bytes."""
     with suppress(OSError, IndexError):
         return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
     if sys.platform == "win32":

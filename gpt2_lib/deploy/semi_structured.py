@@ -1,4 +1,4 @@
-"""2:4 and structured pruning against dense on an NVIDIA GPU: fp16, at the shapes of GPT-2 124M and 1.5B.
+"""Benchmark of 2:4 and structured pruning on an NVIDIA GPU: fp16, at the shapes of GPT-2 124M and 1.5B.
 
     python -m gpt2_lib.deploy.semi_structured
 
@@ -33,7 +33,7 @@ REPEATS, WARM_UP = 20, 5
 
 
 def smaller(config: GPT2Config) -> GPT2Config:
-    """Without a quarter of the heads, rounded to whole ones, and of the neurons."""
+    """Return a model without a quarter of its heads (rounded) and neurons."""
     return replace(
         config,
         heads=tuple(h - round(h / 4) for h in config.heads),
@@ -42,7 +42,7 @@ def smaller(config: GPT2Config) -> GPT2Config:
 
 
 def to_2_4(model: GPT2) -> GPT2:
-    """A copy with its attention and feed-forward weights pruned 2:4 and stored in torch's compressed format."""
+    """Return a copy with attention and feed-forward weights pruned 2:4, in torch's compressed format."""
     model = copy.deepcopy(model)
     ModelPruner(model).prune_n_m(2, 4)
     for name in prunable_weights(model):
@@ -54,7 +54,7 @@ def to_2_4(model: GPT2) -> GPT2:
 
 
 def cuda_seconds(call: Callable[[], object]) -> float:
-    """Seconds between two events of the GPU's stream, before and after the call's work."""
+    """Return the seconds between two events of the GPU's stream, before and after the call's work."""
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     start.record()
     call()
@@ -65,14 +65,14 @@ def cuda_seconds(call: Callable[[], object]) -> float:
 
 @torch.inference_mode()
 def milliseconds(models: Mapping[str, GPT2], ids: torch.Tensor) -> dict[str, float]:
-    """Median time of one forward pass up to the last hidden state; the head, dense in all, is left out."""
+    """Return the median time of a forward pass to the last hidden state, without the head, which is dense in all."""
     passes = {name: partial(model.hidden, ids) for name, model in models.items()}
     seconds = take_turns(passes, REPEATS, timer=cuda_seconds, warm_up=WARM_UP)
     return {name: 1e3 * statistics.median(took) for name, took in seconds.items()}
 
 
 def measure() -> list[str]:
-    """The table, in Markdown."""
+    """Return the measurements as a Markdown table."""
     lines = [
         f"{torch.cuda.get_device_name()}, torch {torch.__version__}, fp16, {TOKENS} tokens a text, head left out",
         "",

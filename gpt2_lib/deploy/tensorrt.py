@@ -1,4 +1,4 @@
-"""TensorRT: what it needs of a pruned model, and an engine where it is installed.
+"""TensorRT: preparation of a pruned model, and an engine where TensorRT is installed.
 
 TensorRT prunes nothing. Its sparse kernels (NVIDIA Ampere and later) need weights that are 2:4 already: of every four
 neighbours along a matrix's inputs two at least are zero (Mishra et al., 2021). With sparsity enabled it considers them
@@ -58,7 +58,7 @@ trtexec --onnx=model.onnx --saveEngine=model.engine $precision --sparsity=enable
 
 @dataclass(frozen=True)
 class TensorRTReport:
-    """What `convert_to_tensorrt` did, and what it did not."""
+    """The result of `convert_to_tensorrt`: what was done and what was not."""
 
     onnx: str  # the model as ONNX, float32
     script: str  # the trtexec command that builds an engine elsewhere
@@ -70,11 +70,11 @@ class TensorRTReport:
 
 
 def convert_to_tensorrt(model: GPT2, folder: Path | str | None = None) -> GPT2:
-    """Prepare ``model`` for TensorRT in ``folder`` (a new temporary one); returns ``model``, weights untouched.
+    """Prepare ``model`` for TensorRT in ``folder`` (default: a new temporary one); returns ``model``.
 
     Written are ``model.onnx`` (float32), ``build_engine.sh`` and ``report.json``; where the package tensorrt or
     tensorrt_rtx (the extra ``tensorrt``) is installed also ``model.engine``, built with sparse kernels allowed, and
-    run if there is a GPU. The report is printed and kept as ``model.tensorrt``, a `TensorRTReport`.
+    run if there is a GPU. The report is printed and kept as ``model.tensorrt``, a `TensorRTReport`. Weights don't change.
 
     Raises ValueError if ``model`` is no GPT2 or has weights that are NaN, DeployError if the folder can't be written,
     MissingExtraError without the extra ``deploy``.
@@ -108,7 +108,7 @@ def convert_to_tensorrt(model: GPT2, folder: Path | str | None = None) -> GPT2:
 
 
 def check_2_4(model: GPT2) -> dict[str, bool]:
-    """{name: whether at most two of every four neighbours along the inputs aren't zero}, of all prunable matrices.
+    """Return {name: whether at least two of every four neighbours along the inputs are zero} for prunable matrices.
 
     A matrix whose number of inputs is no multiple of four is not 2:4. Raises ValueError if ``model`` is no GPT2.
     """
@@ -136,7 +136,7 @@ def _in_words(pattern: dict[str, bool]) -> str:
 
 
 def _build(model: GPT2, onnx: Path, path: Path) -> tuple[Path | None, float | None, str]:
-    """The engine if one could be built, its error if it could run, and both in words."""
+    """Return the engine if one was built, its error if it could run, and a description of both."""
     trt = _installed()
     if trt is None:
         return None, None, NOT_INSTALLED
@@ -172,7 +172,7 @@ def _installed() -> ModuleType | None:
 
 
 def _engine(trt: ModuleType, model: GPT2, onnx: Path) -> bytes:
-    """Raises RuntimeError with TensorRT's reason."""
+    """Return an engine, serialised. Raises RuntimeError with TensorRT's reason."""
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
     typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)  # from version 11 on all networks are
@@ -194,7 +194,7 @@ def _engine(trt: ModuleType, model: GPT2, onnx: Path) -> bytes:
 
 
 def _shapes(model: GPT2, size: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of the ONNX inputs, ``last`` left out: the smallest (``size`` 0), usual (1) and largest (2) taken."""
+    """Return the shapes of the ONNX inputs, without ``last``: smallest (``size`` 0), usual (1) or largest (2)."""
     config = model.config
     batch, tokens, past = (
         (1, 1, 0),
@@ -209,13 +209,13 @@ def _shapes(model: GPT2, size: int) -> dict[str, tuple[int, ...]]:
 
 
 def _as_argument(model: GPT2, size: int) -> str:
-    """The shapes as trtexec takes them; of ``last``, which is a size itself, its value."""
+    """Return the shapes as an argument of trtexec; ``last`` is a size itself, given by value."""
     shapes = _shapes(model, size) | {"last": (model.config.n_positions if size == 2 else 1,)}
     return ",".join(f"{name}:{'x'.join(map(str, shape))}" for name, shape in shapes.items())
 
 
 def _largest_error(trt: ModuleType, engine: bytes, model: GPT2) -> float:
-    """Run the engine on the GPU; the largest difference of its logits to the model's. Raises DeployError."""
+    """Run the engine on the GPU; returns its largest logit difference from the model. Raises DeployError."""
     runnable = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(engine)
     if runnable is None:
         raise DeployError(

@@ -1,4 +1,4 @@
-"""Tracking: a pruning run in MLflow, with its parameters, its curves and its model, all in one folder.
+"""Tracking of a pruning run in MLflow: its parameters, curves and model, all in one folder.
 
 The folder has a database, ``mlflow.db``, and ``artifacts/``; no server is needed and nothing leaves the machine.
 It may be moved or copied: `load_tracked` still finds the models. To look at it (where it was written, MLflow's page
@@ -37,7 +37,7 @@ MODEL = "model.gpt2pack"  # the artefact, as save_packed writes it
 
 
 def track_gradual(run: GradualRun, ids: Tensor, held_out: Tensor, every: int, folder: str | Path, name: str) -> int:
-    """Train and prune as `train.fit` does, tracked; returns the version under which the model is registered.
+    """Train and prune as `train.fit` does, with tracking; returns the version of the registered model.
 
     Logged are the recipe, the schedule and the model's sizes; at each measurement (``every`` so many steps) the row
     that fit logs, and the prunable weights' sparsity; at the end the packed model, as a new version of the
@@ -55,7 +55,7 @@ def track_gradual(run: GradualRun, ids: Tensor, held_out: Tensor, every: int, fo
 
 @contextmanager
 def tracked_run(folder: str | Path, name: str, parameters: Mapping[str, object]) -> Iterator[TrackedRun]:
-    """For a training loop of your own: a run of the experiment ``name`` that is closed when the block ends.
+    """Open a run of the experiment ``name`` for a custom training loop; it is closed at the end of the block.
 
     With `train.fit` it is one of the callbacks: ``fit(run, ids, held_out, every, [tracked])``.
 
@@ -97,24 +97,24 @@ def tracked_run(folder: str | Path, name: str, parameters: Mapping[str, object])
 
 
 class TrackedRun:
-    """A run that goes on; `tracked_run` makes it."""
+    """An open run, made by `tracked_run`."""
 
     def __init__(self, client: MlflowClient, run_id: str, name: str) -> None:
         self.client, self.run_id, self.name = client, run_id, name
 
     def __call__(self, run: Run, row: dict) -> None:
-        """As a callback of `train.fit`: one point on each curve."""
+        """Log one point on each curve, as a callback of `train.fit`."""
         self.log(**_with_sparsity(run, row))
 
     def log(self, step: int, **values: float) -> None:
-        """One point, at ``step``, on the curve of each of ``values``."""
+        """Log one point, at ``step``, on the curve of each of ``values``."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         self.client.log_batch(self.run_id, [Metric(key, float(v), now, step) for key, v in values.items()])
 
     def register(self, model: GPT2) -> int:
-        """Store ``model`` packed with this run, as a new version of the registered model; returns the version.
+        """Store ``model``, packed, with this run as a new version of the registered model; returns the version.
 
         Raises ValueError or TypeError for a model that `packed.save_packed` can't store.
         """
@@ -134,7 +134,7 @@ class TrackedRun:
 
 
 def tensorboard(writer: Any) -> Callback:
-    """A callback of `train.fit` for TensorBoard: each value of a row, and the sparsity, as a curve.
+    """Return a callback of `train.fit` for TensorBoard: each value of a row, and the sparsity, as a curve.
 
     ``writer``: a torch.utils.tensorboard.SummaryWriter, or what has its add_scalar(tag, value, step).
     """
@@ -148,7 +148,7 @@ def tensorboard(writer: Any) -> Callback:
 
 
 def load_tracked(folder: str | Path, name: str, version: int | None = None) -> GPT2:
-    """The model registered as ``name`` in ``folder``, its last version if not told which; as `load_packed` gives it.
+    """Return the model registered as ``name`` in ``folder``, by default its last version, as `load_packed` does.
 
     Raises MissingExtraError without the extra ``mlops``, DeployError if nothing of that name and version is there,
     CheckpointError if the file is missing or damaged.

@@ -1,4 +1,4 @@
-"""transformers' Trainer: a callback that keeps what is pruned at zero.
+"""A callback for transformers' Trainer that keeps pruned weights at zero.
 
 This file needs transformers when it is imported; `gpt2_lib.KeepMasks` imports it.
 """

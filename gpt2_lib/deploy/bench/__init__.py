@@ -1,4 +1,4 @@
-"""All targets measured side by side: each is made (`targets`), measured (`command`) and reported (`report`)."""
+"""Comparison of all targets: `targets` exports to each, `command` measures them, `report` writes the results."""
 
 from ...system.extras import require as _require
 

@@ -1,4 +1,4 @@
-"""What each target makes of a model on this machine: speed, size on disk, quality, and how exact it is.
+"""Measurement of every target on this machine: speed, size on disk, quality, and numerical error.
 
 ``python -m gpt2_lib.deploy bench`` prints the table, and writes it as CSV with a picture of speed against size.
 """
@@ -29,7 +29,7 @@ from .targets import PROMPT, THREADS, Target, prepare
 
 
 def bench(model: GPT2, windows: Tensor | None = None, repeats: int = 30) -> list[Row]:
-    """Put ``model`` on every target that is installed, and measure it there; see `caption` for the protocol.
+    """Export ``model`` to every installed target, and measure it there; see `caption` for the protocol.
 
     ``windows``: held-out token ids (N, T), T >= 128, for accuracy and perplexity; None leaves these two out and
     prunes structures by their weights alone, as there is no text to calibrate on. A target whose extra is missing,
@@ -71,7 +71,7 @@ def bench(model: GPT2, windows: Tensor | None = None, repeats: int = 30) -> list
 
 
 class _Module(nn.Module):
-    """A target's logits as `metrics.evaluate` wants a model."""
+    """A target's logits behind the interface of a model, for `metrics.evaluate`."""
 
     def __init__(self, logits: Callable[[Tensor], Tensor], model: GPT2) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class _Module(nn.Module):
 
 
 def _exactness(target: Target, ids: Tensor, windows: Tensor | None) -> dict[str, float]:
-    """Fields of a `Row`: the largest error of a logit, and with ``windows`` the quality; none of what can't run."""
+    """Return fields of a `Row`: the largest logit error and, with ``windows``, the quality; {} if it can't run here."""
     if target.logits is None:
         return {}
     error = (target.logits(ids) - target.model(ids)).abs().max().item()
@@ -93,7 +93,7 @@ def _exactness(target: Target, ids: Tensor, windows: Tensor | None) -> dict[str,
 
 
 def caption(shape: str, repeats: int, windows: int) -> str:
-    """How the table was measured."""
+    """Return a description of the table's protocol."""
     quality = (
         f"accuracy and perplexity: {windows} held-out windows of the whole context"
         if windows
@@ -109,7 +109,7 @@ def caption(shape: str, repeats: int, windows: int) -> str:
 
 
 def main(argv: list[str]) -> None:
-    """The command ``bench``."""
+    """Run the command ``bench``."""
     parser = argparse.ArgumentParser(
         prog="python -m gpt2_lib.deploy bench", description=(__doc__ or "").partition("\n")[0]
     )

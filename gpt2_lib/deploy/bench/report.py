@@ -1,4 +1,4 @@
-"""What was measured of each target: as Markdown, as CSV, and as a picture of speed against size."""
+"""Reports of the measurements: Markdown, CSV, and a plot of speed against size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BASELINE = "PyTorch, dense"  # what the picture's speed-ups are over
 
 @dataclass(frozen=True)
 class Row:
-    """One target's results; None where it has none. Times are CPU milliseconds, on one thread."""
+    """One target's results; None where there is none. Times are CPU milliseconds, on one thread."""
 
     target: str
     prefill_ms: float | None = None  # reading the prompt, logits of all its positions: median
@@ -33,7 +33,7 @@ class Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows in Markdown."""
+    """Return the rows as a Markdown table."""
 
     def cell(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)
@@ -57,7 +57,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """The rows as CSV: a column for each field of `Row`, empty where there is no value; whole or not at all."""
+    """Write the rows as CSV, whole or not at all: one column for each field of `Row`, empty for None."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
     writer.writeheader()
@@ -66,7 +66,7 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """A PNG of prefill speed against size on disk, of the targets that were timed."""
+    """Draw a PNG of prefill speed against size on disk, for the targets that were timed."""
     timed = [(row.target, row.size, row.prefill_ms) for row in rows if row.size and row.prefill_ms]
     dense = next(prefill for target, _, prefill in timed if target == BASELINE)
     figure = Figure(figsize=(8, 4.5), layout="constrained")

@@ -1,4 +1,4 @@
-"""A model on every target that is installed, ready to be timed."""
+"""A model exported to every installed target, ready to be timed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ THREADS = 1
 
 @dataclass(frozen=True)
 class Target:
-    """A model on its target. ``logits(ids)`` (B, T) -> (B, T, V); ``decode()`` computes one token after the prompt."""
+    """An exported model. ``logits(ids)`` (B, T) -> (B, T, V); ``decode()`` computes one token after the prompt."""
 
     model: GPT2  # what was exported, in PyTorch
     size: int
@@ -37,7 +37,7 @@ class Target:
 
 
 def prepare(model: GPT2, ids: Tensor, calibrated: bool, folder: Path) -> tuple[dict[str, Target], dict[str, str]]:
-    """The targets that work here, by name, and what there is to say of every one."""
+    """Return the targets that work here by name, and a note on each target."""
     zeros = apply_magnitude_pruning(deepcopy(model), SPARSITY)
     text = None
     if calibrated:

@@ -1,1 +1,1 @@
-"""What is in an exported file: the graph of an ONNX file, and what each file says of its model."""
+"""Contents of an exported file: the graph of an ONNX file, and the metadata of every file."""

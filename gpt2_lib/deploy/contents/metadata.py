@@ -1,4 +1,4 @@
-"""What an exported file says of its model: its sizes and its whole tokenizer, special tokens and their roles too."""
+"""Metadata of an exported file: the model's sizes and its whole tokenizer, with special tokens and their roles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONFIG, TOKENIZER = "gpt2_lib.config", "gpt2_lib.tokenizer"  # the names of the 
 
 
 def metadata_of(model: GPT2) -> dict[str, str]:
-    """The entries for a file of ``model``; without that of the tokenizer if it has none."""
+    """Return the metadata for a file of ``model``; without the tokenizer's entry if it has none."""
     entries = {CONFIG: json.dumps(asdict(model.config))}
     if model.tokenizer is not None:
         entries[TOKENIZER] = storable(model.tokenizer).to_json()
@@ -23,7 +23,7 @@ def metadata_of(model: GPT2) -> dict[str, str]:
 
 
 def tokenizer_in(metadata: Mapping[str, str], path: Path) -> Tokenizer | None:
-    """The tokenizer in the metadata of the file ``path``; None if it has none, as files of earlier versions.
+    """Return the tokenizer in the metadata of the file ``path``; None if there is none, as in earlier versions.
 
     Raises DeployError for one that can't be read.
     """

@@ -1,4 +1,4 @@
-"""The ONNX graph of a GPT-2, node by node; `onnx` says what goes in and comes out."""
+"""The ONNX graph of a GPT-2, node by node; `onnx` describes its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ WORTH_STORING = 1024  # bytes; smaller constants, shapes among them, stay in the
 
 
 class Matrix(NamedTuple):
-    """The names of a stored weight (in, out) and, where it is int8, of its scales (out,)."""
+    """The names of a stored weight (in, out) and, if it is int8, of its scales (out,)."""
 
     values: str
     scale: str | None
 
 
 class Graph:
-    """An ONNX graph in the making: methods add nodes and return the name of what the node gives.
+    """A builder of an ONNX graph: methods add nodes and return the names of their outputs.
 
     ``store``, if there is one, is given the weights instead of the graph; see `onnx.ExternalData`.
     """
@@ -50,7 +50,7 @@ class Graph:
         self.graph = self.model.graph
 
     def of(self, model: GPT2) -> ModelProto:
-        """The whole model."""
+        """Return the ONNX model of ``model``."""
         config = model.config
         ids, past, kept = self.shape("input_ids", 1), self.shape("past_key_values.0.key", 2), []
         total = self.op("Add", past, ids)
@@ -75,7 +75,7 @@ class Graph:
         return self.model
 
     def attention(self, x: str, layer: Attention, mask: str, block: int) -> tuple[str, list[str]]:
-        """What attention gives (B, T, C), and the names of all keys and values."""
+        """Add attention; returns the names of its output (B, T, C) and of all keys and values."""
         N, H = layer.n_head, layer.head_size
         qkv = self.linear(x, layer.c_attn)  # (B, T, 3 N H)
         parts = []
@@ -108,7 +108,7 @@ class Graph:
         return Matrix(self.constant(q.t()), self.constant(scale))
 
     def product(self, x: str, weight: Matrix) -> str:
-        """x (..., in) times a weight (in, out)."""
+        """Add the product of x (..., in) and a weight (in, out)."""
         if weight.scale is None:
             return self.op("MatMul", x, weight.values)
         q, x_scale, zero = self.op_of(3, "DynamicQuantizeLinear", x)
@@ -116,7 +116,7 @@ class Graph:
         return self.op("Mul", total, self.op("Mul", x_scale, weight.scale))
 
     def columns(self, weight: Matrix, indices: str) -> str:
-        """Columns of a weight (C, n), side by side in the last dimension: an embedding (..., C) of the ``indices``."""
+        """Add the selection of a weight's (C, n) columns at ``indices``, as embeddings (..., C)."""
         found = self.op("Gather", weight.values, indices, axis=1)  # (C, ...)
         rank = 2 if indices == "input_ids" else 1
         found = self.op("Transpose", found, perm=[*range(1, rank + 1), 0])
@@ -128,13 +128,13 @@ class Graph:
     # Nodes, constants and shapes.
 
     def op(self, kind: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
-        """Add a node; the name of its output."""
+        """Add a node; returns the name of its output."""
         name = output or f"{kind}.{len(self.graph.node)}.0"
         self.graph.node.append(self.onnx.helper.make_node(kind, inputs, [name], **attributes))
         return name
 
     def op_of(self, outputs: int, kind: str, *inputs: str, **attributes: object) -> list[str]:
-        """Add a node with several outputs; their names."""
+        """Add a node with several outputs; returns their names."""
         names = [f"{kind}.{len(self.graph.node)}.{i}" for i in range(outputs)]
         self.graph.node.append(self.onnx.helper.make_node(kind, inputs, names, **attributes))
         return names
@@ -158,7 +158,7 @@ class Graph:
         return self.constant(torch.tensor(value))
 
     def shape(self, name: str, axis: int) -> str:
-        """The length of an axis, int64 (1,)."""
+        """Add the length of an axis, int64 (1,)."""
         return self.op("Shape", name, start=axis, end=axis + 1)
 
     def range(self, start: str, end: str) -> str:
@@ -183,7 +183,7 @@ class Graph:
 
 
 def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """`quantize_int8`, with a coarser scale where neighbours in a row would overflow together.
+    """Quantise as `quantize_int8`, with a coarser scale where neighbours in a row would overflow together.
 
     Without VNNI, x86 processors add the products of two neighbours with uint8 inputs in 16 bits, and cut off what
     does not fit. Two of one sign fit if they are 128 together: 255 * 128 < 2 ** 15. So the largest such sum is

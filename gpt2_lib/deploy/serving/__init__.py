@@ -1,4 +1,4 @@
-"""A model served over HTTP: the server, its handle, a load test of it, and the manifests that run it in a cluster.
+"""Serving over HTTP: the server, its handle, a load test, and the manifests for a cluster.
 
 Import `deploy_to_production` from `service`, `Settings`, `create_app` and `main` from `serve`, `load_test` from
 `load_test` and `validate` from `kubernetes`; the other files are their parts.

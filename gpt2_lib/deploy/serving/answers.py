@@ -1,4 +1,4 @@
-"""The answer to a request, whole or as a stream; the generation ends when the client hangs up."""
+"""Responses to a request, whole or streamed; the generation ends when the client disconnects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # of a strea
 
 
 class Form(Protocol):
-    """How an answer is spelled: as one JSON object, or as the data of server-sent events."""
+    """Format of a response: one JSON object, or the data of server-sent events."""
 
     def whole(self, text: str, made: Made) -> dict[str, Any]: ...
     def piece(self, text: str) -> dict[str, Any]: ...
@@ -30,7 +30,7 @@ class Form(Protocol):
 
 
 class Plain:
-    """The answer of /generate to a prompt of so many tokens."""
+    """The response of /generate to a prompt of ``prompt_tokens`` tokens."""
 
     def __init__(self, prompt_tokens: int) -> None:
         self.prompt_tokens = prompt_tokens
@@ -56,7 +56,7 @@ class Plain:
 
 
 async def answer(request: Request, asked: GenerationRequest, form: Form, service: Service, deadline: float) -> Response:
-    """Generate what is ``asked``. Raises HTTPException with 503 when too many wait, with 504 at the deadline."""
+    """Return the response to ``asked``. Raises HTTPException with 503 for a full queue, with 504 at the deadline."""
     from starlette.exceptions import HTTPException
     from starlette.responses import JSONResponse, Response
 
@@ -82,7 +82,7 @@ async def _joined(pieces: AsyncIterator[str]) -> str:
 
 
 async def _unless_gone(request: Request, work: Awaitable[str]) -> str | None:
-    """What ``work`` gives, or None if the client hangs up before; then the work is cancelled."""
+    """Return the result of ``work``, or cancel it and return None if the client disconnects first."""
 
     async def hung_up() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -101,11 +101,11 @@ async def _unless_gone(request: Request, work: Awaitable[str]) -> str | None:
 
 @cache
 def _event_stream() -> Callable[[AsyncIterator[str], AsyncGenerator[str, None]], StreamingResponse]:
-    """The class of a stream's response, made at the first one: its base is a package's that may be missing."""
+    """Return the class of a streamed response, made on first use: its base class is in an optional package."""
     from starlette.responses import StreamingResponse
 
     class EventStream(StreamingResponse):
-        """Stops the generation however the answer ends: complete, hung up on, or not taken."""
+        """A response that stops the generation when it ends: complete, disconnected, or not read."""
 
         media_type = "text/event-stream"
 
@@ -123,7 +123,7 @@ def _event_stream() -> Callable[[AsyncIterator[str], AsyncGenerator[str, None]],
 async def _events(
     first: str, pieces: AsyncIterator[str], form: Form, made: Made, late: str, state: Any
 ) -> AsyncIterator[str]:
-    """Server-sent events: one for each piece, then those of the ending, or an error when it is late."""
+    """Yield server-sent events: one for each piece, then those of the ending, or an error at the deadline."""
     try:
         yield _event(form.piece(first))
         async for piece in pieces:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def create_app(service: Service) -> "FastAPI":
-    """The FastAPI application: routes, limits, and for every fault of a request a 4xx with a sentence that helps."""
+    """Return the FastAPI application: routes, limits, and a 4xx with a helpful sentence for every faulty request."""
     for package in ("fastapi", "pydantic", "starlette"):
         need(package, "deploy")
     from fastapi import FastAPI, Request, responses
@@ -43,7 +43,7 @@ def create_app(service: Service) -> "FastAPI":
 
 
 def _add_probes(app: "FastAPI", service: Service) -> None:
-    """GET and HEAD of /healthz, /readyz and /metrics: for whoever runs the server."""
+    """Add GET and HEAD of /healthz, /readyz and /metrics, for operators."""
     from fastapi import responses
     from starlette.exceptions import HTTPException
 
@@ -67,7 +67,7 @@ def _add_probes(app: "FastAPI", service: Service) -> None:
 
 
 def _add_generate(app: "FastAPI", service: Service) -> None:
-    """POST /generate: for clients."""
+    """Add POST /generate, for clients."""
     from fastapi import Request, responses
 
     schema = body_schema(service.settings)
@@ -83,7 +83,7 @@ def _add_generate(app: "FastAPI", service: Service) -> None:
 
 
 def _add_completions(app: "FastAPI", service: Service) -> None:
-    """POST /v1/completions and GET /v1/models: for clients of OpenAI's API."""
+    """Add POST /v1/completions and GET /v1/models, for clients of OpenAI's API."""
     from fastapi import Request, responses
 
     schema = completion_schema(service.settings)
@@ -112,7 +112,7 @@ def _deadline(service: Service) -> float:
 
 
 async def _body(request: "Request", service: Service, deadline: float) -> bytes | None:
-    """The body of a request for text, or None when the client hung up. Raises HTTPException."""
+    """Return the body of a request for text, or None if the client disconnected. Raises HTTPException."""
     from starlette.exceptions import HTTPException
     from starlette.requests import ClientDisconnect
 

@@ -1,4 +1,4 @@
-"""/v1/completions and /v1/models: the server as clients of OpenAI's completions API know it, streaming too.
+"""/v1/completions and /v1/models: OpenAI's completions API, streaming included.
 
 The API: https://platform.openai.com/docs/api-reference/completions. A field of it that asks for something this server
 can't do is refused, unless it has the value at which it changes nothing; ``top_k`` is there besides.
@@ -32,7 +32,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
 
 
 def completion_schema(settings: Settings) -> type[BaseModel]:
-    """The fields of a body and their bounds. Null stands for the default."""
+    """Return the fields of a body and their bounds. Null means the default."""
     import pydantic
 
     class StreamOptions(pydantic.BaseModel):
@@ -67,7 +67,7 @@ def completion_schema(settings: Settings) -> type[BaseModel]:
 
 
 class CompletionForm:
-    """The answer of /v1/completions. ``echo`` is the text that goes before what is made."""
+    """The response of /v1/completions. ``echo`` is the text in front of the completion."""
 
     def __init__(self, prompt_tokens: int, echo: str = "", usage: bool = False) -> None:
         self.prompt_tokens, self.usage = prompt_tokens, usage
@@ -101,13 +101,13 @@ class CompletionForm:
 
 
 def error_object(sentence: str, status: int) -> dict[str, Any]:
-    """An error as the API spells it."""
+    """Return an error in the API's format."""
     kind = "invalid_request_error" if status < 500 else "server_error"
     return {"error": {"message": sentence, "type": kind, "param": None, "code": None}}
 
 
 def to_completion(service: Service, fields: dict[str, Any]) -> tuple[GenerationRequest, CompletionForm]:
-    """What a parsed body asks for, and how its answer is spelled. Raises HTTPException with 422."""
+    """Return the request in a parsed body, and the format of its response. Raises HTTPException with 422."""
     from starlette.exceptions import HTTPException
 
     for name, allowed in FIXED.items():
@@ -136,5 +136,5 @@ def to_completion(service: Service, fields: dict[str, Any]) -> tuple[GenerationR
 
 
 def models() -> dict[str, Any]:
-    """The answer of /v1/models: the one that is served."""
+    """Return the response of /v1/models: the model that is served."""
     return {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "gpt2_lib"}]}

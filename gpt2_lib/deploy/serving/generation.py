@@ -1,4 +1,4 @@
-"""Generations behind the routes: they take turns on a few threads, and their text comes piece by piece."""
+"""Generation behind the routes: requests take turns on a few threads, and text is produced piece by piece."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PIECE_SECONDS = 0.02  # text is handed over this often, and not token by token: 
 
 
 class Busy(Exception):
-    """All threads generate and the queue is full."""
+    """Raised when all threads are in use and the queue is full."""
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """A request that passed every check; the prompt as token ids."""
+    """A request that passed every check; the prompt is token ids."""
 
     ids: list[int]
     max_new_tokens: int
@@ -36,14 +36,14 @@ class GenerationRequest:
 
 @dataclass
 class Made:
-    """What has been made of a text so far, and why it ended: the model or a ``stop`` ended it, or the tokens did."""
+    """The progress of a generation, and why it ends: ``stop`` (model or stop string) or ``length`` (the limit)."""
 
     new_tokens: int = 0
     finish_reason: Literal["stop", "length"] = "length"
 
 
 class Service:
-    """What stands behind the routes: the model, turns for generations, counters, and whether it is draining."""
+    """The state behind the routes: the model, the threads and their queue, counters, and whether it is draining."""
 
     def __init__(self, model: OnnxGPT2, settings: Settings) -> None:
         self.model, self.settings = model, settings
@@ -55,7 +55,7 @@ class Service:
         self.metrics = Metrics(in_flight=lambda: self.in_flight, waiting=lambda: self._waiting)
 
     async def pieces(self, asked: GenerationRequest, made: Made, deadline: float) -> AsyncGenerator[str, None]:
-        """Text after the prompt, piece by piece, counted in ``made``; whoever stops asking stops the generation.
+        """Yield text after the prompt, piece by piece, counted in ``made``; a caller that stops ends the generation.
 
         Raises `Busy` when too many wait already, and TimeoutError at the deadline (of the event loop's clock), which
         is looked at between pieces.
@@ -87,7 +87,7 @@ class Service:
 
     @asynccontextmanager
     async def _turn(self, deadline: float) -> AsyncIterator[None]:
-        """Wait for a free thread."""
+        """Wait for a free thread, and hold it."""
         if self._turns.locked() and self._waiting >= self.settings.queued:
             raise Busy
         self._waiting += 1
@@ -103,7 +103,7 @@ class Service:
 
 
 def _some(tokens: Iterator[int]) -> list[int]:
-    """The next tokens, as many as come in `PIECE_SECONDS`, at least one; empty at the end."""
+    """Return the tokens of the next `PIECE_SECONDS`, at least one; [] at the end."""
     end = time.monotonic() + PIECE_SECONDS
     found = []
     for token in tokens:
@@ -114,14 +114,14 @@ def _some(tokens: Iterator[int]) -> list[int]:
 
 
 class Utf8Pieces:
-    """Token ids to text, piece by piece: the bytes of a character that is cut between tokens wait for the rest."""
+    """A decoder of token ids to text, piece by piece: the bytes of a split character wait for the rest."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         self.waiting: list[int] = []
 
     def add(self, token: int) -> str:
-        """The text that is complete with this token; may be empty."""
+        """Return the text that is complete with this token; it may be empty."""
         self.waiting.append(token)
         text = self.tokenizer.decode(self.waiting)
         if text.endswith("\N{REPLACEMENT CHARACTER}"):  # cut, or no text at all: the next tokens will tell
@@ -130,14 +130,14 @@ class Utf8Pieces:
         return text
 
     def rest(self) -> str:
-        """What is left after the last token, replacement characters for what never became text."""
+        """Return the rest after the last token, with replacement characters for invalid bytes."""
         text = self.tokenizer.decode(self.waiting)
         self.waiting.clear()
         return text
 
 
 class UntilStop:
-    """Text, piece by piece, up to that of some strings which is complete first; what may begin one waits."""
+    """A filter that ends the text before the first complete stop string; a possible beginning of one waits."""
 
     def __init__(self, stop: Sequence[str]) -> None:
         self.stop = stop
@@ -145,7 +145,7 @@ class UntilStop:
         self.waiting = ""
 
     def add(self, piece: str) -> str:
-        """The text that is sure with this piece; may be empty."""
+        """Return the text that is certain with this piece; it may be empty."""
         text = self.waiting + piece
         ends = [(start + len(string), start) for string in self.stop if (start := text.find(string)) >= 0]
         if ends:
@@ -158,6 +158,6 @@ class UntilStop:
         return text[:sure]
 
     def rest(self) -> str:
-        """What waits, after the last piece."""
+        """Return the waiting text after the last piece."""
         rest, self.waiting = self.waiting, ""
         return rest

@@ -1,4 +1,4 @@
-"""Kubernetes manifests checked without a cluster: built, held against the schema, and against what it doesn't know.
+"""Kubernetes manifests checked without a cluster: built, and validated against the schema and rules of our own.
 
 python -m gpt2_lib.deploy check-manifests [folder ...]
 
@@ -26,7 +26,7 @@ VERSION = "1.33"  # of Kubernetes, for the schema
 
 
 def validate(folder: Path | str) -> list[str]:
-    """Faults of a folder's manifests, a sentence each; an empty list if there are none.
+    """Return the faults of a folder's manifests, a sentence each; [] if there are none.
 
     A folder with a ``kustomization.yaml`` is built by ``kubectl kustomize`` first; of another, its YAML files are
     read. Raises DeployError for a folder that isn't there or holds neither, and MissingExtraError without kubectl
@@ -37,14 +37,14 @@ def validate(folder: Path | str) -> list[str]:
 
 
 def check(manifests: Sequence[Manifest]) -> list[str]:
-    """Faults of manifests that belong together: those of the schema, then, of those it lets through, all others."""
+    """Return the faults of manifests that belong together: first the schema's, then those of the rules."""
     faults = {i: fault for i, manifest in enumerate(manifests) if (fault := _schema_fault(manifest))}
     sound = [_without_nulls(manifest) for i, manifest in enumerate(manifests) if i not in faults]
     return [*faults.values(), *(fault for rule in RULES for fault in rule(sound))]
 
 
 def read(folder: Path | str) -> tuple[list[Manifest], list[str]]:
-    """A folder's manifests, and what hinders reading them."""
+    """Return a folder's manifests, and the faults that prevent reading them."""
     yaml = need("yaml", "dev")
     folder = Path(folder)
     if not folder.is_dir():
@@ -95,14 +95,14 @@ def _schema_fault(manifest: Any) -> str | None:
 
 
 def _without_nulls(value: Any) -> Any:
-    """The schema takes null for a field that is left out."""
+    """Return the manifest without nulls: the schema reads null as a field that is left out."""
     if isinstance(value, dict):
         return {key: _without_nulls(v) for key, v in value.items() if v is not None}
     return [_without_nulls(v) for v in value] if isinstance(value, list) else value
 
 
 def main(argv: Sequence[str]) -> None:
-    """Check folders, the course's overlays if none is named; ends with status 1 for faults, 2 if it can't check."""
+    """Check folders, by default the course's overlays; exits with 1 for faults, 2 if it can't check."""
     parser = argparse.ArgumentParser(
         prog="python -m gpt2_lib.deploy check-manifests", description="Check Kubernetes manifests without a cluster."
     )

@@ -1,4 +1,4 @@
-"""Many requests at once against a served model: is any lost, and how long do they take?
+"""Load test of a served model: many requests at once, their losses and their latencies.
 
 python -m gpt2_lib.deploy load-test --url http://127.0.0.1:8000 --requests 1000 --concurrency 16
 """
@@ -24,7 +24,7 @@ PROMPT = "To be, or not to be"
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What a load test saw. Latencies are those of requests answered with 200, NaN if there were none."""
+    """The result of a load test. Latencies are those of requests answered with 200, NaN if there were none."""
 
     requests: int
     concurrency: int
@@ -42,7 +42,7 @@ class LoadResult:
 
     @property
     def errors(self) -> int:
-        """Requests that were lost or answered with anything but 200."""
+        """The number of requests that were lost or answered with anything but 200."""
         return self.requests - self.statuses.get(200, 0)
 
 
@@ -54,7 +54,7 @@ def load_test(
     prompt: str = PROMPT,
     timeout: float = 120.0,
 ) -> LoadResult:
-    """Send ``requests`` POSTs to ``url``/generate, ``concurrency`` at any time, each on a connection of its own.
+    """Send ``requests`` POSTs to ``url``/generate, ``concurrency`` at a time, each on its own connection.
 
     The requests differ by their seed. ``timeout`` in seconds without a byte makes a request a lost one. Raises
     DeployError if no server of `serve` answers at ``url``, ValueError for a number below 1.
@@ -92,7 +92,7 @@ def load_test(
 
 
 class _Seen:
-    """What the clients of a load test saw so far; their threads share it."""
+    """The results of a load test's clients so far; their threads share it."""
 
     def __init__(self, requests: int) -> None:
         self.statuses: Counter[int] = Counter()
@@ -102,7 +102,7 @@ class _Seen:
         self._numbers = iter(range(requests))
 
     def ask_on(self, url: str, body: dict[str, Any], timeout: float) -> None:
-        """One client: sends ``body`` with one seed after another, until all requests are sent."""
+        """Run one client: send ``body`` with one seed after another, until all requests are sent."""
         while True:
             with self._lock:
                 number = next(self._numbers, None)
@@ -122,12 +122,12 @@ class _Seen:
 
 
 def percentile(ascending: Sequence[float], share: float) -> float:
-    """The smallest value that at least ``share`` of them don't exceed; NaN of nothing."""
+    """Return the smallest value that at least ``share`` of the values don't exceed; NaN for none."""
     return ascending[max(0, math.ceil(share * len(ascending)) - 1)] if ascending else math.nan
 
 
 def server_resources(url: str) -> tuple[int, float]:
-    """The server's resident bytes and CPU seconds, from its /metrics. Raises DeployError if it has none to tell."""
+    """Return the server's resident bytes and CPU seconds, from its /metrics. Raises DeployError without them."""
     try:
         status, text = ask(url, "/metrics")
     except (OSError, HTTPException) as error:
@@ -143,7 +143,7 @@ def server_resources(url: str) -> tuple[int, float]:
 
 
 def ask(url: str, path: str, body: dict[str, Any] | None = None, timeout: float = 30.0) -> tuple[int, bytes]:
-    """POST ``body`` as JSON, or GET without one; the status and the whole answer. Raises OSError, HTTPException."""
+    """Send ``body`` as JSON by POST, or GET without one; returns status and response. Raises OSError, HTTPException."""
     connection, answer = send(url, path, body, timeout)
     try:
         return answer.status, answer.read()
@@ -152,7 +152,7 @@ def ask(url: str, path: str, body: dict[str, Any] | None = None, timeout: float 
 
 
 def send(url: str, path: str, body: dict[str, Any] | None, timeout: float) -> tuple[HTTPConnection, HTTPResponse]:
-    """As `ask`, but the answer is still to be read, and then the connection to be closed.
+    """Send as `ask` does; returns the connection, for the caller to close, and the unread response.
 
     http.client, and not urllib, because it goes to the server itself whatever proxies the environment names.
     """
@@ -172,7 +172,7 @@ def send(url: str, path: str, body: dict[str, Any] | None, timeout: float) -> tu
 
 
 def main(argv: Sequence[str]) -> None:
-    """Print what a load test saw; ends with status 1 if any request failed, 2 if there is no server."""
+    """Print the result of a load test; exits with 1 if any request failed, 2 if there is no server."""
     parser = argparse.ArgumentParser(
         prog="python -m gpt2_lib.deploy load-test", description="Send many requests at once to a served model."
     )

@@ -1,4 +1,4 @@
-"""The rules that Kubernetes manifests must keep and that neither the schema nor kubectl knows.
+"""Rules for Kubernetes manifests that neither the schema nor kubectl checks.
 
 Each takes manifests that the schema let through, and yields a sentence for each fault. How names and quantities are
 spelt: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and
@@ -29,7 +29,7 @@ UNITS |= {f"{unit}i": Decimal(1024) ** i for i, unit in enumerate("KMGTPE", 1)}
 
 
 def unique(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """No two of a kind have a name in common."""
+    """Yield a fault for two manifests of one kind with the same name."""
     seen = set()
     for manifest in manifests:
         key = (manifest["kind"], manifest["metadata"].get("namespace"), manifest["metadata"]["name"])
@@ -39,7 +39,7 @@ def unique(manifests: Sequence[Manifest]) -> Iterator[str]:
 
 
 def names(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Names are spelt as the API server wants them."""
+    """Yield a fault for each name that the API server would reject."""
     for manifest in manifests:
         title, name = title_of(manifest), manifest["metadata"]["name"]
         if not (SERVICE_NAME if manifest["kind"] == "Service" else DNS_SUBDOMAIN).fullmatch(name):
@@ -53,7 +53,7 @@ def names(manifests: Sequence[Manifest]) -> Iterator[str]:
 
 
 def labels(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Labels and their values are spelt as the API server wants them."""
+    """Yield a fault for each label or label value that the API server would reject."""
     for manifest in manifests:
         places = {"metadata": manifest["metadata"].get("labels", {})}
         places |= {"the selector": _selector(manifest), "the pods": _pod_labels(manifest)}
@@ -67,7 +67,7 @@ def labels(manifests: Sequence[Manifest]) -> Iterator[str]:
 
 
 def quantities(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """CPU and memory are quantities above 0, requests not above limits, and memory is limited."""
+    """Yield faults of CPU and memory: no quantity above 0, a request above its limit, no memory limit."""
     for title, _, container in _containers(manifests):
         resources = container.get("resources", {})
         amounts: dict[tuple[str, str], Decimal] = {}
@@ -89,7 +89,7 @@ def quantities(manifests: Sequence[Manifest]) -> Iterator[str]:
 
 
 def selectors(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Deployments select their own pods; Services and budgets select pods of some Deployment here."""
+    """Yield a fault for a Deployment that does not select its own pods, or a selector without any pods here."""
     for manifest in manifests:
         title, selector, chosen = title_of(manifest), _selector(manifest), _chosen(manifest, manifests)
         if manifest["kind"] in WORKLOADS and manifest not in chosen:
@@ -99,7 +99,7 @@ def selectors(manifests: Sequence[Manifest]) -> Iterator[str]:
 
 
 def ports(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Probes and Services name ports that containers have; none is there twice."""
+    """Yield faults of ports: a probe or Service that names none of a container's, or a port listed twice."""
     for title, _, container in _containers(manifests):
         numbers = [port["containerPort"] for port in container.get("ports", [])]
         if len(set(numbers)) < len(numbers):
@@ -120,7 +120,7 @@ def ports(manifests: Sequence[Manifest]) -> Iterator[str]:
 
 
 def volumes(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """What is mounted is a volume of the pod."""
+    """Yield a fault for each mount that is no volume of the pod."""
     for title, pod, container in _containers(manifests):
         there = {volume["name"] for volume in pod.get("volumes", [])}
         for mount in container.get("volumeMounts", []):
@@ -129,7 +129,7 @@ def volumes(manifests: Sequence[Manifest]) -> Iterator[str]:
 
 
 def images(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """An image has a tag or digest of its own, so that a rollback finds what ran before."""
+    """Yield a fault for an image without a tag or digest of its own, which a rollback needs."""
     for title, _, container in _containers(manifests):
         image = container.get("image", "")
         tag = image.rpartition("/")[2].partition(":")[2]
@@ -138,7 +138,7 @@ def images(manifests: Sequence[Manifest]) -> Iterator[str]:
 
 
 def rights(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Nothing runs as root or may become it, nor writes to its own file system."""
+    """Yield a fault for a container that may run as root, gain privileges, or write to its own file system."""
     for title, pod, container in _containers(manifests):
         context = pod.get("securityContext", {}) | container.get("securityContext", {})
         if context.get("runAsUser") == 0 or not context.get("runAsNonRoot"):
@@ -150,7 +150,7 @@ def rights(manifests: Sequence[Manifest]) -> Iterator[str]:
 
 
 def grace(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """The kill comes after preStop's sleep and the server's drain are over."""
+    """Yield a fault where the pod is killed before preStop's sleep and the server's drain are over."""
     for title, pod, container in _containers(manifests):
         args = [str(arg) for arg in (*container.get("command", []), *container.get("args", []))]
         drain = Settings().drain_seconds
@@ -170,7 +170,7 @@ def grace(manifests: Sequence[Manifest]) -> Iterator[str]:
 
 
 def budgets(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """A disruption budget lets at least one pod go, or no node could ever be emptied."""
+    """Yield a fault for a disruption budget that never lets a pod go, so that no node can be drained."""
     for budget in (manifest for manifest in manifests if manifest["kind"] == "PodDisruptionBudget"):
         spec = budget.get("spec", {})
         least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
@@ -183,7 +183,7 @@ RULES = (unique, names, labels, quantities, selectors, ports, volumes, images, r
 
 
 def quantity(written: object) -> Decimal | None:
-    """What a quantity such as ``500m`` or ``1.5Gi`` comes to, or None if it is none (or below 0)."""
+    """Return the value of a quantity such as ``500m`` or ``1.5Gi``, or None if it is none (or below 0)."""
     found = QUANTITY.fullmatch(str(written))
     if not found:
         return None
@@ -199,7 +199,7 @@ def title_of(manifest: Manifest) -> str:
 
 
 def _template(manifest: Manifest) -> Manifest:
-    """A workload's pod template, a pod itself, {} for all else."""
+    """Return a workload's pod template, a pod itself, {} for all else."""
     return manifest if manifest["kind"] == "Pod" else manifest.get("spec", {}).get("template", {})
 
 
@@ -213,13 +213,13 @@ def _selector(manifest: Manifest) -> dict[str, str]:
 
 
 def _chosen(manifest: Manifest, manifests: Sequence[Manifest]) -> list[Manifest]:
-    """The workloads whose pods the selector of ``manifest`` fits; none if it has no selector."""
+    """Return the workloads whose pods match the selector of ``manifest``; [] if it has no selector."""
     selector = _selector(manifest)
     return [m for m in manifests if selector and selector.items() <= _pod_labels(m).items()]
 
 
 def _containers(manifests: Sequence[Manifest]) -> Iterator[tuple[str, Manifest, Manifest]]:
-    """Each container with what faults call it and with its pod: title, pod, container."""
+    """Yield each container with its title for messages and its pod: title, pod, container."""
     for manifest in manifests:
         pod = _template(manifest).get("spec", {})
         for container in pod.get("containers", []):
@@ -227,6 +227,6 @@ def _containers(manifests: Sequence[Manifest]) -> Iterator[tuple[str, Manifest, 
 
 
 def _ports(container: Manifest) -> list[int | str]:
-    """Numbers and names of a container's ports."""
+    """Return the numbers and names of a container's ports."""
     ports = container.get("ports", [])
     return [port["containerPort"] for port in ports] + [port["name"] for port in ports if "name" in port]

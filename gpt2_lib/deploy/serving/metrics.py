@@ -1,4 +1,4 @@
-"""What a server counts: for Prometheus, and for the summary that it prints at its end."""
+"""Counters of a server: for Prometheus, and for the summary that it prints at the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..extras import need
 
 
 class Metrics:
-    """The counters of one server. ``in_flight`` and ``waiting`` are asked whenever the metrics are read."""
+    """The counters of one server. ``in_flight`` and ``waiting`` are called when the metrics are read."""
 
     def __init__(self, in_flight: Callable[[], int], waiting: Callable[[], int]) -> None:
         self._prometheus = prometheus = need("prometheus_client", "deploy")
@@ -33,11 +33,11 @@ class Metrics:
         self._seconds.observe(seconds)
 
     def exposition(self) -> tuple[bytes, str]:
-        """All metrics in Prometheus's text format, and its media type."""
+        """Return all metrics in Prometheus's text format, and its media type."""
         return self._prometheus.generate_latest(self._registry), self._prometheus.CONTENT_TYPE_LATEST
 
     def summary(self) -> dict[str, Any]:
-        """What has been served so far: requests by status, tokens, resident bytes."""
+        """Return the totals so far: requests by status, tokens, resident bytes."""
         samples = [s for metric in self._requests.collect() for s in metric.samples if s.name.endswith("_total")]
         return {
             "requests": {s.labels["status"]: int(s.value) for s in samples},

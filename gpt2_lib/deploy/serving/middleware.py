@@ -1,4 +1,4 @@
-"""What happens around every request for text, whatever its answer: counting, and a last limit of time."""
+"""Middleware around every request for text: it counts requests and enforces a final time limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TAKING_SECONDS = 5  # after the time for a request, for its client to take the r
 
 
 class Watch:
-    """ASGI middleware: counts the requests for text, and ends those whose client doesn't take its answer."""
+    """ASGI middleware that counts the requests for text, and ends those whose client doesn't read the response."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], service: Service) -> None:
         self.app, self.service = app, service

@@ -1,4 +1,4 @@
-"""The body of a request: read up to a limit, and checked; a fault is a 4xx and a sentence that helps."""
+"""The body of a request: reading up to a limit, and validation; a fault is a 4xx with a helpful sentence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STOPS, LONGEST_STOP = 4, 200  # of a request; characters
 
 
 def stop_field() -> Any:
-    """The type of the field ``stop``: a string, a few, or None."""
+    """Return the type of the field ``stop``: a string, a few, or None."""
     import pydantic
 
     string: Any = Annotated[str, pydantic.Field(min_length=1, max_length=LONGEST_STOP)]
@@ -28,7 +28,7 @@ def stop_field() -> Any:
 
 
 def body_schema(settings: Settings) -> type[BaseModel]:
-    """The fields of a body and their bounds, for `parse` and for the description in /openapi.json."""
+    """Return the fields of a body and their bounds, for `parse` and for the description in /openapi.json."""
     import pydantic
 
     class Generate(pydantic.BaseModel):
@@ -50,7 +50,7 @@ def body_schema(settings: Settings) -> type[BaseModel]:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body of ``request``. Raises HTTPException with 413 for one of more than ``limit`` bytes."""
+    """Return the whole body of ``request``. Raises HTTPException with 413 if it exceeds ``limit`` bytes."""
     from starlette.exceptions import HTTPException
 
     too_large = HTTPException(413, f"The body is larger than {limit:,} bytes: send a shorter prompt.")
@@ -69,7 +69,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 def parse(body: bytes, schema: type[BaseModel]) -> dict[str, Any]:
-    """The fields of ``body``. Raises HTTPException with 422 for what isn't of ``schema``."""
+    """Return the fields of ``body``. Raises HTTPException with 422 if it does not match ``schema``."""
     import pydantic
     from starlette.exceptions import HTTPException
 
@@ -82,7 +82,7 @@ def parse(body: bytes, schema: type[BaseModel]) -> dict[str, Any]:
 def to_request(
     service: Service, prompt: str | list[int], temperature: float, stop: str | Sequence[str] | None, **fields: Any
 ) -> GenerationRequest:
-    """The request with these fields. Raises HTTPException with 422 for what doesn't fit the model."""
+    """Return the request with these fields. Raises HTTPException with 422 if it does not fit the model."""
     from starlette.exceptions import HTTPException
 
     if not prompt:
@@ -105,7 +105,7 @@ def to_request(
 
 
 def _sentence(error: Mapping[str, Any], fields: list[str]) -> str:
-    """What is wrong with a body, from the first of pydantic's errors."""
+    """Return a sentence on the first of pydantic's errors."""
     if error["type"] == "json_invalid":
         return f"The body is not JSON in UTF-8: {error['ctx']['error']}."
     name = str(error["loc"][0])[:40] if error["loc"] else ""

@@ -1,4 +1,4 @@
-"""A pruned model served over HTTP: FastAPI, uvicorn and ONNX Runtime.
+"""The server of a pruned model over HTTP: FastAPI, uvicorn and ONNX Runtime.
 
 python -m gpt2_lib.deploy serve --model model.onnx --host 127.0.0.1 --port 8000
 
@@ -42,7 +42,7 @@ READY = "Serving at "  # the start of the line that says the address; `service` 
 
 
 def main(argv: Sequence[str]) -> None:
-    """Serve a file of `export_onnx` until SIGTERM or Ctrl-C; ends with status 2 and one line if that can't be.
+    """Serve a file of `export_onnx` until SIGTERM or Ctrl-C; on failure exits with 2 and one line.
 
     At the end it prints `Metrics.summary` as one line of JSON.
     """
@@ -102,11 +102,11 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _server(app: FastAPI, service: Service, url: str) -> Any:
-    """uvicorn's server of ``app``, with a method ``drain``; it prints ``url`` when it is ready."""
+    """Return uvicorn's server of ``app``, with a method ``drain``; it prints ``url`` when it is ready."""
     import uvicorn
 
     class Server(uvicorn.Server):
-        """Drains on the first signal, still answering probes and refusing new work; stops at once on the second."""
+        """A server that drains on the first signal (it answers probes, refuses new work) and stops at the second."""
 
         drain_until = float("inf")
 

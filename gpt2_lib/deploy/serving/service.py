@@ -1,4 +1,4 @@
-"""`deploy_to_production(model)`: the served model in a process of its own, and a handle to ask, measure and stop it."""
+"""`deploy_to_production(model)`: a served model in its own process, with a handle to query, measure and stop it."""
 
 # Who uses no type checker is told of a wrong model too.
 # pyright: reportUnnecessaryIsInstance=false
@@ -58,7 +58,7 @@ def deploy_to_production(model: GPT2 | Path | str, port: int = 0, int8: bool = T
 
 
 class Deployment:
-    """A served model. ``url`` is where it listens, ``model`` the GPT2 that was deployed (None for a file).
+    """A served model. ``url`` is its address, ``model`` the GPT2 that was deployed (None for a file).
 
     Clients of OpenAI's API take ``url + "/v1"``.
     Used in a ``with`` statement, it stops at its end. Its methods raise DeployError when the server is gone or too
@@ -102,7 +102,7 @@ class Deployment:
         seed: int | None = None,
         stop: str | Sequence[str] = (),
     ) -> Iterator[str]:
-        """What follows ``prompt``, piece by piece as it is made. Whoever stops reading stops the generation."""
+        """Yield the continuation of ``prompt``, piece by piece. A caller that stops ends the generation."""
         body = _body(prompt, max_new_tokens, temperature, top_k, seed, stop) | {"stream": True}
         try:
             connection, answer = send(self.url, "/generate", body, Settings().request_seconds + 10)
@@ -126,12 +126,12 @@ class Deployment:
             connection.close()
 
     def measure(self, requests: int = 50, concurrency: int = 4) -> dict[str, Any]:
-        """A load test of this server: the fields of `load_test.LoadResult`, and its errors."""
+        """Return the result of a load test of this server: the fields of `load_test.LoadResult`, and its errors."""
         result = load_test(self.url, requests, concurrency)
         return asdict(result) | {"errors": result.errors}
 
     def stop(self) -> dict[str, Any]:
-        """Let the server finish what it is at, and end it; returns what it served (requests by status, tokens).
+        """Let the server finish its current work, and end it; returns its totals (requests by status, tokens).
 
         The same again when it was stopped before; ``{}`` if the server could not tell any more.
         """
@@ -162,7 +162,7 @@ class Deployment:
 
 
 class _Server:
-    """The process of `serve`: its address, and the last lines that it printed."""
+    """The process of `serve`: its address, and the last lines of its output."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -200,7 +200,7 @@ class _Server:
         self.url = url
 
     def stop(self) -> dict[str, Any]:
-        """SIGTERM, then the summary that it printed last, or ``{}``."""
+        """Send SIGTERM and return the summary that the server printed last, or ``{}``."""
         if sys.platform == "win32" and self.process.stdin is not None:  # there SIGTERM would kill it
             self.process.stdin.close()
         else:
