@@ -86,13 +86,18 @@ restore: given_FROM .venv/lab     ## bring a backup back: make restore FROM=back
 bench: .venv/dev     ## measure speed, memory and quality here, beside other libraries; a missed bar stops nothing
 	-$(python) benchmarks/model_speed.py
 	-$(python) benchmarks/load_memory.py
+	-$(python) benchmarks/prune_memory.py
 	-$(python) benchmarks/course_speed.py
 	-$(python) benchmarks/selection.py
+	-$(python) benchmarks/admm.py
+	-$(python) benchmarks/calibration.py
 	-$(python) benchmarks/one_shot.py
+	-$(python) benchmarks/refit.py
 	-$(python) benchmarks/structured.py
 	-$(python) benchmarks/masked_training.py
 	-$(python) benchmarks/storage.py
 	-$(python) benchmarks/gradual.py
+	-$(python) benchmarks/controls.py
 	-$(python) benchmarks/deploy.py
 	-$(python) benchmarks/serving.py
 	-$(python) benchmarks/challenges.py

@@ -108,6 +108,7 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_exists(repository: Path, page: str) -> None:
     found = commands((repository / page).read_text(encoding="utf-8"))
@@ -162,6 +163,7 @@ def test_the_workflow_on_github_runs_makes_targets_on_every_python_that_pyprojec
     assert {system.partition("-")[0] for system in matrix["os"]} == {"ubuntu", "macos", "windows"}
 
 
+@pytest.mark.slow
 def test_this_test_sees_what_is_wrong(repository: Path) -> None:
     """The checks above are only worth something if each of these is found."""
     wrong = commands("```bash\nmake nothing  # words\nmake lab && python -m gpt2_lib.nothing\nnothing --here\n```\n")

@@ -471,6 +471,7 @@ def test_an_index_that_gives_no_cpu_build_is_passed_over_in_a_sentence(folder: F
     assert len(served.asked) == (how != "nobody"), "each further try would take the time limit again"
 
 
+@pytest.mark.slow
 def test_a_slow_download_is_not_cut_off(folder: Folder) -> None:
     """It takes half a second longer than the limit on each wait."""
     with index(f"{folder.torch}+cpu", "slow") as served:
@@ -575,3 +576,12 @@ def test_make_alone_lists_every_command(folder: Folder) -> None:
     commands = {name for name in commands - inner if not name.startswith("given_")}
     assert {line.split()[1] for line in output.splitlines()} == commands
     assert installed == []
+
+
+def test_make_bench_runs_every_benchmark(repository: Path) -> None:
+    """All but the choice of a size for gpt2-mini, which was made once."""
+    scripts = {
+        path.name for path in (repository / "benchmarks").glob("*.py") if "__main__" in path.read_text(encoding="utf-8")
+    }
+    named = re.findall(r"^\t-\$\(python\) benchmarks/(\w+\.py)$", (repository / "Makefile").read_text(), re.MULTILINE)
+    assert sorted(named) == sorted(scripts - {"model_sweep.py"})

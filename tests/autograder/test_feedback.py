@@ -417,6 +417,7 @@ def test_a_page_has_a_limit_on_the_pixels_of_all_its_pictures(graded: Graded) ->
     assert page.text.count("a picture of 16,000,000 pixels left out") == 2
 
 
+@pytest.mark.slow
 def test_a_hundred_megabytes_of_output_make_a_small_page(graded: Graded) -> None:
     def change(notebook: NotebookNode) -> None:
         cell_of(notebook, "double").outputs = [stream("x" * 60_000_000), *[stream("y\n")] * 3_000]

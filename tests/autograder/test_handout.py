@@ -117,6 +117,7 @@ def test_the_notebooks_are_as_released_and_can_be_graded(made: Path) -> None:
         assert any(role.solution for role in roles)
 
 
+@pytest.mark.slow
 def test_the_library_works_from_the_handout_alone(made: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(made, tmp_path / "learners")
     environment = os.environ | {"PYTHONPATH": str(copy), "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}

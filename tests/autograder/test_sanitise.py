@@ -284,8 +284,15 @@ def test_a_demonstration_that_the_learner_builds_on_is_not_skipped() -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["def f(a, a): pass", "x = '\0'", "!true\n" * 490, "a=b\n" * 50_000, "(" * 50_000 + ")" * 50_000, "\ud800", ""],
-    ids=["no Python", "NUL", "commands", "200 kB", "deep", "half a surrogate pair", "nothing"],
+    [
+        pytest.param("def f(a, a): pass", id="no Python"),
+        pytest.param("x = '\0'", id="NUL"),
+        pytest.param("!true\n" * 490, id="commands"),
+        pytest.param("a=b\n" * 50_000, id="200 kB", marks=pytest.mark.slow),
+        pytest.param("(" * 50_000 + ")" * 50_000, id="deep"),
+        pytest.param("\ud800", id="half a surrogate pair"),
+        pytest.param("", id="nothing"),
+    ],
 )
 def test_any_answer_is_prepared_as_it_is(source: str) -> None:
     made = with_demonstration()

@@ -157,7 +157,9 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("make", [own, answer])
-@pytest.mark.parametrize("name", STRANGE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "many assignments" else []) for name in STRANGE]
+)
 def test_whatever_a_learners_cell_holds_is_only_looked_at_for_words(
     make: Callable[[str], NotebookNode], name: str
 ) -> None:

@@ -169,6 +169,7 @@ def test_plain_data_comes_out_as_it_went_in_and_can_be_sent_back(value: object) 
     assert form(carried(out)) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", [True, False])
 @often
 @given(nested | st.lists(nested | st.builds(object), max_size=3), small)
@@ -426,6 +427,7 @@ def test_what_holds_itself_is_refused() -> None:
         carried(itself)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize(
     "make",

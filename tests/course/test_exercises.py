@@ -33,6 +33,7 @@ def test_without_the_masters_the_script_says_so(
     assert "The reference solutions are the instructor's" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_script_prunes_the_real_model_with_each_technique(capsys: pytest.CaptureFixture[str]) -> None:
     exercises.main(["--steps", "2"])
     out = capsys.readouterr().out

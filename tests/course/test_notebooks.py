@@ -277,6 +277,7 @@ def test_the_learners_cells_are_locked_and_their_points_and_ids_survive(tiny: Pa
     assert '"""Twice x."""' in cells["double"].source
 
 
+@pytest.mark.slow
 def test_check_release_is_silent_on_fresh_files_and_names_stale_ones(
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -130,6 +130,7 @@ def test_a_file_that_is_no_notebook_is_left_to_the_grader(tmp_path: Path) -> Non
         assert unsaved_answers(path, ["def mask(w):\n    return w"]) == []
 
 
+@pytest.mark.slow
 def test_the_real_grader_answers_in_a_process_of_its_own(tmp_path: Path) -> None:
     """The sample is a notebook that nobody has tests for: it is graded by the checks that it shows."""
     small = small_course(tmp_path)

@@ -198,6 +198,7 @@ def run(folder: Path, cells: list[str]) -> list[list[NotebookNode]]:
     return [cell.outputs for cell in notebook.cells]
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_lines_and_no_error_and_the_next_kernel_knows_what_passed(tmp_path: Path) -> None:
     line, _stub, missing, passed, failed, last = run(tmp_path, CELLS)
     assert line[0].data["text/plain"] == "Phase 0   1 double 2/3   2 half 0/0   2 of 3 points"

@@ -320,6 +320,7 @@ print((peak() - before) / size)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells a process's peak memory there")
 def test_loading_and_using_124m_peaks_at_no_more_than_1_15_times_its_size(tmp_path):
     model = GPT2(checkpoints.PRESETS["gpt2"])

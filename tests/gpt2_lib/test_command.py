@@ -216,6 +216,7 @@ def test_the_autograders_commands_end_silently_too(flushed: bool, tmp_path: Path
     assert ended(process) == (CLOSED, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["gpt2_lib", "gpt2_lib.experiments", "gpt2_lib.course.exercises"])
 def test_a_package_that_is_missing_is_a_sentence_with_the_command_that_adds_it(module: str, tmp_path: Path):
     """Also where it is missed while Python still imports. A finder that hides it comes first."""

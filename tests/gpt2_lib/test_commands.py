@@ -266,6 +266,7 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert "usage: " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_module_and_the_script_are_the_same_command() -> None:
     script = Path(sys.executable).with_name("gpt2-pruning")
     for start in ([sys.executable, "-m", "gpt2_lib"], [str(script)]):

@@ -277,6 +277,7 @@ def test_bench_prints_the_table_and_writes_both_files(mini_rows, monkeypatch, tm
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv", "out.png"]
 
 
+@pytest.mark.slow
 def test_help_works_without_the_extras(repository: Path):
     modules = ("onnx", "onnxruntime", "executorch", "coremltools", "fastapi", "uvicorn", "mlflow")
     code = (

@@ -167,6 +167,7 @@ def test_after_all_that_nothing_went_wrong_inside(served):
     assert 'gpt2_requests_total{status="500"}' not in metrics(served.url)
 
 
+@pytest.mark.slow
 def test_200_requests_at_concurrency_16_lose_none_and_leave_the_memory_flat(served):
     load_test(served.url, 32, 16, new_tokens=4)
     result = load_test(served.url, 200, 16, new_tokens=4)
@@ -260,6 +261,7 @@ def test_sigterm_finishes_the_stream_refuses_new_work_and_exits_0(tmp_path, monk
         deployment.generate("To be")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["sys.exit()", "os.kill(os.getpid(), 9)"], ids=["ended", "killed"])
 def test_the_server_ends_with_the_process_that_started_it(file, end):
     script = (

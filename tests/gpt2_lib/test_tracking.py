@@ -19,8 +19,6 @@ from gpt2_lib.pruning.pruner import prunable_weights
 from gpt2_lib.pruning.schedules import Schedule
 from gpt2_lib.train import Recipe
 
-mlflow = pytest.importorskip("mlflow", reason="needs the extra mlops")
-
 IDS = tiny.random_ids(tiny.TINY, 1, 400)[0]
 HELD_OUT = tiny.random_ids(tiny.TINY, 2, 16, seed=1)
 RECIPE = Recipe(steps=6, batch=2)
@@ -31,6 +29,12 @@ def gradual_run(snapshot: Path | None = None) -> GradualRun:
     model = tiny.random_model()
     model.tokenizer = tiny.tokenizer()
     return GradualRun(model, RECIPE, SCHEDULE, snapshot)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tracker() -> None:
+    """MLflow takes two seconds to import: only where these tests run."""
+    pytest.importorskip("mlflow", reason="needs the extra mlops")
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +52,8 @@ def folder(empty: Path, tmp_path: Path) -> Path:
 
 
 def last_run(folder: Path, name: str):
+    import mlflow
+
     client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
     return client, client.search_runs([client.get_experiment_by_name(name).experiment_id])[0]
 

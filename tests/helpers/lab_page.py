@@ -143,10 +143,11 @@ def run_all(page: Page) -> None:
 
 
 def shown(page: Page, cells: list[nbformat.NotebookNode], wanted: str) -> Locator:
-    """In the page, the cell with this id, or else the first whose code begins so."""
+    """In the page, the cell with this id, or else the first with a line that begins so."""
     named = [number for number, cell in enumerate(cells) if cell.id == wanted]
-    number = (named or [number for number, cell in enumerate(cells) if cell.source.startswith(wanted)])[0]
-    return page.locator(".jp-Notebook .jp-Cell").nth(number)
+    lines = [number for number, cell in enumerate(cells) if f"\n{wanted}" in f"\n{cell.source}"]
+    assert named or lines, f"no cell {wanted!r}"
+    return page.locator(".jp-Notebook .jp-Cell").nth((named or lines)[0])
 
 
 def run_all_above(page: Page, cell: Locator) -> None:
