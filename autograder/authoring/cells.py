@@ -1,4 +1,4 @@
-"""May an assignment's cells change? nbgrader can't add cells to what has submissions, nor remove any."""
+"""Check whether an assignment's cells may change: nbgrader can't add or remove cells once there are submissions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Roles = dict[str, frozenset[str]]  # cell -> what it is to nbgrader
 
 
 def check_cells(course: Course, made: Mapping[Path, NotebookNode]) -> None:
-    """Raise CourseError where hand-ins belong to other cells than the notebooks ``made`` have, by source file.
+    """Raise CourseError where submissions belong to other cells than those of the notebooks ``made``, by source file.
 
     Raises GradebookError where the gradebook can't be written, before anything is.
     """
@@ -48,7 +48,7 @@ def _learners(number: int) -> str:
 
 
 def _changed(entry: Any, notebooks: Mapping[str, NotebookNode]) -> str:
-    """What is other than in the gradebook, "" where all cells are those of before."""
+    """Return the difference from the cells in the gradebook, "" if there is none."""
     before = {notebook.name: _recorded(notebook) for notebook in entry.notebooks}
     after = {name: _written(notebook) for name, notebook in notebooks.items()}
     for what, some in (("gets", after.keys() - before.keys()), ("loses", before.keys() - after.keys())):

@@ -1,4 +1,4 @@
-"""What follows from a notebook's cells, put in the place of its marks: points, minutes, how many exercises.
+"""Values derived from a notebook's cells that replace its marks: points, minutes, number of exercises.
 
 In any cell these stand for it, so that no number is written twice:
 
@@ -33,11 +33,11 @@ Checks = Mapping[str, Mapping[str, float]]  # section -> check -> points
 
 
 class MarkError(Exception):
-    """A mark stands for nothing."""
+    """A mark has no value."""
 
 
 def fill_in(cells: list[dict], minutes: list[int]) -> None:
-    """Put what follows from the cells, and from the minutes in their headers, in the place of its marks.
+    """Replace the marks by values derived from the cells and from the minutes in their headers.
 
     Raises MarkError.
     """
@@ -71,7 +71,7 @@ def fill_in(cells: list[dict], minutes: list[int]) -> None:
 
 
 def core(cells: list[dict]) -> list[dict]:
-    """The cells of the core path."""
+    """Return the cells of the core path."""
     return [cell for cell in cells if not is_deeper(cell)]
 
 
@@ -80,7 +80,7 @@ def is_deeper(cell: dict) -> bool:
 
 
 def words(cell: dict) -> int:
-    """How many words a learner reads in ``cell``: of Markdown, without what is folded, without formulas."""
+    """Return the number of Markdown words that a learner reads in ``cell``, without folded text and formulas."""
     if cell["cell_type"] != "markdown":
         return 0
     text = re.sub(r"<details.*?</details>", " ", MARK.sub("1", cell["source"]), flags=re.DOTALL)
@@ -89,7 +89,7 @@ def words(cell: dict) -> int:
 
 
 def lines_shown(cell: dict) -> int:
-    """How many lines of code a learner sees in ``cell`` as it is opened: none of a folded one."""
+    """Return the number of code lines that a learner sees in ``cell``; a folded cell has none."""
     folded = cell["metadata"].get("jupyter", {}).get("source_hidden")
     if cell["cell_type"] != "code" or folded:
         return 0
@@ -99,7 +99,7 @@ def lines_shown(cell: dict) -> int:
 
 
 def checks_by_section(cells: list[dict]) -> Checks:
-    """The points of each check, by the section that it stands in: {"2.1 magnitude": {"mask_count": 2}}."""
+    """Return the points of each check by section: {"2.1 magnitude": {"mask_count": 2}}."""
     checks: dict[str, dict[str, float]] = {}
     section = ""
     for cell in cells:
@@ -119,7 +119,7 @@ def _points(checks: Checks) -> dict[str, str]:
 
 
 def _minutes_by_heading(cells: list[dict], minutes: list[int]) -> dict[str, str]:
-    """The minutes of the headings' numbers: an exercise's count for the section around it, too."""
+    """Return the minutes by heading number; an exercise's count for the section around it, too."""
     found, around = {"": 0, DEEPER: 0}, {"##": "", "###": ""}
     for cell, more in zip(cells, minutes, strict=True):
         if cell["cell_type"] == "markdown":

@@ -1,4 +1,4 @@
-"""The learners' own repository: notebooks and library, ready to push, for JupyterLab and for Binder.
+"""The handout: the learners' own repository with notebooks and library, for JupyterLab and for Binder.
 
 No masters go in, no hidden tests, no reference solutions. Of the autograder learners use `make check`.
 """
@@ -28,7 +28,7 @@ class HandoutError(Exception):
 
 
 def handout(root: Path, target: Path) -> list[str]:
-    """Make or update the learners' repository in ``target`` from the course at ``root``; returns what to tell.
+    """Create or update the learners' repository in ``target`` from the course at ``root``; returns a report.
 
     The notebooks are released afresh from source/. What somebody changed in ``target`` since stays as it is: the new
     version of a notebook goes beside it, as ``x.new.ipynb``. Raises HandoutError and what ``release`` raises.
@@ -50,13 +50,13 @@ def handout(root: Path, target: Path) -> list[str]:
 
 
 def _reading_order(notebook: Path) -> tuple[str, bool, str]:
-    """Phase after phase; in each the notebook that is named like it comes first."""
+    """Return a sort key: phase after phase; in each the notebook with the phase's name first."""
     phase = notebook.parent.name
     return phase, notebook.stem != phase, notebook.stem
 
 
 def _made_before(target: Path) -> dict[str, str]:
-    """What the last handout wrote there; raises HandoutError if the folder is somebody else's."""
+    """Return the files that the last handout wrote. Raises HandoutError if the folder is not a handout."""
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return {}
     try:
@@ -71,7 +71,7 @@ def _made_before(target: Path) -> dict[str, str]:
 
 
 def _files(root: Path, notebooks: list[str]) -> dict[str, bytes]:
-    """All files but the notebooks: path -> content."""
+    """Return all files but the notebooks, {path: content}."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = [*COPIED, *(f"{package}/**/*.py" for package in PACKAGES)]
     for package, data in project["tool"]["setuptools"]["package-data"].items():
@@ -94,7 +94,7 @@ def _filled(template: str, **values: str) -> str:
 
 
 def _pyproject(ours: dict) -> str:
-    """What pip needs, without the tools that learners don't run, and without what the autograder adds to Jupyter."""
+    """Return the pyproject.toml for pip, without developers' tools and the autograder's additions to Jupyter."""
     project = ours["project"]
     extras = {name: wanted for name, wanted in project["optional-dependencies"].items() if name not in NOT_LEARNERS}
     data = ours["tool"]["setuptools"]["package-data"]
@@ -111,7 +111,7 @@ def _pyproject(ours: dict) -> str:
 
 
 def _toml(value: str | list[str]) -> str:
-    """Text, or a list of texts, as TOML has it: as JSON has it."""
+    """Return text, or a list of texts, in TOML, which is the same as JSON here."""
     return json.dumps(value, indent=4)
 
 
@@ -130,7 +130,7 @@ def _put(target: Path, name: str, data: bytes, before: dict[str, str]) -> str | 
 
 
 def _remove(target: Path, name: str, digest: str) -> list[str]:
-    """Remove a file that is handed out no more, if it still is as it was written."""
+    """Remove a file that is no longer part of the handout, unless it was changed since."""
     path = target / name
     if not path.resolve().is_relative_to(target.resolve()) or not path.is_file():
         return []

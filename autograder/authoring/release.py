@@ -1,4 +1,4 @@
-"""Masters to what learners get: ``source/`` to ``release/`` (by nbgrader) to ``notebooks/``."""
+"""The release: from the masters in ``source/`` to ``release/`` (by nbgrader) and ``notebooks/``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .sources import ORDER, SourceError, masters, notebooks, to_notebook
 
 
 def release(root: Path) -> list[str]:
-    """Make source/, release/ and notebooks/ of the course at ``root`` afresh; returns what to tell.
+    """Rebuild source/, release/ and notebooks/ of the course at ``root``; returns a report.
 
     A notebook in which somebody worked is never replaced: the new version goes beside it, as
     ``x.new.ipynb``. Raises SourceError and CourseError; then nothing has changed.
@@ -51,7 +51,7 @@ def release(root: Path) -> list[str]:
 
 
 def _made(root: Path) -> dict[Path, NotebookNode]:
-    """The instructor's notebooks, by the file where each belongs. Raises SourceError."""
+    """Return the instructor's notebooks by target file. Raises SourceError."""
     found = notebooks(root)
     if not found:
         raise SourceError(f"There is nothing to release: {root / 'source'} holds no <phase>/<name>.py.")
@@ -63,7 +63,7 @@ def _made(root: Path) -> dict[Path, NotebookNode]:
 
 
 def _rehearse(root: Path, made: Mapping[Path, NotebookNode]) -> None:
-    """Let nbgrader make all assignments in a folder of their own, so that one it refuses stops none half-way."""
+    """Let nbgrader release all assignments in a temporary folder first, so that an error leaves none half done."""
     with tempfile.TemporaryDirectory() as folder:
         for path, notebook in made.items():
             write_whole(Path(folder) / path.relative_to(root), to_text(notebook))
@@ -74,7 +74,7 @@ def _rehearse(root: Path, made: Mapping[Path, NotebookNode]) -> None:
 
 
 def _never_stopping(notebook: NotebookNode) -> NotebookNode:
-    """``notebook`` as *Run All* goes through it to the end, whatever is not written yet."""
+    """Return ``notebook`` changed so that *Run All* reaches its end with unwritten answers."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "raises-exception"]
@@ -83,7 +83,7 @@ def _never_stopping(notebook: NotebookNode) -> NotebookNode:
 
 @contextmanager
 def fresh_release(root: Path) -> Iterator[Path]:
-    """The masters of the course at ``root``, released in a folder of their own for as long as this is open."""
+    """Release the masters of the course at ``root`` in a temporary folder, for the body of a ``with`` statement."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
         for source in [*(root / "source").glob("*/*.py"), *(root / "source").glob(f"*/{ORDER}")]:
@@ -116,7 +116,7 @@ def _is_somebodys(path: Path) -> bool:
 
 
 def hand_out(notebook: NotebookNode, path: Path) -> str | None:
-    """Put a stamped notebook at ``path``, or beside it where a learner worked in it.
+    """Write a stamped notebook to ``path``, or beside it if a learner has worked in that file.
 
     Returns a message for people, None when the newest version was there already.
     """
@@ -172,7 +172,7 @@ def _only_notebooks(phase: Path) -> None:
 
 
 def _generated(root: Path) -> list[Path]:
-    """What a release makes; not the notebooks of an older version, whose masters are gone (`version`)."""
+    """Return the files that a release writes, without notebooks of older versions, whose masters are gone."""
     found = [*(root / "source").glob("*/*.ipynb"), *(root / "notebooks").glob("*/*.ipynb")]
     older = {path.name for path in (root / "source").glob("*/") if not any(path.glob("*.py"))}
     return [path for path in found if ".new" not in path.suffixes and path.parent.name not in older]

@@ -1,4 +1,4 @@
-"""The masters: ``source/<phase>/<name>.py`` in jupytext's percent format to nbgrader notebooks.
+"""The masters: from ``source/<phase>/<name>.py`` in jupytext's percent format to nbgrader notebooks.
 
 A notebook is made of the masters that ``source/<phase>/phase.toml`` lists for it, joined in that order; in a phase
 without that file each master is a notebook of its own. ``{deeper = "NAME"}`` in the list gives all of a master's cells
@@ -41,13 +41,13 @@ class SourceError(Exception):
 
 
 def notebooks(root: Path) -> list[Path]:
-    """The notebooks that a course's sources make, ``source/<phase>/<name>.ipynb``, sorted. Raises SourceError."""
+    """Return the notebooks of a course's sources, ``source/<phase>/<name>.ipynb``, sorted. Raises SourceError."""
     phases = sorted({path.parent for path in (root / "source").glob("*/*.py")})
     return [phase / f"{name}.ipynb" for phase in phases for name in sorted(_order(phase))]
 
 
 def masters(notebook: Path) -> list[Path]:
-    """The percent sources that ``source/<phase>/<name>.ipynb`` is made of, in order. Raises SourceError."""
+    """Return the masters of ``source/<phase>/<name>.ipynb``, in order. Raises SourceError."""
     order = _order(notebook.parent)
     if notebook.stem not in order:
         raise SourceError(f"{_name(notebook)} has no {notebook.stem}.py that it is generated from; delete or move it.")
@@ -55,14 +55,14 @@ def masters(notebook: Path) -> list[Path]:
 
 
 class Part(NamedTuple):
-    """A master of a notebook, and whether the core path leaves it out."""
+    """A master of a notebook, and whether it is off the core path."""
 
     name: str
     deeper: bool = False
 
 
 def _order(phase: Path) -> dict[str, list[Part]]:
-    """The phase's notebooks and their masters. Raises SourceError where a master is in none or in two."""
+    """Return the phase's notebooks and their masters. Raises SourceError if a master is in none or in two."""
     there = sorted(path.stem for path in phase.glob("*.py"))
     listed = phase / ORDER
     if not listed.exists():
@@ -96,7 +96,7 @@ def _is_part(part: object) -> bool:
 
 
 def to_notebook(path: Path) -> NotebookNode:
-    """Make the instructor's notebook (solutions and hidden tests in) ``path``, one of `notebooks`, from its masters.
+    """Return the instructor's notebook ``path`` (solutions and hidden tests included), made from its masters.
 
     The same sources give the same notebook: cell ids are the grade ids, else hashes of the cell.
     Raises SourceError.
@@ -141,7 +141,7 @@ def _read(master: Path) -> list[NotebookNode]:
 
 
 def _questions(cell: NotebookNode) -> list[NotebookNode]:
-    """A quiz's check, once for each question; any other cell as it is."""
+    """Return a quiz's check once for each question; any other cell unchanged."""
     names = str(cell.metadata.pop("quiz", "")).split()
     if not names:
         return [cell]
@@ -153,7 +153,7 @@ def _questions(cell: NotebookNode) -> list[NotebookNode]:
 
 
 def _minutes(cell: NotebookNode, where: str) -> int:
-    """Take ``minutes=N`` out of a cell's header; 0 where there is none."""
+    """Remove ``minutes=N`` from a cell's header and return N; 0 if there is none."""
     minutes = cell.metadata.pop("minutes", 0)
     if isinstance(minutes, bool) or not isinstance(minutes, int) or minutes < 0:
         raise SourceError(f"{where}: minutes are a whole number; got {minutes!r}.")
@@ -165,7 +165,7 @@ def _name(master: Path) -> str:
 
 
 def _cell(cell: NotebookNode, where: str, seen: dict[str, str]) -> dict:
-    """One cell with expanded metadata; ``seen`` maps the ids so far to where they are."""
+    """Return one cell with expanded metadata; ``seen`` maps the ids so far to their positions."""
     header = {key: value for key, value in cell.metadata.items() if key != "lines_to_next_cell"}
     metadata = {key: header.pop(key) for key in PASSED_THROUGH if key in header}
     roles = [role for role in ROLES if role in header]
@@ -195,7 +195,7 @@ def _cell(cell: NotebookNode, where: str, seen: dict[str, str]) -> dict:
 
 
 def _nbgrader(role: str, header: dict, cell: NotebookNode, where: str) -> dict:
-    """The metadata that nbgrader's own cell toolbar would have written."""
+    """Return the metadata that nbgrader's own cell toolbar would write."""
     grade_id, points = header[role], header.get("points")
     if not isinstance(grade_id, str) or not GRADE_ID.fullmatch(grade_id):
         raise SourceError(f"{where}: {role}={grade_id!r} is no id: letters, digits, - and _ only, 64 at most.")

@@ -1,4 +1,4 @@
-"""A version of an assignment beside the one that was handed out, for cells that come or go in mid-term."""
+"""Versions: a new version of an assignment beside the released one, for cells that change during the term."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .sources import ORDER, notebooks
 
 
 def version(root: Path, assignment: str) -> list[str]:
-    """Move the masters of ``assignment`` to a new version of it, and release that; returns what to tell.
+    """Move the masters of ``assignment`` to a new version of it, and release that; returns a report.
 
     What was handed out stays beside it as it is: source/<assignment>/ keeps the notebooks, release/ and the gradebook
     what submissions are graded by. Raises CourseError, SourceError; then nothing has changed.
