@@ -1,4 +1,4 @@
-"""Files from strangers: exports of learning platforms, folders, notebooks. All is looked at before it is read.
+"""Intake of untrusted files: platforms' exports, folders, notebooks. Each is inspected before it is read.
 
 The grader runs this as the instructor, but for ``notebook``, which runs in workers.
 """

@@ -1,4 +1,4 @@
-"""Which files of a submission count, of several attempts: of each notebook the newest, and what was handed in with it.
+"""Attempts: of several submissions, the newest file of each notebook counts, with the files of that attempt.
 
 An attempt is newer by the platform's own order where it has one, else by its time. What has no time, or one that is
 still to come, counts as older than all that have. The lines of students.csv keep the attempt of each file that is
@@ -22,7 +22,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class HandIn:
-    """A file of an export: ``file`` is its name beside the others of the same submission, ``time`` what is believed."""
+    """A submitted file of an export: ``file`` is its name among the others of the attempt, ``time`` is trusted."""
 
     entry: Entry
     place: Place
@@ -37,7 +37,7 @@ class HandIn:
 
 @dataclass(frozen=True)
 class Attempt:
-    """Files that were handed in together: name -> the file, or None for one that lies in the course already."""
+    """Files of one attempt: {name: the file, or None for one that was collected earlier}."""
 
     order: int
     time: datetime
@@ -45,7 +45,7 @@ class Attempt:
 
     @property
     def key(self) -> str:
-        """As it stands in students.csv."""
+        """The attempt as it is written in students.csv."""
         return f"{self.order or ''}@{'' if self.time == NEVER else self.time.strftime(TIME_FORMAT)}"
 
     @property
@@ -54,7 +54,7 @@ class Attempt:
 
 
 def attempts_of(files: Iterable[HandIn]) -> tuple[list[Attempt], dict[HandIn, HandIn]]:
-    """A person's files of one assignment by attempt; and those for which another of the same name was taken."""
+    """Return a person's files of one assignment by attempt, and {duplicate: the file that was taken instead}."""
     together: dict[str | None, list[HandIn]] = defaultdict(list)
     for file in files:
         together[file.place.attempt].append(file)
@@ -77,7 +77,7 @@ def attempts_of(files: Iterable[HandIn]) -> tuple[list[Attempt], dict[HandIn, Ha
 
 
 def _divided(files: list[HandIn]) -> list[list[HandIn]]:
-    """Attempts by the order of the files: none has a name twice, and its numbers lie close together."""
+    """Divide files into attempts by their order: each name once, with numbers close together."""
     uploads: dict[int, list[HandIn]] = defaultdict(list)  # an archive has many files
     for file in files:
         uploads[file.place.order].append(file)
@@ -95,7 +95,7 @@ def _divided(files: list[HandIn]) -> list[list[HandIn]]:
 
 
 def _rank(file: HandIn, notebooks: list[HandIn]) -> tuple:
-    """Of two files of one name in an attempt the higher is taken."""
+    """Return a sort key: of two files of one name in an attempt the higher is taken."""
     folder = file.entry.parts[:-1] in [n.entry.parts[:-1] for n in notebooks]
     marked = _mark(file) in [_mark(n) for n in notebooks]
     times = file.time or NEVER, file.entry.time or NEVER  # that of the archive around it comes first
@@ -107,7 +107,7 @@ def _mark(file: HandIn) -> str:
 
 
 def attempts_there(rows: Iterable[Row]) -> list[Attempt]:
-    """The attempts of which files lie in the course, by their lines."""
+    """Return the attempts of the files that were collected earlier, from their lines in students.csv."""
     files: dict[str, dict[str, HandIn | None]] = defaultdict(dict)
     for row in rows:
         files[row["attempt"]][row["file"]] = None
@@ -126,7 +126,7 @@ def _time(text: str) -> datetime:
 
 
 def chosen(there: list[Attempt], new: list[Attempt]) -> dict[str, tuple[Attempt, HandIn | None]]:
-    """Name -> the attempt whose file counts, and the file.
+    """Return {name: the attempt whose file counts, and the file}.
 
     A newer attempt without some notebook leaves the older one of it, with the artifacts of its attempt. Artifacts that
     come alone belong to the attempt before them. Of equals the one that is collected later counts.

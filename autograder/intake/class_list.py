@@ -1,4 +1,4 @@
-"""The class list, ``roster.csv`` in the course's folder: who takes the course, whether they hand in or not.
+"""The class list, ``roster.csv`` in the course's folder: everybody who takes the course, with or without submissions.
 
 `listings` makes it from a learning platform's lists; it may also be written by hand, with a spreadsheet. Where there is
 one, everybody on it stands in every table, and `collect` gives hand-ins to the people on it.
@@ -30,7 +30,7 @@ PAIR = re.compile(r"([^=\s;]+)=(\d+)")
 
 @dataclass(frozen=True)
 class Learner:
-    """One line of the class list. ``id`` is the name of the folders in submitted/.
+    """One line of the class list. ``id`` is the name of the learner's folders in submitted/.
 
     ``number`` is the university's number, ``canvas`` Canvas's own; ``moodle`` has Moodle's numbers of a participant, a
     new one in each assignment: ``phase2_techniques=123456; phase3_production=123470``.
@@ -52,20 +52,20 @@ class Learner:
 
     @property
     def participants(self) -> dict[str, str]:
-        """Assignment -> Moodle's number."""
+        """Moodle's numbers, {assignment: number}."""
         return dict(PAIR.findall(self.moodle))
 
     def participant(self, assignment: str) -> str:
-        """Moodle's number in an assignment, in whichever version; "" where it is not known."""
+        """Return Moodle's number in an assignment, in any version; "" if it is not known."""
         numbers = self.participants
         return numbers.get(assignment) or numbers.get(base(assignment), "")
 
     def number_in(self, assignment: str) -> str:
-        """The number that tells who it is where grades of an assignment go: the platform's, else the university's."""
+        """Return the learner's number for an export of grades: the platform's, else the university's."""
         return self.participant(assignment) or self.canvas or self.number
 
     def as_participant(self, assignment: str, number: str) -> Learner:
-        """The same learner, with Moodle's number for an assignment."""
+        """Return the same learner with Moodle's number for an assignment."""
         pairs = self.participants | {assignment: number}
         return replace(self, moodle="; ".join(f"{name}={pairs[name]}" for name in sorted(pairs)))
 
@@ -81,7 +81,7 @@ class ClassList:
 
     @classmethod
     def of(cls, root: Path) -> ClassList:
-        """The list in a course's folder. Raises TableError for one that can't be read, or has an id twice."""
+        """Return the list in a course's folder. Raises TableError if it can't be read or has an id twice."""
         path = root / FILE
         if not path.is_file():
             return cls(())
@@ -104,7 +104,7 @@ class ClassList:
         return cls(Learner(**row) for row in rows)
 
     def save(self, root: Path) -> None:
-        """Write roster.csv, whole or not at all; spreadsheets read it as UTF-8, and no formula in it."""
+        """Write roster.csv, whole or not at all, as UTF-8 for spreadsheets and without formulas."""
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerow(COLUMNS)
@@ -123,7 +123,7 @@ class ClassList:
         return [learner for learner in self.learners if learner.group and same(learner.group) == same(group)]
 
     def find(self, person: Person, assignment: str, names: Mapping[str, int]) -> str:
-        """The id of somebody whom a platform names, or "" where nobody, or more than one, may be meant.
+        """Return the id of a person that a platform names; "" if none or several learners match.
 
         ``names``: how many of each name hand in. A group is its first member.
         """
@@ -140,7 +140,7 @@ class ClassList:
         return found[0].id if len(found) == 1 else ""
 
     def _named(self, person: Person, assignment: str) -> list[Learner]:
-        """Those of a name whom the platform has not told us under another number."""
+        """Return the learners of this name that the platform does not know under another number."""
         wanted, run = words(person.name), squashed(person.name)
         found = []
         for one in self.learners:
@@ -154,7 +154,7 @@ class ClassList:
 
 
 def check_alone(keys: Iterable[tuple[int, str]], what: str, name: str) -> None:
-    """Raise TableError where two lines of a table have the same key; empty ones don't count."""
+    """Raise TableError if two lines of a table have the same key; empty ones don't count."""
     lines: dict[str, int] = {}
     for line, key in keys:
         if key and same(key) in lines:
@@ -173,7 +173,7 @@ def check_id(id: str, line: int, name: str) -> None:
 
 
 def check_texts(one: Learner, line: int, name: str) -> None:
-    """Raise TableError for what a broken file makes of a name, or a spreadsheet of a number."""
+    """Raise TableError for a cell that a broken file made too long, or a number that a spreadsheet shortened."""
     for field in fields(Learner):
         text = getattr(one, field.name)
         if len(text) > MAX_TEXT and field.name != "moodle":
@@ -189,25 +189,25 @@ def check_texts(one: Learner, line: int, name: str) -> None:
 
 
 def keys(learner: Learner) -> list[str]:
-    """What tells a learner from all others, whatever they are called."""
+    """Return the texts that identify a learner."""
     return [text for text in (learner.id, learner.number, learner.login, learner.email) if text]
 
 
 def same(text: str) -> str:
-    """One spelling of a name, a login or a number."""
+    """Return the normalised spelling of a name, a login or a number."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def words(name: str) -> list[str]:
-    """The words of a name, whichever comes first: "Lovelace, Ada" is Ada Lovelace."""
+    """Return the words of a name in any order: "Lovelace, Ada" equals "Ada Lovelace"."""
     return sorted(re.findall(r"[^\s,]+", same(name)))
 
 
 def squashed(name: str) -> str:
-    """The letters and digits of a name, as Canvas writes it into file names."""
+    """Return the letters and digits of a name, as Canvas writes it in file names."""
     return "".join(char for char in same(name) if char.isalnum())
 
 
 def one_line(cell: str) -> str:
-    """A cell's text as the class list keeps it."""
+    """Return a cell's text in the class list's form: one line, normalised."""
     return " ".join(unicodedata.normalize("NFKC", cell).split())

@@ -1,4 +1,4 @@
-"""Submissions as a learning platform exports them, brought to ``submitted/<student>/<assignment>/``.
+"""Collection: submissions from a learning platform's export go to ``submitted/<student>/<assignment>/``.
 
 Whose a file is, `platforms` tells, and to whose folder it goes, `owners`; what it is, `contents`; which of several
 counts, `attempts`; `store` brings it there. Every file of the export is in the report and in
@@ -27,7 +27,7 @@ Placed = list[tuple[Entry, Place]]
 
 
 def collect(root: Path, source: Path, assignment: str | None = None, platform: str | None = None) -> Report:
-    """Bring what is handed in in ``source``, a zip or a folder, into ``root``/submitted/ (of one assignment, or all).
+    """Copy the submissions in ``source``, a zip or a folder, to ``root``/submitted/ (of one assignment, or all).
 
     ``platform``, one of `platforms.NAMES`, says whose export it is. Again with the same source it changes nothing.
     Raises CollectError.
@@ -40,7 +40,7 @@ def collect(root: Path, source: Path, assignment: str | None = None, platform: s
 
 
 class _Collecting:
-    """One export on its way into the course."""
+    """The collection of one export."""
 
     def __init__(self, submitted: Path, export: Source, released: Released, only: str | None) -> None:
         self._submitted, self._export, self._released, self._only = submitted, export, released, only
@@ -68,7 +68,7 @@ class _Collecting:
         return Report(shown, len(people), told, nothing, tuple(unlisted))
 
     def _placed(self, platform: str | None) -> tuple[str, Placed, Placed]:
-        """The platform, the files whose person is known, and the same with what is in archives in their place."""
+        """Return the platform, the files with a known person, and the same with archives replaced by their contents."""
         entries = list(self._usable())
         course = Course(self._released.all, lambda f: notebook_of(f, self._released.assignments), self._roster.is_known)
         shown, places = understood(entries, course, platform)
@@ -90,7 +90,7 @@ class _Collecting:
                 yield entry
 
     def _unpacked(self, entry: Entry, place: Place) -> Iterator[tuple[Entry, Place]]:
-        """The file, or those in it if it is an archive."""
+        """Yield the file, or the files in it if it is an archive."""
         if not is_archive(place.file[-1]):
             yield entry, place
             return
@@ -131,7 +131,7 @@ class _Collecting:
                 yield what if isinstance(what, File) else File(entry, place, what)
 
     def _tell_learners(self, every: Placed, files: list[File]) -> None:
-        """Whoever handed in no notebook in an export of one assignment gets a folder with the reasons, for a page."""
+        """Create a folder with reasons, for a feedback page, for everybody who submitted no notebook."""
         assignments = {self._only} if self._only else {file.assignment for file in files if file.assignment}
         if len(assignments) != 1:
             return

@@ -1,4 +1,4 @@
-"""What a file is: one of the course's notebooks, by its cells' grade ids or else by its name, or an artifact."""
+"""Recognition of a file: a notebook of the course, by its cells' grade ids or its name, or an artifact."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIKE_A_NOTEBOOK = (b'"nbformat"', b'"cells"')
 
 @dataclass
 class Released:
-    """The notebooks that a course has given out."""
+    """The notebooks that a course has released."""
 
     assignments: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # notebook -> these
     ids: dict[str, set[bytes]] = field(default_factory=lambda: defaultdict(set))  # notebook -> its grade ids
@@ -38,7 +38,7 @@ class Released:
 
     @classmethod
     def of(cls, root: Path) -> Released:
-        """Raises CollectError if there is none."""
+        """Return the released notebooks of a course. Raises CollectError if there are none."""
         found = cls()
         for path in [*(root / "release").glob("*/*.ipynb"), *(root / "notebooks").glob("*/*.ipynb")]:
             if ".new" not in "".join(path.suffixes):
@@ -57,7 +57,7 @@ class Released:
         return found
 
     def version(self, what: What, candidates: Collection[str]) -> str:
-        """Which of the versions of an assignment somebody worked in: by the notebook's digest, else by its cells.
+        """Return the version of an assignment that a notebook belongs to: by its digest, else by its cells.
 
         "" where both may be.
         """
@@ -73,13 +73,13 @@ class Released:
         return {assignment for found in self.assignments.values() for assignment in found}
 
     def ask_for(self, file: str) -> set[str]:
-        """The assignments that name a file."""
+        """Return the assignments whose text names a file."""
         return {assignment for assignment, text in self.texts.items() if file in text}
 
 
 @dataclass(frozen=True)
 class What:
-    """A notebook (its name), or an artifact (notebook "") with its file's name."""
+    """A recognised file: a notebook (its name) or an artifact (notebook ""), with its file's name."""
 
     file: str
     notebook: str = ""
@@ -89,7 +89,7 @@ class What:
 
 
 def recognise(entry: Entry, place: Place, released: Released) -> What | Aside:
-    """What a file is. Raises Refused where a person has to do something."""
+    """Return what a file is. Raises Refused if a person has to act."""
     file = place.file[-1]
     lower = file.lower()
     if lower.endswith(OTHER_ARCHIVES):
@@ -133,7 +133,7 @@ def _notebook(file: str, data: bytes, released: Released) -> str:
 
 
 def assignment_of(what: What, place: Place, entry: Entry, released: Released, only: str | None) -> str | Aside:
-    """The assignment that a notebook belongs to, in the version that was worked in. Raises Refused if unclear."""
+    """Return the assignment of a notebook, in the version that was worked in. Raises Refused if unclear."""
     candidates = released.assignments[what.notebook]
     if only is not None:
         if base(only) not in {base(name) for name in candidates}:
@@ -151,7 +151,7 @@ def assignment_of(what: What, place: Place, entry: Entry, released: Released, on
 
 
 def artifact(file: str, platform: str, marks: Collection[str], released: Released) -> str:
-    """The name under which an artifact is looked for: without a copy's mark, if it is one.
+    """Return the expected name of an artifact: without a copy's suffix, if it has one.
 
     ``marks`` are those of the notebooks beside it. Elsewhere than on Canvas "-1" may be part of a name.
     """

@@ -1,4 +1,4 @@
-"""The class list from a learning platform's list: new people get an id, known ones what is new about them.
+"""Enrolment: a learning platform's list updates the class list: new people get an id, known ones new data.
 
 Nobody is removed: who left the course is dropped by name. What the platform wants to have back, its grading worksheet
 or its gradebook, is kept in lms/, as it came.
@@ -27,13 +27,13 @@ CANVAS = "canvas.csv"
 
 
 def gradebook(root: Path) -> Path:
-    """Where Canvas's gradebook is kept."""
+    """Return the path where Canvas's gradebook is kept."""
     return root / worksheet.FOLDER / CANVAS
 
 
 @dataclass(frozen=True)
 class Enrolled:
-    """What became of a list: whose it was, who is new, who was known, and who is on the class list but not on it."""
+    """The result of an enrolment: the platform, who is new, who was known, and who is missing from its list."""
 
     kind: str
     assignment: str
@@ -44,7 +44,7 @@ class Enrolled:
 
 
 def enrol(root: Path, source: Path, assignment: str | None = None) -> Enrolled:
-    """Bring the people of a CSV file into ``root``/roster.csv. ``assignment`` is a worksheet's.
+    """Enrol the people of a CSV file in ``root``/roster.csv. ``assignment`` is a worksheet's.
 
     Raises TableError, CollectError; then nothing was written.
     """
@@ -74,13 +74,13 @@ def enrol(root: Path, source: Path, assignment: str | None = None) -> Enrolled:
 
 
 def _keys(one: Learner) -> list[str]:
-    """What tells somebody from all others; a number of one system is none of another's."""
+    """Return the texts that identify somebody; each system's numbers are kept apart."""
     moodle = [f"moodle {assignment} {number}" for assignment, number in one.participants.items()]
     return [*keys(one), *([f"canvas {one.canvas}"] if one.canvas else []), *moodle]
 
 
 def _assignment(root: Path, name: str, identifiers: Iterable[str], asked: str | None, lines: Iterable[Row]) -> str:
-    """Which assignment a worksheet is of: the one of which Moodle's numbers were collected, or the one asked for."""
+    """Return a worksheet's assignment: the one whose Moodle numbers were collected, or the one asked for."""
     numbers = {match[0] for text in identifiers if (match := re.search(r"\d+$", text.strip()))}
     collected: dict[str, set[str]] = defaultdict(set)
     for row in lines:
@@ -108,7 +108,7 @@ def _shown(names: Iterable[str]) -> str:
 
 
 def _merged(before: ClassList, found: Listing, lines: list[Row]) -> tuple[list[Learner], set[str], set[str]]:
-    """The class list with a listing's people, and the ids of the new ones and of those who were on it."""
+    """Return the class list merged with a platform's list, and the ids of new people and of known ones."""
     after = dict(before.by_id)
     by_key = {same(key): one.id for one in before.learners for key in _keys(one)}
     by_name = defaultdict(list)
@@ -146,7 +146,7 @@ def _merged(before: ClassList, found: Listing, lines: list[Row]) -> tuple[list[L
 
 
 def _others(listed: Learner, ids: list[str], before: ClassList) -> bool:
-    """Whether all learners of that name are known to be somebody else: by another e-mail, number or login."""
+    """Return whether all learners of that name are other people, by e-mail, number or login."""
     kinds = ("email", "number", "login", "canvas")
     return bool(ids) and all(
         any(
@@ -160,7 +160,7 @@ def _others(listed: Learner, ids: list[str], before: ClassList) -> bool:
 
 
 def _known(listed: Learner, lines: list[Row], namesakes: Counter[str]) -> str:
-    """The id under which somebody has handed in already, "" where nobody, or more than one, may be meant."""
+    """Return the id under which somebody has already submitted; "" if none or several match."""
     numbers = {("Canvas", listed.canvas), *((f"Moodle {a}", n) for a, n in listed.participants.items())}
     found = set()
     for row in lines:
@@ -182,7 +182,7 @@ def _new(listed: Learner, namesakes: Counter[str], taken: set[str]) -> str:
 
 
 def told(done: Enrolled) -> str:
-    """What became of a list, for the screen."""
+    """Return a report of an enrolment, for the screen."""
     of = f" of {done.assignment}" if done.assignment else ""
     lines = [f"{done.kind}{of}: {len(done.new) + done.known} people, {len(done.new)} new, in roster.csv", *done.told]
     if done.absent:

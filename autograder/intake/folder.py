@@ -1,4 +1,4 @@
-"""What stands between a submission's folder and everything else: files are looked at, never trusted.
+"""Intake of a submission's folder: untrusted files are inspected, limited and listed.
 
 No link is followed, nothing but a regular file is opened, sizes are limited while reading. What is in a file is read
 later, in a worker. `intake` needs POSIX (``openat``).
@@ -43,12 +43,12 @@ READ_AT_START = {
 
 
 class IntakeError(Exception):
-    """The submission's folder can't be read at all; the message says why."""
+    """The submission's folder can't be read; the message says why."""
 
 
 @dataclass
 class Intake:
-    """What was taken in from a submission's folder, and what was not.
+    """The files taken from a submission's folder, and those refused.
 
     Names are paths relative to the folder, with "/". What is ignored without a word: files whose name starts with a
     dot, ``__pycache__`` and nbgrader's ``timestamp.txt``.
@@ -69,7 +69,7 @@ class Intake:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the names and bytes of all that was taken in."""
+        """SHA-256 of the names and bytes of all files that were taken in."""
         total = hashlib.sha256()
         for kind, files in (("notebook", self.notebooks), ("extra", self.extras)):
             for name in sorted(files):
@@ -79,7 +79,7 @@ class Intake:
 
 
 def intake(folder: Path, wanted: Collection[str]) -> Intake:
-    """Take in the notebooks named ``wanted`` (without .ipynb) and what lies beside them.
+    """Take in the notebooks named ``wanted`` (without .ipynb) and the files beside them.
 
     One bad file is an entry in ``refused``; raises IntakeError only if ``folder`` itself can't be read.
     """
@@ -112,7 +112,7 @@ def intake(folder: Path, wanted: Collection[str]) -> Intake:
 
 
 def which(taken: Collection[str], further: Sequence[str]) -> list[str]:
-    """A sentence on which notebooks (names without .ipynb) are graded, where ``further`` ones lie beside them."""
+    """Return sentences on which notebooks (names without .ipynb) are graded, where ``further`` ones lie beside them."""
     if not further:
         return []
     more = f" and {len(further) - NAMED} more" if len(further) > NAMED else ""
@@ -122,7 +122,7 @@ def which(taken: Collection[str], further: Sequence[str]) -> list[str]:
 
 @dataclass
 class _Seen:
-    """How much of the folder was looked at so far."""
+    """How much of the folder was read so far."""
 
     entries: int = 0
     extra_bytes: int = 0
@@ -172,7 +172,7 @@ def _no_time(taken: Intake, file: str) -> None:
 
 
 def _walk(taken: Intake, descriptor: int, prefix: str, seen: _Seen, skip: Collection[str] = ()) -> None:
-    """Take in what an open folder holds, but for the names in ``skip``: its files, then its folders."""
+    """Take in an open folder's files, then its folders, without the names in ``skip``."""
     with os.scandir(descriptor) as entries:
         names = sorted(entry.name for entry in itertools.islice(entries, MAX_ENTRIES + 1))
     names = [name for name in names if not name.startswith(".") and name not in ("__pycache__", *skip)]
@@ -228,7 +228,7 @@ def _take_extra(taken: Intake, descriptor: int, path: str, seen: _Seen) -> None:
 
 
 def shadows(path: str) -> bool:
-    """Whether a file beside the notebook would be imported in place of a module that is installed."""
+    """Return whether a file beside the notebook would be imported in place of an installed module."""
     return path.lower().endswith(MODULE_SUFFIXES) and _top_name(path).casefold() in _installed()
 
 

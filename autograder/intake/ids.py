@@ -1,4 +1,4 @@
-"""A student's id: the name of their folders in submitted/, autograded/ and feedback/."""
+"""Student ids: the names of students' folders in submitted/, autograded/ and feedback/."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ RESERVED = ("students.csv", "collected.csv")  # names in submitted/ that are nob
 
 
 def student_id(name: str, keep_case: bool = False) -> str:
-    """A folder name that nbgrader reads back as it is: letters and digits of any script, and ``. _ @ -``.
+    """Return a folder name that nbgrader reads back unchanged: letters and digits of any script, ``. _ @ -``.
 
     nbgrader finds folders by glob and reads ids by regular expression: a dot in front, spaces around, ``* ? [ ]``,
     a line break or a slash would hide a submission or mix it up with another; "," and "+" separate ids elsewhere.

@@ -1,4 +1,4 @@
-"""Lists of people as learning platforms give them, for the class list.
+"""Lists of people from learning platforms, for the class list.
 
 Moodle: Participants > Download table data as CSV, or an assignment's Download grading worksheet
 (docs.moodle.org/en/Assignment_FAQ; the columns are those of mod/assign/gradingtable.php), in English.
@@ -43,7 +43,7 @@ TEST_STUDENT = ("student test", "test student")  # Canvas's own, who stands in e
 
 @dataclass(frozen=True)
 class Listing:
-    """The people of a table, without ids but for those that stand in it; ``left_out`` says who was not taken, and why.
+    """The people of a table, with ids only where the table has them; ``left_out`` says who was left out, and why.
 
     ``lines`` are the lines of the people in the file.
     """
@@ -56,7 +56,7 @@ class Listing:
 
 
 def listing(table: Table, assignment: str = "") -> Listing:
-    """Who stands in a table; ``assignment`` is that of a grading worksheet. Raises TableError."""
+    """Return the people of a table; ``assignment`` is that of a grading worksheet. Raises TableError."""
     if is_worksheet(table):
         found = _worksheet(table, assignment)
     elif is_gradebook(table):
@@ -87,7 +87,7 @@ def is_gradebook(table: Table) -> bool:
 
 
 def _worksheet(table: Table, assignment: str) -> Listing:
-    """One line a participant; a name alone, and the e-mail where the site shows it."""
+    """Return the people of a worksheet, one a line: a name, and the e-mail if the site shows it."""
     place = table.column("Identifier")
     assert place is not None
     people = []
@@ -152,7 +152,7 @@ def _list(table: Table) -> Listing:
 
 
 def _check_namesakes(found: Listing) -> None:
-    """Two people of one name can be told apart by nothing but what else stands there."""
+    """Raise TableError for two people of one name without anything else to distinguish them."""
     count = Counter(" ".join(words(one.name)) for one in found.people)
     for line, one in zip(found.lines, found.people, strict=True):
         if count[" ".join(words(one.name))] > 1 and not (one.id or one.email or one.number or one.login or one.canvas):
@@ -165,7 +165,7 @@ def _check_namesakes(found: Listing) -> None:
 
 
 def _parted(name: str) -> tuple[str, str]:
-    """First and last name, of "Lovelace, Ada" or "Ada Lovelace"."""
+    """Return first and last name of "Lovelace, Ada" or "Ada Lovelace"."""
     name = one_line(name)
     if "," in name:
         last, _, first = name.partition(",")
@@ -175,7 +175,7 @@ def _parted(name: str) -> tuple[str, str]:
 
 
 def _group(text: str) -> str:
-    """The one group that somebody is in, "" where it is none; of several the first."""
+    """Return the one group that somebody is in: of several the first, "" if none."""
     text = text.split(",")[0].strip()
     return "" if text.casefold() in NO_GROUP else text
 
@@ -185,7 +185,7 @@ def _cell(row: tuple[str, ...], place: int | None) -> str:
 
 
 def with_names(one: Learner, listed: Learner, whole: bool) -> Learner:
-    """A learner with what a listing says of them; a name that is one text there does not replace two."""
+    """Return a learner with a listing's data; a single full name there does not replace two names."""
     new = {what: getattr(listed, what) for what in ("email", "number", "login", "canvas", "group")}
     if whole or not one.name:
         new |= {"first_name": listed.first_name, "last_name": listed.last_name}

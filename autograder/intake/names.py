@@ -1,4 +1,4 @@
-"""What people and programs do to file names: copies, versions, translations, and another suffix."""
+"""File names as people and programs change them: copies, versions, translations, other suffixes."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ LATER = re.compile(
 
 
 def is_junk(parts: tuple[str, ...]) -> bool:
-    """Whether programs leave such a path behind."""
+    """Return whether a path is one that programs leave behind."""
     return any(part.startswith(".") or part in ("__MACOSX", "__pycache__") for part in parts)
 
 
 def is_work(file: str) -> bool:
-    """Whether a file of this name may be, or hold, a notebook."""
+    """Return whether a file of this name may be, or hold, a notebook."""
     return ".ipynb" in file.lower() or file.lower().endswith(ARCHIVES)
 
 
 def base_name(file: str, marks: re.Pattern[str] = COPY_SUFFIX) -> str:
-    """The name without what marks a copy: edge (1).gpt2pack and edge-1.gpt2pack are edge.gpt2pack."""
+    """Return the name without a copy's suffix: edge (1).gpt2pack and edge-1.gpt2pack are edge.gpt2pack."""
     stem, suffix = os.path.splitext(file)
     while (shorter := marks.sub("", stem)) != stem and shorter:
         stem = shorter
@@ -45,13 +45,13 @@ def base_name(file: str, marks: re.Pattern[str] = COPY_SUFFIX) -> str:
 
 
 def copy_mark(file: str) -> str:
-    """What `base_name` leaves out."""
+    """Return the suffix that `base_name` removes."""
     stem = os.path.splitext(file)[0]
     return stem[len(os.path.splitext(base_name(file))[0]) :]
 
 
 def looks_like(stem: str, name: str) -> bool:
-    """Whether a file's name without .ipynb is ``name``, apart from case and what copying appends: " (1)", "-Copy1"."""
+    """Return whether a file's name without .ipynb is ``name``, apart from case and copy suffixes (" (1)", "-Copy1")."""
     stem, name = (unicodedata.normalize("NFC", text).casefold() for text in (stem, name))
     while stem != name:
         shorter = COPY_SUFFIX.sub("", stem)
@@ -62,7 +62,7 @@ def looks_like(stem: str, name: str) -> bool:
 
 
 def notebook_of(file: str, known: Collection[str]) -> tuple[str, str] | None:
-    """The notebook of ``known`` that a file's name holds, the longest, and whose the rest says that it is ("").
+    """Return the longest of ``known`` that a file's name holds, and the rest, which may name its owner ("").
 
     A rest that tells a version or a copy is nobody's.
     """

@@ -1,4 +1,4 @@
-"""A notebook file's content, rebuilt from the parts that grading needs, or refused."""
+"""Rebuilding of a notebook file's content from the parts that grading needs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def clean_notebook(data: bytes) -> bytes:
 
 
 def _look_at_levels(content: dict) -> None:
-    """Headings of the old formats become as many # as their level says. Raises Refused."""
+    """Convert headings of the old formats to lines with as many # as their level. Raises Refused."""
     for sheet in content.get("worksheets", []):
         for cell in sheet.get("cells", []):
             if cell.get("level") not in (None, 1, 2, 3, 4, 5, 6):
@@ -95,7 +95,7 @@ def _notebook_metadata(metadata: dict) -> dict:
 
 
 def _cell(cell: object, number: int, used: set[str]) -> dict:
-    """One cell; ``used`` are the ids so far."""
+    """Return one cell; ``used`` are the ids so far."""
     if not isinstance(cell, dict):
         raise Refused(f"is not a valid notebook: cell {number} is no cell")
     kind, source = cell.get("cell_type"), cell.get("source")

@@ -1,4 +1,4 @@
-"""Whose folder each file of an export goes to: the student, and the assignment of what is no notebook."""
+"""Owners of an export's files: the student, and the assignment of artifacts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .source import Entry
 
 @dataclass(frozen=True)
 class File:
-    """A file whose person is known, and what it is; the student and the assignment of an artifact come later."""
+    """A recognised file of a known person; the student and an artifact's assignment are determined later."""
 
     entry: Entry
     place: Place
@@ -41,17 +41,17 @@ class Owners:
         self._ids: dict[Person, str] = {}  # of who hands in notebooks
 
     def identify(self, people: Collection[Person], assignment: str) -> dict[Person, str]:
-        """The student ids of those whose notebooks were not taken."""
+        """Return the student ids of people whose notebooks were not taken."""
         ids = self._roster.identify(dict.fromkeys(people, (assignment,)))
         self._ids |= ids
         return ids
 
     def of(self, places: Collection[tuple[Entry, Place]]) -> dict[str, str]:
-        """The name of each file whose student is known -> the student."""
+        """Return {file name: student}, for files with a known student."""
         return {entry.name: self._ids[place.person] for entry, place in places if place.person in self._ids}
 
     def settled(self, files: list[File]) -> Iterator[tuple[str, str, list[File]]]:
-        """(student, assignment, files), sorted; what can be nobody's is told."""
+        """Yield (student, assignment, files), sorted; files without an owner are reported."""
         groups = self._grouped(files)
         homes: dict[str, set[str]] = defaultdict(set)
         for (student, _), members in groups.items():
@@ -66,7 +66,7 @@ class Owners:
                 yield student, assignment, members
 
     def _grouped(self, files: list[File]) -> dict[tuple[str, str], list[File]]:
-        """(student, assignment) -> files."""
+        """Return {(student, assignment): files}."""
         of: dict[Person, set[str]] = defaultdict(set)  # the assignments of which somebody hands in notebooks
         theirs: dict[Person, set[_Near]] = {file.place.person: set() for file in files}
         for file in files:
@@ -88,7 +88,7 @@ class Owners:
         return groups
 
     def _assignment_of_artifact(self, file: File, theirs: set[_Near], names: Counter[str]) -> str:
-        """That of the notebook beside it, or else of one that the same person has handed in before."""
+        """Return the assignment of the notebook beside an artifact, else of an earlier one of the person."""
         place, folder = file.place, file.entry.parts[:-1]
         with_it = [n for n in theirs if n.attempt == place.attempt] or theirs
         beside = [n for n in with_it if n.folder == folder]

@@ -1,4 +1,4 @@
-"""Regular files from strangers: no link is followed, no device or pipe is opened, a size is limited while reading."""
+"""Reading of untrusted regular files: links are not followed, devices and pipes not opened, sizes limited."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OPEN_FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 
 
 class Refused(Exception):
-    """A file is not taken; the message is the reason. ``suspicious``: no honest program makes such a file."""
+    """A file is refused; the message is the reason. ``suspicious``: no ordinary program makes such a file."""
 
     def __init__(self, reason: str, suspicious: bool = False) -> None:
         super().__init__(reason)
@@ -23,11 +23,11 @@ class Refused(Exception):
 
 
 class TooLarge(Refused):
-    """A file is not taken for its size."""
+    """A file is refused for its size."""
 
 
 def read_regular(path: str | Path, limit: int, dir_fd: int | None = None) -> bytes:
-    """The bytes of a regular file of at most ``limit`` bytes. Raises Refused, and FileNotFoundError."""
+    """Return the bytes of a regular file of at most ``limit`` bytes. Raises Refused, and FileNotFoundError."""
     try:
         before = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
         _assert_regular(before)  # before opening: to open a device can do something
@@ -47,7 +47,7 @@ def read_regular(path: str | Path, limit: int, dir_fd: int | None = None) -> byt
 
 
 def open_folder(path: str | Path, dir_fd: int | None = None) -> int:
-    """The descriptor of a folder that is no link. Raises OSError."""
+    """Return the descriptor of a folder that is no link. Raises OSError."""
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
 
 

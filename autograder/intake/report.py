@@ -1,4 +1,4 @@
-"""What became of each file of an export: for the terminal, and in ``submitted/collected.csv``."""
+"""The report on each file of an export: for the terminal, and in ``submitted/collected.csv``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS: tuple[str, ...] = ("export", "file", "kind", "student", "assignment", "
 
 @dataclass(frozen=True)
 class Collected:
-    """What became of one file of the export. Without a match, student and assignment are ""."""
+    """The outcome for one file of the export. Without a match, student and assignment are ""."""
 
     entry: str
     kind: str
@@ -37,7 +37,7 @@ class Collected:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of an export: ``platform`` is whose names its files have, ``people`` how many handed in."""
+    """The outcome for an export: ``platform`` named its files, ``people`` is how many submitted."""
 
     platform: str
     people: int
@@ -47,32 +47,32 @@ class Report:
 
 
 class Outcomes:
-    """What became of the files so far."""
+    """The outcomes of the files so far."""
 
     def __init__(self) -> None:
         self._files: list[Collected] = []
 
     def tell(self, entry: Entry, why: Aside | Refused, student: str = "", assignment: str = "") -> None:
-        """Enter a file that is not taken."""
+        """Record a file that is not taken."""
         kind, text = (ASIDE, why.reason) if isinstance(why, Aside) else (REFUSED, str(why))
         self._files.append(Collected(entry.name, kind, text, student, assignment))
 
     def taken(self, entry: Entry, remarks: list[str], student: str, assignment: str) -> None:
-        """Enter a file that lies in the course now."""
+        """Record a file that was copied to the course."""
         self._files.append(Collected(entry.name, TAKEN, "; ".join(remarks), student, assignment))
 
     def reasons(self) -> dict[str, str]:
-        """The name of each file that was not taken -> why."""
+        """Return {name of each file that was not taken: why}."""
         return {told.entry: told.outcome for told in self._files if not told.taken}
 
     def files(self, whose: Mapping[str, str]) -> list[Collected]:
-        """All, by name. ``whose`` has the student of files by name, whatever became of them."""
+        """Return all files by name. ``whose`` has the student of each, whatever its outcome."""
         named = [c if c.student else replace(c, student=whose.get(c.entry, "")) for c in self._files]
         return sorted(named, key=lambda c: c.entry)
 
 
 def save(submitted: Path, export: str, files: list[Collected]) -> None:
-    """Write collected.csv, in the place of what was said of this export before."""
+    """Write collected.csv; lines from an earlier collection of the same export are replaced."""
     path = submitted / "collected.csv"
     others = [row for row in read_table(path, COLUMNS) if row["export"] != export]
     rows: list[Row] = [
@@ -82,19 +82,19 @@ def save(submitted: Path, export: str, files: list[Collected]) -> None:
 
 
 def renamed(submitted: Path, old: str, new: str) -> None:
-    """Give a learner another id in collected.csv."""
+    """Change a learner's id in collected.csv."""
     if rows := collected_of(submitted):
         mine = [row | {"student": new} if row["student"] == old else row for row in rows]
         write_table(submitted / "collected.csv", COLUMNS, mine)
 
 
 def collected_of(submitted: Path) -> list[Row]:
-    """The lines of collected.csv; none where nothing was collected."""
+    """Return the lines of collected.csv; none if nothing was collected."""
     return read_table(submitted / "collected.csv", COLUMNS)
 
 
 def table(report: Report) -> str:
-    """One line a file: whose it is, what became of it, what it was called; then the sums."""
+    """Return the report, one line a file: its owner, its outcome, its original name; then the totals."""
     rows = [(plain(c.student or "?"), c.assignment or "?", c) for c in report.files]
     width = max((len(f"{student}  {assignment}") for student, assignment, _ in rows), default=0)
     lines = [

@@ -1,4 +1,4 @@
-"""Who is who: ``submitted/students.csv`` has a line for each file that was taken, with its person's name and number."""
+"""The roster ``submitted/students.csv``: one line for each collected file, with its person's name and number."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Row = dict[str, str]
 
 
 class Roster:
-    """The lines of students.csv, the folders that are there without one, and the class list."""
+    """The lines of students.csv, the folders without a line, and the class list."""
 
     def __init__(self, submitted: Path) -> None:
         self._path = submitted / "students.csv"
@@ -51,11 +51,11 @@ class Roster:
         self._taken = {name.casefold() for name in ids}  # some file systems don't tell A from a
 
     def is_known(self, name: str) -> bool:
-        """Whether a folder of this name is a learner's who is on the class list, or of whom there is something."""
+        """Return whether a folder of this name is a learner's on the class list, or has any data."""
         return _same(name) in self._before
 
     def identify(self, people: Mapping[Person, Collection[str]]) -> dict[Person, str]:
-        """The student id of each who hands in, for these assignments; new people get one."""
+        """Return the student id of each who submitted these assignments; new people get one."""
         bases = Counter(student_id(person.shown) for person in people)
         names = Counter(person.name for person in people)
         ids: dict[Person, str] = {}
@@ -67,7 +67,7 @@ class Roster:
         return ids
 
     def known(self, person: Person, assignment: str, names: Mapping[str, int]) -> str:
-        """The id that somebody has already, or "". ``names``: how many of each name hand in."""
+        """Return the id that somebody already has, or "". ``names``: how many people of each name submit."""
         if student := self._numbered.get((person.number, person.system)):
             return student
         mine = self._called.get((person.name, person.system), [])
@@ -90,15 +90,15 @@ class Roster:
         return self.known(Person(member, "", "Moodle"), assignment, names) if member and member not in names else ""
 
     def unlisted(self, students: Collection[str]) -> list[str]:
-        """Who of these is not on the class list; nobody where there is none."""
+        """Return those who are not on the class list; none if there is no list."""
         return sorted(set(students) - self._list.by_id.keys()) if self._list else []
 
     def of(self, student: str, assignment: str) -> dict[str, Row]:
-        """File -> its line."""
+        """Return {file: its line}."""
         return self._of.get((student, assignment), {})
 
     def enter(self, student: str, person: Person, assignment: str, file: str) -> Row:
-        """The line of a file; a new one if there is none."""
+        """Enter the line of a file; a new one if there is none."""
         rows = self._of[student, assignment]
         if file not in rows:
             rows[file] = dict.fromkeys(COLUMNS, "") | {"student": student, "assignment": assignment, "file": file}
@@ -125,7 +125,7 @@ class Roster:
 
 
 def lines_of(submitted: Path) -> list[Row]:
-    """The lines of students.csv, of older versions, too; none where nothing was collected. Raises CollectError."""
+    """Return the lines of students.csv, of older versions too; none if nothing was collected. Raises CollectError."""
     path = submitted / "students.csv"
     if not path.exists():
         return []
@@ -142,14 +142,14 @@ def lines_of(submitted: Path) -> list[Row]:
 
 
 def rewrite(submitted: Path, change: Callable[[Row], Row | None]) -> None:
-    """Write students.csv with each line as ``change`` gives it back, without those of which it gives None."""
+    """Replace each line of students.csv by ``change(line)``; lines for which that is None are removed."""
     if (submitted / "students.csv").exists():
         rows = [row for row in map(change, lines_of(submitted)) if row is not None]
         write_table(submitted / "students.csv", COLUMNS, rows)
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
-    """The lines of a table that `write_table` has written; none where it is not here, or has other columns."""
+    """Return the lines of a table that `write_table` wrote; none if it is missing or has other columns."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file)
@@ -161,7 +161,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
 
 
 def write_table(path: Path, columns: Collection[str], rows: Collection[Row]) -> None:
-    """A CSV file that a spreadsheet reads as text, whole or not at all."""
+    """Write a CSV file that a spreadsheet reads as text, whole or not at all."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
@@ -181,5 +181,5 @@ def _same(name: str) -> str:
 
 
 def _written(text: str) -> str:
-    """For a table: no spreadsheet may read a formula in it."""
+    """Return the text for a table cell, without a formula for spreadsheets."""
     return f"'{text}" if text.lstrip("'").startswith(FORMULA) else text

@@ -1,4 +1,4 @@
-"""The files of an export: of a zip, a tar or a folder. Names and bytes are strangers'; nothing is written here.
+"""The files of an export: a zip, a tar or a folder. Names and bytes are untrusted; nothing is written here.
 
 An archive that a learner has handed in is opened as well, one level deep and within the same limits.
 """
@@ -43,7 +43,7 @@ class Entry:
 
 
 class _Budget:
-    """What may still be unpacked."""
+    """The bytes that may still be unpacked."""
 
     def __init__(self) -> None:
         self.bytes, self.entries = MAX_TOTAL, MAX_ENTRIES
@@ -58,7 +58,7 @@ class _Budget:
 
 
 class Source:
-    """An opened export: its ``entries``, and the way into archives among them."""
+    """An opened export: its ``entries``, and access to archives among them."""
 
     def __init__(self, entries: list[Entry], budget: _Budget) -> None:
         self.entries, self._budget = entries, budget
@@ -67,7 +67,7 @@ class Source:
         self._tar: Iterator[tuple[int, tarfile.TarFile, tarfile.TarInfo]] = iter(())  # the same, read up to a member
 
     def inside(self, archive: Entry) -> list[Entry]:
-        """The files in a learner's archive, with their paths in it. Raises Refused."""
+        """Yield the files in a learner's archive, with their paths in it. Raises Refused."""
         with _damage_told():
             data = self._bytes(archive)
             if not zipfile.is_zipfile(io.BytesIO(data)):
@@ -123,7 +123,7 @@ class Source:
         return read
 
     def _member(self, archive: Entry, wanted: int) -> tuple[tarfile.TarFile, tarfile.TarInfo]:
-        """A tar is read on from the last member; only for one before it from its start again."""
+        """Return a member of a tar: read on from the last one, or from the start for an earlier one."""
         data = self._bytes(archive)
         for number, tar, member in self._tar:
             if number == wanted:
@@ -150,7 +150,7 @@ def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 @contextlib.contextmanager
 def opened(root: Path, source: Path) -> Iterator[Source]:
-    """The export at ``source``, to be collected into the course at ``root``. Raises CollectError."""
+    """Open the export at ``source``, for collection into the course at ``root``. Raises CollectError."""
     budget = _Budget()
     if source.is_dir():
         ours, theirs = (root / "submitted").resolve(), source.resolve()
@@ -216,12 +216,12 @@ def _zip_entry(info: zipfile.ZipInfo, read: Callable[[int], bytes], budget: _Bud
 
 
 def _parts(names: list[str]) -> tuple[str, ...]:
-    """A path without the parts that say nothing. An absolute one keeps its first, which is empty."""
+    """Return a path without empty and "." parts. An absolute one keeps its first, which is empty."""
     return tuple(name for n, name in enumerate(names) if name != "." and (name or n == 0)) or ("",)
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, budget: _Budget) -> bytes:
-    """The bytes of an entry; what its header says about its size is not believed."""
+    """Return the bytes of an entry; the size in its header is not trusted."""
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
         raise Refused("is a link or a device in the zip")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -247,7 +247,7 @@ def _zip_time(info: zipfile.ZipInfo) -> datetime | None:
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
-    """The name in a zip. Without the flag for UTF-8 it is whatever the program that wrote it thought right."""
+    """Return the name in a zip. Without the flag for UTF-8, its encoding is that of the program that wrote it."""
     if info.flag_bits & 0x800:
         return info.filename
     try:
@@ -263,12 +263,12 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
 
 
 def _stream(data: bytes) -> tarfile.TarFile:
-    """A tar that is read from its start to its end: nothing in it can make the reader seek or follow a link."""
+    """Open a tar for reading from start to end: nothing in it can make the reader seek or follow a link."""
     return tarfile.open(fileobj=_Bounded(data), mode="r|")  # pyright: ignore  # read() is enough
 
 
 class _Bounded:
-    """The bytes of a tar that may be packed by gzip, a piece at a time, MAX_ARCHIVE at most."""
+    """The bytes of a tar, unpacked from gzip if needed, in pieces and MAX_ARCHIVE at most."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._left = io.BytesIO(data), MAX_ARCHIVE

@@ -1,4 +1,4 @@
-"""Files on their way into ``submitted/<student>/<assignment>/``: which count, what they replace, what learners read.
+"""Storing of files in ``submitted/<student>/<assignment>/``: which count, what they replace, what learners are told.
 
 What is replaced moves to ``submitted/.replaced/``, where neither nbgrader nor grading looks.
 """
@@ -31,7 +31,7 @@ TO_COME = timedelta(days=1)  # clocks and time zones may be that wrong
 
 @dataclass(frozen=True)
 class Step:
-    """A file that counts, on its way to its place."""
+    """A file that counts, with its target."""
 
     hand_in: HandIn
     attempt: str
@@ -46,7 +46,7 @@ class Store:
         self._reasons: dict[tuple[str, str], list[str]] = defaultdict(list)  # student, assignment -> for their page
 
     def plan(self, student: str, assignment: str, files: list[File]) -> list[Step]:
-        """What is to be taken; the rest is told. Everybody gets their lines in students.csv."""
+        """Return the steps for the files that count; the others are reported. Everybody is entered in students.csv."""
         marks: dict[str | None, set[str]] = defaultdict(set)  # attempt -> the marks of its notebooks
         for file in files:
             if file.what.notebook:
@@ -73,7 +73,7 @@ class Store:
         return steps
 
     def put(self, student: str, assignment: str, steps: list[Step]) -> None:
-        """Bring the files to their places, and leave there only what counts."""
+        """Copy the files to their places, and remove from there what does not count."""
         folder = self._submitted / student / assignment
         (folder / REASONS).unlink(missing_ok=True)
         self._roster.remove(student, assignment, REASONS)
@@ -91,7 +91,7 @@ class Store:
             _write(folder / "timestamp.txt", latest.encode())
 
     def nothing_of(self, student: str, person: Person, assignment: str, reasons: list[str]) -> None:
-        """Make a folder with the reasons for somebody of whom no notebook was taken, now or before."""
+        """Create a folder with the reasons for somebody without any collected notebook."""
         if not any((self._submitted / student / assignment).glob("*.ipynb")):
             self._roster.enter(student, person, assignment, REASONS)
             self._reasons[student, assignment] = reasons
@@ -103,7 +103,7 @@ class Store:
             _write(self._submitted / student / assignment / REASONS, text)
 
     def _rows(self, student: str, assignment: str) -> dict[str, Row]:
-        """The lines of the files that are there."""
+        """Return the lines of the files that exist."""
         folder = self._submitted / student / assignment
         return {file: row for file, row in self._roster.of(student, assignment).items() if (folder / file).exists()}
 
@@ -137,7 +137,7 @@ class Store:
         self._outcomes.taken(hand_in.entry, [*told, *self._remarks(hand_in)], student, assignment)
 
     def _remarks(self, hand_in: HandIn) -> list[str]:
-        """What a person should know about a file that is taken."""
+        """Return remarks for a person on a file that is taken."""
         place, told = hand_in.place, []
         if not hand_in.exact:
             told.append(f"as {hand_in.file}")
@@ -153,7 +153,7 @@ class Store:
         return told
 
     def _keep(self, path: Path) -> str:
-        """Keep a copy of what will be replaced; returns where, relative to submitted/."""
+        """Keep a copy of what will be replaced; returns its path, relative to submitted/."""
         name = "--".join((*path.parts[-3:-1], path.stem))
         if len(raw := os.fsencode(name)) > MAX_NAME:
             name = f"{raw[: MAX_NAME - 20].decode(errors='ignore')}-{sha256(raw).hexdigest()[:16]}"
@@ -177,7 +177,7 @@ def _why_not(hand_in: HandIn, winner: tuple | None) -> str:
 
 
 def _there(path: Path) -> bytes | None:
-    """What lies at a place in submitted/. Raises Refused for a link, which is never followed."""
+    """Return what exists at a path in submitted/. Raises Refused for a link, which is never followed."""
     try:
         return read_regular(path, MAX_NOTEBOOK)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Tables that an instructor brings: CSV files of any separator and encoding, read whole or refused in a sentence."""
+"""Instructors' tables: CSV files of any separator and encoding, read whole or refused in one sentence."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SHOWN = 8  # columns named in a sentence
 
 
 class TableError(Exception):
-    """A table can't be used; the message is one sentence that says what was found and what to do."""
+    """A table can't be used; the message is one sentence with what was found and what to do."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """The cells of a CSV file as texts: ``columns`` are the head's names, ``rows`` have as many cells, none is empty.
+    """The cells of a CSV file as texts: ``columns`` are the header's names; ``rows`` are full, without empty ones.
 
     ``lines`` are the numbers of the rows' lines in the file. ``note`` says what had to be guessed, "" if nothing.
     """
@@ -39,7 +39,7 @@ class Table:
     note: str = ""
 
     def column(self, *names: str) -> int | None:
-        """The position of the first of these columns that is there; case and spaces around don't count."""
+        """Return the position of the first of these columns that exists, ignoring case and outer spaces."""
         known = {column.strip().casefold(): place for place, column in reversed([*enumerate(self.columns)])}
         return next((known[name.casefold()] for name in names if name.casefold() in known), None)
 
@@ -51,7 +51,7 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV file: UTF-8, UTF-16, UTF-32 or, where it is none, Windows's Latin; commas, semicolons or tabs.
+    """Read a CSV file: UTF-8, UTF-16, UTF-32 or else Windows-1252; commas, semicolons or tabs.
 
     Raises TableError.
     """
@@ -65,7 +65,7 @@ def read_table(path: Path) -> Table:
 
 
 def parsed(data: bytes, name: str) -> Table:
-    """The table in a CSV file's bytes. Raises TableError."""
+    """Return the table in a CSV file's bytes. Raises TableError."""
     if data.startswith(EXCEL):
         raise TableError(f"{name} is a workbook of a spreadsheet program: save it as CSV (UTF-8), and take that.")
     for start, what in OTHERS.items():
@@ -95,7 +95,7 @@ def parsed(data: bytes, name: str) -> Table:
 
 
 def _decoded(data: bytes, name: str) -> tuple[str, str]:
-    """The text, and what had to be guessed of its encoding."""
+    """Return the text, and a remark if its encoding was guessed."""
     note = ""
     try:
         text = data.decode(_unicode(data))
@@ -111,7 +111,7 @@ def _decoded(data: bytes, name: str) -> tuple[str, str]:
 
 
 def _unicode(data: bytes) -> str:
-    """Which Unicode it is, by its mark or, without one, by the zeros beside the commas."""
+    """Return the Unicode encoding, by its byte order mark or by the zeros beside the commas."""
     for mark, encoding in BOMS.items():
         if data.startswith(mark):
             return encoding
@@ -122,7 +122,7 @@ def _unicode(data: bytes) -> str:
 
 
 def _separator(text: str) -> str:
-    """The separator that divides the head into most cells."""
+    """Return the separator that divides the header into most cells."""
     head = next((line for line in text.splitlines() if line.strip()), "")
     counts = {separator: len(next(csv.reader([head], delimiter=separator), [])) for separator in SEPARATORS}
     return max(SEPARATORS, key=lambda separator: counts[separator])  # of equals the first

@@ -1,4 +1,4 @@
-"""Times that stand in files: read by one strict rule, since a lenient parser opens files that a time names."""
+"""Times in files: one strict format, since a lenient parser may open files that a time names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)")
 
 
 def read_time(text: str) -> datetime:
-    """A full date and time with UTC, an offset or the name of a zone, or without any, which is UTC.
+    """Read a full date and time with UTC, an offset, the name of a zone, or none of these, which means UTC.
 
     Returns UTC without a zone, as nbgrader's gradebook has it. Raises ValueError.
     """

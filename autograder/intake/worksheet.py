@@ -1,4 +1,4 @@
-"""Moodle's grading worksheet of an assignment, as `enrol` keeps it: who is which participant, and when they handed in.
+"""Moodle's grading worksheet of an assignment, as `enrol` keeps it: participants, and when they submitted.
 
 Columns and times are those of Moodle's mod/assign/gradingtable.php in English: "Last modified (submission)" holds
 "Friday, 20 November 2026, 10:00 AM" (or "Friday, November 20, 2026, 10:00 AM") in the time zone of who downloads it,
@@ -24,25 +24,25 @@ TIME = re.compile(
 
 
 def path_of(root: Path, assignment: str) -> Path:
-    """Where the worksheet of an assignment is kept."""
+    """Return the path where the worksheet of an assignment is kept."""
     return root / FOLDER / f"{assignment}-moodle.csv"
 
 
 def kept(root: Path, assignment: str) -> Table | None:
-    """The worksheet of an assignment, None where there is none. Raises TableError."""
+    """Return the worksheet of an assignment, None if there is none. Raises TableError."""
     path = path_of(root, assignment)
     return read_table(path) if path.exists() else None
 
 
 def participant(table: Table, row: tuple[str, ...]) -> str:
-    """Moodle's number of the participant in a row, "" if there is none."""
+    """Return Moodle's number of the participant in a row, "" if there is none."""
     place = table.column("Identifier")
     found = IDENTIFIER.fullmatch(row[place].strip()) if place is not None else None
     return found[1] if found else ""
 
 
 def handed_in(table: Table) -> dict[str, datetime]:
-    """Participant -> when they handed in, in Moodle's local time; without those of whom it does not tell."""
+    """Return {participant: when they submitted, in Moodle's local time}, where the worksheet has it."""
     place = table.column(SUBMITTED)
     if place is None:
         return {}

@@ -1,4 +1,4 @@
-"""One grammar a platform: what the names in its export tell of each file. Which platform it is is decided once.
+"""Platforms: one grammar of file names each, and the choice of the platform of an export.
 
 These read names, and the few files that a platform itself adds; they write nothing and know nothing of grading.
 
@@ -32,7 +32,7 @@ MAX_DEPTH = 5  # folders around a platform's own names
 
 
 def understood(entries: list[Entry], course: Course, platform: str | None = None) -> tuple[str, Places]:
-    """The platform that named most branches of the export, and what its names tell. Raises CollectError.
+    """Return the platform that named most branches of the export, and the parsed names. Raises CollectError.
 
     ``platform``, one of NAMES, decides it.
     """
@@ -55,7 +55,7 @@ def understood(entries: list[Entry], course: Course, platform: str | None = None
 
 
 class _Branches:
-    """The folders and files into which an export divides first, below the folders that hold all of it."""
+    """The top-level folders and files of an export, below the folders that contain everything."""
 
     def __init__(self, entries: list[Entry], course: Course) -> None:
         numbers = [n for n, entry in enumerate(entries) if not is_junk(entry.parts)]
@@ -69,7 +69,7 @@ class _Branches:
         self._counted = folders | {name for name in self._members if is_work(name)}  # not a list or a picture beside
 
     def votes(self, places: Places, depth: int) -> tuple[int, int]:
-        """How many branches have the names that were read at ``depth``, and how many others there are."""
+        """Return how many branches have names that were parsed at ``depth``, and how many others there are."""
         theirs = self._learners if depth > self._level else ()  # what is in a learner's own folder tells nothing
         read = {
             name
@@ -80,7 +80,7 @@ class _Branches:
 
 
 def _level(folders: Iterable[tuple[str, ...]], course: Course) -> int:
-    """How many folders hold all of the export, up to one that is a learner's."""
+    """Return how many nested folders contain the whole export, down to a learner's folder."""
     level = 0
     for names in zip(*folders, strict=False):
         if len(set(names)) > 1 or course.is_known(names[0]):

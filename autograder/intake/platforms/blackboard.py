@@ -49,7 +49,7 @@ def read(entries: list[Entry], depth: int, _: Course) -> Places:
 
 
 def _title(who: set[str]) -> str:
-    """What all begin with, up to a "_"; of one alone all but the last word."""
+    """Return the common start of all names, up to a "_"; of a single name all but the last word."""
     common = common_start(who) if len(who) > 1 else "".join(who)
     return common[: common.rfind("_") + 1]
 

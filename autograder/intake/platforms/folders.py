@@ -1,4 +1,4 @@
-"""A plain folder, or a zip of one: a folder a student, nbgrader's own layout, or loose notebooks.
+"""A plain folder, or a zip of one: one folder a student, nbgrader's own layout, or loose notebooks.
 
     ada/lab.ipynb
     ada/lab/lab.ipynb                  and submitted/ada/lab/lab.ipynb with its timestamp.txt
@@ -27,7 +27,7 @@ STAMP = "timestamp.txt"
 
 
 class Folders:
-    """The folders of an export that may be somebody's: all but those of assignments and of nbgrader's own."""
+    """The folders of an export that may be a student's, without those of assignments and of nbgrader's layout."""
 
     def __init__(self, entries: list[Entry], course: Course) -> None:
         self._course = course
@@ -44,7 +44,7 @@ class Folders:
         self.unsure = self._unsure()
 
     def name(self, number: int) -> str:
-        """The folder that says whose an entry is, "" where there is none."""
+        """Return the folder that names the owner of an entry, "" if there is none."""
         at = self.at[number]
         return self.entries[number].parts[at[self.level]] if len(at) > self.level else ""
 
@@ -56,7 +56,7 @@ class Folders:
         return self.entries[number].parts[self.at[number][self.level] + 1 :]
 
     def _unsure(self) -> str:
-        """Where a folder lies alone in another, or holds one loose file, both names: either may be the student's."""
+        """Return both names where a folder is alone in another, or holds one loose file: either may be a student's."""
         alone = next((n for n in self._work if self.at[n]), None)
         if alone is None or not self.loose or self._course.is_known(self.name(alone)):
             return ""
@@ -79,7 +79,7 @@ class Folders:
             level += 1
 
     def divided(self, level: int) -> dict[str, list[str]]:
-        """Folders at this depth, two of whose own folders hold the same notebook -> these."""
+        """Return {folder at this depth: its folders}, where two of these hold the same notebook."""
         holders: dict[tuple[str, str], set[str]] = defaultdict(set)
         for n in self._work:
             at, notebook = self.at[n], self.notebooks[n]
@@ -127,7 +127,7 @@ def _nobodys() -> Refused:
 
 
 def _stamps(entries: list[Entry], course: Course) -> dict[tuple[str, ...], datetime]:
-    """Path of each timestamp.txt in nbgrader's own layout -> the time in it."""
+    """Return {path of each timestamp.txt in nbgrader's own layout: the time in it}."""
     found = {}
     for entry in entries:
         if entry.parts[-1] == STAMP and len(entry.parts) > 2 and entry.parts[-2] in course.assignments:

@@ -1,4 +1,4 @@
-"""GitHub Classroom, "Download" or ``gh classroom clone student-repos``: a repository a student.
+"""GitHub Classroom, "Download" or ``gh classroom clone student-repos``: one repository a student.
 
     lab-submissions/lab-alovelace/lab.ipynb
     lab-submissions/lab-alovelace/.git
@@ -37,7 +37,7 @@ def read(entries: list[Entry], depth: int, course: Course) -> Places:
 
 
 def _slug(around: tuple[str, ...], names: set[str], marked: set[str], course: Course) -> str:
-    """What the names of repositories begin with, "" if these are none: learners have ".git" in folders as well."""
+    """Return the common start of repositories' names; "" if these are none: learners' folders hold ".git" too."""
     if around and around[-1].endswith("-submissions"):
         return around[-1].removesuffix("-submissions") + "-"
     if len(names) < 2 or 2 * len(marked) <= len(names) or any(map(course.is_known, names)):

@@ -49,7 +49,7 @@ def read(entries: list[Entry], depth: int, _: Course) -> Places:
 
 
 def _people(entry: Entry) -> dict[str, tuple[Person, datetime | None]]:
-    """Folder -> who handed it in, of several the first. An unreadable file tells nothing."""
+    """Return {folder: who submitted it, of several the first}; {} for an unreadable file."""
     try:
         content = yaml.load(entry.read(MAX_METADATA), Loader=_Loader)  # a loader without aliases or tags
     except (Refused, FileNotFoundError, yaml.YAMLError, RecursionError, ValueError):
@@ -79,7 +79,7 @@ def _time(text: str) -> datetime | None:
 
 
 class _Loader(yaml.BaseLoader):
-    """All values are text; no aliases, so that a small file stays small."""
+    """A YAML loader whose values are all text; without aliases, so that a small file stays small."""
 
     def compose_node(self, parent: object, index: object) -> yaml.Node | None:
         if self.check_event(yaml.events.AliasEvent):

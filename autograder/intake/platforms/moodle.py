@@ -42,6 +42,6 @@ def read(entries: list[Entry], depth: int, _: Course) -> Places:
 
 
 def without_group(name: str) -> str:
-    """The name in "Group A-Ada Lovelace", "" where none follows a group."""
+    """Return the name in "Group A-Ada Lovelace", "" if no group precedes it."""
     group = GROUP.match(name)
     return name[group.end() :] if group else ""

@@ -1,4 +1,4 @@
-"""What a platform's names tell of a file: whose it is, and of which attempt."""
+"""What a platform's file names say: the owner of a file, and its attempt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..source import Entry
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody as a platform names them; ``number`` is what it tells them from others by, "" if nothing."""
+    """A person as a platform names them; ``number`` identifies them there, "" if there is none."""
 
     name: str
     number: str = ""
@@ -31,7 +31,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Place:
-    """Whose a file is. ``file`` is its path as the learner made it.
+    """The owner of a file. ``file`` is its path as the learner made it.
 
     ``home`` is the folder, or what stands for one: two homes are two people. Files with the same ``attempt`` were
     handed in together; None is an attempt that the order alone tells. Of two attempts and of two files the one with
@@ -49,14 +49,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Aside:
-    """A file that needs nobody's care, and why."""
+    """A file that can be ignored, and why."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Course:
-    """What reading a plain folder's names takes to know of the course."""
+    """The data on a course that parsing a plain folder's names needs."""
 
     assignments: Collection[str]
     notebook_of: Callable[[str], tuple[str, str] | None]  # file name -> notebook, what else is in the name
@@ -69,14 +69,14 @@ Reader = Callable[[list[Entry], int, Course], Places]
 
 
 def names_at(depth: int, entries: list[Entry]) -> Iterator[tuple[int, str, tuple[str, ...]]]:
-    """(position, name, path below it) for each file that has a name at this depth."""
+    """Yield (position, name, path below it) for each file with a name at this depth."""
     for number, entry in enumerate(entries):
         if len(entry.parts) > depth:
             yield number, entry.parts[depth], entry.parts[depth + 1 :]
 
 
 def local(time: datetime) -> datetime | None:
-    """A platform writes the local time of whoever downloads."""
+    """Return a platform's time in UTC: an export has the local time of whoever downloads it."""
     try:
         return time.astimezone(UTC)
     except (ValueError, OverflowError):
@@ -84,7 +84,7 @@ def local(time: datetime) -> datetime | None:
 
 
 def common_start(names: Collection[str]) -> str:
-    """The letters with which all names begin."""
+    """Return the common prefix of all names."""
     first, last = min(names), max(names)
     length = 0
     while first[length : length + 1] == last[length : length + 1] != "":
