@@ -1,4 +1,4 @@
-"""A learner grades their own notebooks: prepared and told as a submission, run in a copy without a sandbox."""
+"""`make check`: a learner grades their own notebooks, prepared and reported as a submission, without a sandbox."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class CheckError(Exception):
 
 @dataclass(frozen=True)
 class Checked:
-    """What came of a phase's notebooks: the checks' results, what else is to be told, and whether all were graded."""
+    """The result for a phase's notebooks: the checks' results, notes, and whether all could be graded."""
 
     results: list[Result]
     notes: list[str]
     whole: bool
 
     def json(self) -> str:
-        """For the notebook's own page, with the words that a check has for what it claims."""
+        """Return the results as JSON for the notebook's page, with each check's label."""
         from gpt2_lib.course import checks  # brings PyTorch in, which the command line does without
 
         told = [
@@ -83,7 +83,7 @@ def _notebooks(folder: Path) -> list[Path]:
 
 
 def _check(root: Path, phase: str, notebooks: list[Path], masters: list[Path]) -> Checked:
-    """Grade ``notebooks``, all in one folder, as the phase's; without ``masters`` by what they show themselves."""
+    """Grade ``notebooks``, all in one folder, as the phase's; without ``masters`` only by their visible checks."""
     unreadable = {path: fault for path in notebooks if (fault := _unreadable(path))}
     readable = [path for path in notebooks if path not in unreadable]
     notes = [*unreadable.values()]
@@ -118,7 +118,7 @@ def _check(root: Path, phase: str, notebooks: list[Path], masters: list[Path]) -
 
 
 def _beside(folder: Path) -> dict[str, bytes]:
-    """What the notebooks have written beside them: name -> content."""
+    """Return the files that the notebooks wrote beside them, {name: content}."""
     return {
         path.name: path.read_bytes()
         for path in folder.iterdir()

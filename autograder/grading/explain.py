@@ -1,4 +1,4 @@
-"""Why a check failed, where its own words are no help: the answer is elsewhere, renamed, missing or built on an error.
+"""Reasons why a check failed beyond its own message: the answer is elsewhere, renamed, missing or stopped by an error.
 
 Two halves. `reasons` reads the learner's code, before it runs, in the process that may; `explain` reads nothing but
 names, once it has run.
@@ -24,7 +24,7 @@ TEXT = 20_000  # characters of a message that are looked at
 
 @dataclass(frozen=True)
 class Reasons:
-    """What may be said once it is known which checks fail; plain data, since it comes from another process."""
+    """The possible reasons, before it is known which checks fail; plain data, since it comes from another process."""
 
     instead: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     """Check -> (a name, a cell, a sentence in place of the check's): where that mentions the name, and the cell failed.
@@ -38,7 +38,7 @@ class Reasons:
 
 
 def reasons(sanitised: Sanitised, plan: Plan) -> Reasons:
-    """What a learner's notebook, as it will be run, holds of reasons for checks to fail."""
+    """Return the possible reasons for failed checks in a learner's notebook, as it will be run."""
     cells = sanitised.notebook.cells
     known = {cell.name: cell for cell in plan.cells}
     theirs = _theirs(cells, plan)
@@ -56,7 +56,7 @@ def reasons(sanitised: Sanitised, plan: Plan) -> Reasons:
 
 
 def explain(notebook: NotebookNode, reasons: Reasons) -> None:
-    """Put a reason into, or in the place of, the errors of an executed notebook's checks and answers."""
+    """Add reasons to, or put them in place of, the errors of an executed notebook's checks and answers."""
     errors = {cell.id: error for cell in notebook.cells if (error := _error(cell)) is not None}
     sound = {name for cell, (_, names) in reasons.made.items() if cell not in errors for name in names}
     broken = {
@@ -89,7 +89,7 @@ def explain(notebook: NotebookNode, reasons: Reasons) -> None:
 
 
 def _instead(sanitised: Sanitised, plan: Plan, theirs: set[str]) -> Iterator[tuple[str, tuple[str, str, str]]]:
-    """For each check whose answer is not where it should be: an entry of `Reasons.instead`."""
+    """Return an entry of `Reasons.instead` for each check whose answer is not in its cell."""
     known = {cell.name: cell for cell in plan.cells}
     code = [cell for cell in sanitised.notebook.cells if cell.cell_type == "code"]
     put_back = {name: definitions(source) for name, source in sanitised.put_back.items()}
@@ -144,7 +144,7 @@ def _is_check(cell: NotebookNode, known: Mapping[str, Cell]) -> bool:
 
 
 def _theirs(cells: list[NotebookNode], plan: Plan) -> set[str]:
-    """The code cells in which the learner wrote: not the course's demonstrations."""
+    """Return the code cells in which the learner wrote, without the course's demonstrations."""
     known = {cell.name: cell.is_answer for cell in plan.cells}
     shown = plan.demonstrations
     return {c.id for c in cells if c.cell_type == "code" and known.get(c.id, c.source not in shown)}

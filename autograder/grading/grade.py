@@ -1,4 +1,4 @@
-"""An instructor grades what was handed in: taken in, sanitised, run in sandboxes side by side, recorded by one writer.
+"""The grading run: submissions are taken in, sanitised, run in parallel sandboxes, and recorded by one writer.
 
 A submission that was graded already, and has not changed since, nor have its tests, is not graded again. So a run
 that was killed goes on where it was, and a corrected test regrades just what depends on it.
@@ -42,7 +42,7 @@ VERSION = 3  # of the grader: a higher one grades everything again
 
 @dataclass(frozen=True)
 class Submission:
-    """What became of one submission: ``failure`` says why it could not be graded, "" when it was.
+    """The result of one submission: ``failure`` says why it could not be graded, "" if it was.
 
     It is ``refused`` where that is the submission's own fault, and the learner's page says it; else the grader failed.
     """
@@ -59,7 +59,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class _Terms:
-    """How a run grades: ``hidden`` are folders that no sandbox shows, ``key`` is the course's, for seeds."""
+    """The settings of a run: ``hidden`` are folders that no sandbox shows, ``key`` is the course's, for seeds."""
 
     safe: bool
     again: bool
@@ -84,7 +84,7 @@ def grade(
     safe: bool = True,
     again: bool = False,
 ) -> list[Submission]:
-    """Grade every submission in submitted/ (of one assignment or student, or all); a bad one stops nobody.
+    """Grade every submission in submitted/ (of one assignment or student, or all); a faulty one stops no other.
 
     ``again``: those that were graded before, too.
 
@@ -124,7 +124,7 @@ def grade(
 
 
 def _given(course: Course, handed_in: list[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Those for whom another one of their group has handed in."""
+    """Return the members of groups for whom another member's submission counts."""
     term, people = read_term(course.root), ClassList.of(course.root)
     found = set()
     for assignment in {assignment for _, assignment in handed_in}:
@@ -137,7 +137,7 @@ T = TypeVar("T")
 
 
 def _guarded(student: str, assignment: str, step: Callable[[], T]) -> T | Submission:
-    """What ``step`` returns or, whatever goes wrong in it, a failed submission: it is nobody else's trouble."""
+    """Return the result of ``step`` or, on an error, a failed submission, so that the others continue."""
     try:
         return step()
     except CourseError as error:
@@ -156,7 +156,7 @@ def _prepare(
     done: dict[tuple[str, str], Submission],
     terms: _Terms,
 ) -> Iterator[_Task]:
-    """Take each submission in; what can't or need not be run is entered in ``done``."""
+    """Yield a task for each submission; those that can't or need not be run are entered in ``done``."""
     plans: dict[str, tuple[dict[str, Plan], dict[str, bytes], str] | CourseError] = {}
     for student, assignment in handed_in:
         if assignment not in plans:
@@ -174,7 +174,7 @@ def _prepare(
 
 
 def material(course: Course, assignment: str) -> tuple[dict[str, Plan], dict[str, bytes], str] | CourseError:
-    """The plans of an assignment, the instructor's files, and a digest of it all."""
+    """Return the plans of an assignment, the instructor's files, and a digest of both."""
     try:
         plans, given = read_assignment(course, assignment), files_of(course, assignment)
     except CourseError as error:
@@ -190,7 +190,7 @@ def _task(
     found: tuple[dict[str, Plan], dict[str, bytes], str],
     terms: _Terms,
 ) -> _Task | Submission:
-    """Take a submission in; a `Submission` where it can't or need not be run."""
+    """Return the task of a submission, or a `Submission` where it can't or need not be run."""
     plans, given, digest = found
     if student.encode("utf-8", "replace").decode() != student or plain(student) != student:
         return Submission(student, assignment, "the folder's name is no student's name: rename it, and grade again")
@@ -217,13 +217,13 @@ def _task(
 
 
 def digest_of(taken: Intake, assignment: str, secret: str) -> str:
-    """The SHA-256 of all that a grading depends on: what was handed in, the assignment's digest, the seeds."""
+    """Return the SHA-256 of all that a grading depends on: the submission, the assignment's digest, the seeds."""
     parts = [str(VERSION), taken.digest, str(taken.stamp or ""), assignment, secret, *taken.further]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _finish(course: Course, task: _Task, outcome: Outcome | str) -> Submission:
-    """Record what a worker gave back: an outcome, or why there is none."""
+    """Record a worker's result: an outcome, or the reason why there is none."""
     if isinstance(outcome, str):
         return Submission(task.student, task.assignment, outcome)
     before = task.grading
@@ -244,7 +244,7 @@ def _finish(course: Course, task: _Task, outcome: Outcome | str) -> Submission:
 def _refused(
     course: Course, student: str, assignment: str, reason: str, grading: Grading, stamp: datetime | None = None
 ) -> Submission:
-    """Nothing of it can be run: no points, and the reason."""
+    """Record a submission that can't be run: no points, and the reason."""
     reason = plain(reason)
     grading = Grading(grading.key, grading.review, grading.notes, refused=reason)
     try:
@@ -267,7 +267,7 @@ def _as_recorded(course: Course, student: str, assignment: str, grading: Grading
 
 
 def folders(step: Path, assignment: str | None = None, student: str | None = None) -> Iterator[tuple[str, str]]:
-    """(student, assignment) of every submission in a folder of nbgrader's, in order; what is hidden is nobody's."""
+    """Yield (student, assignment) of every submission in a folder of nbgrader's, in order, without hidden folders."""
     for folder in sorted(step.glob(f"*/{assignment or '*'}")):
         hidden = folder.name.startswith(".") or folder.parent.name.startswith(".")
         if folder.is_dir() and not hidden and (student is None or folder.parent.name == student):

@@ -1,4 +1,4 @@
-"""One submission for several learners: it is graded once, and each of its group gets the result.
+"""Group submissions: one is graded, and each member of the group gets the result.
 
 In an assignment for which term.toml says ``groups = true``, the newest submission of a group's members counts for all,
 as in Moodle and Canvas. What a person gave by hand to one member stays theirs.
@@ -26,7 +26,7 @@ from .verdicts import Grading, read_grading, write_grading
 
 
 def shares(root: Path, term: Term, assignment: str, people: ClassList, times: Mapping[str, HandedIn]) -> dict[str, str]:
-    """Member -> who handed in for them; without those who did. None where learners work alone."""
+    """Return {member: who submitted for them}, without the submitters; {} where learners work alone."""
     if not term.of(assignment).groups:
         return {}
     groups: dict[str, list[str]] = defaultdict(list)
@@ -47,7 +47,7 @@ def _time(when: HandedIn | None) -> datetime:
 
 
 def share(course: Course, gradebook: Gradebook, assignment: str, given: Mapping[str, str]) -> None:
-    """Give each member the result of who handed in; take it away again where they are no group any more."""
+    """Give each member the result of the group's submission; remove it from those who are no longer members."""
     for folder in sorted((course.root / "autograded").glob(f"*/{assignment}")):
         student = folder.parent.name
         if read_grading(folder).shared and student not in given:
@@ -63,7 +63,7 @@ def share(course: Course, gradebook: Gradebook, assignment: str, given: Mapping[
 
 
 def _copy(source: Path, target: Path, grading: Grading, who: str) -> None:
-    """The graded folder, whole or not at all; only once, as long as it stays the same."""
+    """Copy the graded folder, whole or not at all, unless the same copy is already there."""
     before = read_grading(target)
     if (before.shared, before.key) == (who, grading.key):
         return
@@ -79,7 +79,7 @@ def _copy(source: Path, target: Path, grading: Grading, who: str) -> None:
 
 
 def _copy_points(gradebook: Gradebook, assignment: str, member: str, who: str) -> None:
-    """What each check gave, and what a person gave in its place, is the member's automatic score."""
+    """Copy the points of each check, manual ones included, as the member's automatic scores."""
     gradebook.update_or_create_student(member)
     try:
         theirs: Any = gradebook.find_submission(assignment, who)

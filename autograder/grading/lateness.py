@@ -1,4 +1,4 @@
-"""Who was late, and what that costs: worked out anew, from term.toml, whenever points are told. Nothing is run.
+"""Lateness: submission times and penalties, computed from term.toml whenever points are reported. Nothing is run.
 
 When something was handed in is believed of those who say it: nbgrader's timestamp.txt, a folder's files, and the
 platforms that write it into their exports. In exports of Moodle, Canvas and GitHub files have the time of the
@@ -32,14 +32,14 @@ NONE = timedelta()
 
 @dataclass(frozen=True)
 class HandedIn:
-    """When somebody handed in (UTC without a zone), None where nobody knows; ``late``: who says that it was late."""
+    """A submission's time (UTC without a zone), None if unknown; ``late``: the source that says it was late."""
 
     time: datetime | None
     late: str = ""
 
 
 def settle_one(course: Course, term: Term, assignment: str, submission: Any, when: HandedIn | None) -> None:
-    """Set the time, the extension and the penalty of one submission; nothing is committed."""
+    """Set the time, the extension and the penalty of one submission, without a commit."""
     dates, student = term.of(assignment), submission.student_id
     due = submission.assignment.duedate
     if when is not None:
@@ -64,7 +64,7 @@ def settle_one(course: Course, term: Term, assignment: str, submission: Any, whe
 
 
 def _of_nbgrader(course: Course, student: str, score: float, late: timedelta) -> float:
-    """What the plugin takes that nbgrader_config.py names, or nbgrader's own."""
+    """Return the penalty of the plugin that nbgrader_config.py names, or of nbgrader's own."""
     if late <= NONE:
         return 0.0
     plugin = course.api.config.AssignLatePenalties.get("plugin_class", LateSubmissionPlugin)
@@ -74,7 +74,7 @@ def _of_nbgrader(course: Course, student: str, score: float, late: timedelta) ->
 
 
 def handed_in(root: Path, term: Term, assignment: str) -> dict[str, HandedIn]:
-    """Student -> when they handed in, for all of whom it is known who can tell."""
+    """Return {student: when they submitted}, for all whose time is known."""
     table = worksheet.kept(root, assignment) or worksheet.kept(root, base(assignment))
     said = worksheet.handed_in(table) if table else {}
     participants = {one.id: one.participant(assignment) for one in ClassList.of(root).learners}
@@ -103,7 +103,7 @@ def _latest(times: Iterable[str]) -> datetime | None:
 
 
 def stamp_of(folder: Path) -> datetime | None:
-    """When a folder of submitted/ was handed in, as its timestamp.txt says; None where it says nothing."""
+    """Return the time in a submission's timestamp.txt; None if it has none."""
     try:
         return read_time(read_regular(folder / "timestamp.txt", MAX_STAMP).decode())
     except (FileNotFoundError, Refused, ValueError):

@@ -1,4 +1,4 @@
-"""Which of the course's cells a learner's cells are: by mark or id, then by what they define, then by their neighbours.
+"""Matching of a learner's cells to the course's: by mark or id, then by definitions, then by neighbours.
 
 Learners' tools lose nbgrader's marks and the cells' ids, or give them to two cells. What was matched without them is a
 guess, and the caller has to say so. A mistake costs little: cells that are nobody's run as well, in their order.
@@ -27,7 +27,7 @@ STATEMENTS |= {ast.Import: "module", ast.ImportFrom: "module"}
 
 @dataclass
 class Match:
-    """``place`` is the index of each course's cell that was found in the learner's notebook."""
+    """``place`` maps each course cell that was found to its index in the learner's notebook."""
 
     place: dict[str, int] = field(default_factory=dict)
     guessed: dict[str, str] = field(default_factory=dict)  # of those, the guesses: what each was told by
@@ -59,7 +59,7 @@ class _Search:
         self._stubs.pop("", None)
 
     def by_mark(self) -> None:
-        """By nbgrader's mark or, without one, the cell's id; of several, the first in which something is written."""
+        """Match by nbgrader's mark or, without one, the cell's id; of several, take the first that was changed."""
         known = {cell.name: cell for cell in self._plan.cells}
         marked: dict[str, list[int]] = {}
         for index, cell in enumerate(self._cells):
@@ -73,7 +73,7 @@ class _Search:
             self._take(name, places[0])
 
     def by_source(self) -> None:
-        """What is no answer and was left as it is; markdown and demonstrations too, since they tell where we are."""
+        """Match unchanged cells that are no answers, Markdown and demonstrations too: they mark positions."""
         answers = {cell.name for cell in self._plan.cells if cell.is_answer}
         places: dict[str, list[int]] = {}
         for index in sorted(self._free, reverse=True):
@@ -89,7 +89,7 @@ class _Search:
                     self.found.place[name] = index
 
     def by_definition(self) -> None:
-        """Answers whose cell defines what the released one does: first between their neighbours, then anywhere."""
+        """Match answers by what the released cell defines: first between their neighbours, then anywhere."""
         wanted = promised(self._plan)
         made = {
             index: definitions(self._cells[index].source) for index in self._free if self._may_answer(index, "code")
@@ -105,7 +105,7 @@ class _Search:
                     self._take(cell.name, index, f"the cell that defines {told}")
 
     def by_neighbours(self) -> None:
-        """Answers that stand between the same two cells as in the release; in their order, where there are several."""
+        """Match answers between the same two cells as in the release; several are taken in order."""
         wanted = promised(self._plan)
         for cell in self._lost():
             low, high = self._gap(cell.name)
@@ -118,7 +118,7 @@ class _Search:
                     break
 
     def untouched(self) -> None:
-        """Answers in which nothing was written."""
+        """Match answers in which nothing was written."""
         for cell in self._lost():
             same = form(cell.source)
             index = next((index for index in sorted(self._free) if same and self._form(index) == same), None)
@@ -126,7 +126,7 @@ class _Search:
                 self._take(cell.name, index)
 
     def leave_out_stubs(self) -> None:
-        """An untouched copy would define again, empty, what is answered elsewhere."""
+        """Leave out untouched copies of stubs, which would overwrite an answer in another cell."""
         if self._free:
             self.found.stubs = {i: self._stubs[self._form(i)] for i in self._free if self._form(i) in self._stubs}
 
@@ -146,12 +146,12 @@ class _Search:
         return self._cells[index].cell_type == cell_type and self._form(index) not in {"", *self._stubs}
 
     def _is_like(self, index: int, wanted: dict[str, str]) -> bool:
-        """Whether a cell defines something of a kind that is ``wanted``, or is no Python: not any cell does."""
+        """Return whether a cell defines something of a ``wanted`` kind, or is no Python."""
         source = self._cells[index].source
         return not _is_python(source) or not set(wanted.values()).isdisjoint(definitions(source).values())
 
     def _gap(self, name: str) -> tuple[int, int]:
-        """Between which two cells of the learner's the course's cell ``name`` has to be."""
+        """Return the indices of the learner's cells between which the course's cell ``name`` has to be."""
         places = [self.found.place.get(n, self._shown.get(number)) for number, (n, _) in enumerate(self._released)]
         here = next((number for number, (n, _) in enumerate(self._released) if n == name), len(places))
         low = next((place for place in reversed(places[:here]) if place is not None), -1)
@@ -161,7 +161,7 @@ class _Search:
 
 @lru_cache(maxsize=2_000)
 def form(source: str) -> str:
-    """The same text for a cell that only a formatter has changed, "" for an empty one."""
+    """Return a text that is equal for cells that differ only in formatting, "" for an empty one."""
     try:
         tree = ast.parse(source if len(source) <= LONG else "")
         text = ast.dump(tree) if tree.body else source
@@ -178,13 +178,13 @@ def _is_python(source: str) -> bool:
 
 
 def definitions(source: str) -> dict[str, str]:
-    """The names that a cell binds at its top level -> "function", "class" or "name"; not the modules."""
+    """Return the names that a cell binds at its top level, {name: "function", "class" or "name"}, without modules."""
     return {name: kind for name, kind in bindings(source).items() if kind != "module"}
 
 
 @lru_cache(maxsize=2_000)
 def bindings(source: str) -> Mapping[str, str]:
-    """The same with what it imports. Of a cell that can't be parsed, those at the beginning of a line."""
+    """Return `definitions` and imports. For a cell that can't be parsed: those at the start of a line."""
     found: dict[str, str] = {}
     try:
         for node in ast.parse(source).body:
@@ -196,7 +196,7 @@ def bindings(source: str) -> Mapping[str, str]:
 
 
 def promised(plan: Plan) -> dict[str, dict[str, str]]:
-    """Answer -> what its cell has to define, with the kinds: what the released one does, and what its checks take."""
+    """Return {answer: {name: kind} that its cell has to define}: those of the released cell and of its checks."""
     code = [cell for cell in plan.cells if cell.cell_type == "code"]
     found = {cell.name: definitions(cell.source) for cell in code if cell.is_answer}
     asked, taken = plan.asked, _union(found.values()).union(plan.shown)
@@ -211,7 +211,7 @@ def promised(plan: Plan) -> dict[str, dict[str, str]]:
 
 
 def _likeness(made: dict[str, str], wanted: dict[str, str]) -> tuple[int, int]:
-    """How many names of the same kind a cell defines, and how many of any: functions before numbers."""
+    """Return how many names of the same kind a cell defines, and how many of any kind: functions count first."""
     return len(made.items() & wanted.items()), len(made.keys() & wanted.keys())
 
 

@@ -1,4 +1,4 @@
-"""An assignment as the gradebook and the release have it, read once for a whole class."""
+"""The plan of an assignment, from the gradebook and the release; it is read once for a whole class."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Cell:
 
     @property
     def is_answer(self) -> bool:
-        """Whether what stands in it is the learner's."""
+        """Whether the learner writes the cell's content."""
         return self.solution or (self.task and not self.locked)
 
     @property
@@ -44,7 +44,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """One notebook of an assignment: its cells in order, and what is known of its cells that anybody may change.
+    """The plan of one notebook: its graded cells in order, and its other released cells.
 
     All of it is plain data: it goes to workers as JSON.
     """
@@ -82,12 +82,12 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Changes with anything that may change a grade."""
+        """A digest of everything that may change a grade."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     @staticmethod
     def of(plain: dict) -> Plan:
-        """The plan of which ``dataclasses.asdict`` made this."""
+        """Return the plan of which ``dataclasses.asdict`` made this."""
         cells = tuple(Cell(**cell) for cell in plain["cells"])
         released = tuple((name, source) for name, source in plain["released"])
         asked = {check: Names(**names) for check, names in plain["asked"].items()}
@@ -95,7 +95,7 @@ class Plan:
 
 
 def read_assignment(course: Course, assignment: str) -> dict[str, Plan]:
-    """Notebook name -> its plan. Raises CourseError where nothing was released."""
+    """Return {notebook name: its plan}. Raises CourseError if nothing was released."""
     with course.gradebook() as gradebook:
         try:
             entry = gradebook.find_assignment(assignment)
@@ -136,7 +136,7 @@ def read_assignment(course: Course, assignment: str) -> dict[str, Plan]:
 
 
 def files_of(course: Course, assignment: str) -> dict[str, bytes]:
-    """The instructor's files beside an assignment's notebooks: path -> content."""
+    """Return the instructor's files beside an assignment's notebooks, {path: content}."""
     try:
         return intake(course.folder("release", assignment), []).extras
     except IntakeError:
@@ -144,7 +144,7 @@ def files_of(course: Course, assignment: str) -> dict[str, bytes]:
 
 
 def _released(course: Course, assignment: str, name: str) -> list[NotebookNode]:
-    """The cells of the released notebook; none where it is not here."""
+    """Return the cells of the released notebook; none if it is missing."""
     try:
         return read_notebook(course.folder("release", assignment) / f"{name}.ipynb").cells
     except NotebookError:
@@ -152,7 +152,7 @@ def _released(course: Course, assignment: str, name: str) -> list[NotebookNode]:
 
 
 def _solutions(course: Course, assignment: str, name: str) -> list[str]:
-    """The instructor's own answers: a released cell without a line of code does not tell what it is to make."""
+    """Return the instructor's own answers: a released cell without code does not show what it has to define."""
     try:
         master = read_notebook(course.folder("source", assignment) / f"{name}.ipynb")
     except NotebookError:
@@ -165,7 +165,7 @@ def _written(cells: tuple[Cell, ...]) -> list[str]:
 
 
 def _imports(sources: list[str]) -> str:
-    """The statements ``import a.b as c`` among the lines of these cells, which may hold magics."""
+    """Return the statements ``import a.b as c`` in these cells, which may hold magics."""
     found = []
     for line in "\n".join(sources).splitlines():
         if line.startswith("import "):

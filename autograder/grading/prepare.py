@@ -1,4 +1,4 @@
-"""From a notebook file as it was handed in to the notebook that will be run.
+"""Preparation of a submitted notebook file for its run.
 
 This reads what strangers wrote, so it happens in a worker, in a process with limits on memory and computing time.
 """
@@ -20,7 +20,7 @@ from .skip import skip
 
 @dataclass(frozen=True)
 class Prepared:
-    """``text`` is the notebook to run, ``skip`` the cells that need not; ``refused`` says why there is none.
+    """``text`` is the notebook to run, ``skip`` the cells to leave out; ``refused`` says why there is none.
 
     ``reasons`` may explain why checks fail.
     """
@@ -33,13 +33,13 @@ class Prepared:
 
     @staticmethod
     def of(plain: dict) -> Prepared:
-        """What ``dataclasses.asdict`` and JSON made this of."""
+        """Return the object of which ``dataclasses.asdict`` and JSON made this."""
         notes = tuple(Note(*note) for note in plain["notes"])
         return Prepared(**{**plain, "notes": notes, "reasons": Reasons(**plain["reasons"])})
 
 
 def prepare(data: bytes, plan: Plan) -> Prepared:
-    """The notebook file's content, made safe to run and put into the instructor's order."""
+    """Return the notebook file's content, safe to run and in the instructor's order."""
     try:
         clean = nbformat.reads(clean_notebook(data).decode(), as_version=4)
     except Refused as refused:
@@ -53,5 +53,5 @@ def prepare(data: bytes, plan: Plan) -> Prepared:
 
 
 def main(request: dict) -> dict:
-    """The same for a process of its own."""
+    """Run `prepare` in a process of its own."""
     return asdict(prepare(base64.b64decode(request["data"]), Plan.of(request["plan"])))

@@ -1,4 +1,4 @@
-"""The one writer: an executed submission into autograded/ and the gradebook, all of it or nothing."""
+"""The only writer of results: an executed submission goes to autograded/ and the gradebook, all of it or nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = 4096  # bytes: an empty file finds a place on a full disk
 
 
 def ready(course: Course) -> None:
-    """Try to write where results will go, before any are worked out. Raises GradebookError and OSError."""
+    """Try to write to the results' places, before any run. Raises GradebookError and OSError."""
     folder = course.root / "autograded"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file, course.gradebook() as gradebook:
@@ -29,7 +29,7 @@ def ready(course: Course) -> None:
 
 
 def clear(root: Path) -> None:
-    """Remove what graders that were killed have left; only for who knows that no other grader is at work."""
+    """Remove leftovers of killed graders; call it only when no other grader is running."""
     for left in (root / "autograded").glob(f"*/{TEMPORARY}*"):
         shutil.rmtree(left, ignore_errors=True)
 
@@ -37,7 +37,7 @@ def clear(root: Path) -> None:
 def record(
     course: Course, assignment: str, student: str, outcome: Outcome, grading: Grading, stamp: datetime | None
 ) -> None:
-    """Write what came out of a submission; a notebook that is missing gives no points.
+    """Write the result of a submission; a missing notebook gets no points.
 
     ``stamp``: when it was handed in (UTC); what that costs, `settle` says. Grades and comments that a person gave stay.
     Raises CourseError when it can't be written; then its folder is as before, and the next run grades it again.

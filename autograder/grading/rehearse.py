@@ -1,4 +1,4 @@
-"""Try every check against the course's own solutions, the way that a submission goes, before there is any."""
+"""The rehearsal: every check is run against the course's own solutions as if they were a submission."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .plan import files_of, read_assignment
 
 
 def rehearse(root: Path) -> list[str]:
-    """What an instructor has to mend: checks that hand over what can't travel, that come to no verdict, or that give
-    the solution fewer points than nbgrader alone does.
+    """Return what an instructor has to fix: checks with values that can't be transferred, with no verdict, or with
+    fewer points for the solution than nbgrader alone gives.
 
     A solution may lose points with both: it may want files that only a learner makes. Raises CourseError,
     BrokenToolError.
@@ -37,7 +37,7 @@ def rehearse(root: Path) -> list[str]:
 
 
 def _fewer(job: Job, outcome: Outcome) -> Iterator[tuple[str, str, str]]:
-    """Notebook, check and points, where nbgrader without the sandbox gives more."""
+    """Yield notebook, check and points where nbgrader gives more without the sandbox."""
     lost = [
         (name, cell.name, points)
         for name, scores in outcome.scores.items()

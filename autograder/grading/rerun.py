@@ -1,4 +1,4 @@
-"""One check of one submission once more, with the same random inputs: what an instructor does after a complaint."""
+"""The rerun of one check of one submission with the same random inputs, for an instructor after an appeal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .verdicts import read_grading
 
 @dataclass(frozen=True)
 class Again:
-    """What a check says: ``message`` is "" where it passes. ``changed``: it was graded from another file or release.
+    """The result of a check: ``message`` is "" if it passes. ``changed``: file or release differ from those graded.
 
     ``trouble``: why it came to no verdict, "" where it did.
     """
@@ -50,7 +50,7 @@ class Again:
 
 
 def rerun(root: Path, student: str, check: str, assignment: str | None = None) -> Again:
-    """Run what a learner handed in once more, as graded, and say what became of one check; nothing is written.
+    """Run a submission again as graded, and return the result of one check; nothing is written.
 
     Raises CourseError, IntakeError, SandboxError, BrokenToolError.
     """
@@ -74,14 +74,14 @@ def rerun(root: Path, student: str, check: str, assignment: str | None = None) -
 
 
 def _of_group(course: Course, student: str, assignment: str | None) -> list[tuple[str, str]]:
-    """Who handed in for a learner's group."""
+    """Return who submitted for a learner's group."""
     mine = folders(course.root / "autograded", assignment, student)
     shared = ((read_grading(course.folder("autograded", name, student)).shared, name) for _, name in mine)
     return [(who, name) for who, name in shared if who]
 
 
 def _look(course: Course, there: list[tuple[str, str]], check: str) -> tuple[list[tuple[str, str, str]], set[str]]:
-    """(who handed in, assignment, notebook) of each check of this name, and the names of all."""
+    """Return (who submitted, assignment, notebook) of each check of this name, and the names of all checks."""
     found, known = [], set()
     for who, name in there:
         material_of = material(course, name)

@@ -1,4 +1,4 @@
-"""What came out of grading one submission: points and, for each lost point, the check's own words.
+"""The results of one submission: points and, for each lost point, the check's message.
 
 Only an error's message is ever shown, never a test's source.
 """
@@ -20,7 +20,7 @@ from .words import in_words
 
 @dataclass(frozen=True)
 class Result:
-    """One check: ``message`` says why points are missing, "" when none are."""
+    """The result of one check: ``message`` says why points are missing, "" if none are."""
 
     notebook: str
     exercise: str
@@ -31,7 +31,7 @@ class Result:
 
 
 def results(course: Course, assignment: str, student: str) -> list[Result]:
-    """The results of a graded submission, in the notebooks' order."""
+    """Return the results of a graded submission, in the notebooks' order."""
     found = []
     with course.gradebook() as gradebook:
         submission = gradebook.find_submission(assignment, student)
@@ -49,13 +49,13 @@ def results(course: Course, assignment: str, student: str) -> list[Result]:
 
 
 def total(gradebook: Gradebook, assignment: str, student: str) -> tuple[float, float]:
-    """Points and maximum of a graded submission."""
+    """Return the points and the maximum of a graded submission."""
     submission = gradebook.find_submission(assignment, student)
     return submission.score, submission.max_score  # pyright: ignore[reportReturnType]  # columns, set later
 
 
 def table(results: list[Result]) -> str:
-    """Exercises with their points; under each, what its failed checks said."""
+    """Return the exercises with their points as text; below each, the messages of its failed checks."""
     rows = []
     exercises = list(dict.fromkeys((r.notebook, r.exercise) for r in results))
     width = max([len(exercise) for _, exercise in exercises] + [len("exercise")])
@@ -70,7 +70,7 @@ def table(results: list[Result]) -> str:
 
 
 def _lines(message: str) -> Iterator[str]:
-    """A message under its exercise: the lines of a matrix stay lines, and long ones are wrapped."""
+    """Return a message's lines below its exercise: lines of a matrix stay lines, long lines are wrapped."""
     indent = "    - "
     for line in message.splitlines():
         yield from textwrap.wrap(line, 96, initial_indent=indent, subsequent_indent="      ") or [""]
@@ -99,7 +99,7 @@ def of_notebook(name: str, notebook: NotebookNode, scores: dict[str, tuple[float
 
 
 def error_of(cell: NotebookNode) -> str:
-    """What an executed cell stopped with, in words; "" where it did not."""
+    """Return the error of an executed cell in words; "" if there was none."""
     for output in cell.get("outputs", []):
         if output.output_type == "error":
             return _message(output.ename, str(output.get("evalue", "")).strip())

@@ -1,4 +1,4 @@
-"""A learner's notebook as it will be run: the answers and added cells are theirs, all else is the instructor's.
+"""Sanitising of a learner's notebook for its run: answers and added cells stay, all others become the instructor's.
 
 More than nbgrader's own steps do (clear outputs, remove duplicates, overwrite locked cells, add missing ones): what a
 cell is comes from the gradebook alone, its metadata and tags are made anew, and the instructor's cells stand in their
@@ -23,7 +23,7 @@ MISSING = "This cell is missing in what was handed in."
 
 
 class Note(NamedTuple):
-    """What was done to a notebook: in the cell ``cell`` or, where that is "", in all of it.
+    """A change to a notebook: in the cell ``cell`` or, if that is "", in the whole.
 
     ``look``: a person should look whether it was right.
     """
@@ -35,7 +35,7 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True)
 class Sanitised:
-    """``put_back``: the instructor's cell -> its source as it was handed in, where that was another one."""
+    """``put_back``: {instructor's cell: its submitted source}, where that was different."""
 
     notebook: NotebookNode
     notes: tuple[Note, ...]
@@ -43,7 +43,7 @@ class Sanitised:
 
 
 def sanitise(notebook: NotebookNode, plan: Plan) -> Sanitised:
-    """The notebook to run, and what was put right."""
+    """Return the notebook to run, and notes on what was changed."""
     handed_in: list[NotebookNode] = notebook.cells
     found = match(handed_in, plan)
     names = {index: name for name, index in found.place.items()}
@@ -78,7 +78,7 @@ def _source(cell: Cell, handed_in: Sequence[NotebookNode], found: Match) -> str:
 
 
 def _put_back(handed_in: Sequence[NotebookNode], found: Match, plan: Plan) -> dict[str, str]:
-    """The instructor's cells that were changed. What an older release handed out was not."""
+    """Return the instructor's cells that were changed, without those from an older release."""
     released = dict(plan.released) | {c.name: c.source for c in plan.cells if c.points is None}
     changed = {}
     for cell in plan.cells:
@@ -91,7 +91,7 @@ def _put_back(handed_in: Sequence[NotebookNode], found: Match, plan: Plan) -> di
 
 
 def _has_its_checksum(cell: NotebookNode) -> bool:
-    """Whether a cell is as its mark says that it was released; whoever forges that is spared a sentence."""
+    """Return whether a cell matches the checksum of its release; a forged one only suppresses a note."""
     try:
         return compute_checksum(cell) == cell.metadata.nbgrader.get("checksum")
     except Exception:  # a mark may hold anything

@@ -1,4 +1,4 @@
-"""What is worked out anew whenever points are told, from files that an instructor edits; no notebook is run.
+"""Recomputation of what an instructor's files determine, whenever points are reported; no notebook is run.
 
 Names come from the class list, dates from term.toml, a group's points from the one submission of it that was graded.
 """
@@ -19,7 +19,7 @@ from .lateness import handed_in, settle_one
 
 
 def settle(course: Course, assignment: str | None = None) -> None:
-    """Bring names, groups' points, due dates, extensions, times and penalties in the gradebook up to date.
+    """Update names, groups' points, due dates, extensions, times and penalties in the gradebook.
 
     Of one assignment, or all. Raises CourseError for a term.toml that can't be read, or names what is not there, and
     TableError for such a class list.
@@ -43,7 +43,7 @@ def settle(course: Course, assignment: str | None = None) -> None:
 
 
 def _enter(gradebook: Gradebook, people: ClassList) -> None:
-    """Everybody on the class list is a student, under their name (Manage Students)."""
+    """Enter everybody on the class list as a student, with their name (Manage Students)."""
     there: dict[str, Any] = {str(student.id): student for student in gradebook.students}
     for one in people.learners:
         if one.id not in there:
@@ -65,7 +65,7 @@ def _named(one: Learner) -> dict[str, str]:
 
 
 def _check(term: Term, assignments: Collection[str], people: Collection[str]) -> None:
-    """A name in term.toml that is nobody's would cost somebody an extension. Raises CourseError."""
+    """Raise CourseError for an unknown name in term.toml, which would cost somebody an extension."""
     for name, dates in term.assignments.items():
         if name not in assignments:
             raise CourseError(

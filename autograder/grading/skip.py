@@ -1,4 +1,4 @@
-"""Which cells need not run to grade a notebook: the instructor's demonstrations, unchanged, that nothing builds on.
+"""The cells that grading can skip: the instructor's unchanged demonstrations on which no other cell depends.
 
 A cell that was released so, and that nobody has to leave alone, is skipped unless a cell that runs uses a name that it
 makes, or a check takes one from the notebook. Where Python can't tell what a cell uses, every word in it counts.
@@ -31,7 +31,7 @@ if sys.version_info >= (3, 12):
 
 
 def skip(notebook: NotebookNode, demonstrations: Mapping[str, Collection[str]], taken: Collection[str]) -> set[int]:
-    """The indices of the cells that need not run.
+    """Return the indices of the cells that need not run.
 
     ``demonstrations``: source -> the names that it makes. ``taken``: names that checks take from the notebook.
     """
@@ -53,7 +53,7 @@ def _is_plain(cell: NotebookNode) -> bool:
 
 
 def names_used(source: str) -> set[str]:
-    """The notebook's names that a cell reads, in its functions too; every word of it where that can't be told."""
+    """Return the notebook's names that a cell reads, in functions too; every word of it where that is unclear."""
     source = unicodedata.normalize("NFKC", source)  # as Python does with names
     if HIDDEN.search(source):
         return set(WORD.findall(source))
@@ -87,7 +87,7 @@ def _read(step: ast.stmt) -> set[str]:
 
 
 def can_be_told(source: str) -> bool:
-    """Whether `names_made` sees all that a cell makes."""
+    """Return whether `names_made` finds all that a cell changes."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -97,7 +97,7 @@ def can_be_told(source: str) -> bool:
 
 
 def names_made(source: str) -> set[str]:
-    """The notebook's names that an instructor's cell binds or whose parts it sets; none where it is no Python."""
+    """Return the notebook's names that an instructor's cell binds or changes; none if it is no Python."""
     try:
         return names_bound(ast.parse(source))
     except (SyntaxError, ValueError):
@@ -105,7 +105,7 @@ def names_made(source: str) -> set[str]:
 
 
 def names_bound(tree: ast.AST) -> set[str]:
-    """The same for what is parsed already."""
+    """Return the names that parsed statements bind."""
     nodes, made = [tree], set()
     while nodes:
         node = nodes.pop()

@@ -1,4 +1,4 @@
-"""The course's own solutions, handed in and graded as a learner's: does a right answer get all points?"""
+"""The grading of the course's own solutions as a submission: does a right answer get all points?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHO = "solution"
 def solution(
     root: Path, assignment: str | None = None, files: Path | None = None, workers: Workers | None = None
 ) -> list[tuple[Submission, list[Result]]]:
-    """Grade the solutions in a course of their own, of one assignment or all; the real gradebook knows nothing of it.
+    """Grade the solutions in a temporary course, of one assignment or all; the real gradebook is not changed.
 
     ``files``: a folder with what learners hand in beside their notebooks. Raises what `grade` raises.
     """

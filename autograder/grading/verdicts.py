@@ -1,4 +1,4 @@
-"""What the grader says of one submission beside its points: ``autograded/<student>/<assignment>/grading.json``.
+"""The grader's notes on one submission beside its points: ``autograded/<student>/<assignment>/grading.json``.
 
 The points themselves are in the gradebook. A submission that plain nbgrader graded has no such file.
 """
@@ -16,7 +16,7 @@ FILE = "grading.json"
 
 @dataclass(frozen=True)
 class Review:
-    """Something that the instructor should look at, and the learner does not read.
+    """A remark for the instructor, which the learner does not see.
 
     It is in the cell ``cell`` or, where that is "", in the whole notebook.
     """
@@ -43,7 +43,7 @@ class Grading:
 
 
 def read_grading(folder: Path) -> Grading:
-    """The grading of a folder of autograded/; an empty one if there is no file.
+    """Return the grading of a folder of autograded/; an empty one if there is no file.
 
     A file that can't be read has no key, so that the submission is graded again, and is itself up for review.
     """

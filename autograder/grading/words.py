@@ -1,4 +1,4 @@
-"""What Python's own messages mean to a learner whose notebook ran where nobody sits."""
+"""Python's error messages in words for a learner whose notebook ran without a person present."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ NO_FILE = re.compile(r"\((?:\d+\.py|<[^<>\n]*>), line (\d+)\)")
 
 
 def in_words(text: str) -> str:
-    """An error's name and message: in words where Python's own don't help, and without files that nobody has."""
+    """Return an error's name and message, explained where Python's own don't help, without paths of the grader."""
     text = NO_FILE.sub(r"(line \1)", text)
     return ASKED.sub(ASKS, ENDED.sub(ENDS, text))
