@@ -24,7 +24,7 @@ ANSWER = ("returned", "result", "error", "after", "printed")  # what a call may 
 
 
 class Checks:
-    """``sources``: the index of each check's cell -> what the instructor wrote in it."""
+    """The checks of a notebook; ``sources`` maps the index of each check's cell to the instructor's source."""
 
     def __init__(self, notebook: NotebookNode, setting: Setting, account: Account, report: Report) -> None:
         self._setting, self._account, self._report = setting, account, report
@@ -39,7 +39,7 @@ class Checks:
         self._seeds = {i: seeds[grade_id(cell)] for i, cell in checks.items() if grade_id(cell) in seeds}
 
     def run(self, cell: NotebookNode, index: int, kernel: LearnerKernel) -> None:
-        """Run the check in ``cell``, and write what came of it there. Raises what the kernel's requests raise."""
+        """Run the check in ``cell``, and write its outcome there. Raises what the kernel's requests raise."""
         self._calling = ""
         names = self._setting.asked[grade_id(cell)]
         asked = sorted({*names.wanted, *names.touched})
@@ -60,14 +60,14 @@ class Checks:
         self._write(cell, verdict)
 
     def blame(self, why: str) -> str:
-        """The function that a check called when the kernel died, which is called no more; "" where none was."""
+        """Block the function that a check called when the kernel died, and return its name; "" if there was none."""
         called, self._calling = self._calling, ""
         if called:
             self._harmful[called] = f"{called}() is not called again: {why}."
         return called
 
     def dismiss_judge(self, cell: NotebookNode) -> None:
-        """End the judge; what it did that nobody had asked for is noted at ``cell``."""
+        """End the judge; unsolicited messages from it are noted at ``cell``."""
         if self._judge is not None:
             self._judge.close()
             if self._judge.dropped:
@@ -98,7 +98,7 @@ class Checks:
     def _call(
         self, cell: NotebookNode, kernel: LearnerKernel, content: dict, buffers: Sequence[bytes]
     ) -> tuple[dict, list[bytes]]:
-        """One call of the judge's, carried to the kernel: (content, buffers) -> (content, buffers)."""
+        """Forward one call of the judge to the kernel: (content, buffers) -> (content, buffers)."""
         name = str(content.get("name"))[:200]
         if name in self._harmful:
             return _error(self._harmful[name]), []

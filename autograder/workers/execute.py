@@ -1,4 +1,4 @@
-"""Run one sanitised notebook: the learner's cells in a sandbox, each check by a judge in another (`Checks`).
+"""Execution of one sanitised notebook: the learner's cells in a sandbox, each check by a judge in another (`Checks`).
 
 There is one way to a verdict. Code that ends or hangs the kernel costs the points of what it breaks: the rest runs
 again without it.
@@ -18,7 +18,7 @@ RESTARTS = 12
 
 
 class Run:
-    """One notebook, from its first cell to its last verdict; fills in the outputs."""
+    """The run of one notebook, from its first cell to its last verdict; it fills in the outputs."""
 
     def __init__(self, notebook: NotebookNode, setting: Setting, account: Account) -> None:
         self._notebook, self._setting, self._account = notebook, setting, account
@@ -28,7 +28,7 @@ class Run:
         self._checks = Checks(notebook, setting, account, self.report)
 
     def go(self) -> Report:
-        """Raises BrokenToolError."""
+        """Run the notebook; returns the report. Raises BrokenToolError."""
         for cell in self._notebook.cells:
             cell.metadata.pop("tags", None)  # "skip-execution" on a check would give its points
         why = "It was not run: the kernel died too often."
@@ -55,7 +55,7 @@ class Run:
         return self.report
 
     def _run(self) -> None:
-        """All cells that have no final result yet, in a fresh kernel."""
+        """Run all cells without a final result, in a fresh kernel."""
         kernel = LearnerKernel(self._notebook, self._setting, self._account)
         self._at = 0
         kernel.start()
@@ -87,7 +87,7 @@ class Run:
         self.report.look(self._notebook.cells[self._at], reason)
 
     def _tidy(self, cell: NotebookNode) -> None:
-        """After a cell: an interruption says so."""
+        """Mark an interrupted cell as such, after it ran."""
         interrupted = self._kernel.watch.interrupted
         if interrupted == "waiting":
             fail(cell, "CellTimeoutError", WAITED)
@@ -96,7 +96,7 @@ class Run:
             fail(cell, "CellTimeoutError", TOO_LONG.format(self._setting.limits.cell_seconds))
 
     def _blame(self) -> None:
-        """The kernel died in this cell: it, or the function that a check called, runs no more."""
+        """Block the cell in which the kernel died, or the function that a check called there."""
         why = "it could not be stopped" if self._kernel.watch.interrupted else "the kernel died while it ran"
         if called := self._checks.blame(why):
             self._note(f"{why}: {called}()")

@@ -1,4 +1,4 @@
-"""What a worker does: one submission, files in, executed notebooks and points out."""
+"""A worker's job: one submission's files in, executed notebooks and points out."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ READING = 300.0  # seconds on the clock in which a notebook must be read; comput
 
 @dataclass(frozen=True)
 class Job:
-    """A submission to run: its notebooks as handed in, their plans, its files and the instructor's beside them."""
+    """A submission to run: its notebooks as submitted, their plans, its files and the instructor's beside them."""
 
     notebooks: Mapping[str, bytes]
     plans: Mapping[str, Plan]
@@ -58,7 +58,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a submission; all of it plain text and numbers.
+    """The result of a submission's run; all of it plain text and numbers.
 
     ``review`` is for a person to look at, ``trouble`` is the grader's own: (notebook, cell, reason) each.
     """
@@ -75,7 +75,7 @@ class Outcome:
 
 
 def run(job: Job) -> Outcome:
-    """Run every notebook of a submission in sandboxes of its own. Raises BrokenToolError if the grader's tools fail."""
+    """Run every notebook of a submission in its own sandboxes. Raises BrokenToolError if the grader's tools fail."""
     begun = time.monotonic()
     last_resort = threading.Timer(job.limits.total + GRACE, os._exit, [70])
     last_resort.daemon = True
@@ -112,7 +112,7 @@ def _run_all(job: Job, begun: float) -> Outcome:
 
 
 def _run(name: str, data: bytes, job: Job, account: Account) -> tuple[Prepared, NotebookNode, Report]:
-    """One notebook, read and run; again where the grader's own processes died."""
+    """Read and run one notebook; again if the grader's own processes died."""
     from .execute import Run  # brings PyTorch, which a process that hands jobs out does not need
 
     for attempt in range(ATTEMPTS):
@@ -131,7 +131,7 @@ def _run(name: str, data: bytes, job: Job, account: Account) -> tuple[Prepared, 
 
 
 def _prepared(data: bytes, plan: Plan, job: Job, again: bool = True) -> Prepared:
-    """The notebook as it will run; read twice where what reads it ends before: somebody may have killed it."""
+    """Return the notebook as it will run; retry once if the reading process was ended, by a kill say."""
     if not job.safe:
         return prepare(data, plan)
     tools = zygote(job.rules.warm)
@@ -171,12 +171,12 @@ def _setting(prepared: Prepared, job: Job, name: str) -> Setting:
 
 
 def _in_the_way(path: str, job: Job) -> bool:
-    """Whether a learner's file has the name of a folder of the instructor's, or the reverse."""
+    """Return whether a learner's file has the name of an instructor's folder, or the reverse."""
     return any(ours.startswith(f"{path}/") or path.startswith(f"{ours}/") for ours in job.given)
 
 
 def _score(cell: NotebookNode) -> float | None:
-    """nbgrader's; a number that is more than the check's points is no points."""
+    """Return nbgrader's score; a number above the check's maximum is 0."""
     try:
         return determine_grade(cell)[0]
     except (KeyError, ValueError):
@@ -189,7 +189,7 @@ def _is_untouched(cell: NotebookNode) -> bool:
 
 
 def _unprotected(notebook: NotebookNode, skipped: tuple[int, ...], job: Job) -> NotebookNode:
-    """With nbgrader's own Execute, on this machine: where no sandbox can be made and somebody insists."""
+    """Run with nbgrader's own Execute, on this machine, where no sandbox can be made and the user insists."""
     kernel = [
         "--log-level=ERROR",  # no warnings about TCP between the progress lines
         f"--IPKernelApp.exec_lines={EXIT}",
@@ -214,7 +214,7 @@ def _unprotected(notebook: NotebookNode, skipped: tuple[int, ...], job: Job) -> 
 
 
 def start() -> None:
-    """In a new worker: leave an interrupt to the grader, and end when it ends, however it ends."""
+    """Initialise a new worker: it leaves interrupts to the grader, and ends when the grader ends, in any way."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         die_with_parent()

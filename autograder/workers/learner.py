@@ -1,4 +1,4 @@
-"""A learner's kernel in its sandbox, as a worker holds it: cells and requests, each under a `Watch`."""
+"""The worker's side of a learner's kernel in its sandbox: cells and requests, each under a `Watch`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KINDS = {
 
 
 class LearnerKernel(NotebookClient):
-    """A kernel in a sandbox. ``watch`` says why what ran last was interrupted; ``dropped`` counts unasked messages."""
+    """A kernel in a sandbox. ``watch`` says why the last run was interrupted; ``dropped`` counts unasked messages."""
 
     def __init__(self, notebook: NotebookNode, setting: Setting, account: Account) -> None:
         manager = SandboxKernelManager(session=BoundedSession())
@@ -49,7 +49,7 @@ class LearnerKernel(NotebookClient):
         self._manager, self._kept = manager, 0
 
     def start(self) -> None:
-        """Raises BrokenToolError, since nothing of the learner's has run yet, and StoppedError should it have."""
+        """Start the kernel. Raises BrokenToolError before any code of the learner has run, StoppedError afterwards."""
         self.kc = None
         try:
             run_sync(self._manager.start_kernel)()
@@ -68,7 +68,7 @@ class LearnerKernel(NotebookClient):
             raise
 
     async def async_start_new_kernel_client(self) -> KernelClient:
-        """nbclient's, without the channels for input and heartbeats: nobody reads them."""
+        """Start nbclient's client without the channels for input and heartbeats, which are not read."""
         assert self.km is not None
         kc = self.km.client()
         kc.start_channels(stdin=False, hb=False)
@@ -80,7 +80,7 @@ class LearnerKernel(NotebookClient):
     start_new_kernel_client = run_sync(async_start_new_kernel_client)
 
     def stop(self) -> None:
-        """Whatever happens here, the sandbox ends."""
+        """End the sandbox in any case."""
         try:
             self.watch.settle()
             if self.kc is not None:  # not stop_channels(): it opens those that were never started
@@ -130,7 +130,7 @@ class LearnerKernel(NotebookClient):
                 self.dropped += reply["msg_type"] != "kernel_info_reply"  # of these nbclient may have asked for several
 
     def process_message(self, msg: dict, cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        """Keep as much of a cell's output as is allowed, and of an error its end."""
+        """Keep a cell's output up to the limit, and the end of an error."""
         content, limit = msg["content"], self.limits.cell_output
         if msg["msg_type"] not in KINDS or (len(cell.outputs) > OUTPUTS and msg["msg_type"] != "status"):
             return None  # widgets' messages among them: no grade depends on these

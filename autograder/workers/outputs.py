@@ -1,4 +1,4 @@
-"""What a run tells beside the outputs of cells, and the error that a cell gets where something ended it."""
+"""Reports of a run beside the cells' outputs, and the error outputs of cells that were stopped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WAITED = "This waited for so long, without computing, that it was stopped."
 
 @dataclass
 class Report:
-    """(cell, reason) each: ``review`` for a person to look at, ``trouble`` of the grader's own, worth another try."""
+    """(cell, reason) each: ``review`` for a person, ``trouble`` for errors of the grader, which justify a retry."""
 
     review: list[tuple[str, str]] = field(default_factory=list)
     trouble: list[tuple[str, str]] = field(default_factory=list)
@@ -26,6 +26,6 @@ class Report:
 
 
 def fail(cell: NotebookNode, name: str, text: str, keep: bool = False) -> None:
-    """Give the cell an error as its output; with ``keep``, after what it has."""
+    """Set an error as the cell's output; with ``keep``, after its other outputs."""
     output = new_output("error", ename=name, evalue=text, traceback=[f"{name}: {text}"])
     cell.outputs = [*(cell.outputs if keep else []), output]

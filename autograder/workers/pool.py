@@ -1,4 +1,4 @@
-"""Who runs the submissions: processes on this machine, a Dask cluster's workers, or this process itself.
+"""The pool of workers: processes on this machine, a Dask cluster's workers, or this process itself.
 
 All of them are `concurrent.futures` executors; there is no scheduler of our own.
 """
@@ -24,7 +24,7 @@ Task = TypeVar("Task")
 
 @dataclass
 class _Attempt(Generic[Task]):
-    """A task under way. ``again``: the grader had trouble with it, and it is tried a second time."""
+    """A running task. ``again``: the grader had trouble, and this is the second attempt."""
 
     task: Task
     job: Job
@@ -34,7 +34,7 @@ class _Attempt(Generic[Task]):
     begun: float = 0.0  # when it was last given to a worker
 
     def once_more(self, outcome: Outcome) -> _Attempt[Task]:
-        """The second try, with the time that is left."""
+        """Return a second attempt, with the remaining time."""
         left = max(self.job.limits.total - outcome.clock, 1.0)
         job = replace(self.job, limits=replace(self.job.limits, total=left))
         return replace(self, job=job, again=True, review=outcome.review)
@@ -42,7 +42,7 @@ class _Attempt(Generic[Task]):
 
 @dataclass(frozen=True)
 class Workers:
-    """``open`` makes an executor, and another one should that break; ``count`` submissions run at a time.
+    """``open`` makes an executor, and a new one if that breaks; ``count`` submissions run at a time.
 
     ``local``: on this machine.
     """
@@ -53,7 +53,7 @@ class Workers:
     close: Callable[[], object] = lambda: None
 
     def run_all(self, tasks: Iterable[Task], job: Callable[[Task], Job]) -> Iterator[tuple[Task, Outcome | str]]:
-        """Every task with what came out of its job, or why nothing did, as they get done.
+        """Yield every task with the outcome of its job, or the reason why there is none, as they finish.
 
         Only twice as many as there are workers are under way at a time, so that memory stays flat. Some run alone:
         after a crash all that were under way, since nobody knows which one did it; at the end those with which the
@@ -68,7 +68,7 @@ class Workers:
 
 
 class _Run(Generic[Task]):
-    """Attempts under way on an executor, and those that wait for it."""
+    """Attempts running on an executor, and those that wait for it."""
 
     def __init__(self, workers: Workers, fresh: Iterator[_Attempt[Task]]) -> None:
         self._workers, self._fresh = workers, fresh
@@ -104,7 +104,7 @@ class _Run(Generic[Task]):
         self._executor.shutdown()
 
     def _fill(self) -> bool:
-        """Give the executor as much as it may have; False where nothing is left."""
+        """Submit as many attempts to the executor as allowed; returns False if none are left."""
         while not self._suspects and len(self._running) < 2 * self._workers.count:
             if (attempt := next(self._fresh, None)) is None:
                 break
@@ -123,7 +123,7 @@ class _Run(Generic[Task]):
         self._running[future] = attempt
 
     def _start_again(self, broken: list[_Attempt[Task]], alone: bool) -> Iterator[tuple[Task, str]]:
-        """Another executor in the place of one that broke; ``broken`` were under way, or one of them ``alone``."""
+        """Replace a broken executor; ``broken`` attempts were running, or one of them ``alone``."""
         self._running.clear()
         self._executor.shutdown()
         self._executor = self._workers.open()
@@ -138,7 +138,7 @@ class _Run(Generic[Task]):
 
 
 def processes(count: int | None = None) -> Workers:
-    """Processes on this machine, one a processor that this one may use if not said otherwise."""
+    """Return workers that are processes on this machine, by default one for each usable processor."""
     if count is None:
         from gpt2_lib.system.processors import processors  # brings PyTorch, which nothing else here needs
 
@@ -148,7 +148,7 @@ def processes(count: int | None = None) -> Workers:
 
 
 def cluster(scheduler: str) -> Workers:
-    """The workers of the Dask scheduler at this address, such as tcp://10.0.0.1:8786. Raises CourseError."""
+    """Return the workers of the Dask scheduler at this address, such as tcp://10.0.0.1:8786. Raises CourseError."""
     try:
         from distributed import Client
     except ImportError as error:
@@ -163,7 +163,7 @@ def cluster(scheduler: str) -> Workers:
 
 
 def here() -> Workers:
-    """This process, one submission after the other."""
+    """Return a worker that is this process, one submission after the other."""
     return Workers(_Here, 1)
 
 

@@ -21,7 +21,7 @@ from .setting import BrokenToolError
 
 
 class SandboxedExecute(NbGraderPreprocessor):
-    """Runs the notebook; what a person should look at goes to nbgrader's log."""
+    """A preprocessor that runs the notebook; remarks for a person go to nbgrader's log."""
 
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         course, names = Course(Path.cwd()), resources["nbgrader"]

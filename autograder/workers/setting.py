@@ -1,4 +1,4 @@
-"""What a submission runs with, what it has used so far, and why it may have to end."""
+"""Settings of a submission's run, its use of resources so far, and the errors that end it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..sandbox.bubblewrap import Limits
 
 
 class BrokenToolError(Exception):
-    """The grader's own processes failed (were killed, say); the submission has nothing to do with it."""
+    """The grader's own processes failed (were killed, say); the submission is not the cause."""
 
 
 class StoppedError(Exception):
@@ -20,7 +20,7 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """What a notebook runs with. Files are path -> base64."""
+    """The settings of a notebook's run. Files are {path: base64}."""
 
     limits: Limits = field(default_factory=Limits)
     files: Mapping[str, str] = field(default_factory=dict)  # that lie beside the notebook
@@ -35,13 +35,13 @@ class Setting:
 
 
 def as_text(files: Mapping[str, bytes]) -> dict[str, str]:
-    """Files as a `Setting` has them."""
+    """Return files as a `Setting` has them."""
     return {path: base64.b64encode(data).decode() for path, data in files.items()}
 
 
 @dataclass
 class Account:
-    """What a submission has used so far. ``until`` is when its time on the clock is over (`time.monotonic`)."""
+    """The resources that a submission has used so far. ``until`` is its deadline (of `time.monotonic`)."""
 
     until: float
     seconds: float = 0.0  # of computing

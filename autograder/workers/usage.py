@@ -1,4 +1,4 @@
-"""What the processes of a sandbox use: computing time, memory, sockets, read from /proc.
+"""Resources used by the processes of a sandbox: CPU time, memory, sockets, read from /proc.
 
 Whatever the learner's code leaves behind becomes a child of the sandbox's first process, so nothing can leave the tree.
 """
@@ -20,7 +20,7 @@ SHARE = re.compile(rb"^(?:Pss_Anon|Pss_Shmem):\s+(\d+) kB$", re.MULTILINE)  # th
 
 @dataclass(frozen=True)
 class Use:
-    """At one look: seconds of computing time so far, bytes of memory, processes that hold some."""
+    """One sample: seconds of CPU time so far, bytes of memory, processes that hold some."""
 
     seconds: float
     memory: int
@@ -28,15 +28,15 @@ class Use:
 
 
 class Usage:
-    """The processes below ``pids``: one that was forked into a sandbox, and the sandbox's own."""
+    """The use of the processes below ``pids``: one that was forked into a sandbox, and the sandbox's own."""
 
     def __init__(self, pids: Sequence[int] = ()) -> None:
-        """Raises psutil.Error where one of them is gone."""
+        """Record the processes. Raises psutil.Error if one of them has ended."""
         self._roots = [psutil.Process(pid) for pid in pids]
         self._seconds = 0.0
 
     def look(self, memory: float) -> Use:
-        """What they use now or, of computing time, when last seen; above ``memory`` bytes a closer look is worth it."""
+        """Return the current use; CPU time never falls, and above ``memory`` bytes memory is measured more exactly."""
         seconds, held_by = 0.0, {}
         for process in self._processes():
             try:
@@ -52,7 +52,7 @@ class Usage:
         return Use(self._seconds, total, sum(held > 0 for held in held_by.values()))
 
     def sockets(self) -> int:
-        """Unix sockets in the sandbox's own network namespace."""
+        """Return the number of Unix sockets in the sandbox's network namespace."""
         for root in self._roots[1:]:
             with contextlib.suppress(OSError):
                 return Path(f"/proc/{root.pid}/net/unix").read_bytes().count(b"\n")
@@ -71,7 +71,7 @@ def _sum(wanted: re.Pattern[bytes], file: Path) -> int:
 
 
 def _share(pid: int, held: int) -> int:
-    """The process's part of the memory that it holds with others; ``held`` where that can't be told."""
+    """Return the process's memory with a proportional share of common pages; ``held`` if that is unknown."""
     try:
         return _sum(SHARE, Path(f"/proc/{pid}/smaps_rollup")) or held
     except OSError:
@@ -79,7 +79,7 @@ def _share(pid: int, held: int) -> int:
 
 
 def slowness() -> float:
-    """How many times as long as it should a bit of computing takes on this machine now."""
+    """Return how many times as long as usual a small computation takes on this machine now."""
     begun, computed, piece = time.monotonic(), time.thread_time(), 0.02
     while time.thread_time() - computed < piece:
         pass

@@ -1,4 +1,4 @@
-"""A watch on a learner's kernel: what it uses up, and its end where that is too much.
+"""The watch on a learner's kernel: it measures the use of resources and ends the kernel at a limit.
 
 What counts is computing time, so that a busy machine costs nobody points. There are limits on the clock as well, else
 whoever only sleeps would hold a worker for ever; they grow with how slow the machine is, and what they end is not
@@ -29,7 +29,7 @@ SOCKETS = 512  # Unix sockets in a sandbox: what waits in them is memory that no
 
 
 class Watch:
-    """``interrupted`` says why the last cell or request was: "computing", "waiting" or ""."""
+    """A watch; ``interrupted`` says why the last cell or request was stopped: "computing", "waiting" or ""."""
 
     def __init__(self, limits: Limits, account: Account, manager: SandboxKernelManager) -> None:
         self.interrupted = ""
@@ -41,7 +41,7 @@ class Watch:
 
     @contextlib.asynccontextmanager
     async def over(self, seconds: float, requesting: bool = False) -> AsyncIterator[None]:
-        """Watch what runs in a ``with`` statement, for at most ``seconds`` of computing time.
+        """Watch the body of a ``with`` statement, for at most ``seconds`` of CPU time.
 
         ``requesting``: nobody else reads the kernel's outputs. Raises StoppedError where a limit on all is passed.
         """
@@ -55,12 +55,12 @@ class Watch:
             self.raise_if_over()
 
     def look_after(self) -> None:
-        """While nothing is asked of it: what its threads and processes do counts as well. Raises StoppedError."""
+        """Check the limits while no request runs: the kernel's threads and processes count too. Raises StoppedError."""
         run_sync(self._drain)()
         self.raise_if_over()
 
     def raise_if_over(self) -> None:
-        """Raises StoppedError where a limit on all is passed."""
+        """Raise StoppedError if a limit on the whole submission is passed."""
         printed = self._account.received + self._received() > self._limits.output
         if printed or time.monotonic() > self._looked + LOOK:  # to look at all its processes takes time
             self._over = self._over or self._too_much()
@@ -68,7 +68,7 @@ class Watch:
             raise StoppedError(self._over)
 
     def settle(self) -> None:
-        """Enter what this kernel has used, at its end."""
+        """Add this kernel's use to the account, at its end."""
         self._account.seconds += self._use().seconds
         self._account.received += self._received()
 
@@ -76,12 +76,12 @@ class Watch:
         return self.usage.look(1.5 * self._limits.memory)
 
     def _received(self) -> int:
-        """Bytes of this kernel's messages so far, but for the data of answers that were asked for: a model, say."""
+        """Return the bytes of this kernel's messages so far, without requested data such as a model."""
         session = self.client.session if self.client is not None else None
         return session.received - self.asked_for if isinstance(session, BoundedSession) else 0
 
     def _too_much(self) -> str:
-        """Which limit on the whole submission is passed, "" where none is."""
+        """Return which limit on the whole submission is passed, "" if none is."""
         self._looked = time.monotonic()
         use, limits, account = self._use(), self._limits, self._account
         if use.processes > limits.processes // 2:  # threads don't count here
@@ -99,7 +99,7 @@ class Watch:
         return ""
 
     async def _watch(self, seconds: float) -> None:
-        """Watch what runs for at most ``seconds``; nothing goes on that can't be watched."""
+        """Watch for at most ``seconds``; stop a kernel that can't be watched."""
         try:
             await self._watching(seconds)
         except Exception as error:  # whatever its messages and processes hold
@@ -107,7 +107,7 @@ class Watch:
             await self._kill()
 
     async def _watching(self, seconds: float) -> None:
-        """Interrupt what computes for more than ``seconds``; kill what does not stop, or uses up too much in all."""
+        """Interrupt code that computes for more than ``seconds``; kill a kernel that goes on, or exceeds a total."""
         begun, pause = time.monotonic(), 0.2
         before = None
         assert self.client is not None
@@ -135,14 +135,14 @@ class Watch:
                 return
 
     async def _drain(self) -> None:
-        """Read, and so count, what nobody waits for."""
+        """Read, and so count, messages that nobody waits for."""
         assert self.client is not None
         with contextlib.suppress(Exception):  # none is left, or one that no kernel sends: the next look goes on
             while self._account.received + self._received() <= self._limits.output:
                 await ensure_async(self.client.iopub_channel.get_msg(timeout=0))
 
     async def _interrupt(self) -> bool:
-        """Interrupt again and again, for code that swallows it; True if it still goes on."""
+        """Interrupt repeatedly, for code that catches it; returns True if the code still runs."""
         begun, patience = time.monotonic(), STUBBORN * max(1.0, 2 * slowness())
         while time.monotonic() < begun + patience:  # whoever waits for the reply cancels this as soon as it comes
             await self._manager.interrupt_kernel()
