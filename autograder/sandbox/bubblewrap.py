@@ -1,4 +1,4 @@
-"""A bubblewrap sandbox: what a submission may see, write and use up.
+"""The bubblewrap sandbox: what a submission may see, write and use.
 
 A sandbox has namespaces of its own (mounts, processes, network, IPC, host name; users too where root did not start
 it). It sees the system's and Python's folders and ``gpt2_lib``, all read-only, and nothing else of this machine: no
@@ -49,7 +49,7 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one submission may use. Time is computing time, so that a busy machine costs nobody points."""
+    """The limits of one submission. Time is CPU time, so that a busy machine costs nobody points."""
 
     memory: int = 2048 * MEGABYTE  # bytes of data of one process (RLIMIT_DATA), and of all together
     processes: int = 96  # threads count
@@ -70,7 +70,7 @@ class Sandbox:
     """
 
     def __init__(self, limits: Limits, hidden: Sequence[str] = ()) -> None:
-        """``hidden``: folders that are covered. Raises SandboxError."""
+        """Start a sandbox; the folders ``hidden`` are covered. Raises SandboxError."""
         read, write = os.pipe()
         rules = _rules()
         try:
@@ -100,11 +100,11 @@ class Sandbox:
         self.group = cgroup.make(2 * limits.memory, limits.processes)
 
     def path(self, inside: str) -> str:
-        """A path of the sandbox as this machine can reach it. Never read what a submission may have put there."""
+        """Return a path of the sandbox as this machine reaches it. Never read what a submission may have put there."""
         return f"/proc/{self.pid}/root{inside}"
 
     def close(self) -> None:
-        """End all that runs in it."""
+        """End all processes in it."""
         self._holder.kill()
         self._holder.wait()
         if self._claim is not None:
@@ -116,7 +116,7 @@ class Sandbox:
 
 
 def _rules() -> int | None:
-    """A descriptor from which bubblewrap reads the filter of system calls, for the processes of its own inside."""
+    """Return a descriptor from which bubblewrap reads the seccomp filter for its own processes inside."""
     program = seccomp.program()
     if not program:
         return None
@@ -127,7 +127,7 @@ def _rules() -> int | None:
 
 
 def _own_uid() -> tuple[socket.socket, int]:
-    """A user for one sandbox alone, and the claim on it, which ends with this process: an address of the network."""
+    """Return a user id for one sandbox alone, and the claim on it, an abstract socket that ends with this process."""
     for uid in random.SystemRandom().sample(UIDS, len(UIDS)):
         claim = socket.socket(socket.AF_UNIX)
         try:
@@ -139,7 +139,7 @@ def _own_uid() -> tuple[socket.socket, int]:
 
 
 def check(root: Path) -> None:
-    """Raise SandboxError, with the reason and the way out, where no sandbox can be made that hides the course."""
+    """Raise SandboxError, with reason and advice, if no sandbox can be made that hides the course."""
     if sys.platform != "linux":
         raise SandboxError(
             "The sandbox needs Linux. On Windows grade in WSL2, on macOS in a Linux container: docs/instructor.md has "
@@ -163,20 +163,20 @@ def check(root: Path) -> None:
 
 
 def _shows(path: str) -> bool:
-    """Whether there is something: a covered folder is empty, a covered file a device."""
+    """Return whether a path has content: a covered folder is empty, a covered file a device."""
     if os.path.isdir(path):
         return bool(os.listdir(path))
     return os.path.isfile(path)
 
 
 def names_of(root: Path) -> list[str]:
-    """Every name that a course, and what in it is for nobody's eyes, has on this machine."""
+    """Return every path on this machine of a course and of its private contents."""
     secret = [root, *(root / name for name in SECRET if (root / name).exists())]
     return list(dict.fromkeys(name for path in secret for name in _names_of(path)))
 
 
 def _names_of(root: Path) -> list[str]:
-    """Every name of a folder or file: where it, or a folder that it is in, is mounted twice."""
+    """Return every path of a folder or file: it, or a parent, may be mounted twice."""
     mounts = []
     table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
     for line in table.rstrip("\n").split("\n"):
@@ -201,7 +201,7 @@ _WAY_OUT = (
 
 
 def command(limits: Limits, info: int, hidden: Sequence[str] = (), rules: int | None = None) -> list[str]:
-    """bubblewrap's command line. Raises SandboxError.
+    """Return bubblewrap's command line. Raises SandboxError.
 
     It writes its first process's pid to the descriptor ``info``, and reads a seccomp filter from ``rules``.
     """

@@ -1,4 +1,4 @@
-"""A cgroup for each sandbox, where this process may make one (cgroup v2): memory, processes and a share of processors.
+"""A cgroup for each sandbox, where permitted (cgroup v2): limits of memory, processes and a share of processors.
 
 No process may stand beside groups with limits, so the grader and all that run with it (make, a shell) move into a
 group of their own first. Where a group was given to somebody (`systemd-run --user --scope -p Delegate=yes make grade`),
@@ -18,7 +18,7 @@ _numbers = itertools.count()
 
 
 def enter(base: Path | None = None) -> bool:
-    """Make room for groups beside this process; whether there is. Once for a run, before there are workers."""
+    """Make room for groups beside this process; returns whether there is. Call it once, before workers start."""
     base = base or _own()
     if base is None or base.name == OURS:
         return base is not None
@@ -34,7 +34,7 @@ def enter(base: Path | None = None) -> bool:
 
 
 def make(memory: int, processes: int, own: Path | None = None) -> Path | None:
-    """A new group with these limits, beside that of this process; None where there can be none."""
+    """Return a new group with these limits, beside that of this process; None where there can be none."""
     own = own or _own()
     if own is None or own.name != OURS:
         return None
@@ -51,14 +51,14 @@ def make(memory: int, processes: int, own: Path | None = None) -> Path | None:
 
 
 def remove(group: Path | None) -> None:
-    """Of a group whose processes have ended."""
+    """Remove a group whose processes have ended."""
     if group is not None:
         with contextlib.suppress(OSError):  # the last process may not be gone yet; an empty group does no harm
             group.rmdir()
 
 
 def _own() -> Path | None:
-    """The group of this process, where cgroup v2 alone is mounted."""
+    """Return the group of this process, where cgroup v2 alone is mounted."""
     try:
         lines = Path("/proc/self/cgroup").read_text().split()
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""The learner's kernel, inside the sandbox: ipykernel, and two more kinds of requests.
+"""The learner's kernel, inside the sandbox: ipykernel with two more kinds of requests.
 
 ``look_request`` tells what names of the notebook stand for. ``call_request`` calls a function of the notebook with
 plain data and sends plain data back (`wire`).
@@ -34,7 +34,7 @@ BUILTIN_ERRORS = {n for n, e in vars(builtins).items() if isinstance(e, type) an
 
 
 class Kernel(IPythonKernel):
-    """ipykernel with calls from outside."""
+    """An ipykernel that answers look and call requests."""
 
     shell: ZMQInteractiveShell
     session: Session
@@ -49,7 +49,7 @@ class Kernel(IPythonKernel):
         sys.path.insert(0, "")  # only now: what Jupyter looks for at its start would be found beside the notebook
 
     async def do_execute(self, code: str, silent: bool, *options, **named) -> dict:
-        """As ipykernel does; where it falls over the code itself (a sum of thousands), an error instead of silence."""
+        """Execute as ipykernel does; return an error where ipykernel itself fails on the code (a sum of thousands)."""
         try:
             return await super().do_execute(code, silent, *options, **named)
         except Exception as error:
@@ -58,13 +58,13 @@ class Kernel(IPythonKernel):
             return {"status": "error", **told, "execution_count": self.execution_count, "payload": []}
 
     def _publish_status(self, status, channel, parent=None) -> None:
-        """Not "busy" and "idle" around each call: its reply says all, and there are hundreds."""
+        """Publish no "busy" and "idle" around each call: its reply is enough, and there are hundreds."""
         header = cast(dict, parent or self.get_parent(channel)).get("header", {})
         if header.get("msg_type") not in ("call_request", "look_request"):
             super()._publish_status(status, channel, parent)
 
     def _look(self, stream, ident, parent) -> None:
-        """What the names stand for: a function and what it is built on, plain data, or a type's name."""
+        """Return the values of names: a function and what it is built on, plain data, or a type's name."""
         content, encoder = parent["content"], Encoder(strict=False)
         found: dict[str, dict[str, object]] = {}
         for name in content["names"]:
@@ -129,7 +129,7 @@ class Kernel(IPythonKernel):
 
 
 def _is_plain(value: object) -> bool:
-    """Whether it can travel, and can be read more than once."""
+    """Return whether a value can be transferred, and read more than once."""
     try:
         return not isinstance(value, Iterator) and bool(Encoder(strict=True).encode(value))
     except Exception:  # whatever a strange object does when looked at
@@ -137,12 +137,12 @@ def _is_plain(value: object) -> bool:
 
 
 def _clean(text: str) -> str:
-    """Without halves of surrogate pairs, which no message can carry."""
+    """Return text without halves of surrogate pairs, which no message can carry."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _told(error: BaseException) -> dict:
-    """An error as plain data: its built-in types, its name and its text."""
+    """Return an error as plain data: its built-in types, its name and its text."""
     types = [t.__name__ for t in type(error).__mro__ if t.__name__ in BUILTIN_ERRORS]
     return {"types": types, "name": type(error).__name__[:80], "text": _text(error)}
 

@@ -1,4 +1,4 @@
-"""A kernel's messages, counted when they arrive and read only where they are as small as an honest kernel's."""
+"""A kernel's messages: all are counted on arrival, and only those of an honest kernel's size are read."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ CONTENT = 8 << 20  # bytes of JSON
 
 
 class BoundedSession(Session):
-    """``received``: bytes so far. Content that is too large is left out, and the message says so."""
+    """A session that counts ``received`` bytes. Content that is too large is left out, and the message says so."""
 
     received = 0
 
     def deserialize(self, msg_list: list, content: bool = True, copy: bool = True) -> dict[str, Any]:
-        """Raises ValueError or TypeError for what no kernel sends."""
+        """Return a message. Raises ValueError or TypeError for what no kernel sends."""
         parts = [part if isinstance(part, bytes) else bytes(part.bytes) for part in msg_list]
         self.received += sum(map(len, parts))
         if any(len(part) > SMALL for part in parts[:4]):
@@ -29,7 +29,7 @@ class BoundedSession(Session):
 
 
 def _left_out(size: int) -> dict:
-    """In the place of any message's content."""
+    """Return a replacement for any message's content."""
     text = f"[{size:,} bytes were left out]"
     error = {"types": ["RuntimeError"], "name": "RuntimeError", "text": text}
     made = {"status": "error", "ename": "Error", "evalue": text, "traceback": [], "error": error}

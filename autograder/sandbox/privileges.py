@@ -1,4 +1,4 @@
-"""What a process takes on and gives up on its way into a sandbox: namespaces, limits, privileges, system calls."""
+"""Entry of a process into a sandbox: namespaces, limits, privileges, system calls."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def enter(pid: int) -> None:
 
 
 def drop(uid: int | None, limits: Limits) -> None:
-    """Give up every privilege, for good, and take the limits on."""
+    """Give up every privilege, for good, and apply the limits."""
     libc = ctypes.CDLL(None, use_errno=True)
     os.setsid()
     with open("/proc/self/oom_score_adj", "w") as score:
@@ -73,18 +73,18 @@ def drop(uid: int | None, limits: Limits) -> None:
 
 
 def limit_what_it_computes() -> None:
-    """Take on the limits of a process that reads a notebook, and runs none of it."""
+    """Apply the limits of a process that reads a notebook without running it."""
     mapped = _mapped()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY, mapped + MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
 
 
 def _mapped() -> int:
-    """Bytes of address space that this process has already."""
+    """Return the bytes of address space that this process has mapped."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[0]) * resource.getpagesize()
 
 
 def die_with_parent() -> None:
-    """End when the parent ends, however it ends."""
+    """End when the parent ends, in any way."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -28,7 +28,7 @@ _zygotes: dict[tuple[str, ...], Zygote] = {}  # what they have imported -> at mo
 
 
 def zygote(warm: tuple[str, ...]) -> Zygote:
-    """This process's zygote that has imported ``warm``; a new one where there is none or it died."""
+    """Return this process's zygote that has imported ``warm``; start one if there is none or it died."""
     if warm not in _zygotes or not _zygotes[warm].alive():
         for other in _zygotes.values():
             other.close()

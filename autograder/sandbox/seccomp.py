@@ -1,4 +1,4 @@
-"""What of the kernel's interface a learner's process may not use: a seccomp filter, on top of the lost privileges.
+"""The seccomp filter of a learner's process: it blocks system calls, in addition to the dropped privileges.
 
 Without privileges most of these fail anyway. A new user namespace would give privileges again, inside it, and with
 them a far larger part of the kernel to attack; and a VSOCK reaches a virtual machine's host through any namespace.
@@ -55,7 +55,7 @@ class _Program(ctypes.Structure):
 
 
 def refuse() -> None:
-    """From now on this process and its children can't use them. Needs PR_SET_NO_NEW_PRIVS; raises OSError.
+    """Install the filter for this process and its children. Needs PR_SET_NO_NEW_PRIVS; raises OSError.
 
     On a machine whose numbers are not known here nothing happens: the rest of the sandbox has to do.
     """
@@ -70,13 +70,13 @@ def refuse() -> None:
 
 
 def program() -> bytes:
-    """The filter as the kernel reads it; empty on a machine whose numbers are not known here."""
+    """Return the filter as the kernel reads it; empty on an architecture with unknown numbers."""
     machine = os.uname().machine
     return b"".join(bytes(_Step(*step)) for step in _steps(machine)) if machine in REFUSED else b""
 
 
 def _steps(machine: str) -> list[tuple[int, int, int, int]]:
-    """The filter, read from top to bottom; a condition skips the next ``yes`` or ``no`` steps."""
+    """Return the filter's steps from top to bottom; a condition skips the next ``yes`` or ``no`` steps."""
     refused = (RETURN, 0, 0, ERROR | errno.EPERM)
     steps = [(LOAD, 0, 0, MACHINE), (EQUAL, 1, 0, AUDIT[machine]), refused, (LOAD, 0, 0, NUMBER)]
     steps += [(AT_LEAST, 0, 1, X32), refused] if machine == "x86_64" else []

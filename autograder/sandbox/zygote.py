@@ -1,4 +1,4 @@
-"""A warm process that has imported all a notebook needs, and forks processes into sandboxes.
+"""The zygote: a process that has imported all that a notebook needs, and forks processes into sandboxes.
 
 Importing PyTorch and the rest takes seconds of computing time; a fork takes milliseconds. The zygote itself runs
 nobody's code, holds nothing secret and has one thread: only from such a process may one fork.
@@ -38,7 +38,7 @@ READY, LINE = 3, 4  # descriptors: on one a process says that it has begun, the 
 
 
 class Forked:
-    """A process forked from the zygote, as its user holds it: a pipe whose other end the process (or its guard) has."""
+    """A handle of a process forked from the zygote: a pipe whose other end the process (or its guard) has."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -47,13 +47,13 @@ class Forked:
         self.result: object = None  # what a process without a sandbox came to
 
     def poll(self) -> int | None:
-        """None while it runs, else its exit status (-1 where nobody can tell)."""
+        """Return None while it runs, else its exit status (-1 if unknown)."""
         while self.status is None and self.connection.poll():
             self._hear()
         return self.status
 
     def started(self, seconds: float) -> int:
-        """Wait until it runs; its pid. Raises RuntimeError with what went wrong."""
+        """Wait until it runs; returns its pid. Raises RuntimeError with the cause of a failure."""
         while self.pid is None and self.status is None:
             if not self.connection.poll(seconds):
                 raise RuntimeError(f"it did not begin within {seconds:g} seconds")
@@ -63,7 +63,7 @@ class Forked:
         return self.pid
 
     def outcome(self, seconds: float) -> object:
-        """What a process without a sandbox came to. Raises RuntimeError where it ended before, or takes longer."""
+        """Return the result of a process without a sandbox. Raises RuntimeError if it ended early or takes longer."""
         while self.result is None:
             if self.status is not None or not self.connection.poll(seconds):
                 raise RuntimeError("it took more memory or time than it may")
@@ -85,15 +85,15 @@ class Forked:
             self.connection.send_bytes(json.dumps({"signal": number}).encode())
 
     def close(self) -> None:
-        """Let go of it: it is killed."""
+        """Kill the process and close the handle."""
         self.connection.close()
 
 
 class Zygote:
-    """Starts the zygote process; it ends when this object is closed or this process ends."""
+    """A handle of the zygote process, which ends when this object is closed or this process ends."""
 
     def __init__(self, warm: Sequence[str] = ()) -> None:
-        """``warm``: what it imports beside what every notebook needs."""
+        """Start the zygote. ``warm``: its imports in addition to those of every notebook."""
         ours, theirs = socket.socketpair()
         environment = {k: os.environ[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH", "TZ") if k in os.environ}
         # One thread: a process that has computed with several can't be forked, and the workers fill the cores.
@@ -127,7 +127,7 @@ class Zygote:
         return self._process.poll() is None
 
     def fork(self, request: dict, line: socket.socket | None = None) -> Forked:
-        """A process that runs ``request["target"]`` ("module:function") with the request and the other end of ``line``.
+        """Fork a process that runs ``request["target"]`` ("module:function") with the request and the end of ``line``.
 
         Raises OSError where the zygote is gone.
         """
@@ -146,7 +146,7 @@ class Zygote:
         files: Mapping[str, str],
         line: socket.socket | None = None,
     ) -> Forked:
-        """The same in a sandbox, with these limits; ``files`` (path -> base64) lie in its working folder."""
+        """Fork as `fork` does, into a sandbox with these limits; ``files`` {path: base64} lie in its working folder."""
         place = {"sandbox": sandbox.pid, "uid": sandbox.uid, "limits": vars(limits), "files": dict(files)}
         group = None if sandbox.group is None else str(sandbox.group / "cgroup.procs")
         return self.fork({**request, **place, "group": group}, line)
@@ -161,7 +161,7 @@ class Zygote:
 
 
 def main(control: int, warm: Sequence[str]) -> None:
-    """Import, then fork for every connection that comes over the descriptor ``control``, until it ends."""
+    """Import, then fork for every request over the descriptor ``control``, until it is closed."""
     die_with_parent()
     for module in (*WARM, *warm):
         importlib.import_module(module)
@@ -182,7 +182,7 @@ def main(control: int, warm: Sequence[str]) -> None:
 
 
 def _serve(connection: Connection, line: int | None = None) -> None:
-    """In a fresh fork: do what was asked for, then exit. Never returns."""
+    """Run the request in a fresh fork, then exit. Never returns."""
     try:
         die_with_parent()
         request = json.loads(connection.recv_bytes())
@@ -205,7 +205,7 @@ def _target(request: dict) -> Callable:
 
 
 def _guard(connection: Connection, request: dict, line: int | None) -> None:
-    """Fork a process into its sandbox, tell of its start and end, pass signals on, outlive neither it nor the user."""
+    """Fork a process into its sandbox, report its start and end, pass signals on, and end with it or the user."""
     group = os.open(request["group"], os.O_WRONLY) if request["group"] else None
     enter(request["sandbox"])  # the next fork is in the sandbox's process namespace; this process is not
     read, write = os.pipe()
