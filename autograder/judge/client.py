@@ -1,4 +1,4 @@
-"""The worker's end of the line to a judge: starts it, has checks judged, carries its calls to the learner's sandbox."""
+"""The worker's client of a judge: it starts the judge, requests verdicts, and forwards calls to the sandbox."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = 120.0  # seconds on the clock: the first one waits for the zygote's impo
 
 @dataclass(frozen=True)
 class Verdict:
-    """``status`` is "passed", "failed" or "trouble" (the grader's own); ``value`` is partial credit, as text."""
+    """``status`` is "passed", "failed" or "trouble" (an error of the grader); ``value`` is partial credit, as text."""
 
     status: str
     name: str = ""
@@ -31,11 +31,11 @@ class Verdict:
 
 
 class JudgeError(Exception):
-    """The judge is gone, or no verdict came in time."""
+    """The judge has ended, or sent no verdict in time."""
 
 
 class Judge:
-    """A judge for one notebook of one submission, at the other end of ``line``."""
+    """The client of a judge for one notebook of one submission, at the other end of ``line``."""
 
     def __init__(self, line: Line, sandbox: Sandbox | None = None) -> None:
         self._line, self._sandbox = line, sandbox
@@ -52,7 +52,7 @@ class Judge:
         hidden: Sequence[str] = (),
         seeds: Mapping[int, int] = MappingProxyType({}),
     ) -> Judge:
-        """``cells`` and ``checks`` are the instructor's; ``files`` lie beside them, and ``hidden`` folders are covered.
+        """Start a judge. ``cells`` and ``checks`` are the instructor's; ``files`` lie beside, ``hidden`` is covered.
 
         ``seeds``: check -> of its random inputs.
 
@@ -87,7 +87,7 @@ class Judge:
         deadline: float,
         meanwhile: Callable[[], object] = lambda: None,
     ) -> Verdict:
-        """Have the check judged. ``names``: what the learner's names stand for, ``values`` its buffers.
+        """Request the verdict of a check. ``names`` are the learner's names and their values, ``values`` the buffers.
 
         ``call`` carries one call to the sandbox, (content, buffers) -> (content, buffers), and ``meanwhile`` is called
         now and then while the judge computes; what they raise ends the check. Raises JudgeError, at the ``deadline``
@@ -125,7 +125,7 @@ class Judge:
 
 
 def _verdict(content: dict) -> Verdict:
-    """Raises JudgeError for anything else than a verdict: the judge reads what strangers send."""
+    """Return the verdict in a message. Raises JudgeError for anything else: the judge reads untrusted data."""
     fields = {name: content.get(name, "") for name in Verdict.__dataclass_fields__}
     if not all(isinstance(text, str) and len(text) <= max(TEXT, PRINTED) for text in fields.values()):
         raise JudgeError("the judge sent no verdict")

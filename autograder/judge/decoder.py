@@ -1,4 +1,4 @@
-"""Plain data in the format of `wire` to values: of what a stranger has written, nothing is believed."""
+"""The decoder of untrusted plain data in the format of `wire` to values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .wire import (
 
 
 class Decoder:
-    """Decodes the values of one message; raises ValueError for what no `Encoder` wrote."""
+    """A decoder for the values of one message. Raises ValueError for what no `Encoder` wrote."""
 
     def __init__(self, buffers: Sequence[bytes]) -> None:
         if sum(map(len, buffers)) > BYTES:

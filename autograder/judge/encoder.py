@@ -1,4 +1,4 @@
-"""Values to plain data, in the format of `wire`."""
+"""The encoder of values to plain data, in the format of `wire`."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from .wire import (
 
 
 class Encoder:
-    """Encodes values of one message; tensors that share memory share it after decoding as well.
+    """An encoder for the values of one message; tensors that share memory share it after decoding as well.
 
     Sets, generators and other iterators are read to their end. The same iterator can't be read twice.
     """
 
     def __init__(self, strict: bool, exact: bool = False) -> None:
-        """``strict``: raise NotPlainError for what is no plain data, instead of sending its type's name.
+        """Create an encoder. ``strict``: raise NotPlainError for other values instead of sending their type's name.
 
         ``exact``: and for what would arrive as something else, such as a Counter.
         """
@@ -128,7 +128,7 @@ class Encoder:
 
 
 def _base(value: object) -> object:
-    """Subclasses of text, numbers and tuples, and what is as good as a list, as what they are at heart."""
+    """Return subclasses of text, numbers and tuples as their base type, and list-like views as lists."""
     if isinstance(value, str) and type(value) is not str:
         return str.__str__(value)
     if isinstance(value, int) and type(value) not in (int, bool):
@@ -141,14 +141,14 @@ def _base(value: object) -> object:
 
 
 def _loses_its_type(value: object) -> bool:
-    """Whether it becomes another type on the way. Of views and iterators nobody minds."""
+    """Return whether a value becomes another type in transfer. Views and iterators may."""
     if isinstance(value, str | int | tuple | dict | bytearray | deque):
         return type(value) not in (str, int, bool, tuple, dict)
     return False
 
 
 def _container(value: object) -> str:
-    """The kind of a list and the like, "" for anything else."""
+    """Return the kind of a list or similar container, "" for anything else."""
     if type(value) is torch.Size:
         return "tuple"
     if type(value) in (list, tuple, set, frozenset):

@@ -1,4 +1,4 @@
-"""Which names of the learner's notebook a check takes, read from the instructor's cells."""
+"""The names of the learner's notebook that a check uses, found in the instructor's cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAGIC = re.compile(r"^([ \t]*)[%!].*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Names:
-    """What a check takes from the learner: ``wanted`` with its value, ``touched`` if it is a function.
+    """The names that a check takes from the learner: ``wanted`` with their values, ``touched`` if they are functions.
 
     ``touched`` are answers that the check itself binds or deletes: it does so for the learner's code as well.
     """
@@ -23,7 +23,7 @@ class Names:
 
 
 def names_of(check: str, cells: tuple[str, ...], tools: frozenset[str], answers: frozenset[str]) -> Names:
-    """The names that ``check`` and the instructor's ``cells`` use, and that no such cell makes.
+    """Return the names that ``check`` and the instructor's ``cells`` use and do not define.
 
     ``tools`` are what earlier checks have made and the learner is not asked for. ``answers`` are the names that
     answers are asked to make: no other name of a check's own is ever told to the learner's code.
@@ -35,7 +35,7 @@ def names_of(check: str, cells: tuple[str, ...], tools: frozenset[str], answers:
 
 
 def without_magic(source: str) -> str:
-    """A cell's Python: its commands to IPython and to the shell do nothing."""
+    """Return a cell's Python, with commands to IPython and to the shell replaced by `pass`."""
     return MAGIC.sub(r"\1pass", source)
 
 
@@ -58,7 +58,7 @@ def _used_and_bound(sources: Sequence[str]) -> tuple[set[str], set[str]]:
 
 
 def _parsed(source: str) -> ast.Module:
-    """The instructor's cell as Python, nothing where it is none."""
+    """Return the instructor's cell as a syntax tree, an empty one if it is no Python."""
     try:
         return ast.parse(without_magic(source))
     except SyntaxError:

@@ -1,4 +1,4 @@
-"""The judge: a process in a sandbox of its own that runs the checks, while the learner's functions are far away.
+"""The judge: a process in its own sandbox that runs the checks; the learner's functions run in another.
 
 The names of the learner's functions stand for `Proxy` objects. Whatever the learner's code did to PyTorch, to
 ``assert`` or to IPython, it did it in its own sandbox.
@@ -36,7 +36,7 @@ NEW_CODE = {"compile", "exec", "code.__new__", "marshal.load", "marshal.loads", 
 
 
 def main(request: dict, ready: int, line: int) -> None:
-    """Run the instructor's cells of ``request``, then its checks as they are asked for, until the worker is gone."""
+    """Run the instructor's cells of ``request``, then its checks on request, until the worker ends."""
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     os.environ["MPLBACKEND"] = "agg"
     sys.path[:] = [path for path in sys.path if path]
@@ -50,7 +50,7 @@ def main(request: dict, ready: int, line: int) -> None:
 def judge(
     cells: Sequence[str], sources: Mapping[str, str], line: Line, seeds: Mapping[int, int] = MappingProxyType({})
 ) -> Judge:
-    """A judge whose cells have run, and whose checks are compiled; nothing else can be in this process from now on.
+    """Return a judge whose cells have run and whose checks are compiled; from now on no new code can be compiled.
 
     ``seeds``: of the checks that draw random inputs; who has none draws a new one each time.
     """
@@ -66,7 +66,7 @@ def judge(
 
 
 def _compiled(source: str) -> tuple[CodeType, CodeType | None]:
-    """A check, and its last expression, whose value may be points."""
+    """Return a compiled check, and its last expression, whose value may be points."""
     try:
         tree = ast.parse(without_magic(source))
     except SyntaxError as error:
@@ -77,7 +77,7 @@ def _compiled(source: str) -> tuple[CodeType, CodeType | None]:
 
 
 def _refuse_new_code(own: list[CodeType]) -> None:
-    """From here on Python makes code of nothing but what is installed: no byte of a message can become any.
+    """Forbid new code from here on, except for imports of installed modules: no message can become code.
 
     ``own`` is told by its identity and has to live on: codes that say the same are equal.
     """
@@ -100,7 +100,7 @@ def _is_import() -> bool:
 
 
 class Judge:
-    """``notebook`` is where the checks run, one after the other: what one defines, the next ones see."""
+    """The checks run in ``notebook``, one after the other: later ones see the names of earlier ones."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Judge:
                 return
 
     def _verdict(self, message: Message) -> dict:
-        """Run a check: {"status": "passed" | "failed" | "trouble", ...}, all values text."""
+        """Run a check; returns {"status": "passed" | "failed" | "trouble", ...}, all values text."""
         calls, printed = Calls(self._line, message.check, self._notebook), io.StringIO()
         code, last = self._checks[message.check]
         os.environ[SEED] = str(self._seeds.get(message.check, ""))
@@ -144,7 +144,7 @@ class Judge:
         return {name: text[:TEXT] for name, text in verdict.items()} | {"printed": printed.getvalue()[:PRINTED]}
 
     def _give_names(self, message: Message, calls: Calls) -> None:
-        """Put what the learner's names stand for now where the check looks for them."""
+        """Bind the learner's names to their current values in the check's notebook."""
         for name, value in self._given.items():
             if self._notebook.get(name) is value:
                 del self._notebook[name]
@@ -169,7 +169,7 @@ class Judge:
 
 
 def _credit(value: object) -> dict[str, str]:
-    """nbgrader's partial credit: a number that a check ends with. All else counts as full, as with nbgrader."""
+    """Return nbgrader's partial credit, the number that a check ends with. All else is full credit, as in nbgrader."""
     if value is None:
         return {}
     try:
@@ -184,7 +184,7 @@ def _credit(value: object) -> dict[str, str]:
 
 
 def _failed(error: BaseException, calls: Calls) -> dict[str, str]:
-    """The verdict on a check that ended with ``error``: whose fault is it?"""
+    """Return the verdict on a check that ended with ``error``: the learner's failure or the grader's trouble."""
     name, text = type(error).__name__, _text(error)
     theirs = isinstance(error, AssertionError | NotPlainError) or any(error is one for one in calls.errors)
     missing = isinstance(error, NameError) and error.name in calls.missing

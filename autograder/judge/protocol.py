@@ -1,4 +1,4 @@
-"""Messages between a worker and a judge: of a known kind, numbered by check and by call, and limited in size.
+"""The protocol between a worker and a judge: messages of known kinds, numbered by check and call, limited in size.
 
     worker -> judge   ("check", 3, 0, what the learner's names stand for)     ("answer", 3, 1, a call's result)
     judge -> worker   ("call", 3, 1, a call)                                  ("verdict", 3, 0, what came of the check)
@@ -24,12 +24,12 @@ NEVER = 1e9  # seconds
 
 
 class ProtocolError(Exception):
-    """The other side sent what is no message."""
+    """The other side sent an invalid message."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """``content`` is JSON; ``check`` and ``call`` are numbers, 0 where there is none."""
+    """A message. ``content`` is JSON; ``check`` and ``call`` are numbers, 0 where there is none."""
 
     kind: str
     check: int
@@ -39,13 +39,13 @@ class Message:
 
 
 class Line:
-    """One end of a connection. Raises EOFError where the other end is gone, OSError where nobody reads."""
+    """One end of a connection. Raises EOFError if the other end is closed, OSError if it does not read."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
     def send(self, message: Message, seconds: float = 60.0) -> None:
-        """Raises ProtocolError for what is too large; nothing was sent then."""
+        """Send a message. Raises ProtocolError for one that is too large, of which nothing was sent."""
         head = json.dumps([message.kind, message.check, message.call, message.content]).encode()
         if len(head) > HEAD or len(message.buffers) >= PARTS or sum(map(len, message.buffers)) > BYTES:
             raise ProtocolError("too large a message")
@@ -56,7 +56,7 @@ class Line:
             self._connection.sendall(part)
 
     def receive(self, deadline: float = NEVER) -> Message | None:
-        """The next message, None where there is none by the ``deadline`` (of `time.monotonic`)."""
+        """Return the next message, None if there is none by the ``deadline`` (of `time.monotonic`)."""
         try:
             (count,) = struct.unpack(">I", self._exactly(4, deadline))
             if not 1 <= count <= PARTS:
@@ -70,7 +70,7 @@ class Line:
         return _message(head, buffers)
 
     def ready(self, seconds: float) -> bool:
-        """Whether something can be read, within so many seconds."""
+        """Return whether something can be read within this many seconds."""
         return bool(select.select([self._connection], [], [], seconds)[0])
 
     def close(self) -> None:

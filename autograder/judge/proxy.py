@@ -1,4 +1,4 @@
-"""The learner's functions as a check sees them: called here, computed in the learner's sandbox.
+"""Proxies of the learner's functions: a check calls them here, and the learner's sandbox computes the result.
 
 A call carries its arguments there as plain data (`wire`) or, where they are models and functions, as copies
 (`transfer`); plain data comes back, with what became of the arguments.
@@ -22,11 +22,11 @@ PRINTED = 1 << 20  # characters of what a check prints
 
 
 class TroubleError(BaseException):
-    """The grader's own trouble, not the learner's. No Exception, so that no check takes it for an error of theirs."""
+    """An error of the grader, not the learner. Not an Exception, so that no check catches it as theirs."""
 
 
 class Calls:
-    """What one check asks of the learner's functions, and what came of it."""
+    """The calls of one check to the learner's functions, and their outcomes."""
 
     def __init__(self, line: Line, check: int, notebook: dict[str, object]) -> None:
         self.check = check
@@ -40,7 +40,7 @@ class Calls:
         self._line, self._notebook, self._number, self._random = line, notebook, 0, get_random()
 
     def ask(self, content: dict, buffers: list[bytes]) -> Message:
-        """The answer to one call. Raises NotPlainError for a call that is too large."""
+        """Return the answer to one call. Raises NotPlainError for a call that is too large."""
         self._number += 1
         if (state := get_random()) != self._random:  # the check has set a seed, say
             content, buffers = {**content, "random": True}, [*buffers, state]
@@ -60,14 +60,14 @@ class Calls:
                 self.dropped += 1
 
     def changed(self) -> tuple[list[str], dict[str, object]]:
-        """The learner's functions that the check has deleted by now, and what it has put in the place of others."""
+        """Return the learner's functions that the check has deleted, and the values by which it replaced others."""
         gone = [name for name in self.functions if name not in self._notebook]
         put = {n: self._notebook[n] for n, f in self.functions.items() if self._notebook.get(n, f) is not f}
         return gone, put
 
 
 class Proxy:
-    """A function of the learner's, called where it is."""
+    """A function of the learner's that is called in the learner's sandbox."""
 
     def __init__(self, name: str, calls: Calls, borrowed: str | None) -> None:
         self.__name__ = name
@@ -129,7 +129,7 @@ class Proxy:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """No timer of a check's raises anything in here; one that rings meanwhile rings afterwards."""
+    """Defer a check's timer signals until the end of the body."""
     rang: list[int] = []
     handler = signal.signal(signal.SIGALRM, lambda number, _: rang.append(number))
     try:
@@ -141,7 +141,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _error(told: dict) -> Exception:
-    """The learner's error, of the nearest built-in type, with its text."""
+    """Return the learner's error as the nearest built-in type, with its text."""
     kinds = [vars(builtins).get(name) for name in told["types"]]
     kind = next((k for k in kinds if isinstance(k, type) and issubclass(k, Exception)), RuntimeError)
     name, text = str(told.get("name", kind.__name__)), str(told["text"])

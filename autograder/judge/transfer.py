@@ -1,4 +1,4 @@
-"""Models, optimisers and functions of a check's, carried to the learner's function; what it did to them, carried back.
+"""Transfer of a check's models, optimisers and functions to the learner's function, and of their changes back.
 
 There the trust goes one way. The check's objects travel as pickles: the sandbox believes the judge. What comes back
 is plain data only (`wire`): the values of a model's parameters and buffers, an optimiser's state. The judge writes
@@ -30,7 +30,7 @@ from .wire import NotPlainError, Opaque, TheirsError
 
 
 def pack(values: dict[str, object]) -> bytes:
-    """For the sandbox. Raises NotPlainError for what can't travel, or whose changes could not: a list of models, ..."""
+    """Return values as bytes for the sandbox. Raises NotPlainError for what can't be transferred or tracked."""
     for value in values.values():
         if not isinstance(value, nn.Module | Optimizer) and not callable(value):
             Encoder(strict=True).encode(value)
@@ -45,24 +45,24 @@ def pack(values: dict[str, object]) -> bytes:
 
 
 def unpack(data: bytes) -> dict[str, object]:
-    """In the sandbox: the objects. Only ever for what the judge has sent."""
+    """Return the objects, in the sandbox. Only for data from the judge."""
     return pickle.loads(data)
 
 
 def get_random() -> bytes:
-    """Where the generators of random numbers stand that everybody shares."""
+    """Return the states of the global random number generators."""
     return pickle.dumps((random.getstate(), np.random.get_state(), torch.get_rng_state().numpy()))
 
 
 def draw() -> None:
-    """One number from each."""
+    """Draw one number from each generator."""
     random.random()
     np.random.random()
     torch.rand(1)
 
 
 def set_random(state: bytes) -> None:
-    """In the sandbox: the same."""
+    """Set the states of the global random number generators, in the sandbox."""
     python, numpy, pytorch = pickle.loads(state)
     random.setstate(python)
     np.random.set_state(numpy)
@@ -90,7 +90,7 @@ class _Pickler(pickle.Pickler):
 
 
 def _is_a_checks_own(function: types.FunctionType) -> bool:
-    """Whether it can't be imported: it is written in a check's cell, or inside of another function."""
+    """Return whether a function can't be imported: it is defined in a check's cell or in another function."""
     return function.__module__ == "__main__" or "<" in function.__qualname__  # <locals>, <lambda>
 
 
@@ -116,24 +116,24 @@ def _function(code: bytes, known: dict, name: str, defaults: tuple | None, cells
 
 
 def theirs(name: str) -> Callable:
-    """In the sandbox: the learner's own function of this name."""
+    """Return the learner's own function of this name, in the sandbox."""
     return get_ipython().user_ns[name]
 
 
 class Watched:
-    """In the sandbox: the objects of a call as they were, to tell afterwards what was done to them."""
+    """The objects of a call before it, in the sandbox, for finding what it changed."""
 
     def __init__(self, values: dict[str, object]) -> None:
         self._values = values
         self._before = {n: dict(v.named_parameters()) for n, v in values.items() if isinstance(v, nn.Module)}
 
     def place_of(self, result: object) -> str | None:
-        """Which of the objects the function has returned; none that can be read only once."""
+        """Return which of the objects the function returned; None for one that can be read only once."""
         found = (name for name, value in self._values.items() if value is result)
         return None if isinstance(result, Iterator) else next(found, None)
 
     def after(self, encoder: Encoder) -> dict[str, list]:
-        """{name: what it is now}, as plain data."""
+        """Return {name: its current state} as plain data."""
         return {name: self._now(name, value, encoder) for name, value in self._values.items()}
 
     def _now(self, name: str, value: object, encoder: Encoder) -> list:
@@ -151,7 +151,7 @@ class Watched:
 
 
 def restore(ours: object, told: list, decoder: Decoder) -> None:
-    """Make ``ours`` what the sandbox told that became of it."""
+    """Apply the reported changes to ``ours``."""
     kind, coded = told
     theirs = decoder.decode(coded)
     if isinstance(ours, nn.Module) and kind == "module":
@@ -167,7 +167,7 @@ def restore(ours: object, told: list, decoder: Decoder) -> None:
 
 
 def _leaves(value: object) -> Iterator[Tensor]:
-    """The tensors in plain data that may have a gradient."""
+    """Yield the tensors in plain data that may have a gradient."""
     if isinstance(value, Tensor) and value.requires_grad and value.is_leaf:
         yield value
     elif isinstance(value, dict):
@@ -211,7 +211,7 @@ def _restore_optimizer(ours: Optimizer, state: dict, weights: list[tuple]) -> No
 
 
 def take_over(ours: object, theirs: object) -> None:
-    """Make ``ours``, plain data as it was sent, what the function left of it."""
+    """Change ``ours``, plain data as it was sent, to what the function left of it."""
     with torch.no_grad():
         if isinstance(ours, Tensor) and isinstance(theirs, Tensor):
             if ours.shape == theirs.shape and ours.dtype == theirs.dtype and not torch.equal(ours, theirs):

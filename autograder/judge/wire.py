@@ -1,4 +1,4 @@
-"""Values as plain data, to carry a function's arguments and results between two processes that don't trust each other.
+"""The wire format: a function's arguments and results as plain data, between two processes that don't trust each other.
 
 Tensors and bytes travel as raw buffers, numbers, strings and containers as JSON. Nothing that is decoded can run
 code (no pickle). What is not plain data is refused (`NotPlainError`) or, where a stranger sent it, becomes an `Opaque`
@@ -39,21 +39,21 @@ class NotPlainError(Exception):
 
 
 class TheirsError(AssertionError):
-    """A value that came from a stranger's code can't be sent back to it."""
+    """A value from untrusted code can't be sent back to it."""
 
 
 class Opaque:
-    """Stands for a value that is no plain data; it is an instance of a class with that value's type name."""
+    """A placeholder for a value that is no plain data: an instance of a class with that value's type name."""
 
 
 class Count:
-    """How much a message holds so far, as either side counts it."""
+    """The size of a message so far, as both sides count it."""
 
     def __init__(self) -> None:
         self.text = self.bytes = 0
 
     def has_room(self, text: int = 0, data: int = 0) -> bool:
-        """Whether so much more fits; if so, it is counted."""
+        """Return whether that much more fits, and count it if so."""
         if self.text + text > TEXT or self.bytes + data > BYTES:
             return False
         self.text += text
@@ -62,12 +62,12 @@ class Count:
 
 
 def text_length(text: str) -> int:
-    """Characters of JSON."""
+    """Return the number of characters in JSON."""
     return len(json.dumps(text))
 
 
 def as_number(value: object) -> list[str]:
-    """The words for a number, a range or a dtype; none where it is neither, or too long."""
+    """Return the words for a number, a range or a dtype; [] for anything else, or if too long."""
     if type(value) is float:
         return ["float", value.hex()]
     if type(value) is int and value.bit_length() < BITS:
