@@ -1,4 +1,4 @@
-"""What is told of a graded class: feedback pages for learners, a page and a table for the instructor.
+"""Reports on a graded class: feedback pages for learners, a page and tables for the instructor.
 
 The grader runs it as the instructor. All that a learner wrote is shown as text.
 """

@@ -1,4 +1,4 @@
-"""Zips of feedback pages: the same pages give the same bytes."""
+"""Zips of feedback pages; equal pages give equal bytes."""
 
 from __future__ import annotations
 

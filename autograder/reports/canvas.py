@@ -1,4 +1,4 @@
-"""Back to Canvas: its gradebook CSV with the points in it, and all feedback pages in one zip for each assignment.
+"""Exports for Canvas: its gradebook CSV with the points, and a zip of feedback pages for each assignment.
 
 The CSV has Canvas's own columns up to Section, and those of this course's assignments: Canvas leaves all others as they
 are. It goes to Grades > Import (Canvas Instructor Guide, "How do I import grades in the Gradebook?";
@@ -36,7 +36,7 @@ ID = re.compile(r" ?\(\d+\)$")
 
 
 def write_canvas(course: Course, summaries: list[Summary]) -> Sent:
-    """Write grades/canvas.csv; nothing for a class of which no gradebook was kept. Raises TableError."""
+    """Write grades/canvas.csv; nothing if no gradebook was enrolled. Raises TableError."""
     path = gradebook(course.root)
     if not path.exists():
         return Sent()
@@ -88,7 +88,7 @@ def write_canvas_feedback(course: Course, summary: Summary) -> Sent:
 
 
 def uploads(root: Path, summary: Summary) -> dict[tuple[str, str], str]:
-    """(student, notebook) -> how the name of their file begins, up to Canvas's numbers; notebook "": any file."""
+    """Return {(student, notebook): the start of their file's name, up to Canvas's numbers}; notebook "": any file."""
     counts = {row.student: row.assignment for row in summary.rows}
     found: dict[tuple[str, str], str] = {}
     for row in collected_of(root / "submitted"):
@@ -103,7 +103,7 @@ def uploads(root: Path, summary: Summary) -> dict[tuple[str, str], str]:
 
 
 def _start(entry: str) -> str:
-    """ "lovelaceada_LATE_12345_678910" of a path in Canvas's download, "" where it is none."""
+    """Return "lovelaceada_LATE_12345_678910" of a path in Canvas's download, "" if it has no such part."""
     for part in entry.split("/"):
         if name := NAME.fullmatch(part):
             return part.removesuffix(f"_{name['file']}")
@@ -111,7 +111,7 @@ def _start(entry: str) -> str:
 
 
 def _column(table: Table, assignment: str, term: Term) -> int | str:
-    """The position of an assignment's column, or a sentence where it can't be told."""
+    """Return the position of an assignment's column, or a sentence if it is ambiguous or missing."""
     wanted = term.of(assignment).canvas
     after = (table.column("Section") or 0) + 1
     titles = {place: title for place, title in enumerate(table.columns) if place >= after}
@@ -129,7 +129,7 @@ def _column(table: Table, assignment: str, term: Term) -> int | str:
 
 
 def _maxima(table: Table, places: Iterable[int]) -> dict[int, float]:
-    """Column -> the points that Canvas gives at most; 0 where it does not say."""
+    """Return {column: maximum points in Canvas}; 0 if unknown."""
     for cells in table.rows:
         if "Points Possible" in cells[0]:
             return {place: _number(cells[place]) for place in places}

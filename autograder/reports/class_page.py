@@ -1,4 +1,4 @@
-"""The class at a glance, for instructors: a page that names students, who may need help among them.
+"""The class page for instructors, which names students, those who may need help among them.
 
 grades/ is no folder of nbgrader's, so that nothing in it is ever handed out with feedback/.
 """
@@ -37,7 +37,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class CheckView:
-    """``messages``: the most frequent first, each with who got it, or one that differs in numbers only.
+    """``messages``: the most frequent first, each with the students who got it or one with other numbers.
 
     ``empty``: how many wrote nothing there; they are not among those with a message.
     """
@@ -107,7 +107,7 @@ def _why_help(row: Row, summary: Summary) -> str:
 
 
 def _histogram(values: list[float], maximum: float) -> list[Bar]:
-    """How many values fall into each of at most 21 equal steps from 0; the last holds the maximum and all above."""
+    """Return the counts of values in at most 21 equal bins from 0; the last holds the maximum and all above."""
     step = max(1, -(-int(maximum) // BARS))
     counts = [0] * (int(maximum) // step + 1)
     for value in values:
@@ -116,7 +116,7 @@ def _histogram(values: list[float], maximum: float) -> list[Bar]:
 
 
 def _messages(course: Course, summary: Summary, rows: list[Row]) -> dict[Cell, list[tuple[list[str], str]]]:
-    """For each check the most frequent messages' first lines, with who got them; numbers make no difference."""
+    """Return for each check the most frequent first lines of messages, and their students; numbers are ignored."""
     exercise_of = {check: exercise for exercise, checks in summary.exercises.items() for check in checks}
     got: dict[Cell, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     examples: dict[str, str] = {}
@@ -138,7 +138,7 @@ def _messages(course: Course, summary: Summary, rows: list[Row]) -> dict[Cell, l
 
 
 def _only_errors(path: Path) -> NotebookNode:
-    """A graded notebook without all that takes long to read and says nothing about points."""
+    """Return a graded notebook without outputs that are slow to read and irrelevant to points."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     for cell in cells:
         errors = [output for output in cell.get("outputs", []) if output["output_type"] == "error"]

@@ -1,4 +1,4 @@
-"""The end of `make grade`: what became of each submission, what is left to do for whom, and the next command.
+"""The summary at the end of `make grade`: each submission's outcome, open tasks by student, and the next command.
 
 One word for each outcome, here and on every page. *refused*: nothing of it can be graded, and the learner's page says
 why. *failed*: the grader could not do its work, so the same command has to be given again. *flagged*: it is graded, and
@@ -22,7 +22,7 @@ ALIKE = 3  # failures of an assignment for one reason that are told one by one
 
 
 def closing(course: Course, submissions: list[Submission]) -> str:
-    """The end of a run of the grader, for the screen."""
+    """Return the summary at the end of a grading run, for the screen."""
     assignments = sorted({s.assignment for s in submissions})
     known = {s.assignment for s in submissions if not s.failure or s.refused}
     left = [line for name in assignments if name in known for line in _left(course, summaries(course, name)[0])]
@@ -32,7 +32,7 @@ def closing(course: Course, submissions: list[Submission]) -> str:
 
 
 def table(submissions: list[Submission]) -> list[str]:
-    """One line a submission: its points, or why there are none; then what a person should look at, and the sums.
+    """Return one line a submission: its points, or why there are none; then remarks for a person, and totals.
 
     What was graded before, and got points, has no line: the sums count it, and grades/ tells of everybody.
     """
@@ -61,7 +61,7 @@ def table(submissions: list[Submission]) -> list[str]:
 
 
 def _left(course: Course, summary: Summary) -> list[str]:
-    """What is left to do in an assignment, everybody by name."""
+    """Return the open tasks of an assignment, with names."""
     rows = summary.rows
     told = [f"  {what} ({len(found)}): {_names(found)}" for what, found in left(course, summary).items()]
     graded = sum(row.status == GRADED for row in rows)

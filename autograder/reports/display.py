@@ -1,4 +1,4 @@
-"""What of a learner's cell may be shown on a page: code and outputs, made harmless and short.
+"""Display of a learner's cell on a page: code and outputs, made harmless and short.
 
 Only text and PNG or JPEG pictures are shown, never a learner's HTML, SVG or JavaScript. Lines of hidden tests are
 left out of outputs: code that runs beside the tests can print them. (It could also print them in disguise.)
@@ -54,14 +54,14 @@ class CellView:
 
 
 def code_style() -> markupsafe.Markup:
-    """The CSS of highlighted code, light and dark."""
+    """Return the CSS of highlighted code, light and dark."""
     light, dark = (HtmlFormatter(style=style).get_style_defs(".code") for style in ("xcode", "lightbulb"))
     plain = ".code { background: var(--box); color: var(--text); }"
     return markupsafe.Markup(f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{plain}")
 
 
 def secrets(tests: Iterable[str], known: Iterable[str]) -> list[str]:
-    """The telling lines of the hidden part of ``tests``; not those that stand in a text that learners know."""
+    """Return the revealing lines of the hidden part of ``tests``, without those in texts that learners know."""
     hidden = "\n".join(block for test in tests for block in HIDDEN.findall(test))
     public = {line.strip() for text in known for line in text.splitlines()}
     lines = {line.strip() for line in hidden.splitlines()} - public
@@ -71,10 +71,10 @@ def secrets(tests: Iterable[str], known: Iterable[str]) -> list[str]:
 
 
 class Viewer:
-    """Makes the views of one page's cells, within the page's limits."""
+    """A maker of the views of one page's cells, within the page's limits."""
 
     def __init__(self, secrets: list[str], own: Iterable[NotebookNode]) -> None:
-        """``own``: the learner's cells; tracebacks lead through no other cell, and no library."""
+        """Create a viewer. ``own``: the learner's cells; tracebacks show no other cells and no library."""
         self._secrets = secrets
         self._own = {str(cell.get("execution_count")) for cell in own}
         self._text_left, self._picture_left, self._pixels_left = TEXT_TOTAL, PICTURE_TOTAL, PIXELS_TOTAL
@@ -87,7 +87,7 @@ class Viewer:
         return CellView(markupsafe.Markup(shown), tuple(self._outputs(cell.get("outputs", []))))
 
     def text(self, text: str) -> str:
-        """Any text that a learner's code may have written, as plain lines."""
+        """Return text from a learner's code as plain lines."""
         lines = ANSI.sub("", self._cut(text)).split("\n")
         lines = [line.rstrip("\r").rpartition("\r")[2] for line in lines]  # a progress bar's last state
         text = CONTROL.sub("", "\n".join(lines))
@@ -138,7 +138,7 @@ class Viewer:
 
 
 def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Streams that follow each other as one; printing in a loop gives many."""
+    """Return outputs with consecutive streams joined: printing in a loop gives many."""
     joined: list[NotebookNode] = []
     texts: list[list[str]] = []
     for output in outputs:
@@ -158,7 +158,7 @@ def _plain(output: NotebookNode) -> str:
 
 
 def _pixels(content: bytes) -> int:
-    """How many a PNG or a JPEG says in its head that it has; 0 where it says nothing."""
+    """Return the pixels that a PNG's or JPEG's header declares; 0 if it has none."""
     if content.startswith(PICTURES["image/png"]):
         return int.from_bytes(content[16:20], "big") * int.from_bytes(content[20:24], "big")
     place = 2

@@ -1,4 +1,4 @@
-"""All that goes out of a course: grades/, for the instructor's records, the class, and the learning platforms."""
+"""Exports: grades/, for the instructor's records, the class, and the learning platforms."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .summary import GRADED, REFUSED, Summary, summarise
 
 @dataclass(frozen=True)
 class Exported:
-    """The files that were written, and what the instructor has to know of them."""
+    """The files that were written, and messages for the instructor."""
 
     files: tuple[Path, ...]
     told: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ def export(course: Course, assignment: str | None = None) -> list[Path]:
 
 
 def export_all(course: Course, assignment: str | None = None) -> Exported:
-    """The same, with grades/term.csv and what Moodle and Canvas take, for as far as the class is there.
+    """Write those, grades/term.csv, and the files for Moodle and Canvas where the class uses them.
 
     Pages of feedback/ that are missing, or tell of other grades than there are now, are written first.
     """
@@ -66,7 +66,7 @@ def export_all(course: Course, assignment: str | None = None) -> Exported:
 
 
 def refresh(course: Course, summary: Summary) -> int:
-    """Write the feedback pages that are missing, or of other grades; returns how many."""
+    """Write the feedback pages that are missing or outdated; returns how many."""
     written, known = 0, {name: states(course, name) for name in {row.assignment for row in summary.rows}}
     for row in summary.rows:
         if row.status in (GRADED, REFUSED):
@@ -78,7 +78,7 @@ def refresh(course: Course, summary: Summary) -> int:
 
 
 def summaries(course: Course, assignment: str | None = None) -> list[Summary]:
-    """The grades of one assignment, or of all, as they are now. Raises CourseError."""
+    """Return the current grades of one assignment, or of all. Raises CourseError."""
     with course.gradebook() as gradebook:
         known = gradebook.db.query(Assignment.name)  # pyright: ignore[reportGeneralTypeIssues]  # nbgrader's __init__ makes it look like an instance's
         names = sorted(name for (name,) in known)

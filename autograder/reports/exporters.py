@@ -1,4 +1,4 @@
-"""The exports as nbgrader's own plugins: ``nbgrader export --exporter=autograder.reports.exporters.MoodleExport``.
+"""The exports as nbgrader's plugins: ``nbgrader export --exporter=autograder.reports.exporters.MoodleExport``.
 
 They write what `make export` writes, into grades/. ``--assignment`` chooses assignments; ``--to`` and ``--student``
 have no meaning, since a platform takes a whole class.
@@ -31,7 +31,7 @@ def _joined(sent: Iterable[Sent]) -> Sent:
 
 
 class _Export(ExportPlugin):
-    """What the three have in common: nbgrader gives them the course's folder through its application."""
+    """Base class of the exporters: nbgrader gives them the course's folder through its application."""
 
     def export(self, gradebook: Gradebook) -> None:
         assert self.parent is not None
@@ -49,14 +49,14 @@ class _Export(ExportPlugin):
 
 
 class MoodleExport(_Export):
-    """Moodle's grading worksheets, and a zip of feedback for each."""
+    """Exporter of Moodle's grading worksheets, and a zip of feedback for each."""
 
     def sent(self, course: Course, every: list[Summary]) -> Sent:
         return _joined(_with_pages(course, summary, write_moodle) for summary in every)
 
 
 class CanvasExport(_Export):
-    """Canvas's gradebook, and a zip of feedback for each assignment."""
+    """Exporter of Canvas's gradebook, and a zip of feedback for each assignment."""
 
     def sent(self, course: Course, every: list[Summary]) -> Sent:
         feedback = [_with_pages(course, summary, write_canvas_feedback) for summary in every]
@@ -64,7 +64,7 @@ class CanvasExport(_Export):
 
 
 class TermExport(_Export):
-    """One table of the term, for the registrar."""
+    """Exporter of the term's table, for the registrar."""
 
     def sent(self, course: Course, every: list[Summary]) -> Sent:
         return Sent((write_term(course.root, every),))

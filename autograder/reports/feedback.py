@@ -1,4 +1,4 @@
-"""What a learner gets back: one page a notebook, with points, their code and what the checks say of it.
+"""Feedback pages for learners: one a notebook, with points, their code and the checks' messages.
 
 The source of the checks is on no page, hidden or not: only the messages of those that failed.
 """
@@ -45,7 +45,7 @@ class Exercise:
 
 @dataclass(frozen=True)
 class _Book:
-    """What the gradebook knows of one notebook of a submission."""
+    """The gradebook's data on one notebook of a submission."""
 
     solutions: set[str]
     known_cells: set[str]
@@ -86,10 +86,10 @@ def feedback(
 
 
 class FeedbackExporter(HTMLExporter):
-    """Makes nbgrader's own `generate_feedback`, and the formgrader's button for it, write our pages."""
+    """An exporter for nbgrader's `generate_feedback`, and the formgrader's button, that writes our pages."""
 
     def from_filename(self, filename: str, resources: dict | None = None, **_: object) -> tuple[str, dict]:
-        """nbgrader calls this in the course's folder, with the names in ``resources``, and writes what it returns."""
+        """Return the page. nbgrader calls this in the course's folder, with the names in ``resources``."""
         assert resources is not None
         names = resources["nbgrader"]
         pages = feedback(Course(Path.cwd()), names["assignment"], names["student"])
@@ -143,7 +143,7 @@ def _by_hand(auto: float | None, manual: float | None, extra: float | None) -> s
 def _page(
     course: Course, assignment: str, student: str, name: str, book: _Book, checks: list[Result], grading: Grading
 ) -> dict[str, object]:
-    """What the template needs for one notebook."""
+    """Return the template's data for one notebook."""
     path = course.folder("autograded", assignment, student) / f"{name}.ipynb"
     released = [cell.source for cell in _cells(course.folder("release", assignment) / f"{name}.ipynb")]
     answers: dict[str, NotebookNode] = {}
@@ -194,5 +194,5 @@ def _exercises(
 
 
 def _cells(path: Path) -> list[NotebookNode]:
-    """The cells of a notebook; none where the file is not there (not handed in, not released here)."""
+    """Return the cells of a notebook; none if the file is missing (not submitted, not released here)."""
     return read_notebook(path).cells if path.exists() else []

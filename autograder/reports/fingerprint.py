@@ -1,4 +1,4 @@
-"""What stays of an answer once names and layout are taken away, as a digest.
+"""Fingerprints of answers: a digest of the code without names and layout.
 
 The grader itself parses nothing that a learner wrote: this file runs as a process of its own, with limits, and knows
 nothing of the course. It reads [[answer, handout], ...] as JSON and writes their digests.
@@ -24,7 +24,7 @@ DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def fingerprint(source: str, handout: str = "") -> str:
-    """The same for all answers that differ in names and layout only; "" for what is short, or no Python.
+    """Return a digest that is equal for answers that differ only in names and layout; "" if short or no Python.
 
     Only read, never run: nothing of ``source`` becomes code.
     """
@@ -44,14 +44,14 @@ def fingerprint(source: str, handout: str = "") -> str:
 
 
 def _steps(tree: ast.AST) -> Iterator[ast.stmt]:
-    """All statements that hold no others."""
+    """Return the number of statements that contain no others."""
     for node in ast.walk(tree):
         if isinstance(node, ast.stmt) and not hasattr(node, "body"):
             yield node
 
 
 def _strip(tree: ast.AST, known: set[str]) -> None:
-    """Take away what documents, what the handout gave, and what says a type."""
+    """Remove docstrings, the handout's code, and type annotations."""
     for node in ast.walk(tree):
         for name in ("body", "orelse", "finalbody"):
             block = getattr(node, name, None)
@@ -68,7 +68,7 @@ def _is_text(step: ast.AST) -> bool:
 
 
 def _own_names(tree: ast.AST) -> set[str]:
-    """The names that an answer makes itself: those of functions, arguments and variables, and what it imports as."""
+    """Return the names that an answer defines: functions, arguments, variables and imports."""
     own = set()
     for node in ast.walk(tree):
         if isinstance(node, DEFINITIONS):
@@ -85,7 +85,7 @@ def _own_names(tree: ast.AST) -> set[str]:
 
 
 def _parts(tree: ast.AST, own: set[str]) -> Iterator[str]:
-    """The tree's nodes and values in order, with each own name as its number; without recursion, however deep it is."""
+    """Yield the tree's nodes and values in order, with own names as numbers; without recursion, at any depth."""
     numbers: dict[str, str] = {}
     waiting: list[object] = [tree]
     while waiting:
@@ -105,7 +105,7 @@ def _parts(tree: ast.AST, own: set[str]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Read from standard input, write to standard output."""
+    """Run on standard input and write to standard output."""
     if sys.platform != "win32":
         import resource
 

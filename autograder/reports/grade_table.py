@@ -1,4 +1,4 @@
-"""grades/<assignment>.csv: one row a student, everybody on the class list among them, for the instructor's records.
+"""grades/<assignment>.csv: one row a student, the whole class list included, for the instructor's records.
 
 Grading the same class twice gives the same bytes: rows go by the student's id, and no date of today is written.
 """
@@ -45,12 +45,12 @@ def _cells(row: Row, summary: Summary, exercises: int) -> list[str]:
 
 
 def status(row: Row) -> str:
-    """What became of a student's work, in words."""
+    """Return the state of a student's work, in words."""
     return row.status if row.listed else f"{row.status}, not on the class list"
 
 
 def write_csv(path: Path, rows: list[list[str]], mark: bool = True) -> Path:
-    """Write a table, whole or not at all; its cells have to be safe from spreadsheets already.
+    """Write a table, whole or not at all; its cells must already be safe for spreadsheets.
 
     ``mark``: with the bytes without which Excel takes the file for another encoding.
     """
@@ -62,7 +62,7 @@ def write_csv(path: Path, rows: list[list[str]], mark: bool = True) -> Path:
 
 
 def safe(cell: str) -> str:
-    """A cell that a learning platform wrote, as it is or, where a spreadsheet would read a formula in it, as text."""
+    """Return a learning platform's cell, as text if a spreadsheet would read a formula in it."""
     try:
         float(cell)
     except ValueError:

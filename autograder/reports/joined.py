@@ -1,4 +1,4 @@
-"""One table of an assignment for the registrar and the learning platforms, whichever version somebody handed in."""
+"""Merging of an assignment's versions into one table for the registrar and the learning platforms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .summary import NOTHING, Row, Summary
 
 
 def joined(summaries: list[Summary]) -> list[Summary]:
-    """The summaries with the versions of an assignment as one, under the first one's name.
+    """Return the summaries with the versions of an assignment merged, under the first one's name.
 
     Of each learner the newest version counts that was handed in. Where the versions' maxima differ, all points are
     counted in those of the newest version, so that everybody can reach as much.

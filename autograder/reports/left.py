@@ -1,4 +1,4 @@
-"""What is left to do in an assignment, for whom: the same at the end of `make grade` and on the class page."""
+"""Open tasks of an assignment, by student: the same for the end of `make grade` and the class page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REFUSED_ONES, FLAGGED, LITTLE = "refused", "flagged", "less than half of the poi
 
 
 def left(course: Course, summary: Summary) -> dict[str, list[Row]]:
-    """What -> everybody of whom it is true; only where that is somebody."""
+    """Return {open task: students it concerns}, without tasks that concern nobody."""
     rows = summary.rows
     groups = {
         "nothing handed in": [row for row in rows if row.status == NOTHING],
@@ -29,11 +29,11 @@ def left(course: Course, summary: Summary) -> dict[str, list[Row]]:
 
 
 def needs_help(row: Row, summary: Summary) -> bool:
-    """Whether somebody who handed in has less than half of the points, before anything is taken off for lateness."""
+    """Return whether somebody who submitted has less than half of the points, before a penalty for lateness."""
     return row.status == GRADED and 2 * sum(row.scores.values()) < summary.maximum
 
 
 def _timed_out(course: Course, summary: Summary, row: Row) -> bool:
-    """Whether a cell of it was stopped since it took too long."""
+    """Return whether a cell of the notebook was stopped at a time limit."""
     folder = course.folder("autograded", summary.assignment, row.student)
     return any(TIMED_OUT.search(path.read_bytes()) for path in folder.glob("*.ipynb"))

@@ -1,4 +1,4 @@
-"""Back to Moodle: an assignment's grading worksheet, filled in, and all feedback pages in one zip.
+"""Exports for Moodle: an assignment's grading worksheet, filled in, and all feedback pages in one zip.
 
 The worksheet is the one that was downloaded (`make roster FROM=...`), with Grade and Feedback comments written in;
 where none was kept, one is made of what `collect` knows. Moodle takes it by "Upload grading worksheet": it reads
@@ -33,7 +33,7 @@ HEAD += ("Feedback comments",)
 
 @dataclass(frozen=True)
 class Sent:
-    """What was written for a platform, and what the instructor has to know of it."""
+    """The files that were written for a platform, and messages for the instructor."""
 
     files: tuple[Path, ...] = ()
     told: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ def write_moodle(course: Course, summary: Summary) -> Sent:
 
 
 def participants(root: Path, summary: Summary) -> dict[str, Row]:
-    """Moodle's number of each participant who is known -> their row."""
+    """Return {Moodle's number of each known participant: their row}."""
     listed = {one.id: one.participant(summary.assignment) for one in ClassList.of(root).learners}
     said = {
         row["student"]: row["number"]
@@ -70,7 +70,7 @@ def participants(root: Path, summary: Summary) -> dict[str, Row]:
 
 
 def _filled(table: Table, summary: Summary, numbers: dict[str, Row]) -> tuple[list[list[str]], list[str]]:
-    """The worksheet that was kept, with its own columns and lines."""
+    """Return the kept worksheet, filled in, with its own columns and lines."""
     grade, maximum, comments = (table.column(name) for name in ("Grade", "Maximum grade", "Feedback comments"))
     assert grade is not None
     rows = [[safe(column) for column in table.columns]]
@@ -117,7 +117,7 @@ def _made(summary: Summary, numbers: dict[str, Row]) -> tuple[list[list[str]], l
 
 
 def _grade(row: Row, maximum: float, most: float) -> str:
-    """The points as Moodle counts; "" where there are none to give."""
+    """Return the points in Moodle's format; "" if there are none."""
     if row.status != GRADED or row.total is None:
         return ""
     total = row.total * most / maximum if most and maximum else row.total
@@ -125,7 +125,7 @@ def _grade(row: Row, maximum: float, most: float) -> str:
 
 
 def remark(row: Row, maximum: float) -> str:
-    """What a learner reads beside the grade; "" where nothing was handed in."""
+    """Return the learner's remark beside the grade; "" if nothing was submitted."""
     if row.status == REFUSED:
         return safe(f"This could not be graded: {row.grading.refused}")
     if row.status != GRADED or row.total is None:

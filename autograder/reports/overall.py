@@ -13,7 +13,7 @@ WHO = ("student", "last_name", "first_name", "email", "group")
 
 
 def write_term(root: Path, summaries: list[Summary]) -> Path:
-    """Write the table of the term; returns the file. What was not handed in, or refused, counts nothing."""
+    """Write the table of the term; returns the file. Missing and refused submissions count as 0."""
     of: dict[str, dict[str, Row]] = {}
     for summary in summaries:
         for row in summary.rows:

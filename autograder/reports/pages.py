@@ -18,7 +18,7 @@ _TEMPLATES = Environment(
 
 
 def points(value: float) -> str:
-    """Points as people write them: 2, not 2.0."""
+    """Return points as people write them: 2, not 2.0."""
     return f"{value:.10g}"
 
 
@@ -26,7 +26,7 @@ _TEMPLATES.filters["points"] = points
 
 
 def render(template: str, **values: object) -> str:
-    """The page that a template of templates/ gives; characters that no file can hold become "?"."""
+    """Return the page of a template in templates/; invalid characters become "?"."""
     page = _TEMPLATES.get_template(template).render(**values)
     return page.encode("utf-8", errors="replace").decode("utf-8")
 

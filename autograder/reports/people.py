@@ -1,4 +1,4 @@
-"""The people behind student ids, as the class list and `collect`, in ``submitted/students.csv``, name them."""
+"""The names behind student ids, from the class list and from ``submitted/students.csv``, which `collect` writes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..intake.roster import Row, lines_of
 
 
 def people(root: Path, assignment: str) -> dict[str, Learner]:
-    """Student id -> who it is, for all on the class list or who ever handed in. Raises CollectError, TableError.
+    """Return {student id: name}, for all on the class list and all who ever submitted. Raises CollectError, TableError.
 
     The platform's numbers are those of the class list and, for ``assignment``, those that came with what was handed in.
     """

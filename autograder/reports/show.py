@@ -1,4 +1,4 @@
-"""A learner beside the solution: each answer, the course's own, the checks' source, and what these said; one page.
+"""A page that shows a learner's answers beside the solution, with the checks' source and messages.
 
 For instructors alone: hidden tests stand on it. It lies in grades/, which nothing hands out.
 """
@@ -46,7 +46,7 @@ class ExerciseView:
 
 @dataclass(frozen=True)
 class Part:
-    """One notebook of one assignment; without exercises where it was refused."""
+    """One notebook of one assignment; without exercises if it was refused."""
 
     title: str
     refused: str

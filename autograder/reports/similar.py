@@ -1,4 +1,4 @@
-"""Answers that are equal once names and layout are taken away: something to look at, and no proof of anything.
+"""Similar answers, which are equal but for names and layout: a reason to look, and no proof of anything.
 
 Two answers are equal where their syntax trees are, with every name of their own numbered in the order of its coming,
 without comments, texts that document, annotations, and the lines that the handout gave. Short answers are equal by
@@ -30,7 +30,7 @@ class Alike:
 
 
 def similar(course: Course, summary: Summary, rows: list[Row]) -> list[Alike]:
-    """The groups of an assignment, exercise by exercise; who handed in for others counts once."""
+    """Return the groups of an assignment by exercise; members of one submission group count once."""
     given = {name: _sources(course, "release", summary, ".", name) for name in {name for name, _ in summary.exercises}}
     answers: list[tuple[Cell, str, Pair]] = []
     for row in rows:
@@ -47,7 +47,7 @@ def similar(course: Course, summary: Summary, rows: list[Row]) -> list[Alike]:
 
 
 def digests(pairs: list[Pair]) -> list[str]:
-    """The digest of each answer, "" for what is short or can't be read; worked out in a process with limits."""
+    """Return the digest of each answer, "" if it is short or unreadable; computed in a process with limits."""
     if not pairs:
         return []
     command = [sys.executable, "-I", fingerprint.__file__]
@@ -63,7 +63,7 @@ def digests(pairs: list[Pair]) -> list[str]:
 
 
 def _sources(course: Course, step: str, summary: Summary, student: str, notebook: str) -> dict[str, str]:
-    """Cell -> its source, of one notebook; none where it is not there."""
+    """Return {cell: its source} of one notebook; {} if it is missing."""
     path = course.folder(step, summary.assignment, student) / f"{notebook}.ipynb"
     cells = read_notebook(path).cells if path.exists() else []
     return {grade_id(cell): cell.source for cell in cells if cell.cell_type == "code"}

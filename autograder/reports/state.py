@@ -1,4 +1,4 @@
-"""What a feedback page depends on, as a digest that stands in the page: so a page of yesterday's grades is found."""
+"""A digest of everything that a feedback page depends on; it stands in the page and shows when that is outdated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEAD = 4_000  # characters of a page in which the mark stands
 
 
 def states(course: Course, assignment: str) -> dict[str, str]:
-    """Student -> the digest of all points, comments, penalties and notes of an assignment."""
+    """Return {student: digest of all points, comments, penalties and notes of an assignment}."""
     said: dict[str, list[Any]] = defaultdict(list)
     with course.gradebook() as gradebook:
         query: Any = gradebook.db.query
@@ -41,7 +41,7 @@ def states(course: Course, assignment: str) -> dict[str, str]:
 
 
 def of_cells(found: Any, kind: Any, ours: Any) -> Any:
-    """A query on rows of cells (Grade or Comment), joined to whose they are."""
+    """Return a query on rows of cells (Grade or Comment), joined to their students."""
     return (
         found.select_from(kind)
         .join(BaseCell, kind.cell_id == BaseCell.id)
@@ -54,7 +54,7 @@ def of_cells(found: Any, kind: Any, ours: Any) -> Any:
 
 
 def is_fresh(page: Path, state: str) -> bool:
-    """Whether a page was written for this state."""
+    """Return whether a page was written for this state."""
     try:
         with page.open(encoding="utf-8") as file:
             mark = MARK.search(file.read(HEAD))

@@ -1,4 +1,4 @@
-"""The grades of a class, as all tables and pages tell them. What is worked out anew each time, `settle` did before."""
+"""The grades of a class, the basis of all tables and pages. `settle` has updated the derived values before."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ GRADED, REFUSED, WAITING, NOTHING = "graded", "refused", "not graded yet", "noth
 
 @dataclass(frozen=True)
 class Row:
-    """One student. ``total`` is what is left after the penalty, as in nbgrader's export; None: nothing graded.
+    """One student. ``total`` is after the penalty, as in nbgrader's export; None: nothing graded.
 
     ``waiting``: something is there that was not graded. ``submitted``: when it was handed in (UTC), None where nobody
     knows; ``late_says``: who says that it was late. ``empty``: the exercises in which nothing was written.
@@ -77,17 +77,17 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The student, with their name where it is known."""
+        """The student, with their name if it is known."""
         return f"{self.person.name} ({self.student})" if self.person.name else self.student
 
     @property
     def flags(self) -> list[str]:
-        """Why a person should look at it."""
+        """The reasons why a person should look at the submission."""
         return [": ".join(filter(None, (entry.cell or entry.notebook, entry.reason))) for entry in self.grading.review]
 
     @property
     def late_unknown(self) -> bool:
-        """Whether it was late, as a platform says, and nobody knows by how much."""
+        """Whether a platform marked it late without a known time."""
         return bool(self.late_says) and self.submitted is None and self.status == GRADED
 
 
@@ -103,7 +103,7 @@ class Summary:
 
 
 def summarise(course: Course, assignment: str) -> Summary:
-    """All grades of an assignment, read in a handful of queries however large the class is."""
+    """Return all grades of an assignment, read in a handful of queries for a class of any size."""
     with course.gradebook() as gradebook:
         query = gradebook.db.query
         # Columns of the class: nbgrader's __init__ makes them look like an instance's.
@@ -133,7 +133,7 @@ def summarise(course: Course, assignment: str) -> Summary:
 
 
 def _people(course: Course, assignment: str, students: set[str]) -> dict[str, Row]:
-    """Student -> their row, without points: of the gradebook, the class list, autograded/ and submitted/."""
+    """Return {student: their row without points}, from the gradebook, the class list, autograded/ and submitted/."""
     root, pattern = course.root, glob.escape(assignment)
     folders = {path.parent.name: path for path in (root / "autograded").glob(f"*/{pattern}")}
     there = {path.parent.name for path in (root / "submitted").glob(f"[!.]*/{pattern}")}
@@ -156,7 +156,7 @@ def _people(course: Course, assignment: str, students: set[str]) -> dict[str, Ro
 
 
 def _elsewhere(root: Path, assignment: str) -> dict[str, str]:
-    """Student -> the newest other version of the assignment that is there of them."""
+    """Return {student: the newest other version of the assignment that they have}."""
     paths = (root / "submitted").glob(f"[!.]*/{glob.escape(base(assignment))}*")
     found = [(path.name, path.parent.name) for path in paths if base(path.name) == base(assignment)]
     return {student: name for name, student in sorted(found, key=lambda one: order(one[0])) if name != assignment}
@@ -172,7 +172,7 @@ def _checks(query: Any, ours: Any) -> dict[Cell, float]:
 
 
 def _submissions(query: Any, ours: Any) -> list[tuple]:
-    """(student, when it was handed in, extension, penalty)"""
+    """Yield (student, submission time, extension, penalty)."""
     submissions = query(
         SubmittedAssignment.student_id,
         SubmittedAssignment.timestamp,
@@ -189,7 +189,7 @@ def _submissions(query: Any, ours: Any) -> list[tuple]:
 
 
 def _scores(query: Any, ours: Any) -> tuple[dict[str, dict[Cell, float]], set[str]]:
-    """Student -> check -> points; and who still has to get points by hand."""
+    """Return {student: {check: points}}, and who still needs points by hand."""
     columns = (SubmittedAssignment.student_id, Notebook.name, BaseCell.name, Grade.score, Grade.needs_manual_grade)
     scores: dict[str, dict[Cell, float]] = defaultdict(dict)
     by_hand = set()
@@ -200,7 +200,7 @@ def _scores(query: Any, ours: Any) -> tuple[dict[str, dict[Cell, float]], set[st
 
 
 def _empty(query: Any, ours: Any) -> dict[str, set[Cell]]:
-    """Student -> the exercises in which nothing was written."""
+    """Return {student: exercises in which nothing was written}."""
     columns = (SubmittedAssignment.student_id, Notebook.name, BaseCell.name)
     found: dict[str, set[Cell]] = defaultdict(set)
     for student, notebook, cell in of_cells(query(*columns), Comment, ours).filter(Comment.auto_comment.isnot(None)):
@@ -209,7 +209,7 @@ def _empty(query: Any, ours: Any) -> dict[str, set[Cell]]:
 
 
 def _exercises(course: Course, assignment: str, checks: Iterable[Cell]) -> dict[Cell, list[Cell]]:
-    """Exercises with their checks, in the order of the instructor's notebooks (or else the released ones)."""
+    """Return exercises with their checks, in the order of the instructor's notebooks (or else the released ones)."""
     found: dict[Cell, list[Cell]] = defaultdict(list)
     left = set(checks)
     for name in sorted({notebook for notebook, _ in left}):
