@@ -1,4 +1,4 @@
-"""A term in one file: everything that no release and no command could make again, and the way back."""
+"""Backup of a term in one file, with everything that no command could regenerate, and restore."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STAMP = "%Y-%m-%d-%H%M%S"
 
 
 def backup(root: Path, target: Path | None = None) -> list[str]:
-    """Write a zip of the term, whole or not at all; returns what to say of it.
+    """Write a zip of the term, whole or not at all; returns a report.
 
     ``target`` is the file, x.zip, or a folder for it; left out, backups/ of the course. Links are left out.
     Raises CourseError for a target that is there already, GradebookError, OSError.
@@ -68,7 +68,7 @@ def backup(root: Path, target: Path | None = None) -> list[str]:
 
 
 def restore(root: Path, source: Path) -> list[str]:
-    """Bring a backup back: the course is as it was then. What is there now is moved to backups/; returns what to say.
+    """Restore the course from a backup. Its present state is moved to backups/; returns a report.
 
     Raises CourseError for what is no whole backup; then nothing has changed. Who is interrupted gives it again.
     """
@@ -113,7 +113,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _add_gradebook(archive: zipfile.ZipFile, file: Path) -> None:
-    """SQLite's own copy: whole, even where somebody grades by hand meanwhile."""
+    """Add a copy by SQLite's own backup: consistent, even while somebody grades by hand."""
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary, GRADEBOOK)
         try:
@@ -128,7 +128,7 @@ def _add_gradebook(archive: zipfile.ZipFile, file: Path) -> None:
 
 
 def _unpack(source: Path, folder: Path) -> None:
-    """The files of a backup. Raises CourseError."""
+    """Extract the files of a backup. Raises CourseError."""
     try:
         with zipfile.ZipFile(source) as archive:
             members = archive.infolist()

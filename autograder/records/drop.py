@@ -1,4 +1,4 @@
-"""Take a learner out of the course, or one assignment of theirs."""
+"""Removal of a learner, or of one of their assignments, from the course."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .kept import check_dates, check_known, folders_of, has_manual, put_aside, r
 
 
 def drop(root: Path, student: str, assignment: str | None = None) -> list[str]:
-    """Take what there is of a learner out of folders, the gradebook and the lists; returns what to say of it.
+    """Remove a learner's data from folders, the gradebook and the lists; returns a report.
 
     With an ``assignment``, only what they handed in there. The folders are kept in submitted/.replaced/. Who is
     interrupted gives the same command again. Raises CourseError, CollectError, TableError; then nothing has changed.

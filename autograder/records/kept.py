@@ -1,4 +1,4 @@
-"""Where something of a learner stands: folders, the gradebook, the lists of people; and how it is taken away."""
+"""A learner's data: folders, the gradebook, the lists of people; and its removal."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ STEPS = ("submitted", "autograded", "feedback")
 
 
 def folders_of(root: Path, student: str, assignment: str | None = None) -> list[Path]:
-    """The folders of a learner, of one assignment or all, in the order of `STEPS`."""
+    """Return the folders of a learner, for one assignment or all, in the order of `STEPS`."""
     places = [path for step in STEPS for path in sorted((root / step / student).glob("*/"))]
     return [path for path in places if not path.name.startswith(".") and assignment in (None, path.name)]
 
 
 def submissions_of(gradebook: Gradebook, student: str) -> dict[str, Any]:
-    """Assignment -> a learner's submission in the gradebook."""
+    """Return {assignment: the learner's submission in the gradebook}."""
     mine = gradebook.db.query(SubmittedAssignment).filter(SubmittedAssignment.student_id == student)
     return {str(entry.assignment.name): entry for entry in mine}
 
 
 def check_known(course: Course, gradebook: Gradebook, student: str) -> None:
-    """Raise CourseError where there is nothing of a learner anywhere."""
+    """Raise CourseError if there is no data of a learner anywhere."""
     known = {path.name for step in STEPS for path in (course.root / step).glob("*/")}
     known |= {row["student"] for row in lines_of(course.root / "submitted")}
     known |= ClassList.of(course.root).by_id.keys() | {str(entry.id) for entry in gradebook.students}
@@ -40,7 +40,7 @@ def check_known(course: Course, gradebook: Gradebook, student: str) -> None:
 
 
 def check_dates(root: Path, student: str, what: str) -> None:
-    """Raise CourseError where term.toml names a learner whose id is about to go: that file is the instructor's."""
+    """Raise CourseError if term.toml names a learner whose id is to be removed: the instructor edits that file."""
     for name, dates in read_term(root).assignments.items():
         for part, named in (("extensions", dates.extensions), ("handed_in", dates.handed_in)):
             if student in named:
@@ -48,7 +48,7 @@ def check_dates(root: Path, student: str, what: str) -> None:
 
 
 def remove(gradebook: Gradebook, submission: Any) -> None:
-    """Delete a submission with all that belongs to it; nothing is committed, as nbgrader's own would."""
+    """Delete a submission with all that belongs to it, without a commit, as nbgrader's own removal."""
     for notebook in submission.notebooks:
         for entry in (*notebook.grades, *notebook.comments):
             gradebook.db.delete(entry)
@@ -58,7 +58,7 @@ def remove(gradebook: Gradebook, submission: Any) -> None:
 
 
 def has_manual(submission: Any) -> bool:
-    """Whether a person gave points or wrote a comment there."""
+    """Return whether a person gave points or wrote a comment in a submission."""
     return any(
         any(grade.manual_score is not None or grade.extra_credit for grade in notebook.grades)
         or any(comment.manual_comment for comment in notebook.comments)
@@ -67,7 +67,7 @@ def has_manual(submission: Any) -> bool:
 
 
 def put_aside(root: Path, student: str, folders: list[Path]) -> str:
-    """Move folders of a learner out of the way; returns where to, relative to ``root``, "" where there are none."""
+    """Move folders of a learner away; returns their new path, relative to ``root``, "" if there are none."""
     if not folders:
         return ""
     number, kept = 1, root / "submitted" / ".replaced"
@@ -82,6 +82,6 @@ def put_aside(root: Path, student: str, folders: list[Path]) -> str:
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Remove a learner's folder in which nothing is left."""
+    """Remove a learner's folder if it is empty."""
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

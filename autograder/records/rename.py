@@ -1,4 +1,4 @@
-"""Give a learner another id, or join two ids of one person."""
+"""Change of a learner's id, or joining of one person's two ids."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NAMES = ("first_name", "last_name", "email", "lms_user_id")  # of nbgrader's stu
 
 @dataclass(frozen=True)
 class _Pair:
-    """The two ids, and for each assignment of ``old`` whose hand-in counts."""
+    """The two ids, and for each assignment of ``old`` which submission counts."""
 
     old: str
     new: str
@@ -47,7 +47,7 @@ class _Pair:
 
 
 def rename(root: Path, old: str, new: str) -> list[str]:
-    """Call a learner ``new`` from now on; where that is somebody, both become one. Returns what to say of it.
+    """Change a learner's id to ``new``; if that id is in use, join the two. Returns a report.
 
     Of an assignment that both handed in the newer one counts; the other goes to submitted/.replaced/. Who is
     interrupted gives the same command again. Raises CourseError, CollectError, TableError; then nothing has changed.
@@ -78,7 +78,7 @@ def rename(root: Path, old: str, new: str) -> list[str]:
 
 
 def _counts(root: Path, assignment: str, old: str, new: str) -> str:
-    """Whose hand-in counts: the only one with a notebook, or the newer one. Raises CourseError where nobody knows."""
+    """Return whose submission counts: the only one with a notebook, or the newer. Raises CourseError if unknown."""
     there = [who for who in (old, new) if any((root / "submitted" / who / assignment).glob("*.ipynb"))]
     if len(there) < 2:
         return there[0] if there else new
@@ -99,7 +99,7 @@ def _when(root: Path, assignment: str, student: str, times: Mapping[str, Any]) -
 
 
 def _join_grades(gradebook: Gradebook, pair: _Pair, graded: Mapping[str, Mapping[str, Any]]) -> dict[str, bool]:
-    """Give ``new`` the submissions; returns the assignments of which one was deleted, with whether a person's went."""
+    """Give ``new`` the submissions; returns the assignments of deleted ones, and whether manual grades were lost."""
     students: dict[str, Any] = {str(entry.id): entry for entry in gradebook.students}
     if pair.old not in students:
         return {}
@@ -136,7 +136,7 @@ def _join_people(root: Path, pair: _Pair) -> None:
 
 
 def _joined(old: Learner, new: Learner) -> Learner:
-    """What the class list says of ``new`` and, where it says nothing, of ``old``."""
+    """Return the class list's data on ``new``, completed by that on ``old``."""
     made = replace(new, **{f.name: getattr(new, f.name) or getattr(old, f.name) for f in fields(Learner)})
     for assignment, number in (old.participants | new.participants).items():
         made = made.as_participant(assignment, number)
@@ -144,7 +144,7 @@ def _joined(old: Learner, new: Learner) -> Learner:
 
 
 def _row(row: Row, pair: _Pair) -> Row | None:
-    """A line of students.csv: a file that counts no more is still a person's, whom the platform may name again."""
+    """Return a line of students.csv for the new id; files that no longer count keep a line for their person."""
     name = row["assignment"]
     if row["student"] not in (pair.old, pair.new):
         return row
@@ -154,7 +154,7 @@ def _row(row: Row, pair: _Pair) -> Row | None:
 
 
 def _join_folders(root: Path, pair: _Pair) -> dict[str, str]:
-    """Move what counts to ``new``; returns assignment -> where the rest of it is kept."""
+    """Move the files that count to ``new``; returns {assignment: where the others are kept}."""
     kept = {}
     for name, winner in pair.counts.items():
         less = pair.other(name)
