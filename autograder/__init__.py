@@ -1,4 +1,4 @@
-"""From percent sources to learners' notebooks, and from notebooks to points, on top of nbgrader.
+"""The autograder, on top of nbgrader: from masters to learners' notebooks, and from submissions to points.
 
 ``python -m autograder release | check-release | check | grade | feedback``
 """

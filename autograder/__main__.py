@@ -1,4 +1,4 @@
-"""``python -m autograder``: one subcommand for each thing that a learner or an instructor does."""
+"""``python -m autograder``: one subcommand for each task of a learner or an instructor."""
 
 from __future__ import annotations
 

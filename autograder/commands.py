@@ -1,4 +1,4 @@
-"""The commands for what a term brings beside its round: complaints, learners who leave, a machine that breaks."""
+"""The commands for events of a term outside the grading cycle: appeals, learners who leave, backups."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Command = Callable[[str, Callable[[argparse.Namespace, Path], int], str], argpar
 
 
 def add_commands(command: Command, assignment: Callable[[argparse.ArgumentParser], None]) -> None:
-    """Add them to a parser: ``command`` makes one, ``assignment`` gives it the option of this name."""
+    """Add the commands to a parser: ``command`` creates one, ``assignment`` adds the option of this name."""
     sub = command("version", _version, "hand out an assignment with other cells beside the one that was handed in")
     sub.add_argument("assignment", help="the assignment, such as phase1_overview")
     sub = command("drop", _drop, "take a learner out of the course, or what they handed in for one assignment")

@@ -1,4 +1,4 @@
-"""A course folder as nbgrader sees it: its steps as methods that raise instead of logging, and its own rules."""
+"""A course folder as nbgrader sees it: nbgrader's steps as methods that raise errors, and the course's rules."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class GradebookError(CourseError):
 
 @dataclass(frozen=True)
 class Rules:
-    """What the grader has to know of a course that nbgrader does not: ``c.Rules`` in its ``nbgrader_config.py``."""
+    """The grader's settings for a course that nbgrader has no option for: ``c.Rules`` in ``nbgrader_config.py``."""
 
     warm: tuple[str, ...] = ()
     """Modules that its notebooks import, so that each submission starts with them loaded."""
@@ -50,7 +50,7 @@ class Rules:
 
 
 class Course:
-    """nbgrader on the folder ``root``, with its ``nbgrader_config.py`` or, where it has none, the project's.
+    """nbgrader for the folder ``root``, with its ``nbgrader_config.py`` or, if it has none, the project's.
 
     ``root`` holds source/, release/, submitted/, autograded/, feedback/ and gradebook.db.
     """
@@ -68,12 +68,12 @@ class Course:
         self.api = NbGraderAPI(config=config)
 
     def generate(self, assignment: str) -> None:
-        """source/ to release/, and the assignment's points and hidden tests into the gradebook."""
+        """Generate release/ from source/, and enter the assignment's points and hidden tests in the gradebook."""
         self._run(self.api.generate_assignment(assignment))
 
     @contextmanager
     def gradebook(self) -> Iterator[Gradebook]:
-        """The gradebook, open in a ``with`` statement. Raises GradebookError, for what is done in there too."""
+        """Open the gradebook in a ``with`` statement. Raises GradebookError, for errors in the body too."""
         try:
             with self.api.gradebook as gradebook:
                 yield gradebook
@@ -81,7 +81,7 @@ class Course:
             raise GradebookError(gradebook_sentence(str(error))) from error
 
     def folder(self, step: str, assignment: str, student: str = ".") -> Path:
-        """Where nbgrader keeps an assignment: ``folder("autograded", "phase1_overview", "ada")``."""
+        """Return nbgrader's folder of an assignment: ``folder("autograded", "phase1_overview", "ada")``."""
         return self.root / step / student / assignment
 
     @staticmethod
@@ -96,21 +96,21 @@ def _config_of(root: Path) -> Path:
 
 
 def with_config_of(root: Path, folder: Path) -> None:
-    """Give a course in ``folder``, made for a while, the rules of the one at ``root``, and a gradebook of its own."""
+    """Give a temporary course in ``folder`` the rules of the one at ``root``, and a gradebook of its own."""
     gradebook = f"sqlite:///{folder.resolve() / 'gradebook.db'}"
     own = f"c.CourseDirectory.db_url = {gradebook!r}\n"
     (folder / CONFIG).write_text(_config_of(root).read_text(encoding="utf-8") + "\n" + own, encoding="utf-8")
 
 
 def _put_scripts_on_path() -> None:
-    """nbgrader runs the command `alembic` for a new gradebook: it must be found without `activate`."""
+    """Add the environment's scripts to PATH: nbgrader runs `alembic` for a new gradebook."""
     scripts, path = sysconfig.get_path("scripts"), os.environ.get("PATH", "")
     if scripts not in path.split(os.pathsep):
         os.environ["PATH"] = scripts + os.pathsep + path
 
 
 def _reason(log: str, error: str) -> str:
-    """The one line that matters: nbgrader logs the cause and raises "see the above traceback"."""
+    """Return the relevant line: nbgrader logs the cause and raises "see the above traceback"."""
     if "kernel became unresponsive" in re.sub(r"\s+", " ", log):
         return "the kernel stopped answering and could not be interrupted (an endless loop?)"
     causes = EXCEPTION.findall(log) or EXCEPTION.findall(error)

@@ -1,4 +1,4 @@
-"""Errors of the disk and of the gradebook, each as one sentence that says what to do."""
+"""Errors of the disk and of the gradebook, each as one sentence with advice."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _GRADEBOOK["malformed"] = _GRADEBOOK["not a database"]
 
 
 def of_disk(error: OSError) -> str:
-    """The file, the system's reason and, where it is known, what to do about it."""
+    """Return the file, the system's reason and, where known, advice."""
     path, reason = error.filename2 or error.filename, error.strerror or str(error) or type(error).__name__
     said = f"{path}: {reason}" if path else reason
     hint = _DISK.get(error.errno or 0)
@@ -35,11 +35,11 @@ def of_disk(error: OSError) -> str:
 
 
 def of_gradebook(reason: str) -> str | None:
-    """What to do about a gradebook, by what the database says; None where that is not known."""
+    """Return advice on a gradebook for the database's message; None where none is known."""
     return next((hint for found, hint in _GRADEBOOK.items() if found in reason), None)
 
 
 def gradebook_sentence(reason: str) -> str:
-    """The first line of what the database says, without the driver's name, and what to do about it."""
+    """Return the first line of the database's message, without the driver's name, and advice."""
     line = re.sub(r"^\([\w.]+\) ", "", (reason.splitlines() or [""])[0])
     return ": ".join(filter(None, [f"the gradebook can't be used ({line})", of_gradebook(reason)]))

@@ -1,4 +1,4 @@
-"""Files that the grader writes: whole or not at all, so that whoever is interrupted leaves the one before."""
+"""Atomic writes of the grader's files: whole or not at all, so that an interruption leaves the earlier file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file and the folders around it; leave it alone if it holds ``content`` already. Raises OSError."""
+    """Write a file and create its folders; a file that already holds ``content`` is untouched. Raises OSError."""
     data = content.encode() if isinstance(content, str) else content
     if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
         return

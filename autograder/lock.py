@@ -1,4 +1,4 @@
-"""One command at a time changes a course: a lock that says who holds it and since when.
+"""The course's lock: one command at a time changes a course. It says who holds it and since when.
 
 The kernel frees the lock when its process ends, however that ends. A file that a killed process leaves holds up nobody.
 """
@@ -33,7 +33,7 @@ class LockError(Exception):
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a course's lock, as it is written into the lock's file."""
+    """The holder of a course's lock, as written in the lock's file."""
 
     user: str
     host: str
@@ -47,7 +47,7 @@ class Holder:
 
 @contextmanager
 def locked(root: Path, command: str) -> Iterator[bool]:
-    """Hold the lock of the course at ``root``; waits for who holds it, and says so on stderr.
+    """Hold the lock of the course at ``root``; wait for its holder, with a message on stderr.
 
     Gives whether nobody else can be at work on the course: False where the disk has no locks, or may not share them
     with another machine, which is said, too. Raises LockError where this process itself holds the lock, and OSError.
@@ -74,7 +74,7 @@ def locked(root: Path, command: str) -> Iterator[bool]:
 
 @contextmanager
 def _acquired(path: Path) -> Iterator[tuple[TextIO, bool]]:
-    """The lock's file, locked, and whether it could be locked."""
+    """Return the lock's file, locked, and whether it could be locked."""
     while True:
         with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8", errors="replace") as file:
             with contextlib.suppress(PermissionError):  # another user's file
@@ -86,7 +86,7 @@ def _acquired(path: Path) -> Iterator[tuple[TextIO, bool]]:
 
 
 def _flock(file: TextIO) -> bool:
-    """Lock the file, and wait for it if need be; False where the disk can't lock."""
+    """Lock the file, after waiting if necessary; returns False where the disk can't lock."""
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,7 +105,7 @@ def _flock(file: TextIO) -> bool:
 
 
 def _is_at(file: TextIO, path: Path) -> bool:
-    """Whether the file is still there: who held the lock before has removed it."""
+    """Return whether the file still exists: an earlier holder may have removed it."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:
@@ -113,7 +113,7 @@ def _is_at(file: TextIO, path: Path) -> bool:
 
 
 def _holder(file: TextIO) -> Holder | None:
-    """Who is written in the file; None where nobody is."""
+    """Return the holder written in the file; None if there is none."""
     file.seek(0)
     try:
         return Holder(**json.loads(file.read(MAX_NOTE)))

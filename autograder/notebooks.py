@@ -1,4 +1,4 @@
-"""Notebook files: read with clear errors, write the same bytes each time, know a learner's work.
+"""Notebook files: reading with clear errors, reproducible writing, and recognition of a learner's work.
 
 Every notebook that we write carries a digest of its cells' sources. A notebook whose sources still
 match it is pristine: nobody worked in it, and a newer version may replace it.
@@ -45,24 +45,24 @@ def _first_line(error: Exception) -> str:
 
 
 def as_node(content: dict) -> NotebookNode:
-    """nbformat's `from_dict`, for a notebook or a cell."""
+    """Return nbformat's `from_dict`, for a notebook or a cell."""
     node = nbformat.from_dict(content)
     assert isinstance(node, NotebookNode)
     return node
 
 
 def grade_id(cell: NotebookNode) -> str:
-    """The name that nbgrader knows a cell by, "" for a cell of no role."""
+    """Return the name by which nbgrader knows a cell, "" for a cell without a role."""
     return cell.metadata.get("nbgrader", {}).get("grade_id", "")
 
 
 def to_text(notebook: NotebookNode) -> str:
-    """The file's content: sorted keys, one-space indent, a newline at the end."""
+    """Return the file's content: sorted keys, one-space indent, a newline at the end."""
     return nbformat.writes(notebook).rstrip("\n") + "\n"
 
 
 def digest(notebook: NotebookNode) -> str:
-    """SHA-256 of the cells' types and sources; empty cells (JupyterLab appends them) don't count."""
+    """Return the SHA-256 of the cells' types and sources, without empty cells, which JupyterLab appends."""
     cells = [[cell.cell_type, cell.source] for cell in notebook.cells if cell.source.strip()]
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
 
@@ -74,11 +74,11 @@ def stamp(notebook: NotebookNode) -> NotebookNode:
 
 
 def stamped_digest(notebook: NotebookNode) -> str | None:
-    """The digest that the notebook was written with, None for a notebook that isn't ours."""
+    """Return the digest that the notebook was written with, None for a notebook that isn't ours."""
     entry = notebook.metadata.get(METADATA_KEY)
     return entry.get("digest") if isinstance(entry, dict) else None
 
 
 def is_pristine(notebook: NotebookNode) -> bool:
-    """Whether the cells' sources are as we wrote them; outputs may differ."""
+    """Return whether the cells' sources are as released; outputs may differ."""
     return stamped_digest(notebook) == digest(notebook)

@@ -1,4 +1,4 @@
-"""The seeds of hidden tests: one for each learner and check, always the same, that nobody can know who has not the key.
+"""The seeds of hidden tests: a fixed one for each learner and check, unknown to anybody without the course's key.
 
 The key is the course's secret, ``gradebook.key``: made when something is graded for the first time, and kept beside the
 gradebook, where no sandbox shows it. Only a judge is told a seed, in its environment, when the check is about to run.
@@ -21,7 +21,7 @@ KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def key_of(root: Path) -> bytes:
-    """The course's key; a new one where there is none. Raises CourseError for a file that holds no key, and OSError."""
+    """Return the course's key; create it if there is none. Raises CourseError for an invalid file, and OSError."""
     path = root / FILE
     if not path.exists():
         part = path.with_name(f".{FILE}.{os.getpid()}.part")
@@ -42,11 +42,11 @@ def key_of(root: Path) -> bytes:
 
 
 def secret_of(key: bytes, assignment: str, student: str) -> str:
-    """What a submission's seeds come from."""
+    """Return the secret from which a submission's seeds are derived."""
     return hmac.digest(key, f"{assignment}\0{student}".encode("utf-8", "replace"), "sha256").hex()
 
 
 def seed_of(secret: str, notebook: str, check: str) -> int:
-    """The seed of one check of a submission."""
+    """Return the seed of one check of a submission."""
     made = hmac.digest(bytes.fromhex(secret), f"{notebook}\0{check}".encode("utf-8", "replace"), "sha256")
     return int.from_bytes(made[:8], "big") % SEEDS

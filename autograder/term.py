@@ -1,4 +1,4 @@
-"""The term's dates, ``term.toml`` in the course's folder: due dates, extensions, and what handing in late costs.
+"""The term's dates, ``term.toml`` in the course's folder: due dates, extensions, and penalties for lateness.
 
     timezone = "Europe/Berlin"             # of all times in this file; UTC where it is left out
     late = "10% per day"                   # for all assignments; left out, nbgrader's own penalty counts
@@ -45,13 +45,13 @@ TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?")
 
 @dataclass(frozen=True)
 class Policy:
-    """What handing in late costs: all (``cut_off``), or this share (``per_day``) of all points for each day begun."""
+    """The penalty for lateness: all points (``cut_off``), or a share (``per_day``) of them for each day begun."""
 
     per_day: float = 0.0
     cut_off: bool = False
 
     def penalty(self, score: float, maximum: float, late: timedelta) -> float:
-        """The points taken from ``score``, at most all of them."""
+        """Return the points taken from ``score``, at most all of them."""
         if late <= timedelta():
             return 0.0
         if self.cut_off:
@@ -76,7 +76,7 @@ class Dates:
 
 @dataclass(frozen=True)
 class Term:
-    """What term.toml says; ``there`` is False where there is none."""
+    """The content of term.toml; ``there`` is False if there is none."""
 
     assignments: Mapping[str, Dates] = field(default_factory=dict)
     zone: ZoneInfo | None = None
@@ -84,18 +84,18 @@ class Term:
     there: bool = False
 
     def of(self, assignment: str) -> Dates:
-        """The dates of an assignment; a version without a section of its own has those of the first."""
+        """Return the dates of an assignment; a version without its own section has those of the first."""
         found = self.assignments.get(assignment) or self.assignments.get(base(assignment))
         return found or Dates(policy=self.late)
 
     def utc(self, local: datetime) -> datetime:
-        """A time of this term's zone as the gradebook has it."""
+        """Return a time in this term's zone as the gradebook has it."""
         aware = local if local.tzinfo else local.replace(tzinfo=self.zone or UTC)
         return aware.astimezone(UTC).replace(tzinfo=None)
 
 
 def read_term(root: Path) -> Term:
-    """The term of the course at ``root``. Raises CourseError, with the place in the file and what to write there."""
+    """Return the term of the course at ``root``. Raises CourseError, with the place in the file and what to write."""
     path = root / FILE
     try:
         said = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -153,7 +153,7 @@ def _policy(said: object, where: str) -> Policy | None:
 
 
 def _time(said: object, where: str, term: Term) -> datetime:
-    """UTC without a zone; a day alone is its end."""
+    """Return a time as UTC without a zone; a day alone means its end."""
     if isinstance(said, datetime):
         return term.utc(said)
     text = said.strip() if isinstance(said, str) else said.isoformat() if isinstance(said, date) else ""

@@ -1,4 +1,4 @@
-"""Text from a submission is text: one function for all that goes to a terminal, a page, a table or a log."""
+"""Text from a submission made safe, by one module for terminals, pages, tables and logs."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def plain(text: object, limit: int = 2_000) -> str:
-    """One line of what can be printed: no commands to a terminal, no line breaks, no half of a surrogate pair."""
+    """Return one printable line: no terminal commands, no line breaks, no half of a surrogate pair."""
     shown = ANSI.sub("", str(text)[: 4 * limit]).encode("utf-8", "replace").decode()
     shown = CONTROL.sub("?", BREAK.sub(" ", shown)).strip()
     return shown if len(shown) <= limit else shown[:limit] + " ..."
 
 
 def for_table(text: object) -> str:
-    """The same for a cell of a CSV file, in which no spreadsheet reads a formula."""
+    """Return the text for a cell of a CSV file, in which no spreadsheet reads a formula."""
     shown = plain(text)
     return f"'{shown}" if shown.lstrip("'").startswith(FORMULA) else shown
 
 
 def from_table(text: str) -> str:
-    """The text of a cell that was made safe from spreadsheets, as it was before."""
+    """Return the original text of a cell that `for_table` made."""
     return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA) else text
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
-    """The end of a sentence about a name that is none of the ``known`` ones: the nearest, or what there is."""
+    """Return the end of a sentence on an unknown name: the nearest of the ``known`` ones, or all of them."""
     near = get_close_matches(name, sorted(known), 1)
     return plain(f": did you mean {near[0]}?" if near else f": there are {', '.join(sorted(known)[:5]) or 'none'}")
