@@ -35,8 +35,8 @@ def token_batches(batches: Any) -> Iterator[Any]:
 def id_batches(batches: Any) -> Iterator[Tensor]:
     """Yield the batches of a language model as int64 (N, T); it accepts more forms than `token_batches`.
 
-    Also arrays of NumPy and lists of numbers in the place of tensors, single rows (T,), and what the loader of a
-    TensorDataset gives, a list of one tensor. Raises ValueError for all else.
+    It also accepts NumPy arrays and lists of numbers instead of tensors, single rows (T,), and a list of one tensor,
+    as a TensorDataset's loader yields. Raises ValueError for anything else.
     """
     if isinstance(batches, str | bytes) or not (isinstance(batches, Iterable) or hasattr(batches, "__getitem__")):
         raise ValueError(_wanted(batches))

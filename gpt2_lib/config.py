@@ -67,7 +67,7 @@ class TextCodec(Protocol):
 def special_ids(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, int | None]:
     """Return the ids of the tokens that begin, end and pad a text, by their names in `GPT2Config`.
 
-    Where a text ends the tokenizer says first, which may be newer than the configuration.
+    For the end of a text the tokenizer's id goes first: it may be newer than the configuration.
     """
     if tokenizer is None:
         return {name: getattr(config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}

@@ -13,8 +13,8 @@ from pathlib import Path
 def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` create the file beside ``path``, and move it there once it is complete.
 
-    Folders that are missing are made. After a crash of the machine there is the old file or the new one. It has the
-    rights of any new file. What ``write`` raises goes on to the caller.
+    Missing folders are created. After a crash of the machine there is the old file or the new one. The new file has
+    default permissions. Errors of ``write`` are passed on to the caller.
     """
     with _folder(path.parent):
         part = path.with_name(f".{path.name}.{os.getpid()}.part")  # two processes may write the same file at once
@@ -54,9 +54,9 @@ ASIDE, COMPLETE, NAMES = ".saving", ".saved", ".names"
 def replace_together(folder: Path, files: Mapping[str, Callable[[Path], object]], stale: Iterable[str] = ()) -> None:
     """Write ``files``, {name: function that writes it}, to ``folder``: all of them, or none.
 
-    Files there that match a pattern in ``stale`` and are not among ``files`` are taken away with the old ones. What a
-    writer raises goes on to the caller. A process that is killed leaves the old files, or the new ones to whoever calls
-    `finish_replacing`.
+    Existing files that match a pattern in ``stale`` and are not among ``files`` are removed with the old ones. A
+    writer's errors are passed on to the caller. A process that is killed leaves the old files, or new ones that
+    `finish_replacing` puts in place.
     """
     aside = folder / ASIDE
     with _folder(folder):

@@ -51,8 +51,8 @@ def generate_ids(
     """Yield up to ``max_new_tokens`` next tokens, int64 (B, 1) each, after the prompt ``ids`` (B, T).
 
     ``temperature`` 0 takes the likeliest token (greedy); ``top_k`` samples among the k likeliest.
-    ``stop_at``: the id at which a text ends; None goes on to the last token. As soon as each row has had it, nothing
-    more is yielded, nor the token itself; a row that ends before others repeats it.
+    ``stop_at``: the id at which a text ends; None continues to the last token. Generation ends as soon as each row
+    has reached it, and this last token is not yielded; a row that ends before others repeats it.
     Raises ValueError for a negative temperature, a ``top_k`` below 1, an empty prompt, or a model that gives NaN.
     When the model's context is full, the older half of it is forgotten.
     """
@@ -106,7 +106,7 @@ def generate(
 ) -> str:
     """Continue ``prompt`` by up to ``max_new_tokens`` tokens; returns the prompt and what follows it.
 
-    It ends before the token ``stop_at``, by default the tokenizer's ``end_of_text``; None never ends it.
+    The text ends before the token ``stop_at``, by default the tokenizer's ``end_of_text``; with None it does not.
     The same ``seed`` gives the same text on the same machine.
     """
     if model.tokenizer is None:

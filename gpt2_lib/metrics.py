@@ -86,8 +86,8 @@ def evaluate(model: nn.Module, windows: Tensor | Iterable[Any], tokens_per_batch
 class Paired:
     """Two models measured on the same windows, with the standard error of their difference.
 
-    A window that is hard is hard for both, so the errors are those of the differences window by window: a fraction of
-    what two separate measurements would have.
+    A hard window is hard for both, so the errors are those of the differences, window by window: a fraction of those
+    of two separate measurements.
     """
 
     perplexity: float  # the model's over the reference's, less 1: 0.03 is 3 % more

@@ -63,7 +63,7 @@ def percent(*axes: Axis) -> None:
 def name_ends(ax: Axes, lines: Iterable[Line2D] | None = None) -> None:
     """Label each line at the right end of ``ax``, at its height; labels keep their distance.
 
-    Call it last: the limits of the axes must stand.
+    Call it last, when the limits of the axes are final.
     """
     named = [line for line in (ax.lines if lines is None else lines) if not str(line.get_label()).startswith("_")]
     ends = [ax.transLimits.transform(ax.transScale.transform(np.asarray(line.get_xydata())[-1]))[1] for line in named]

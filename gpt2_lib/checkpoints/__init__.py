@@ -120,7 +120,7 @@ def save_pretrained(model: nn.Module, folder: str | Path, dtype: torch.dtype = t
 
     Raises TypeError for another kind of model; ValueError for one that could not be loaded again, or whose weights
     overflow in ``dtype``; CheckpointError where the folder holds another kind of model; SaveError, which is an OSError
-    too, where it can't be written. Each time, what was there is as it was.
+    too, where it can't be written. After each of these the folder is unchanged.
     """
     inner, weights = plain_parameters(model)
     save_files(Path(folder), model_files(inner, weights, dtype))

@@ -19,7 +19,7 @@ WRAPPERS = ("_orig_mod", "module")  # torch.compile's, and DataParallel's; they 
 def plain_parameters(model: nn.Module, done: str = "saved") -> tuple[GPT2, dict[str, Tensor]]:
     """Return the GPT2, and its parameters under the names and with the shapes of its configuration.
 
-    ``done`` is what is to be done with it, in a message. Raises TypeError for another kind of model, ValueError where
+    ``done`` completes the message "can be ...". Raises TypeError for another kind of model, ValueError where
     a parameter is missing, has another shape or no numbers, or is one that a GPT2 lacks: the model could not be loaded
     again.
     """

@@ -1,4 +1,4 @@
-"""The decorator that makes a function a check of an exercise: it gets the learner's answers and asserts what holds.
+"""Checks of exercises: `check` decorates a function that gets the learner's answers and asserts what is true of them.
 
     @check("exactly as many weights go as were asked for")
     def mask_count(magnitude_mask):
@@ -12,7 +12,7 @@ In a notebook a check is one line, and hidden tests below it look at random case
         ...
     ### END HIDDEN TESTS
 
-The parameters' names are those of the answers. The label is what a check shows that has passed.
+The parameters have the names of the answers. A check that has passed shows its label.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def check(label: str) -> Callable[[Callable[..., object]], Check]:
 class Draw:
     """Random cases of a hidden test, from one ``seed`` that its messages name.
 
-    The grader sets a seed for each learner and check, so that the same cases can be tried again; else it is random.
+    The grader sets a seed for each learner and check, so that the cases can be repeated; elsewhere the seed is random.
     """
 
     def __init__(self) -> None:

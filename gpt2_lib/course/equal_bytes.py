@@ -39,8 +39,8 @@ def measure(
 ) -> list[Stored]:
     """Store ``model`` in each way, and measure the loaded models on ``windows`` (N, T).
 
-    Pruning is SparseGPT's on ``calibration`` (N, T), in one shot; a sparsity of 0 is the dense model. Without integers
-    the weights are stored in float16, as gpt2-mini's were, so that none of the gain is that of dropping idle bits.
+    Pruning is SparseGPT on ``calibration`` (N, T), in one shot; a sparsity of 0 is the dense model. Without integers
+    the weights are stored in float16, as gpt2-mini's were, so that dropping unused bits counts for nothing.
     """
     stored: list[Stored] = []
 

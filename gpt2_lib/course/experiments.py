@@ -40,8 +40,8 @@ PROMPT = "**MACBETH**  \n"
 class Method:
     """A method that prunes in one shot: ``prune(model, attention, feedforward)`` works in place.
 
-    ``separate``: whether attention and feed-forward weights can have sparsities of their own; a method
-    that isn't takes the first.
+    ``separate``: whether attention and feed-forward weights can have different sparsities; other methods use the
+    first of the two.
     """
 
     name: str

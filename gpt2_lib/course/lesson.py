@@ -47,8 +47,8 @@ def unwritten(error: NotImplementedError) -> str:
 def show(tensor: object, mark: Tensor | None = None) -> str:
     """Return a small tensor as an aligned table, for messages; entries where ``mark`` is True get a *.
 
-    Of a big one only the first rows and columns. Takes anything and never raises: what is no tensor is
-    shown as Python shows it.
+    Of a big tensor only the first rows and columns are shown. Any other object is shown by its repr; nothing is
+    ever raised.
     """
     try:
         return _table(torch.as_tensor(tensor).detach().cpu(), mark)
@@ -165,9 +165,9 @@ def latency_fault(
 ) -> str | None:
     """Return what is wrong with ``measure(model, ids)`` as the median time of a pass over the first page, or None.
 
-    ``model``, made `Slow` by ``naps``, gets so many pages, and tells itself what its passes took: so it does no harm
-    when the machine is busy. A process may still be interrupted between the model's look at the clock and the
-    learner's; of a few attempts the best counts.
+    ``model``, made `Slow` by ``naps``, gets ``pages`` pages and times its own passes, so that a busy machine changes
+    nothing. A process may still be interrupted between the model's reading of the clock and the learner's; of a few
+    attempts the best counts.
     """
     for _ in range(ATTEMPTS):
         slow = Slow(model, [*naps])
@@ -229,9 +229,9 @@ def speedup_fault(
 ) -> str | None:
     """Return what is wrong with ``measure(original, pruned)`` as the ratio of their latencies, or None.
 
-    ``naps``: seconds that a page takes each of them. Any latency will do that lies between a model's fastest pass and
-    its slowest. On a busy machine passes of the faster model may take as long as some of the slower one's, and then
-    a wrong ratio lies between, too: such an attempt decides nothing, and the next one takes longer naps.
+    ``naps``: seconds a page for each of them. Any latency between a model's fastest and slowest pass is accepted. On a
+    busy machine the passes of the two models may overlap in time, so that wrong ratios would be accepted too: such an
+    attempt decides nothing, and the next one takes longer naps.
     """
     fault, wrong = None, 0
     for longer in LONGER:
@@ -268,16 +268,16 @@ class _OutOfTime(BaseException):
 class time_limit:
     """Stop the body after ``seconds`` with an AssertionError that says so.
 
-    What counts is the computing time of this thread, so that a busy machine does no harm; somebody who only
-    waits is stopped after WAITING times as long. It works in the main thread on Unix, where notebooks run. Elsewhere
-    (Windows, other threads) Python can't interrupt itself: nothing is limited, and an endless loop runs until the
-    kernel is interrupted by hand or by nbgrader's own limit.
+    The limit is on this thread's CPU time, so that a busy machine changes nothing; code that only waits is stopped
+    after WAITING times as long. It works in the main thread on Unix, where notebooks run. Elsewhere (Windows, other
+    threads) Python can't interrupt itself: nothing is limited, and an endless loop runs until the kernel is
+    interrupted by hand or by nbgrader's own limit.
 
-    PyTorch computes on one thread meanwhile, as it does where submissions are graded: over small tensors several only
-    wait for each other, on a busy machine so long that a measured time is wrong.
+    PyTorch computes on one thread meanwhile, as in grading: on small tensors several threads only wait for each
+    other, on a busy machine so long that a measured time is wrong.
 
-    Around hidden tests it also says, where a function raises an error of its own, that this is what went wrong
-    (``explain``): a learner who only reads "KeyError: 3" would not know where to look.
+    Around hidden tests (``explain``) it also reports an error of the learner's function as such: a learner who only
+    reads "KeyError: 3" would not know where to look.
     """
 
     def __init__(self, seconds: float = 15.0, explain: bool = True) -> None:

@@ -1,6 +1,6 @@
 """Detection of library calls in a learner's answer, from the function's code and without running it.
 
-A help for learners who call the library's answer, and no protection: who wants to hide such a call can.
+It reminds learners who call the library's answer. It is no protection: such a call can be hidden.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def borrowed(function: object, notebook: dict[str, object]) -> str | None:
 
     ``notebook``: the global names of the notebook in which the function was written.
 
-    A ready answer is what comes from gpt2_lib, less what is NEUTRAL, or from torch.nn.utils.prune. What is imported
-    and not used is no fault. Where ``function`` stands for one in another process, it has been looked at there, and
-    knows what was found (``__borrowed__``).
+    Such functions come from gpt2_lib, apart from the NEUTRAL modules, or from torch.nn.utils.prune. An unused import
+    is no fault. A proxy of a function in another process was inspected there and holds the result
+    (``__borrowed__``).
     """
     if not isinstance(function, FunctionType) and "__borrowed__" in getattr(function, "__dict__", ()):
         return vars(function)["__borrowed__"]
@@ -80,7 +80,7 @@ def _reach(function: object, notebook: dict[str, object]) -> Iterator[object]:
 def _used(code: CodeType, notebook: dict[str, object], imported: dict[str, str]) -> Iterator[object]:
     """Yield the objects that the names in ``code`` refer to; attributes of modules are followed to their end.
 
-    ``imported``: what names stand for that the code around this one has imported, {name: dotted name}.
+    ``imported``: the names that the enclosing code has imported, {name: dotted name}.
     """
     imported, chains, growing = dict(imported), [], False  # chains: names with their dots
     package = target = ""

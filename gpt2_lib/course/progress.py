@@ -1,8 +1,8 @@
 """The checks of a notebook that have passed so far: the progress line at its top and below each exercise.
 
 `check` opens each check with ``progress.check``. The state belongs to the kernel: `progress` is the one object that all
-cells share. What there is to pass, and for how many points, the notebook says itself: the release puts it there. A file
-beside the notebook keeps what has passed for the next kernel. It is the learner's own: grading never reads it.
+cells share. The notebook itself lists its checks and their points: the release writes them there. A file beside the
+notebook keeps the passed checks for the next kernel. It is the learner's own: grading never reads it.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Progress:
     ) -> Iterator[None]:
         """Run a check of ``answers`` (name -> value) in a ``with`` statement; ``notebook`` has the cells' global names.
 
-        Raises AssertionError with plain words where an answer is not there, not the learner's own work, takes too
-        long or stops with an error. When all goes well it shows the label and fills the line.
+        Raises AssertionError with a plain message where an answer is missing, is not the learner's own work, takes too
+        long or stops with an error. If the check passes, it shows the label and updates the progress line.
         """
         self._given = ""
         self._passed.discard(identity)

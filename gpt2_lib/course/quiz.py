@@ -1,8 +1,8 @@
 """The quiz: radio buttons whose choices are written into the learner's answer cell.
 
-What is graded is that cell: a function that returns {number of the question: letter}, and anybody may write it by
-hand. A page's widgets can't reach its cells, but a cell that runs may replace its own text. So the next run of the
-answer's cell takes the choices down: `written` makes what is run, ``set_next_input`` shows it in the page.
+That cell is graded: a function that returns {number of the question: letter}, which may also be written by hand. A
+page's widgets can't change its cells, but a cell that runs may replace its own text. So the next run of the answer
+cell takes over the choices: `written` returns the text that is run, ``set_next_input`` shows it in the page.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The readiness assessment: five questions, their choices, and an explanation for each.
 
-Which choice is right stands in the header of the master's exercise. Here is its seal alone, a salted hash: enough to
-tell a wrong choice in the learner's own page, and not to read the answers by accident.
+The header of the master's exercise has the right choices. This file has only their salted hashes: enough to tell a
+wrong choice in the learner's own page, without showing the answers by accident.
 """
 
 from __future__ import annotations
@@ -194,8 +194,8 @@ def assessment(questions: Sequence[Question] = QUESTIONS) -> str:
 def judge(number: int, answers: object, questions: Sequence[Question] = QUESTIONS) -> str:
     """Return the explanation for a correct answer to one of ``questions``.
 
-    ``answers``: what the learner's function returned, {number of the question: letter}. Raises AssertionError where the
-    question is not answered, not by a letter, or where another choice is right.
+    ``answers``: the result of the learner's function, {number of the question: letter}. Raises AssertionError where
+    the answer is missing, is no letter, or is wrong.
     """
     if not isinstance(answers, dict):
         raise AssertionError(f"A dict {{1: letter, ...}} was expected; a {type(answers).__name__} came back.")

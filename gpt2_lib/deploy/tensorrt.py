@@ -72,10 +72,10 @@ class TensorRTReport:
 def convert_to_tensorrt(model: GPT2, folder: Path | str | None = None) -> GPT2:
     """Prepare ``model`` for TensorRT in ``folder`` (default: a new temporary one); returns ``model``.
 
-    Written are ``model.onnx`` (float32), ``build_engine.sh`` and ``report.json``; where the package tensorrt or
+    It writes ``model.onnx`` (float32), ``build_engine.sh`` and ``report.json``; where the package tensorrt or
     tensorrt_rtx (the extra ``tensorrt``) is installed also ``model.engine``, built with sparse kernels allowed, and
-    run if there is a GPU. The report is printed and kept as ``model.tensorrt``, a `TensorRTReport`. The
-    weights are not changed.
+    run if there is a GPU. It prints the report and sets it as ``model.tensorrt``, a `TensorRTReport`. The weights are
+    not changed.
 
     Raises ValueError if ``model`` is no GPT2 or has weights that are NaN, DeployError if the folder can't be written,
     MissingExtraError without the extra ``deploy``.

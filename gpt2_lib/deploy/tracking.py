@@ -39,9 +39,9 @@ MODEL = "model.gpt2pack"  # the artefact, as save_packed writes it
 def track_gradual(run: GradualRun, ids: Tensor, held_out: Tensor, every: int, folder: str | Path, name: str) -> int:
     """Train and prune as `train.fit` does, with tracking; returns the version of the registered model.
 
-    Logged are the recipe, the schedule and the model's sizes; at each measurement (``every`` so many steps) the row
+    It logs the recipe, the schedule and the model's sizes; at each measurement (``every`` so many steps) the row
     that fit logs, and the prunable weights' sparsity; at the end the packed model, as a new version of the
-    registered model ``name``. A run that goes on from a snapshot logs its earlier rows too, without sparsity.
+    registered model ``name``. A run that continues from a snapshot logs its earlier rows too, without sparsity.
 
     Raises as `tracked_run` does, and whatever the training raises.
     """

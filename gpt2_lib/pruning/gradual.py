@@ -1,6 +1,6 @@
 """Pruning combined with training: gradual, and iterative with rewinding.
 
-Both are training runs (`train.Run`) whose snapshots hold the masks too: killed, they continue to the
+Both are training runs (`train.Run`) whose snapshots hold the masks too: a killed run continues to the
 same result.
 """
 
@@ -29,7 +29,7 @@ RECOVERY = Recipe(steps=600, batch=8, adam_lr=2e-3, muon_lr=0.007, warmup=20, di
 def sparsegpt_cuts(model: GPT2, windows: Tensor) -> Select:
     """Return a ``select`` for `GradualRun`: SparseGPT on ``windows`` (N, T), which corrects remaining weights too.
 
-    What is pruned stays pruned: the correction has taken it into account.
+    Pruned weights stay pruned: the correction has taken it into account.
     """
 
     def sparsegpt(weights: Mapping[str, Tensor], sparsity: float) -> Masks:
@@ -41,7 +41,7 @@ def sparsegpt_cuts(model: GPT2, windows: Tensor) -> Select:
 def admm_cuts(model: GPT2, windows: Tensor) -> Select:
     """Return a ``select`` for `GradualRun`: ADMM on ``windows`` (N, T), which corrects remaining weights too.
 
-    What is pruned stays pruned, as with `sparsegpt_cuts`; at high sparsity more of the quality is left after each cut.
+    Pruned weights stay pruned, as with `sparsegpt_cuts`; at high sparsity more of the quality is left after each cut.
     """
 
     def admm(weights: Mapping[str, Tensor], sparsity: float) -> Masks:

@@ -2,8 +2,8 @@
 
 A pruned weight still has a gradient, which, with the momentum of earlier ones, would move it off zero at the
 next step. So its gradient is zeroed before every step (no momentum builds up) and the weight itself after it.
-What a weight was when it was pruned is remembered, so that new masks can bring it back: a gradual schedule is
-allowed to change its mind (Zhu & Gupta, 2017, section 3).
+The values of pruned weights are remembered, so that new masks can restore them: a gradual schedule may
+revise its choice (Zhu & Gupta, 2017, section 3).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def check_masks(parameters: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -
 def masks_of_zeros(model: nn.Module) -> Masks:
     """Return the masks of a model that was pruned earlier, from its zeros, for each prunable matrix that has any.
 
-    With them training goes on after loading: ``MaskKeeper(model, [optimizer], masks_of_zeros(model))``.
+    Use them to continue training after loading: ``MaskKeeper(model, [optimizer], masks_of_zeros(model))``.
     """
     masks = {name: w.detach() != 0 for name, w in prunable_weights(model).items()}
     return {name: mask for name, mask in masks.items() if not bool(mask.all())}
@@ -68,7 +68,7 @@ class MaskKeeper:
     """Keeps a model's masks while ``optimizers`` train it: any of torch's, also in accelerate's wrapper.
 
     >>> keeper = MaskKeeper(model, [optimizer], pruner.masks)
-    >>> ...                        # train as ever: optimizer.step() keeps the zeros
+    >>> ...                        # train as usual: optimizer.step() keeps the zeros
     >>> keeper.remove()
     """
 
@@ -95,7 +95,7 @@ class MaskKeeper:
     def set_masks(self, masks: Mapping[str, Tensor]) -> None:
         """Apply new masks: prune, restore the weights that they keep, clear the optimisers' state of the others.
 
-        A weight that comes back has the value it had when it was pruned, and no momentum.
+        A restored weight has the value from when it was pruned, and no momentum.
         """
         check_masks(self.parameters, masks)
         masks = self._where_they_belong(masks)

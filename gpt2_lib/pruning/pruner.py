@@ -1,13 +1,13 @@
 """The pruner: it prunes a model's weights in place, by any method.
 
-What is prunable is said in `targets`: the matrices of attention and feed-forward in a GPT-2, ours or
-transformers', and the weights of the ``nn.Linear`` layers in any other module. Verbs that cut by parts
+`targets` defines what is prunable: the matrices of attention and feed-forward in a GPT-2, ours or
+transformers', and the weights of the ``nn.Linear`` layers in any other module. Methods that cut by parts
 (`prune_attention_layers`, `quick_magnitude_prune`) need a model whose parts are known: GPT-2s, and those that
 call them ``self_attn`` and ``mlp``, as Llama does. Those that cut heads and neurons (`prune_structures`,
 `remove_structures`) need this library's `GPT2`.
 
-A verb computes all masks before it cuts, and refuses to empty a layer: where it raises an error, the
-model is as it was.
+Each method computes all masks before it cuts, and refuses to empty a layer: if it raises an error, the
+model is unchanged.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class ModelPruner:
     >>> pruner.get_model_statistics()["sparsity"]
 
     ``model``: a `GPT2`, or any module with nn.Linear layers; of one in torch.compile or DataParallel, the model
-    inside. Every verb returns the masks it applied, each of its parameter's shape.
+    inside. Every method returns the masks it applied, each of its parameter's shape.
     """
 
     def __init__(self, model: nn.Module) -> None:

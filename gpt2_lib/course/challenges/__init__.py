@@ -1,20 +1,19 @@
 """Artifacts of the four challenges, read and measured: packed models, an ONNX file, the log of a training run.
 
-`bars` has what is asked, `ruler` the pages that count. Nothing is trained: a submission ships its files, and these
-functions say in an AssertionError what is missing. They run outside the sandbox when a submission is
-graded, so a file is looked at before anything is made of it:
+`bars` has the requirements, `ruler` the pages for measuring. Nothing is trained: a submission ships its files, and
+these functions raise an AssertionError that says what is missing. They run outside the sandbox when a submission is
+graded, so a file is inspected before it is used:
 
 - A packed file is read as far as its configuration, with a limit on what it unpacks to, and goes on only if
   that describes gpt2-mini or a part of it, and the tokenizer is gpt2-mini's or none.
-- An ONNX file goes to ONNX Runtime only if its graph is, node by node, the one that `deploy.onnx.export_onnx`
-  writes for the sizes it claims: no foreign operators, no loops, no data in other files. Only the numbers
-  are the stranger's.
+- An ONNX file goes to ONNX Runtime only if its graph equals, node by node, the one that `deploy.onnx.export_onnx`
+  writes for the sizes it states: no foreign operators, no loops, no data in other files. Only the numbers
+  are the submission's own.
 
-What that leaves to trust: that zstandard, safetensors and protobuf survive hostile bytes of a limited size.
-If one of them does not, the process that judges this one submission ends, and the check gives no points. What
-no file can show: whether a log was typed by hand as long as its end fits the model, and which text a model was
-trained on. A model that is better than gpt2-mini on the held-out plays by more than TOO_GOOD is refused, since it has
-seen them.
+This relies on zstandard, safetensors and protobuf to survive hostile bytes of a limited size. If one of them does
+not, the process that judges this one submission ends, and the check gives no points. A file can't show whether a log
+was typed by hand, as long as its end fits the model, nor which text a model was trained on. A model that is better
+than gpt2-mini on the held-out plays by more than TOO_GOOD is refused: it must have been trained on them.
 """
 
 from .artefacts import LARGEST, Tracked, exported, packed, tracked

@@ -38,7 +38,7 @@ def assert_gone(found: Packed, share: float) -> None:
 def assert_quality(found: Packed | Exported, most: float, hidden: bool = False) -> None:
     """Assert that less than ``most`` of the accuracy on `pages` is lost, and no more than TOO_GOOD gained.
 
-    On the visible pages it may be SLACK more.
+    On the visible pages SLACK is added to both limits.
     """
     slack = 0.0 if hidden else SLACK
     share, bar = lost(found.model, hidden), most + slack

@@ -55,7 +55,7 @@ def told(places: Sequence[float], curves: Mapping[str, Sequence[float]], digits:
 def matrices(*shown: tuple[str, Tensor, Tensor | None]) -> None:
     """Show small matrices (rows, columns) as tables side by side: (caption, values, keep-mask or None).
 
-    What does not stay is struck out, and a screen reader says so.
+    Pruned entries are struck out, and a screen reader says so.
     """
     display(HTML("".join(_table(*matrix) for matrix in shown)))
 

@@ -63,8 +63,8 @@ class Followed(Protocol):
 class Control:
     """A labelled integer field with a slider that has the same value.
 
-    The slider's own readout is left out: it is a stop of the tab key without a name. Only the slider is read here;
-    the browser keeps the two the same.
+    The slider's own readout is left out: it is a tab stop without a name. Only the slider's value is read here; the
+    browser keeps the two equal.
     """
 
     def __init__(self, label: str, value: int, highest: int, lowest: int = 0, step: int = 1, unit: str = "%") -> None:
@@ -108,9 +108,9 @@ class Control:
 class Live:
     """Controls that stay responsive while their results are computed.
 
-    Computing and drawing run in a thread of their own: while one position of the controls is being computed,
-    only their latest one is remembered, and what was seen before stays, dimmed. A kind of its own says what to read
-    and what is seen.
+    Computing and drawing run in a separate thread: while the result for one setting is computed, only the latest
+    setting is remembered, and the earlier result stays on the page, dimmed. Subclasses define the settings and the
+    result.
     """
 
     waiting = "drawing ..."  # what the status says meanwhile

@@ -1,7 +1,7 @@
 """The button at a notebook's end that grades it as `make check` does, and shows points and reasons in the page.
 
-Nothing is graded until it is pressed, so neither *Run All* nor grading itself, which runs this cell too, goes round in
-a circle. The autograder runs in a process of its own, on a copy of the notebook as it was saved.
+Nothing is graded until it is pressed, so neither *Run All* nor grading itself, which runs this cell too, starts
+another grading. The autograder runs in a process of its own, on a copy of the saved notebook.
 """
 
 from __future__ import annotations

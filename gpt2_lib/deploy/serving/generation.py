@@ -57,8 +57,8 @@ class Service:
     async def pieces(self, asked: GenerationRequest, made: Made, deadline: float) -> AsyncGenerator[str, None]:
         """Yield text after the prompt, piece by piece, counted in ``made``; a caller that stops ends the generation.
 
-        Raises `Busy` when too many wait already, and TimeoutError at the deadline (of the event loop's clock), which
-        is looked at between pieces.
+        Raises `Busy` when the queue is full, and TimeoutError at the deadline (of the event loop's clock), which is
+        checked between pieces.
         """
         loop = asyncio.get_running_loop()
         async with self._turn(deadline):

@@ -2,8 +2,8 @@
 
 python -m gpt2_lib.deploy check-manifests [folder ...]
 
-The schema knows the fields and their types. Whether a selector finds its pods, a probe its port, a request its
-limit, it does not: `manifest_rules` does. No check here replaces a cluster, and no cluster has run these manifests.
+The schema defines the fields and their types. `manifest_rules` checks whether a selector finds its pods, a probe its
+port, a request its limit. No check here replaces a cluster, and no cluster has run these manifests.
 """
 
 from __future__ import annotations

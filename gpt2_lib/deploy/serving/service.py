@@ -82,7 +82,7 @@ class Deployment:
     ) -> str:
         """Continue ``prompt``, as `gpt2_lib.generate` does; returns the prompt and what follows it.
 
-        What follows ends before the first of the strings ``stop``.
+        The continuation ends before the first of the strings ``stop``.
         """
         body = _body(prompt, max_new_tokens, temperature, top_k, seed, stop)
         try:
@@ -133,7 +133,7 @@ class Deployment:
     def stop(self) -> dict[str, Any]:
         """Let the server finish its current work, and end it; returns its totals (requests by status, tokens).
 
-        The same again when it was stopped before; ``{}`` if the server could not tell any more.
+        Returns the same again if it was stopped before; ``{}`` if the server could not report them.
         """
         if self._served is None:
             atexit.unregister(self.stop)

@@ -4,8 +4,8 @@ Works for any nn.Module with nn.Linear layers, and for transformers' Conv1D. ``b
 what ``model(batch)`` takes. A tensor is cut along its first dimension into batches of at most 4096 entries:
 for a GPT-2 it is windows of token ids (N, T). Padding of batches with ``input_ids`` and ``attention_mask`` is
 taken out (`batches.batches_for`). Tensors go where the model is. ``names`` are names of weights,
-such as ``h.0.attn.c_attn.weight``. Whatever happens, the model is left as it was: its weights, gradients,
-hooks, and what trains.
+such as ``h.0.attn.c_attn.weight``. In any case the model is left unchanged: its weights, gradients, hooks, and
+training modes.
 """
 
 from .input_statistics import block_by_block, hessians, input_norms

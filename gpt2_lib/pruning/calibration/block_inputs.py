@@ -1,12 +1,12 @@
 """Forward passes block by block: the outputs of each block are stored and become the inputs of the next.
 
 The blocks are the entries of the outermost ``nn.ModuleList`` or ``nn.Sequential``. The model's own forward pass calls
-them, with the attention masks, positions and rotary embeddings that it makes: each block before the one that is read is
-replaced, for that pass, by what was kept. So L blocks cost L blocks' work, not the L (L + 1) / 2 of passes that begin
-at the embedding.
+them, with the attention masks, positions and rotary embeddings that it makes: each block before the current one is
+replaced, for that pass, by its stored output. So L blocks cost L blocks' work, not the L (L + 1) / 2 of passes that
+begin at the embedding.
 
-What is kept is one residual stream: for a text of N tokens in a model of width C, 4 N C bytes (2 N C in half
-precision), of which `kept` says how much is held in memory.
+One residual stream is stored: for a text of N tokens in a model of width C, 4 N C bytes (2 N C in half precision);
+`kept` limits how much of it is in memory.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class BlockInputs:
 def run_block(model: nn.Module, blocks: Sequence[str], before: Any, batch: Any) -> Any:
     """Return the last block's output for ``batch``, given the output ``before`` of the one before; None if not called.
 
-    The others are not called, and what they would give must not matter (`is_chain`).
+    The others are not called, and their outputs must not matter (`is_chain`).
     """
     found: list[Any] = []
 
@@ -91,7 +91,7 @@ def inputs_of_blocks(model: nn.Module, block: str, batches: Iterable[Any]) -> Bl
 def is_chain(model: nn.Module, blocks: Sequence[str], batch: Any) -> bool:
     """Return whether each block is called once, in order, and depends only on the output of the one before.
 
-    Tried on ``batch``: the outputs of a plain pass are compared with those of each block alone.
+    This compares the outputs of a plain pass over ``batch`` with those of each block alone.
     """
     calls: list[tuple[str, Any]] = []
 

@@ -58,9 +58,9 @@ def block_by_block(model: nn.Module, batches: Any, names: Sequence[str], title: 
     >>> for group, text in block_by_block(model, windows, names, "Wanda"):
     ...     norms = input_norms(model, text, group)  # and prune the group, before the next one is asked for
 
-    ``text`` begins at the group's block: what the blocks before it give is kept (`block_inputs`), so that each block is
-    run twice in all, to be read and once more as it then is. Outside of a list of modules, and in a model that hands
-    more from block to block than one's output to the next, a pass begins at the embedding.
+    ``text`` begins at the group's block: the outputs of the blocks before it are stored (`block_inputs`), so that each
+    block runs twice in all, for its statistics and once more after it is pruned. Outside of a list of modules, and in
+    a model whose blocks pass on more than one output, a pass begins at the embedding.
     """
     model, batches = unwrap(model), readable_again(batches)
     parent: str | None = None
@@ -118,7 +118,7 @@ def _read(
 def _stop_after_last(model: nn.Module, names: Iterable[str]) -> list[RemovableHandle]:
     """Register hooks that end a GPT-2's pass after the last block that has one of the weights.
 
-    Its head is then never asked for: the logits would be most of the memory. None for other models.
+    The head does not run, whose logits would take most of the memory. Other models get no hooks.
     """
     blocks = [gpt2_block(model, name) for name in names]
     known = [block for block in blocks if block is not None]

@@ -18,8 +18,8 @@ TOKENS_PER_BATCH = 4096
 def layer_groups(model: nn.Module, names: Sequence[str]) -> list[list[str]]:
     """Return the order of calibration: each group is calibrated after the earlier ones are pruned.
 
-    So that a layer is fitted to the inputs that it will really get, as in the code of both papers: block by block, the
-    blocks being the entries of the model's list of modules, and layer by layer what is outside of one.
+    A layer is thus fitted to the inputs that it will really get, as in the code of both papers: block by block, where
+    blocks are the entries of the model's list of modules, and layer by layer outside of it.
     """
     layers_of(model, names)
     groups: dict[str, list[str]] = {}

@@ -1,7 +1,7 @@
 """The choice of weights by each method, as a function ``(model, plan, text)`` that returns masks.
 
-Those that rank scores leave the model as it is. Those that go block by block (`by_block`) cut it in place, so that each
-block is calibrated on what is pruned before it; where they raise an error the model is as it was.
+Methods that rank scores leave the model unchanged. Those that work block by block (`by_block`) prune it in place, so
+that each block is calibrated on the pruned blocks before it; if they raise an error, the model is restored.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ def make_plan(
 ) -> Plan:
     """Return the plan for the prunable matrices of ``model`` that match ``names`` (default: all) but not ``ignore``.
 
-    ``sparsity`` may be {glob: sparsity}, such as ``{"*": 0.5, "h.0.*": 0.2}``: of several that match the last counts,
-    and what none matches stays whole. Raises ValueError unless one of ``sparsity`` and ``n_m`` is given, for a glob
+    ``sparsity`` may be {glob: sparsity}, such as ``{"*": 0.5, "h.0.*": 0.2}``: the last glob that matches counts, and
+    layers without a match stay whole. Raises ValueError unless one of ``sparsity`` and ``n_m`` is given, for a glob
     that matches nothing, a sparsity outside [0, 1], inputs that n:m doesn't divide, and where nothing is left to prune.
     """
     every = list(prunable_layers(model))
