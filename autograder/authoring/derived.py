@@ -1,6 +1,6 @@
 """Values derived from a notebook's cells that replace its marks: points, minutes, number of exercises.
 
-In any cell these stand for it, so that no number is written twice:
+These marks may stand in any cell, so that no number is written twice:
 
     "<<checks>>"       in code: {exercise: {check: points}}; an exercise is "## 2.1 · Magnitude: ..." as "2.1 magnitude"
     <<points>>         the points of the notebook

@@ -1,6 +1,6 @@
 """The handout: the learners' own repository with notebooks and library, for JupyterLab and for Binder.
 
-No masters go in, no hidden tests, no reference solutions. Of the autograder learners use `make check`.
+It contains no masters, no hidden tests and no reference solutions. Learners use the autograder for `make check`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class HandoutError(Exception):
 def handout(root: Path, target: Path) -> list[str]:
     """Create or update the learners' repository in ``target`` from the course at ``root``; returns a report.
 
-    The notebooks are released afresh from source/. What somebody changed in ``target`` since stays as it is: the new
-    version of a notebook goes beside it, as ``x.new.ipynb``. Raises HandoutError and what ``release`` raises.
+    The notebooks are released afresh from source/. Files in ``target`` that somebody has changed stay unchanged: the
+    new version of a notebook goes beside it, as ``x.new.ipynb``. Raises HandoutError and what ``release`` raises.
     """
     before = _made_before(target)
     with fresh_release(root) as fresh:

@@ -2,18 +2,18 @@
 
 A notebook is made of the masters that ``source/<phase>/phase.toml`` lists for it, joined in that order; in a phase
 without that file each master is a notebook of its own. ``{deeper = "NAME"}`` in the list gives all of a master's cells
-the tag ``deeper``: the core path leaves them out. What a cell is to nbgrader is spelt short in its header:
+the tag ``deeper``: the core path leaves them out. A cell's header has nbgrader's metadata in short form:
 
     # %% exercise="sparsity"              the learner's answer, between ### BEGIN/END SOLUTION
     # %% tests="sparsity_edges" points=2  a check that gives points, with ### BEGIN/END HIDDEN TESTS
     # %% locked="setup"                   a cell that learners can't change
     # %% quiz="ready_1 ready_2" points=1  the same check of each question; in the cell the first stands for each
-    # %% [markdown] minutes=5             what the exercise or part takes that begins here
+    # %% [markdown] minutes=5             the minutes of the exercise or part that begins here
 
-A quiz's exercise has ``key="cadbc"`` in its header too, the letters that are right, and "<<key>>" stands for it in the
-cells after: the package is no place for it, since learners and the kernels of submissions have that.
-``tags=[...]`` and ``jupyter={...}`` go into the notebook as they are; any other key is an error. What follows from the
-headers is not written twice: `derived` has the marks that stand for it.
+A quiz's exercise has ``key="cadbc"`` in its header too, the right letters, and "<<key>>" stands for it in the cells
+after it. The key is not in the package, which learners and the kernels of submissions have.
+``tags=[...]`` and ``jupyter={...}`` go into the notebook unchanged; any other key is an error. Values that follow from
+the headers are not written twice: `derived` lists the marks for them.
 """
 
 from __future__ import annotations

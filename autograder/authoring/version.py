@@ -16,8 +16,8 @@ from .sources import ORDER, notebooks
 def version(root: Path, assignment: str) -> list[str]:
     """Move the masters of ``assignment`` to a new version of it, and release that; returns a report.
 
-    What was handed out stays beside it as it is: source/<assignment>/ keeps the notebooks, release/ and the gradebook
-    what submissions are graded by. Raises CourseError, SourceError; then nothing has changed.
+    The released version stays beside it: source/<assignment>/ keeps its notebooks, release/ and the gradebook keep
+    what its submissions are graded by. Raises CourseError, SourceError; then nothing has changed.
     """
     phases = {path.parent.name for path in notebooks(root)}
     there = {path.name for path in (root / "source").glob("*/")}
