@@ -1,8 +1,8 @@
 """Attempts: of several submissions, the newest file of each notebook counts, with the files of that attempt.
 
-An attempt is newer by the platform's own order where it has one, else by its time. What has no time, or one that is
-still to come, counts as older than all that have. The lines of students.csv keep the attempt of each file that is
-there, so it makes no difference in which order exports are collected.
+Attempts are ordered by the platform's own order where it has one, else by time. An attempt without a time, or with one
+in the future, counts as older than all others. The lines of students.csv keep the attempt of each file in the course,
+so the order in which exports are collected makes no difference.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ def _time(text: str) -> datetime:
 def chosen(there: list[Attempt], new: list[Attempt]) -> dict[str, tuple[Attempt, HandIn | None]]:
     """Return {name: the attempt whose file counts, and the file}.
 
-    A newer attempt without some notebook leaves the older one of it, with the artifacts of its attempt. Artifacts that
-    come alone belong to the attempt before them. Of equals the one that is collected later counts.
+    If a newer attempt lacks a notebook, the older file of it counts, with the artifacts of its attempt. Artifacts
+    without a notebook belong to the attempt before them. Of equal attempts the one collected later counts.
     """
     by_order = all(attempt.order for attempt in (*there, *new))
     ordered = sorted([*there, *new], key=lambda a: (a.order if by_order else 0, a.time))  # stable: new ones later

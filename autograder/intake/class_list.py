@@ -1,7 +1,7 @@
 """The class list, ``roster.csv`` in the course's folder: everybody who takes the course, with or without submissions.
 
-`listings` makes it from a learning platform's lists; it may also be written by hand, with a spreadsheet. Where there is
-one, everybody on it stands in every table, and `collect` gives hand-ins to the people on it.
+`listings` makes it from a learning platform's lists; it may also be written by hand, with a spreadsheet. If there is
+one, everybody on it is in every table, and `collect` assigns submissions to the people on it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ PAIR = re.compile(r"([^=\s;]+)=(\d+)")
 class Learner:
     """One line of the class list. ``id`` is the name of the learner's folders in submitted/.
 
-    ``number`` is the university's number, ``canvas`` Canvas's own; ``moodle`` has Moodle's numbers of a participant, a
-    new one in each assignment: ``phase2_techniques=123456; phase3_production=123470``.
+    ``number`` is the university's number, ``canvas`` Canvas's; ``moodle`` has Moodle's numbers of the participant, one
+    for each assignment: ``phase2_techniques=123456; phase3_production=123470``.
     """
 
     id: str
@@ -125,7 +125,7 @@ class ClassList:
     def find(self, person: Person, assignment: str, names: Mapping[str, int]) -> str:
         """Return the id of a person that a platform names; "" if none or several learners match.
 
-        ``names``: how many of each name hand in. A group is its first member.
+        ``names``: how many people of each name submit. A group stands for its first member.
         """
         numbers = {person.number, person.login} - {""}
         if person.system == "Moodle":

@@ -1,8 +1,8 @@
 """Collection: submissions from a learning platform's export go to ``submitted/<student>/<assignment>/``.
 
-Whose a file is, `platforms` tells, and to whose folder it goes, `owners`; what it is, `contents`; which of several
-counts, `attempts`; `store` brings it there. Every file of the export is in the report and in
-``submitted/collected.csv``: taken, set aside or refused, and why.
+`platforms` finds the person of a file, `owners` the student's folder; `contents` recognises the file, `attempts`
+chooses among several, and `store` copies it. The report and ``submitted/collected.csv`` list every file of the
+export: taken, set aside or refused, and why.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Placed = list[tuple[Entry, Place]]
 def collect(root: Path, source: Path, assignment: str | None = None, platform: str | None = None) -> Report:
     """Copy the submissions in ``source``, a zip or a folder, to ``root``/submitted/ (of one assignment, or all).
 
-    ``platform``, one of `platforms.NAMES`, says whose export it is. Again with the same source it changes nothing.
-    Raises CollectError.
+    ``platform``, one of `platforms.NAMES`, is the platform of the export. A second call with the same source changes
+    nothing. Raises CollectError.
     """
     released = Released.of(root)
     if assignment is not None and assignment not in released.all:

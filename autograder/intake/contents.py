@@ -59,7 +59,7 @@ class Released:
     def version(self, what: What, candidates: Collection[str]) -> str:
         """Return the version of an assignment that a notebook belongs to: by its digest, else by its cells.
 
-        "" where both may be.
+        Returns "" if several are possible.
         """
         stamped = {self.stamps.get(stamp, "") for stamp in what.stamps} & set(candidates)
         if len(stamped) == 1:
@@ -153,7 +153,7 @@ def assignment_of(what: What, place: Place, entry: Entry, released: Released, on
 def artifact(file: str, platform: str, marks: Collection[str], released: Released) -> str:
     """Return the expected name of an artifact: without a copy's suffix, if it has one.
 
-    ``marks`` are those of the notebooks beside it. Elsewhere than on Canvas "-1" may be part of a name.
+    ``marks`` are the suffixes of the notebooks beside it. On platforms other than Canvas, "-1" may be part of a name.
     """
     if released.ask_for(file):
         return file

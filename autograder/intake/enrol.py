@@ -1,7 +1,7 @@
 """Enrolment: a learning platform's list updates the class list: new people get an id, known ones new data.
 
-Nobody is removed: who left the course is dropped by name. What the platform wants to have back, its grading worksheet
-or its gradebook, is kept in lms/, as it came.
+Nobody is removed: `drop` removes a learner who left the course. The files that the platform takes back, its grading
+worksheet or its gradebook, are kept in lms/, unchanged.
 """
 
 from __future__ import annotations

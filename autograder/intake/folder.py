@@ -1,7 +1,7 @@
 """Intake of a submission's folder: untrusted files are inspected, limited and listed.
 
-No link is followed, nothing but a regular file is opened, sizes are limited while reading. What is in a file is read
-later, in a worker. `intake` needs POSIX (``openat``).
+No link is followed, only regular files are opened, and sizes are limited while reading. The content of a file is
+parsed later, in a worker. `intake` needs POSIX (``openat``).
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class IntakeError(Exception):
 class Intake:
     """The files taken from a submission's folder, and those refused.
 
-    Names are paths relative to the folder, with "/". What is ignored without a word: files whose name starts with a
-    dot, ``__pycache__`` and nbgrader's ``timestamp.txt``.
+    Names are paths relative to the folder, with "/". Files whose name starts with a dot, ``__pycache__`` and
+    nbgrader's ``timestamp.txt`` are ignored silently.
     """
 
     notebooks: dict[str, bytes] = field(default_factory=dict)

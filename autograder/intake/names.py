@@ -64,7 +64,7 @@ def looks_like(stem: str, name: str) -> bool:
 def notebook_of(file: str, known: Collection[str]) -> tuple[str, str] | None:
     """Return the longest of ``known`` that a file's name holds, and the rest, which may name its owner ("").
 
-    A rest that tells a version or a copy is nobody's.
+    A rest that marks a version or a copy names no owner.
     """
     at = re.search(r"\.ipynb|\.(?:json|txt)$", file, re.IGNORECASE)
     if at is None:

@@ -1,6 +1,6 @@
 """The files of an export: a zip, a tar or a folder. Names and bytes are untrusted; nothing is written here.
 
-An archive that a learner has handed in is opened as well, one level deep and within the same limits.
+An archive that a learner has submitted is opened as well, one level deep and within the same limits.
 """
 
 from __future__ import annotations

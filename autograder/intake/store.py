@@ -1,6 +1,6 @@
 """Storing of files in ``submitted/<student>/<assignment>/``: which count, what they replace, what learners are told.
 
-What is replaced moves to ``submitted/.replaced/``, where neither nbgrader nor grading looks.
+Replaced files move to ``submitted/.replaced/``, which nbgrader and grading ignore.
 """
 
 from __future__ import annotations

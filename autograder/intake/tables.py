@@ -29,7 +29,7 @@ class TableError(Exception):
 class Table:
     """The cells of a CSV file as texts: ``columns`` are the header's names; ``rows`` are full, without empty ones.
 
-    ``lines`` are the numbers of the rows' lines in the file. ``note`` says what had to be guessed, "" if nothing.
+    ``lines`` are the rows' line numbers in the file. ``note`` says what was guessed, "" if nothing.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """Moodle's grading worksheet of an assignment, as `enrol` keeps it: participants, and when they submitted.
 
 Columns and times are those of Moodle's mod/assign/gradingtable.php in English: "Last modified (submission)" holds
-"Friday, 20 November 2026, 10:00 AM" (or "Friday, November 20, 2026, 10:00 AM") in the time zone of who downloads it,
-"-" for nobody's.
+"Friday, 20 November 2026, 10:00 AM" (or "Friday, November 20, 2026, 10:00 AM") in the time zone of whoever downloads
+it, "-" without a submission.
 """
 
 from __future__ import annotations

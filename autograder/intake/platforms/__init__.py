@@ -1,9 +1,10 @@
 """Platforms: one grammar of file names each, and the choice of the platform of an export.
 
-These read names, and the few files that a platform itself adds; they write nothing and know nothing of grading.
+The grammars read names, and the few files that a platform itself adds; they write nothing and are independent of
+grading.
 
-A learner chooses every name below the folder that is theirs. So a platform's names are looked for at one depth of the
-whole export, and each folder or file at which the export branches has one vote, whatever is in it.
+A learner chooses every name below their own folder. So a platform's names are searched at one depth of the whole
+export, and each folder or file at which the export branches has one vote, whatever it contains.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     lab_alovelace_attempt_2026-11-20-10-00-00.txt
     lab_alovelace_attempt_2026-11-20-10-00-00_lab.ipynb
 
-The text beside the files says "Name: Ada Lovelace (alovelace)". Each attempt is there. User names may hold "_": the
-assignment's title is what all names begin with.
+The text beside the files says "Name: Ada Lovelace (alovelace)". The export has each attempt. User names may hold "_":
+the assignment's title is the common start of all names.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@
     anon_AbC12_678912_lab.ipynb
     lovelaceada_12345_text.html
 
-The first number is the person's and stays, the second the attachment's and grows. A file that was there before under
-the same name gets "-1", "-2", ... An export holds the newest attempt alone, but
-several may have been unpacked into one folder.
+The first number is the person's and constant, the second the attachment's and increasing. A file that was submitted
+before under the same name gets "-1", "-2", ... An export has only the newest attempt, but several exports may have
+been unpacked into one folder.
 """
 
 from __future__ import annotations

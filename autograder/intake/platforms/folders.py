@@ -6,8 +6,8 @@
     ada.zip
     lab_ada.ipynb, ada_lab.ipynb
 
-At which depth the students' folders are is decided once for the whole export. Where there are several, the folder alone
-says whose a file is, and nothing that a learner put into it; else the file's name does.
+The depth of the students' folders is decided once for the whole export. If there are several, only the folder names
+the owner of a file, and nothing that a learner put into it; else the file's name does.
 """
 
 from __future__ import annotations

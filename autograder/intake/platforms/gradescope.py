@@ -3,7 +3,7 @@
     assignment_9_export/submission_metadata.yml
     assignment_9_export/submission_123/lab.ipynb
 
-Whose a folder is stands in the metadata alone:
+Only the metadata names the owner of a folder:
 
     submission_123:
       :submitters:

@@ -2,7 +2,7 @@
 
     Exercise/Abgaben/Lovelace_Ada_alovelace_123/20261120100000_lab.ipynb
 
-The folder is "last name_first name_login_number"; before a file's name stands when it was uploaded. There are no
+The folder is "last name_first name_login_number"; a file's name starts with the time of its upload. There are no
 attempts: the newest file of a name counts.
 """
 

@@ -5,8 +5,8 @@
     Ada Lovelace_123456_assignsubmission_onlinetext_/onlinetext.html
     Group A-Ada Lovelace_123456_assignsubmission_file_/lab.ipynb
 
-Moodle puts no "_" into names. Some versions leave out the last one, groups may have no number. The numbers are new for
-each assignment. An export holds the newest attempt alone.
+Moodle puts no "_" into names. Some versions leave out the last "_", groups may have no number. The numbers are new for
+each assignment. An export has only the newest attempt.
 """
 
 from __future__ import annotations

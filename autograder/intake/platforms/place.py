@@ -33,8 +33,8 @@ class Person:
 class Place:
     """The owner of a file. ``file`` is its path as the learner made it.
 
-    ``home`` is the folder, or what stands for one: two homes are two people. Files with the same ``attempt`` were
-    handed in together; None is an attempt that the order alone tells. Of two attempts and of two files the one with
+    ``home`` is the folder, or an equivalent of one: two homes are two people. Files with the same ``attempt`` were
+    submitted together; with None, only the order shows the attempts. Of two attempts and of two files the one with
     the higher ``order`` is the newer.
     """
 
