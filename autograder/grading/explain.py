@@ -1,7 +1,7 @@
 """Reasons why a check failed beyond its own message: the answer is elsewhere, renamed, missing or stopped by an error.
 
-Two halves. `reasons` reads the learner's code, before it runs, in the process that may; `explain` reads nothing but
-names, once it has run.
+There are two parts: `reasons` reads the learner's code, before it runs, in a process that is allowed to; `explain`
+reads only names, after the run.
 """
 
 from __future__ import annotations

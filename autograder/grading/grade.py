@@ -1,7 +1,7 @@
 """The grading run: submissions are taken in, sanitised, run in parallel sandboxes, and recorded by one writer.
 
-A submission that was graded already, and has not changed since, nor have its tests, is not graded again. So a run
-that was killed goes on where it was, and a corrected test regrades just what depends on it.
+A submission is not graded again if neither it nor its tests have changed. So a run that was killed continues where it
+was, and a corrected test regrades just the submissions that depend on it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ VERSION = 3  # of the grader: a higher one grades everything again
 class Submission:
     """The result of one submission: ``failure`` says why it could not be graded, "" if it was.
 
-    It is ``refused`` where that is the submission's own fault, and the learner's page says it; else the grader failed.
+    It is ``refused`` if the submission itself is at fault, and the learner's page says so; else the grader failed.
     """
 
     student: str
@@ -86,10 +86,9 @@ def grade(
 ) -> list[Submission]:
     """Grade every submission in submitted/ (of one assignment or student, or all); a faulty one stops no other.
 
-    ``again``: those that were graded before, too.
-
-    ``workers``: who runs them, one process a core if not given. Not ``safe``: the learners' code runs on this machine
-    with your rights. One process at a time may grade a course (autograder/lock.py). Raises SandboxError where
+    ``again``: regrade those that were graded before. ``workers`` run the submissions, by default one process a core.
+    Not ``safe``: the learners' code runs on this machine with your permissions. One process at a time may grade a
+    course (autograder/lock.py). Raises SandboxError where
     submissions can't be run safely, and on Windows; GradebookError and OSError where results can't be written.
     """
     if not safe and sys.platform == "win32":

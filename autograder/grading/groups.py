@@ -1,7 +1,7 @@
 """Group submissions: one is graded, and each member of the group gets the result.
 
 In an assignment for which term.toml says ``groups = true``, the newest submission of a group's members counts for all,
-as in Moodle and Canvas. What a person gave by hand to one member stays theirs.
+as in Moodle and Canvas. Points given by hand to one member stay with that member.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Lateness: submission times and penalties, computed from term.toml whenever points are reported. Nothing is run.
 
-When something was handed in is believed of those who say it: nbgrader's timestamp.txt, a folder's files, and the
-platforms that write it into their exports. In exports of Moodle, Canvas and GitHub files have the time of the
-download; there it is Moodle's grading worksheet that tells, or term.toml, or nobody.
+Submission times come from nbgrader's timestamp.txt, a folder's files, and platforms that write them into their
+exports. In exports of Moodle, Canvas and GitHub, files have the time of the download; there the time comes from
+Moodle's grading worksheet or term.toml, or it is unknown.
 """
 
 from __future__ import annotations

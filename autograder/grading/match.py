@@ -1,7 +1,7 @@
 """Matching of a learner's cells to the course's: by mark or id, then by definitions, then by neighbours.
 
-Learners' tools lose nbgrader's marks and the cells' ids, or give them to two cells. What was matched without them is a
-guess, and the caller has to say so. A mistake costs little: cells that are nobody's run as well, in their order.
+Learners' tools may lose nbgrader's marks and the cells' ids, or give them to two cells. A match without them is a
+guess, and the caller has to say so. A mistake costs little: unmatched cells run as well, in their order.
 """
 
 from __future__ import annotations

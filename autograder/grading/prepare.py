@@ -1,6 +1,6 @@
 """Preparation of a submitted notebook file for its run.
 
-This reads what strangers wrote, so it happens in a worker, in a process with limits on memory and computing time.
+This reads untrusted data, so it runs in a worker, in a process with limits on memory and CPU time.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def record(
 ) -> None:
     """Write the result of a submission; a missing notebook gets no points.
 
-    ``stamp``: when it was handed in (UTC); what that costs, `settle` says. Grades and comments that a person gave stay.
+    ``stamp``: the submission time (UTC); `settle` computes the penalty. Grades and comments given by hand stay.
     Raises CourseError when it can't be written; then its folder is as before, and the next run grades it again.
     """
     folder = course.folder("autograded", assignment, student)

@@ -18,7 +18,7 @@ def rehearse(root: Path) -> list[str]:
     """Return what an instructor has to fix: checks with values that can't be transferred, with no verdict, or with
     fewer points for the solution than nbgrader alone gives.
 
-    A solution may lose points with both: it may want files that only a learner makes. Raises CourseError,
+    A solution may lose points with both: it may need files that only a learner makes. Raises CourseError,
     BrokenToolError.
     """
     faults = []

@@ -24,7 +24,7 @@ from .verdicts import read_grading
 class Again:
     """The result of a check: ``message`` is "" if it passes. ``changed``: file or release differ from those graded.
 
-    ``trouble``: why it came to no verdict, "" where it did.
+    ``trouble``: why there is no verdict, "" if there is one.
     """
 
     student: str

@@ -1,8 +1,8 @@
 """Sanitising of a learner's notebook for its run: answers and added cells stay, all others become the instructor's.
 
-More than nbgrader's own steps do (clear outputs, remove duplicates, overwrite locked cells, add missing ones): what a
-cell is comes from the gradebook alone, its metadata and tags are made anew, and the instructor's cells stand in their
-order. What was changed is told in notes, each one sentence for the instructor and the learner.
+This does more than nbgrader's own steps (clear outputs, remove duplicates, overwrite locked cells, add missing ones):
+the role of a cell comes from the gradebook alone, its metadata and tags are made anew, and the instructor's cells are
+in their order. Each change has a note of one sentence for the instructor and the learner.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MISSING = "This cell is missing in what was handed in."
 class Note(NamedTuple):
     """A change to a notebook: in the cell ``cell`` or, if that is "", in the whole.
 
-    ``look``: a person should look whether it was right.
+    ``look``: a person should check that the change was right.
     """
 
     cell: str

@@ -1,6 +1,6 @@
 """Recomputation of what an instructor's files determine, whenever points are reported; no notebook is run.
 
-Names come from the class list, dates from term.toml, a group's points from the one submission of it that was graded.
+Names come from the class list, dates from term.toml, a group's points from its one graded submission.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .lateness import handed_in, settle_one
 def settle(course: Course, assignment: str | None = None) -> None:
     """Update names, groups' points, due dates, extensions, times and penalties in the gradebook.
 
-    Of one assignment, or all. Raises CourseError for a term.toml that can't be read, or names what is not there, and
+    This is for one assignment, or all. Raises CourseError for a term.toml that can't be read or has unknown names, and
     TableError for such a class list.
     """
     term, people = read_term(course.root), ClassList.of(course.root)

@@ -1,7 +1,7 @@
 """The cells that grading can skip: the instructor's unchanged demonstrations on which no other cell depends.
 
-A cell that was released so, and that nobody has to leave alone, is skipped unless a cell that runs uses a name that it
-makes, or a check takes one from the notebook. Where Python can't tell what a cell uses, every word in it counts.
+An unchanged cell that learners may edit is skipped unless a cell that runs, or a check, uses a name that it defines.
+Where the names that a cell uses can't be determined, every word in it counts as one.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def solution(
 ) -> list[tuple[Submission, list[Result]]]:
     """Grade the solutions in a temporary course, of one assignment or all; the real gradebook is not changed.
 
-    ``files``: a folder with what learners hand in beside their notebooks. Raises what `grade` raises.
+    ``files``: a folder with the files that learners submit beside their notebooks. Raises what `grade` raises.
     """
     names = sorted({path.parent.name for path in notebooks(root)})
     if assignment is not None and assignment not in names:

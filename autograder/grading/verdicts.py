@@ -30,9 +30,9 @@ class Review:
 class Grading:
     """``key`` is the SHA-256 of all that the grading depended on.
 
-    ``notes`` say what became of the files and cells that were handed in, to the instructor and to the learner.
+    ``notes`` tell the instructor and the learner what was done with the submitted files and cells.
     ``refused`` says why nothing could be graded, "" where it could.
-    ``shared`` is who handed it in for their group, "" where it is the student's own.
+    ``shared`` is the member who submitted it for the group, "" if it is the student's own.
     """
 
     key: str = ""
@@ -45,7 +45,7 @@ class Grading:
 def read_grading(folder: Path) -> Grading:
     """Return the grading of a folder of autograded/; an empty one if there is no file.
 
-    A file that can't be read has no key, so that the submission is graded again, and is itself up for review.
+    A file that can't be read gives no key, so that the submission is graded again, and a remark for review.
     """
     try:
         data = json.loads((folder / FILE).read_text(encoding="utf-8"))
