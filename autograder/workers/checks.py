@@ -1,6 +1,6 @@
 """The checks of a notebook: each runs in the judge, and calls the learner's functions in the learner's kernel.
 
-A check that comes to no verdict, or that the clock has ended, is the grader's trouble, and told.
+A check without a verdict, or one stopped by the wall clock, is reported as trouble of the grader.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Execution of one sanitised notebook: the learner's cells in a sandbox, each check by a judge in another (`Checks`).
 
-There is one way to a verdict. Code that ends or hangs the kernel costs the points of what it breaks: the rest runs
+Verdicts come only from a judge. Code that ends or hangs the kernel costs the points of what it breaks: the rest runs
 again without it.
 """
 

@@ -60,7 +60,7 @@ class Job:
 class Outcome:
     """The result of a submission's run; all of it plain text and numbers.
 
-    ``review`` is for a person to look at, ``trouble`` is the grader's own: (notebook, cell, reason) each.
+    ``review`` is for a person, ``trouble`` lists errors of the grader: (notebook, cell, reason) each.
     """
 
     notebooks: Mapping[str, str] = field(default_factory=dict)  # executed

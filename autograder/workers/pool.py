@@ -55,9 +55,9 @@ class Workers:
     def run_all(self, tasks: Iterable[Task], job: Callable[[Task], Job]) -> Iterator[tuple[Task, Outcome | str]]:
         """Yield every task with the outcome of its job, or the reason why there is none, as they finish.
 
-        Only twice as many as there are workers are under way at a time, so that memory stays flat. Some run alone:
-        after a crash all that were under way, since nobody knows which one did it; at the end those with which the
-        grader had trouble, once more.
+        At most twice as many tasks as workers are submitted at a time, which bounds the memory. Some run alone: after
+        a crash all that were running, since any of them may be the cause; at the end a second time those with which
+        the grader had trouble.
         """
         going = _Run(self, (_Attempt(task, job(task)) for task in tasks))
         try:

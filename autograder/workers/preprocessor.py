@@ -1,6 +1,6 @@
 """Plain ``nbgrader autograde`` in the sandbox: a preprocessor in the place of nbgrader's `Execute`.
 
-It goes the way of `make grade`: what nbgrader has made of the submission is not used, the file as it was handed in is.
+It works as `make grade` does: it uses the submitted file, and not nbgrader's changed copy of it.
 """
 
 from __future__ import annotations

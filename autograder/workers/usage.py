@@ -1,6 +1,6 @@
 """Resources used by the processes of a sandbox: CPU time, memory, sockets, read from /proc.
 
-Whatever the learner's code leaves behind becomes a child of the sandbox's first process, so nothing can leave the tree.
+Orphaned processes become children of the sandbox's first process, so none can leave the tree.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The watch on a learner's kernel: it measures the use of resources and ends the kernel at a limit.
 
-What counts is computing time, so that a busy machine costs nobody points. There are limits on the clock as well, else
-whoever only sleeps would hold a worker for ever; they grow with how slow the machine is, and what they end is not
-held against the learner but told to the instructor.
+Limits are on CPU time, so that a busy machine costs nobody points. Limits on wall-clock time stop code that only
+sleeps and would block a worker for ever; they grow with the machine's slowness, and a stop by them is not held against
+the learner but reported to the instructor.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Watch:
     async def over(self, seconds: float, requesting: bool = False) -> AsyncIterator[None]:
         """Watch the body of a ``with`` statement, for at most ``seconds`` of CPU time.
 
-        ``requesting``: nobody else reads the kernel's outputs. Raises StoppedError where a limit on all is passed.
+        ``requesting``: nobody else reads the kernel's outputs. Raises StoppedError at a limit on the whole submission.
         """
         self.interrupted, self._requesting = "", requesting
         task = asyncio.ensure_future(self._watch(seconds))
