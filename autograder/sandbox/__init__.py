@@ -1,5 +1,5 @@
 """The sandbox for untrusted code: bubblewrap, a seccomp filter, limits, and the processes forked into it.
 
-``bubblewrap``, ``zygote`` and ``provisioner`` are used by workers; ``privileges`` is the way in. ``kernel`` runs
-inside, beside the learner's code, and nothing that it says is believed.
+Workers use ``bubblewrap``, ``zygote`` and ``provisioner``; ``privileges`` takes a process in. ``kernel`` runs
+inside, beside the learner's code, and none of its messages is trusted.
 """

@@ -2,9 +2,9 @@
 
 A sandbox has namespaces of its own (mounts, processes, network, IPC, host name; users too where root did not start
 it). It sees the system's and Python's folders and ``gpt2_lib``, all read-only, and nothing else of this machine: no
-gradebook, no source, no other submission, no network. The course is covered wherever it lies, under /usr too. What it
-may write is in memory, limited in size, and gone with it. All its processes die with the sandbox, and the sandbox dies
-with the process that made it.
+gradebook, no source, no other submission, no network. The course is covered wherever it is, under /usr too. Its
+writable folders are in memory, limited in size, and end with it. All its processes end with the sandbox, and the
+sandbox ends with the process that made it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Limits:
 class Sandbox:
     """A sandbox that waits for processes; ``pid`` is its first process as this machine counts.
 
-    ``uid`` is the user that its processes become where root made it, None where somebody else did.
+    ``uid`` is the user id of its processes if root made it, else None.
     """
 
     def __init__(self, limits: Limits, hidden: Sequence[str] = ()) -> None:

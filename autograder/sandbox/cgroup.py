@@ -1,8 +1,8 @@
 """A cgroup for each sandbox, where permitted (cgroup v2): limits of memory, processes and a share of processors.
 
-No process may stand beside groups with limits, so the grader and all that run with it (make, a shell) move into a
-group of their own first. Where a group was given to somebody (`systemd-run --user --scope -p Delegate=yes make grade`),
-that is allowed; elsewhere nothing changes, and the limits of `zygote` and of the workers' watch are all there are.
+A group with processes can't have subgroups with limits, so the grader and the processes beside it (make, a shell) move
+into a group of their own first. This is allowed in a delegated group (`systemd-run --user --scope -p Delegate=yes
+make grade`); elsewhere nothing changes, and only the limits of `zygote` and of the workers' watch apply.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The learner's kernel, inside the sandbox: ipykernel with two more kinds of requests.
 
-``look_request`` tells what names of the notebook stand for. ``call_request`` calls a function of the notebook with
-plain data and sends plain data back (`wire`).
+``look_request`` returns the values of names in the notebook. ``call_request`` calls a function of the notebook with
+plain data and returns plain data (`wire`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The sandbox as a Jupyter kernel provisioner, and a kernel manager that always uses it.
 
-jupyter_client's part in this: messages, heartbeats, restarts. Ours: the process is forked from a warm `Zygote` into a
-bubblewrap `Sandbox`. Messages go over Unix sockets that lie in the sandbox: no folder of this machine is shared.
+jupyter_client handles messages, heartbeats and restarts. Here the process is forked from a warm `Zygote` into a
+bubblewrap `Sandbox`. Messages go over Unix sockets inside the sandbox: no folder of this machine is shared.
 """
 
 from __future__ import annotations

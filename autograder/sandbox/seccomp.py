@@ -57,7 +57,7 @@ class _Program(ctypes.Structure):
 def refuse() -> None:
     """Install the filter for this process and its children. Needs PR_SET_NO_NEW_PRIVS; raises OSError.
 
-    On a machine whose numbers are not known here nothing happens: the rest of the sandbox has to do.
+    On an architecture with unknown numbers nothing happens: the rest of the sandbox has to suffice.
     """
     data = program()
     if not data:

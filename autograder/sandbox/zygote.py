@@ -1,7 +1,7 @@
 """The zygote: a process that has imported all that a notebook needs, and forks processes into sandboxes.
 
-Importing PyTorch and the rest takes seconds of computing time; a fork takes milliseconds. The zygote itself runs
-nobody's code, holds nothing secret and has one thread: only from such a process may one fork.
+Importing PyTorch and the rest takes seconds of CPU time; a fork takes milliseconds. The zygote itself runs no
+learner's code, holds no secrets and has one thread: only such a process can be forked safely.
 
     zygote = Zygote(["torch"])
     kernel = zygote.fork_into(sandbox, limits, {"target": "autograder.sandbox.kernel:main", ...}, files)
