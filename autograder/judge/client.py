@@ -54,9 +54,7 @@ class Judge:
     ) -> Judge:
         """Start a judge. ``cells`` and ``checks`` are the instructor's; ``files`` lie beside, ``hidden`` is covered.
 
-        ``seeds``: check -> of its random inputs.
-
-        Raises JudgeError, SandboxError.
+        ``seeds``: {check: seed of its random inputs}. Raises JudgeError, SandboxError.
         """
         ours, theirs = socket.socketpair()
         made = cls(Line(ours), Sandbox(LIMITS, hidden))

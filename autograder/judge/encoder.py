@@ -35,7 +35,7 @@ class Encoder:
     def __init__(self, strict: bool, exact: bool = False) -> None:
         """Create an encoder. ``strict``: raise NotPlainError for other values instead of sending their type's name.
 
-        ``exact``: and for what would arrive as something else, such as a Counter.
+        ``exact``: also for a value that would arrive as another type, such as a Counter.
         """
         self.buffers: list[bytes] = []
         self._strict, self._exact = strict, exact

@@ -15,7 +15,7 @@ MAGIC = re.compile(r"^([ \t]*)[%!].*$", re.MULTILINE)
 class Names:
     """The names that a check takes from the learner: ``wanted`` with their values, ``touched`` if they are functions.
 
-    ``touched`` are answers that the check itself binds or deletes: it does so for the learner's code as well.
+    ``touched`` are answers that the check itself binds or deletes; this also affects the learner's code.
     """
 
     wanted: Sequence[str]
@@ -25,8 +25,8 @@ class Names:
 def names_of(check: str, cells: tuple[str, ...], tools: frozenset[str], answers: frozenset[str]) -> Names:
     """Return the names that ``check`` and the instructor's ``cells`` use and do not define.
 
-    ``tools`` are what earlier checks have made and the learner is not asked for. ``answers`` are the names that
-    answers are asked to make: no other name of a check's own is ever told to the learner's code.
+    ``tools`` are names that earlier checks have defined. ``answers`` are the names that answers have to define: the
+    learner's code learns no other name of a check.
     """
     used, bound = _used_and_bound([check])
     more, made = _used_and_bound(cells)

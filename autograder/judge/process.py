@@ -1,9 +1,9 @@
 """The judge: a process in its own sandbox that runs the checks; the learner's functions run in another.
 
-The names of the learner's functions stand for `Proxy` objects. Whatever the learner's code did to PyTorch, to
-``assert`` or to IPython, it did it in its own sandbox.
+The names of the learner's functions refer to `Proxy` objects. Changes of the learner's code to PyTorch, to ``assert``
+or to IPython are confined to its own sandbox.
 
-The checks are compiled before the first message is read. From then on nothing else can be (`_refuse_new_code`).
+The checks are compiled before the first message is read. From then on no other code can be (`_refuse_new_code`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def judge(
 ) -> Judge:
     """Return a judge whose cells have run and whose checks are compiled; from now on no new code can be compiled.
 
-    ``seeds``: of the checks that draw random inputs; who has none draws a new one each time.
+    ``seeds``: of the checks that draw random inputs; a check without one draws a new seed each time.
     """
     notebook: dict[str, object] = {"__name__": "__main__", "__builtins__": BUILTIN}
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -79,7 +79,7 @@ def _compiled(source: str) -> tuple[CodeType, CodeType | None]:
 def _refuse_new_code(own: list[CodeType]) -> None:
     """Forbid new code from here on, except for imports of installed modules: no message can become code.
 
-    ``own`` is told by its identity and has to live on: codes that say the same are equal.
+    ``own`` is recognised by identity and has to stay alive: code objects with the same content are equal.
     """
     known = {id(code) for code in own}
 

@@ -3,7 +3,7 @@
     worker -> judge   ("check", 3, 0, what the learner's names stand for)     ("answer", 3, 1, a call's result)
     judge -> worker   ("call", 3, 1, a call)                                  ("verdict", 3, 0, what came of the check)
 
-Who reads drops what it did not ask for. Waiting ends at a deadline, which raises nothing in the middle of a message.
+A reader drops unsolicited messages. Waiting ends at a deadline, which raises nothing in the middle of a message.
 """
 
 from __future__ import annotations

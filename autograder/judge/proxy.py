@@ -1,7 +1,7 @@
 """Proxies of the learner's functions: a check calls them here, and the learner's sandbox computes the result.
 
-A call carries its arguments there as plain data (`wire`) or, where they are models and functions, as copies
-(`transfer`); plain data comes back, with what became of the arguments.
+A call transfers its arguments as plain data (`wire`) or, for models and functions, as copies (`transfer`); the reply
+is plain data, with the changes to the arguments.
 """
 
 from __future__ import annotations

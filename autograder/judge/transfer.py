@@ -1,8 +1,8 @@
 """Transfer of a check's models, optimisers and functions to the learner's function, and of their changes back.
 
-There the trust goes one way. The check's objects travel as pickles: the sandbox believes the judge. What comes back
-is plain data only (`wire`): the values of a model's parameters and buffers, an optimiser's state. The judge writes
-these into its own objects, so that a check looks at objects and methods that no learner's code has ever touched.
+Trust is one-way: the check's objects are sent as pickles, since the sandbox trusts the judge. The reply is plain data
+only (`wire`): the values of a model's parameters and buffers, an optimiser's state. The judge writes these into its
+own objects, so that a check inspects objects and methods that no learner's code has ever touched.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The wire format: a function's arguments and results as plain data, between two processes that don't trust each other.
 
 Tensors and bytes travel as raw buffers, numbers, strings and containers as JSON. Nothing that is decoded can run
-code (no pickle). What is not plain data is refused (`NotPlainError`) or, where a stranger sent it, becomes an `Opaque`
-that has only its type's name.
+code (no pickle). A value that is not plain data is refused (`NotPlainError`) or, from an untrusted sender, becomes an
+`Opaque` that has only its type's name.
 
-`Decoder` accepts a subset of what `Encoder` makes: whatever was decoded can be encoded again, but for an `Opaque`. Both
-count alike, so that nobody can send what the other side can't send back.
+`Decoder` accepts a subset of what `Encoder` makes: every decoded value but an `Opaque` can be encoded again. Both
+count sizes alike, so that neither side can send what the other can't send back.
 """
 
 from __future__ import annotations
