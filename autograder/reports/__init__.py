@@ -1,4 +1,4 @@
 """Reports on a graded class: feedback pages for learners, a page and tables for the instructor.
 
-The grader runs it as the instructor. All that a learner wrote is shown as text.
+The grader runs them as the instructor. Everything that a learner wrote is shown as text.
 """

@@ -1,6 +1,6 @@
 """The class page for instructors, which names students, those who may need help among them.
 
-grades/ is no folder of nbgrader's, so that nothing in it is ever handed out with feedback/.
+grades/ is no folder of nbgrader's, so that nothing in it is ever given to learners with feedback/.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Bar:
 class CheckView:
     """``messages``: the most frequent first, each with the students who got it or one with other numbers.
 
-    ``empty``: how many wrote nothing there; they are not among those with a message.
+    ``empty``: how many wrote nothing there; they are not counted with a message.
     """
 
     name: str

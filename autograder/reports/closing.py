@@ -1,8 +1,8 @@
 """The summary at the end of `make grade`: each submission's outcome, open tasks by student, and the next command.
 
-One word for each outcome, here and on every page. *refused*: nothing of it can be graded, and the learner's page says
-why. *failed*: the grader could not do its work, so the same command has to be given again. *flagged*: it is graded, and
-a person should look at it. *note*: what became of the files and cells that were handed in; nothing has to be done.
+Each outcome has one word, here and on every page. *refused*: it can't be graded, and the learner's page says why.
+*failed*: the grader had an error, so the same command has to be given again. *flagged*: it is graded, and a person
+should look at it. *note*: what was done with the submitted files and cells; no action is needed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def closing(course: Course, submissions: list[Submission]) -> str:
 def table(submissions: list[Submission]) -> list[str]:
     """Return one line a submission: its points, or why there are none; then remarks for a person, and totals.
 
-    What was graded before, and got points, has no line: the sums count it, and grades/ tells of everybody.
+    Submissions that were graded earlier, with points, have no line: the totals include them, and grades/ lists all.
     """
     reasons = Counter((s.assignment, s.failure) for s in submissions if s.failure and not s.refused)
     often = {key: number for key, number in reasons.items() if number > ALIKE}

@@ -32,7 +32,7 @@ class Exported:
 def export(course: Course, assignment: str | None = None) -> list[Path]:
     """Write grades/<assignment>.csv and .html, for one assignment or all in the gradebook; returns the files.
 
-    Raises CourseError for an assignment that the gradebook does not know, and for what `settle` does not like.
+    Raises CourseError for an assignment that the gradebook does not know, and as `settle` does.
     """
     written = []
     for summary in summaries(course, assignment):
@@ -43,7 +43,7 @@ def export(course: Course, assignment: str | None = None) -> list[Path]:
 def export_all(course: Course, assignment: str | None = None) -> Exported:
     """Write those, grades/term.csv, and the files for Moodle and Canvas where the class uses them.
 
-    Pages of feedback/ that are missing, or tell of other grades than there are now, are written first.
+    Missing or outdated pages of feedback/ are written first.
     """
     every = summaries(course, assignment)
     whole = joined(summaries(course, None)) if assignment else joined(every)

@@ -1,6 +1,6 @@
 """Feedback pages for learners: one a notebook, with points, their code and the checks' messages.
 
-The source of the checks is on no page, hidden or not: only the messages of those that failed.
+No page shows the source of a check, hidden or not: only the messages of failed checks.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def feedback(
 ) -> list[Path]:
     """Write feedback/<student>/<assignment>/<notebook>.html for each notebook of the assignment; returns the files.
 
-    ``person`` and ``state`` are what `people` and `states` say of the student; they are asked where they are left out.
+    ``person`` and ``state`` are those of `people` and `states` for the student, which are called by default.
 
     Raises CourseError for what was not graded, NotebookError for a notebook of autograded/ that can't be read.
     """

@@ -1,7 +1,7 @@
 """Fingerprints of answers: a digest of the code without names and layout.
 
-The grader itself parses nothing that a learner wrote: this file runs as a process of its own, with limits, and knows
-nothing of the course. It reads [[answer, handout], ...] as JSON and writes their digests.
+The grader itself parses no learner's code: this file runs as a process of its own, with limits, and is independent of
+the course. It reads [[answer, handout], ...] as JSON and writes their digests.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 def fingerprint(source: str, handout: str = "") -> str:
     """Return a digest that is equal for answers that differ only in names and layout; "" if short or no Python.
 
-    Only read, never run: nothing of ``source`` becomes code.
+    ``source`` is only parsed, never compiled or run.
     """
     if len(source) > MOST:
         return ""

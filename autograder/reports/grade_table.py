@@ -1,6 +1,6 @@
 """grades/<assignment>.csv: one row a student, the whole class list included, for the instructor's records.
 
-Grading the same class twice gives the same bytes: rows go by the student's id, and no date of today is written.
+Grading the same class twice gives the same bytes: rows are sorted by student id, and no current date is written.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def status(row: Row) -> str:
 def write_csv(path: Path, rows: list[list[str]], mark: bool = True) -> Path:
     """Write a table, whole or not at all; its cells must already be safe for spreadsheets.
 
-    ``mark``: with the bytes without which Excel takes the file for another encoding.
+    ``mark``: with a byte order mark, without which Excel assumes another encoding.
     """
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)

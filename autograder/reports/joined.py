@@ -12,8 +12,8 @@ from .summary import NOTHING, Row, Summary
 def joined(summaries: list[Summary]) -> list[Summary]:
     """Return the summaries with the versions of an assignment merged, under the first one's name.
 
-    Of each learner the newest version counts that was handed in. Where the versions' maxima differ, all points are
-    counted in those of the newest version, so that everybody can reach as much.
+    For each learner the newest submitted version counts. If the versions' maxima differ, all points are scaled to the
+    maximum of the newest version, so that everybody can reach the same.
     """
     families: dict[str, list[Summary]] = defaultdict(list)
     for summary in sorted(summaries, key=lambda one: order(one.assignment)):

@@ -12,7 +12,7 @@ from ..intake.roster import Row, lines_of
 def people(root: Path, assignment: str) -> dict[str, Learner]:
     """Return {student id: name}, for all on the class list and all who ever submitted. Raises CollectError, TableError.
 
-    The platform's numbers are those of the class list and, for ``assignment``, those that came with what was handed in.
+    The platform's numbers are those of the class list and, for ``assignment``, those of its submissions.
     """
     found = {one.id: one for one in ClassList.of(root).learners}
     for line in lines_of(root / "submitted"):

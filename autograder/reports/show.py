@@ -1,6 +1,6 @@
 """A page that shows a learner's answers beside the solution, with the checks' source and messages.
 
-For instructors alone: hidden tests stand on it. It lies in grades/, which nothing hands out.
+It is for instructors only, since it shows hidden tests. It is in grades/, which is never given to learners.
 """
 
 from __future__ import annotations

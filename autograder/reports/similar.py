@@ -1,8 +1,8 @@
 """Similar answers, which are equal but for names and layout: a reason to look, and no proof of anything.
 
-Two answers are equal where their syntax trees are, with every name of their own numbered in the order of its coming,
-without comments, texts that document, annotations, and the lines that the handout gave. Short answers are equal by
-themselves, so they are not compared.
+Two answers are equal if their syntax trees are, with their own names numbered in order of appearance, without
+comments, docstrings, annotations, and the lines of the handout. Short answers are equal anyway, so they are not
+compared.
 """
 
 from __future__ import annotations

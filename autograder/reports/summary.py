@@ -45,8 +45,8 @@ GRADED, REFUSED, WAITING, NOTHING = "graded", "refused", "not graded yet", "noth
 class Row:
     """One student. ``total`` is after the penalty, as in nbgrader's export; None: nothing graded.
 
-    ``waiting``: something is there that was not graded. ``submitted``: when it was handed in (UTC), None where nobody
-    knows; ``late_says``: who says that it was late. ``empty``: the exercises in which nothing was written.
+    ``waiting``: there is a submission that was not graded. ``submitted``: its time (UTC), None if unknown;
+    ``late_says``: the source that says it was late. ``empty``: the exercises in which nothing was written.
     """
 
     student: str
