@@ -1,4 +1,4 @@
 """A term's records: removing a learner, joining two ids, backup and restore.
 
-Nothing is deleted: what is taken away is moved to ``submitted/.replaced/``, where neither nbgrader nor grading looks.
+Nothing is deleted: removed files move to ``submitted/.replaced/``, which nbgrader and grading ignore.
 """

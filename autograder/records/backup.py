@@ -70,7 +70,7 @@ def backup(root: Path, target: Path | None = None) -> list[str]:
 def restore(root: Path, source: Path) -> list[str]:
     """Restore the course from a backup. Its present state is moved to backups/; returns a report.
 
-    Raises CourseError for what is no whole backup; then nothing has changed. Who is interrupted gives it again.
+    Raises CourseError if the file is no complete backup; then nothing has changed. After an interruption, repeat it.
     """
     root = root.resolve()
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=root, ignore_cleanup_errors=True) as temporary:

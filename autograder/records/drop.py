@@ -14,8 +14,8 @@ from .kept import check_dates, check_known, folders_of, has_manual, put_aside, r
 def drop(root: Path, student: str, assignment: str | None = None) -> list[str]:
     """Remove a learner's data from folders, the gradebook and the lists; returns a report.
 
-    With an ``assignment``, only what they handed in there. The folders are kept in submitted/.replaced/. Who is
-    interrupted gives the same command again. Raises CourseError, CollectError, TableError; then nothing has changed.
+    With an ``assignment``, only their submission to it. The folders are kept in submitted/.replaced/. After an
+    interruption, repeat the command. Raises CourseError, CollectError, TableError; then nothing has changed.
     """
     course = Course(root)
     with course.gradebook() as gradebook:

@@ -49,8 +49,8 @@ class _Pair:
 def rename(root: Path, old: str, new: str) -> list[str]:
     """Change a learner's id to ``new``; if that id is in use, join the two. Returns a report.
 
-    Of an assignment that both handed in the newer one counts; the other goes to submitted/.replaced/. Who is
-    interrupted gives the same command again. Raises CourseError, CollectError, TableError; then nothing has changed.
+    If both submitted an assignment, the newer one counts; the other goes to submitted/.replaced/. After an
+    interruption, repeat the command. Raises CourseError, CollectError, TableError; then nothing has changed.
     """
     course = Course(root)
     good = student_id(new, keep_case=True)
