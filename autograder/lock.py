@@ -1,6 +1,6 @@
 """The course's lock: one command at a time changes a course. It says who holds it and since when.
 
-The kernel frees the lock when its process ends, however that ends. A file that a killed process leaves holds up nobody.
+The kernel frees the lock when its process ends in any way. The file that a killed process leaves blocks nobody.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Holder:
 def locked(root: Path, command: str) -> Iterator[bool]:
     """Hold the lock of the course at ``root``; wait for its holder, with a message on stderr.
 
-    Gives whether nobody else can be at work on the course: False where the disk has no locks, or may not share them
-    with another machine, which is said, too. Raises LockError where this process itself holds the lock, and OSError.
+    Yields whether the lock excludes all others: False where the disk has no locks, or may not share them with another
+    machine, with a message. Raises LockError where this process itself holds the lock, and OSError.
     On Windows, where nothing is graded, there is no lock.
     """
     if sys.platform == "win32":

@@ -1,7 +1,7 @@
 """Notebook files: reading with clear errors, reproducible writing, and recognition of a learner's work.
 
 Every notebook that we write carries a digest of its cells' sources. A notebook whose sources still
-match it is pristine: nobody worked in it, and a newer version may replace it.
+match it is pristine: it has no work in it, and a newer version may replace it.
 """
 
 from __future__ import annotations

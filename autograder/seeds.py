@@ -1,7 +1,7 @@
 """The seeds of hidden tests: a fixed one for each learner and check, unknown to anybody without the course's key.
 
-The key is the course's secret, ``gradebook.key``: made when something is graded for the first time, and kept beside the
-gradebook, where no sandbox shows it. Only a judge is told a seed, in its environment, when the check is about to run.
+The key is the course's secret, ``gradebook.key``: created at the first grading, and kept beside the gradebook, where
+no sandbox shows it. Only a judge gets a seed, in its environment, just before the check runs.
 """
 
 from __future__ import annotations

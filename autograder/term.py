@@ -16,8 +16,8 @@
     kim-lee = "2026-11-22 10:00"
 
 "10% per day" takes, as Canvas's late policy does, that share of the points that can be had for each day begun, and
-never more than there are. "cut-off" takes all, "none" nothing. Where there is such a file, it alone says who had until
-when; without it due dates and extensions are the gradebook's (Formgrader).
+never more than there are. "cut-off" takes all, "none" nothing. If there is such a file, it alone sets due dates and
+extensions; without it they are the gradebook's (Formgrader).
 """
 
 from __future__ import annotations

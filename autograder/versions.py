@@ -1,7 +1,7 @@
 """Versions of an assignment: ``phase2_techniques`` as released first, ``phase2_techniques-v2`` beside it.
 
-nbgrader can neither add cells to an assignment with submissions nor remove any. So an assignment that has to change in
-mid-term gets a version beside it (`authoring.version`), and each submission is graded by that which was handed out.
+nbgrader can neither add cells to an assignment with submissions nor remove any. So an assignment that has to change
+during the term gets a version beside it (`authoring.version`), and each submission is graded by its own version.
 To a learner, the registrar and the learning platform all versions are one assignment, under the first one's name.
 """
 

@@ -80,8 +80,8 @@ def scan(
 def allocate(points: Iterable[LayerPoint], mean: float) -> dict[str, float]:
     """Return sparsities {layer: fraction} with the weighted ``mean`` over the scanned layers, for `ModelPruner.prune`.
 
-    Weights go where the scan says that they cost the least loss each: between two measured sparsities of a layer its
-    loss is taken to rise evenly, and the rises of the layers are taken to add up. A guess, then, to be measured.
+    Weights are removed where the scan shows the least loss for each: between two measured sparsities of a layer, the
+    loss is assumed to rise linearly, and the rises of the layers to add up. The result is an estimate to be measured.
     Raises ValueError for points of several methods, and for a mean above what was scanned.
     """
     mean = check_sparsity(mean)

@@ -1,8 +1,8 @@
 """SparseGPT: prune a matrix in one shot, and correct the remaining weights for the pruned ones.
 
 Source: Frantar & Alistarh (2023), "SparseGPT: Massive Language Models Can Be Accurately Pruned in
-One-Shot", Algorithm 1. The inputs are gone through in order; each weight is corrected for all that
-the earlier ones of its row have lost, then it stays or goes.
+One-Shot", Algorithm 1. The inputs are processed in order: each weight is corrected for the losses of
+the earlier ones in its row, and is then kept or pruned.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _factor(hessian: Tensor, damping: float) -> tuple[Tensor, Tensor]:
     """Return R (in, in), float32, upper triangular, with R R^T the damped Hessian; and the always-zero inputs (in, 1).
 
     When the weights of a row have lost e (in,), the error is |R^T e|^2, and entry j of R^T e depends on the
-    losses up to j alone: that is why the inputs can be gone through in order. The paper uses U = R^-1,
+    losses up to j alone, so the inputs can be processed in order. The paper uses U = R^-1,
     the Cholesky factor of the inverse; only U's blocks on the diagonal are needed, and they are the
     inverses of R's, so the Hessian is never inverted.
 

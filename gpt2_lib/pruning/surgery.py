@@ -90,8 +90,8 @@ def shrink(model: GPT2, heads: Mapping[int, Tensor] | None = None, neurons: Mapp
 def remove_silenced(model: GPT2) -> GPT2:
     """Return a smaller GPT2 with the same outputs, without the heads and neurons that contribute nothing.
 
-    Silent is a unit whose outgoing weights are all zero, or, as `ModelPruner.prune_structures` leaves it, those that
-    make its value (of a head V) with their bias. One of each block's heads and neurons stays in any case.
+    A unit is silent if all its outgoing weights are zero or, as after `ModelPruner.prune_structures`, the weights and
+    biases that compute its value (of a head, V). At least one head and one neuron of each block stay.
     """
     heads: dict[int, Tensor] = {}
     neurons: dict[int, Tensor] = {}
@@ -141,7 +141,7 @@ def silencing_masks(
 
     ``heads`` and ``neurons`` as in `shrink`, ``blocks`` as ``keep`` in `remove_blocks`; what isn't given stays
     whole. With zeros where a mask is False, ``model`` computes what ``shrink(model, heads, neurons)``, and then
-    ``remove_blocks(..., blocks)``, compute: so a model can be trained for its surgery beforehand.
+    ``remove_blocks(..., blocks)``, compute: so a model can be trained before its surgery.
     """
     config = model.config
     heads, neurons = _checked(config, heads, neurons)

@@ -5,8 +5,8 @@ In this library's `GPT2`, and in transformers' GPT-2: the weights of every block
 Llama: the weights of its ``nn.Linear`` layers. Never biases, norms and embeddings, nor the head that a model
 of transformers predicts its tokens with, tied to the embedding or not: Wanda and SparseGPT leave it whole too.
 
-Adapters (what lies beside a ``base_layer``, and what is called ``lora_...`` or ``adapter...``) are left alone;
-the layer that they adapt is pruned. Layers whose weight is computed from other tensors at each pass
+Adapters (modules beside a ``base_layer``, and those called ``lora_...`` or ``adapter...``) are not pruned;
+the layer that they adapt is. Layers whose weight is computed from other tensors at each pass
 (torch.nn.utils.prune, parametrize, weight_norm) are refused by name: zeros written to it would be lost.
 
 An ``nn.Linear`` stores its weight as (out, in), transformers' ``Conv1D`` as (in, out). A mask has the shape of

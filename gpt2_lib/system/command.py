@@ -21,9 +21,9 @@ INTERRUPTED, CLOSED = 130, 141  # as a shell says of a command that SIGINT or SI
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Call ``main``, and exit with the status that it returns or raises.
 
-    Ctrl-C ends the command with one word and status 130; a reader of its output that went away ends it silently with
-    141; any other error of the system, such as a full disk, with one sentence and 1, and so does a package that is
-    missing. A character that the terminal can't show is written as an escape.
+    Ctrl-C ends the command with one word and status 130; a closed output pipe ends it silently with 141; any other
+    error of the system, such as a full disk, and a missing package end it with one sentence and 1. A character that
+    the terminal can't show is written as an escape.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

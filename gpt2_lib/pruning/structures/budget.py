@@ -97,8 +97,8 @@ def projection_error(gram: Tensor, weight: Tensor, columns: Tensor, ridge: float
 def output_sensitivities(model: GPT2, windows: Tensor) -> list[float]:
     """Return the mean square, over tokens, of the loss's gradient by each part's output, in block order.
 
-    The loss is the sum over tokens of ``windows`` (N, T) of the negative log-likelihood, so that a token counts the
-    same however many there are.
+    The loss is the sum over tokens of ``windows`` (N, T) of the negative log-likelihood, so that the weight of a token
+    does not depend on their number.
     """
     squares = [0.0] * (2 * model.config.n_layer)
     for batch in windows.split(max(1, TOKENS_PER_BATCH // windows.size(1))):

@@ -51,8 +51,8 @@ def flop_costs(model: GPT2, tokens: int | None = None) -> Costs:
 def latency_costs(model: GPT2, batch: int = 1, tokens: int | None = None, rounds: int = 9) -> Costs:
     """Return the seconds of a pass over (``batch``, ``tokens``) here: for each width the fastest of ``rounds``.
 
-    Parts of the same width are measured once, whatever block they are in. The widths take turns, and the fastest is
-    what a busy machine disturbs least; a width never costs more than a larger one, which would be noise.
+    Parts of the same width are measured once for all blocks. The widths take turns, and the fastest run of each is
+    the least disturbed by a busy machine; a width never costs more than a larger one, which would be noise.
     """
     config, width = model.config, model.wte.weight
     x = torch.randn(batch, tokens or config.n_positions, config.n_embd).to(width)

@@ -1,14 +1,14 @@
 """Least-squares refitting: it corrects the remaining heads and neurons for the removed ones.
 
-What structured pruning removes is missing from the output of a block's two ``c_proj``. Each of them is solved anew,
-weight and bias, so that what stays comes as close as it can to what the whole model computes there: one linear system
-a matrix, no training, no gradients.
+Structured pruning removes a part of the outputs of a block's two ``c_proj``. Least squares solve for a new weight and
+bias of each, so that its outputs come as close as possible to those of the whole model: one linear system a matrix, no
+training, no gradients.
 
-Relatives: FLAP (An et al., 2023, arXiv 2312.11983) corrects the bias alone, by the mean of what went. ZipLM (Kurtić et
+Related work: FLAP (An et al., 2023, arXiv 2312.11983) corrects only the bias, by the removed mean. ZipLM (Kurtić et
 al., 2023, arXiv 2302.04089) and SlimGPT (Ling et al., 2024, arXiv 2412.18110) choose structures by the optimal brain
 surgeon's formula and update the weights at each removal. OSSCAR (Meng et al., 2024, arXiv 2403.12983) searches for the
 units whose least-squares error is the lowest. Here `scores.contribution` chooses first, and the least squares come
-once, at the end; what they aim at makes up for what the parts before have lost as well.
+once, at the end; their targets also compensate for the losses of earlier parts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RIDGE = 0.003  # measured on gpt2-mini; 0.001 and 0.01 differ by 0.3 % in perple
 class Moments:
     """Means over tokens of a linear layer's inputs x and target outputs y, and their centred sums of products.
 
-    float64, on the CPU. About the means, since sums of large numbers that hardly vary would lose what varies.
+    float64, on the CPU. Sums are centred: sums of large numbers that hardly vary would lose the variation.
     """
 
     tokens: int
@@ -96,8 +96,8 @@ def refit_projections(pruned: GPT2, dense: GPT2, windows: Tensor, ridge: float =
     """Refit every ``c_proj`` of ``pruned``, in place, to the outputs of ``dense`` on ``windows`` (N, T).
 
     ``pruned`` is ``dense`` with heads and neurons silenced or removed. Attention comes before feed-forward, block
-    after block, so that each layer is fitted to the inputs that it will really get. What it should give is what takes
-    the residual stream to where that of ``dense`` is, after the same part.
+    after block, so that each layer is fitted to the inputs that it will really get. Its target is the difference
+    between the residual stream of ``dense`` after the same part and its own.
 
     The residual streams of both models are kept, 8 N T C bytes, C the width (`kept` says where). Raises ValueError for
     models that don't belong together, and for fewer tokens than the widest ``c_proj`` has inputs.
