@@ -21,11 +21,12 @@ c.IgnorePattern.pattern = "^"  # all of stderr; errors are no stderr
 
 # What the grader has to know of this course (autograder/course.py): what its notebooks import, so that it need be
 # loaded only once (torch._dynamo comes with the first optimiser step); that its demonstrations do nothing but make
-# names and show something, so that most need not run; and the rule on whose work an answer is.
+# names and show something, so that most need not run; the rule on whose work an answer is; and where the checks are.
 c.Rules.warm = ["torch._dynamo", "matplotlib.pyplot", "ipywidgets"]
 c.Rules.warm += ["gpt2_lib.course.checks", "gpt2_lib.course.demos", "gpt2_lib.course.widgets"]
 c.Rules.skip = True
 c.Rules.own_work = "gpt2_lib.course.own_work:borrowed"
+c.Rules.checks = "gpt2_lib.course.checks"
 
 # Submissions run in a sandbox, with plain `nbgrader autograde` as well (`python -m autograder grade` is faster).
 c.Autograde.autograde_preprocessors = [

@@ -47,6 +47,8 @@ class Rules:
     """
     own_work: str = ""
     """"module:function" that tells what an answer is built on, where that is not the learner's own work."""
+    checks: str = ""
+    """The package of its checks, functions with a decorator ``@check("label")``: reports show these labels."""
 
 
 class Course:

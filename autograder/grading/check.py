@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..course import Course, CourseError
 from ..intake.folder import shadows, which
+from ..labels import labels
 from ..notebooks import KERNELSPEC, NotebookError, read_notebook
 from ..sandbox.bubblewrap import Limits
 from ..workers.job import Job, run
@@ -58,9 +59,9 @@ def check(root: Path, phase: str | None = None) -> bool:
         raise CheckError("There are no notebooks in notebooks/.")
     whole = True
     for name in [phase] if phase else phases:
-        print(f"{name}: running what the checks need, in a copy of your notebook", flush=True)
+        print(f"Grading a copy of {name} as the instructor would. Please wait: this runs your cells ...", flush=True)
         checked = _check(root, name, _notebooks(folder / name), _notebooks(root / "source" / name))
-        told = [table(checked.results)] if checked.results else []
+        told = [table(checked.results, labels(Course(root).rules.checks))] if checked.results else []
         print("\n".join([*told, *checked.notes]), end="\n\n")
         whole = whole and checked.whole
     return whole

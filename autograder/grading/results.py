@@ -6,7 +6,7 @@ Only an error's message is ever shown, never a test's source.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from nbformat import NotebookNode
@@ -54,8 +54,11 @@ def total(gradebook: Gradebook, assignment: str, student: str) -> tuple[float, f
     return submission.score, submission.max_score  # pyright: ignore[reportReturnType]  # columns, set later
 
 
-def table(results: list[Result]) -> str:
-    """Return the exercises with their points as text; below each, the messages of its failed checks."""
+def table(results: list[Result], labels: Mapping[str, str]) -> str:
+    """Return the exercises with their points as text; below each, the messages of its failed checks.
+
+    A message of a single check begins with that check's label, if ``labels`` has it.
+    """
     rows = []
     exercises = list(dict.fromkeys((r.notebook, r.exercise) for r in results))
     width = max([len(exercise) for _, exercise in exercises] + [len("exercise")])
@@ -64,7 +67,8 @@ def table(results: list[Result]) -> str:
         mine = [r for r in results if (r.notebook, r.exercise) == (notebook, exercise)]
         rows.append(_row(exercise, mine, width))
         for message in dict.fromkeys(r.message for r in mine if r.message):
-            rows += _lines(message)
+            told = [labels.get(r.check, "") for r in mine if r.message == message]
+            rows += _lines(f"{told[0]}: {message}" if len(told) == 1 and told[0] else message)
     rows.append(_row("total", results, width))
     return "\n".join(rows)
 
@@ -110,5 +114,5 @@ def _message(name: str, text: str) -> str:
     if name == "CellTimeoutError":
         return "This took too long and was stopped. Is there a loop that never ends?"
     if name in ("AssertionError", "NotImplementedError"):
-        return in_words(text) or "A check failed without saying why: please tell your instructor."
+        return in_words(text) or "A check failed without a message: please tell your instructor."
     return in_words(f"{name}: {text}" if text else name)

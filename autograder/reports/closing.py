@@ -27,7 +27,9 @@ def closing(course: Course, submissions: list[Submission]) -> str:
     known = {s.assignment for s in submissions if not s.failure or s.refused}
     left = [line for name in assignments if name in known for line in _left(course, summaries(course, name)[0])]
     failed = any(s.failure and not s.refused for s in submissions)
-    step = "next: see to what failed, and give the same command again" if failed else "next: make feedback, make export"
+    step = (
+        "next: correct what failed, and give the same command again" if failed else "next: make feedback, make export"
+    )
     return "\n".join([*table(submissions), *left, "", step])
 
 

@@ -5,7 +5,7 @@ No page shows the source of a check, hidden or not: only the messages of failed 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from ..course import Course, CourseError
 from ..grading.results import Result, results
 from ..grading.verdicts import Grading, read_grading
 from ..intake.class_list import Learner
+from ..labels import labels
 from ..notebooks import grade_id, read_notebook
 from .display import CellView, Viewer, code_style, secrets
 from .pages import points, write_page
@@ -27,6 +28,7 @@ from .state import states
 @dataclass(frozen=True)
 class Check:
     name: str
+    label: str
     points: float
     max_points: float
     message: str
@@ -156,7 +158,7 @@ def _page(
             own.append(cell)
     viewer = Viewer(secrets(book.tests, released), [*answers.values(), *own])
     review = {entry.cell for entry in grading.review if entry.notebook == name}
-    exercises = list(_exercises(viewer, answers, book, checks, review))
+    exercises = list(_exercises(viewer, answers, book, checks, review, labels(course.rules.checks)))
     return {
         "refused": "",
         "points": max(0.0, sum(check.points for check in checks) - book.penalty),
@@ -169,7 +171,12 @@ def _page(
 
 
 def _exercises(
-    viewer: Viewer, answers: dict[str, NotebookNode], book: _Book, checks: list[Result], review: set[str]
+    viewer: Viewer,
+    answers: dict[str, NotebookNode],
+    book: _Book,
+    checks: list[Result],
+    review: set[str],
+    labels: Mapping[str, str],
 ) -> Iterator[Exercise]:
     for name in dict.fromkeys(check.exercise for check in checks):
         mine = [check for check in checks if check.exercise == name]
@@ -182,11 +189,12 @@ def _exercises(
             [
                 Check(
                     check.check,
+                    labels.get(check.check, ""),
                     check.points,
                     check.max_points,
                     viewer.text(check.message),
                     book.by_hand.get(check.check, "")
-                    or ("Your instructor will look at this check." if review & {check.check, name} else ""),
+                    or ("Your instructor will review this check." if review & {check.check, name} else ""),
                 )
                 for check in mine
             ],

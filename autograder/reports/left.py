@@ -21,7 +21,7 @@ def left(course: Course, summary: Summary) -> dict[str, list[Row]]:
         "timed out": [row for row in rows if row.status == GRADED and _timed_out(course, summary, row)],
         FLAGGED: [row for row in rows if row.grading.review],
         "needs points by hand": [row for row in rows if row.by_hand],
-        "late, nobody knows how much: write handed_in in term.toml": [row for row in rows if row.late_unknown],
+        "late by an unknown time: write handed_in in term.toml": [row for row in rows if row.late_unknown],
         "not on the class list": [row for row in rows if not row.listed],
         LITTLE: [row for row in rows if needs_help(row, summary)],
     }

@@ -42,8 +42,16 @@ def test_a_learner_sees_points_and_reasons_but_no_hidden_test(
 
 def test_a_matrix_in_a_message_keeps_its_lines() -> None:
     message = "Yours is\ntensor([[1., 0.],\n        [0., 1.]])"
-    shown = table([Result("lab", "masks", "mask_care", 0.0, 2.0, message)]).splitlines()
+    shown = table([Result("lab", "masks", "mask_care", 0.0, 2.0, message)], {}).splitlines()
     assert shown[2:5] == ["    - Yours is", "      tensor([[1., 0.],", "              [0., 1.]])"]
+
+
+def test_a_message_of_one_check_begins_with_its_label_and_a_message_of_several_does_not() -> None:
+    told = [("mask_count", "Three go; two were asked."), ("mask_care", "It stops."), ("mask_ties", "It stops.")]
+    found = [Result("lab", "masks", check, 0.0, 2.0, message) for check, message in told]
+    labels = {"mask_count": "as many go as were asked for", "mask_care": "the weights are left alone"}
+    shown = table(found, labels).splitlines()
+    assert shown[2:4] == ["    - as many go as were asked for: Three go; two were asked.", "    - It stops."]
 
 
 def test_an_answer_that_is_no_python_is_named_as_the_reason(
@@ -140,7 +148,10 @@ def test_a_learner_reads_what_grading_says_of_their_notebook(
     ("code", "told"),
     [
         ("def double(x):\n    exit()", "it ends the program (exit(), quit() or sys.exit())"),
-        ("def double(x):\n    return 2 * int(input())", "input() can't be used: nobody is there to answer"),
+        (
+            "def double(x):\n    return 2 * int(input())",
+            "input() can't be used: nobody answers it in grading",
+        ),
         ("def double(x):\n\u00a0   return 2 * x", "invalid non-printable character U+00A0 (line 2)"),
     ],
 )

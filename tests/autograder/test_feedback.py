@@ -9,6 +9,7 @@ import os
 import re
 import struct
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,19 @@ def test_points_code_outputs_and_messages_are_shown(graded: Graded) -> None:
     page.assert_harmless()
 
 
+def test_a_check_is_shown_with_its_label(graded: Graded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "labelled_checks"
+    package.mkdir()
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    (package / "doubling.py").write_text('@check("twice <the> number")\ndef double_basics(f): ...\n', encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(graded.course, "rules", replace(graded.course.rules, checks=package.name))
+    graded.add("labelled")
+    page = page_of(graded, "labelled")
+    assert "twice <the> number · double_basics: 2 of 2" in " ".join(page.text.split())
+    assert "· double_text" not in page.text
+
+
 def test_a_page_has_headings_table_headers_and_both_colour_schemes(graded: Graded) -> None:
     graded.add("grace")
     page = page_of(graded, "grace")
@@ -210,14 +224,14 @@ def test_a_check_under_review_says_that_a_person_will_look_but_not_why(graded: G
     folder = graded.add("reviewed", {"double_basics": 0})
     write_grading(folder, Grading("k", (Review(NOTEBOOK, "double_basics", "It patched torch."),)))
     page = page_of(graded, "reviewed")
-    assert page.text.count("Your instructor will look at this check.") == 1
+    assert page.text.count("Your instructor will review this check.") == 1
     assert "patched" not in page.text
 
 
 def test_a_check_whose_answer_is_under_review_says_so_too(graded: Graded) -> None:
     folder = graded.add("guessed")
     write_grading(folder, Grading("k", (Review(NOTEBOOK, "double", "It had lost its mark."),)))
-    assert page_of(graded, "guessed").text.count("Your instructor will look at this check.") == 2
+    assert page_of(graded, "guessed").text.count("Your instructor will review this check.") == 2
 
 
 def test_notes_stand_on_the_page_as_text(graded: Graded) -> None:
