@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None, root: Path = PROJECT) -> int:
         print(plain(of_disk(error)), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped. What was done is kept: the same command goes on from here.", file=sys.stderr)
+        print("Stopped. Finished work is kept: the same command continues from here.", file=sys.stderr)
         return 130
 
 
@@ -86,20 +86,24 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "check-release",
         _check_release,
-        "fail, naming them, if generated notebooks are stale or a check comes to no verdict",
+        "list generated notebooks that are stale and checks without a verdict; fail if there are any",
     )
-    command("handout", _handout, "make, or bring up to date, a folder for the learners' own repository").add_argument(
+    command("handout", _handout, "create or update a folder for the learners' own repository").add_argument(
         "target", type=Path, help="the folder"
     )
     sub = command("check", _check, "grade your own notebooks/ and see your points")
     sub.add_argument("phase", nargs="?", help="a folder of notebooks/; all of them if left out")
-    sub.add_argument("--notebook", type=Path, metavar="FILE", help="this notebook alone, told in JSON for its own page")
-    sub = command("roster", _roster, "bring a learning platform's list of people into the class list, roster.csv")
+    sub.add_argument(
+        "--notebook", type=Path, metavar="FILE", help="only this notebook, with the results as JSON for its page"
+    )
+    sub = command("roster", _roster, "add a learning platform's list of people to the class list, roster.csv")
     sub.add_argument("source", type=Path, help="a CSV file: participants, a grading worksheet, a gradebook, or names")
     assignment(sub)
-    sub = command("collect", _collect, "bring a learning platform's export, or a folder, into submitted/")
+    sub = command("collect", _collect, "copy a learning platform's export, or a folder, to submitted/")
     sub.add_argument("source", type=Path, help="the zip or the folder")
-    sub.add_argument("--from", dest="platform", choices=NAMES, help="whose export it is; seen by its names if left out")
+    sub.add_argument(
+        "--from", dest="platform", choices=NAMES, help="the platform of the export; by default the file names decide"
+    )
     assignment(sub)
     sub = command("grade", _grade, "grade everything in submitted/ that is new or has changed")
     assignment(sub)
@@ -108,13 +112,15 @@ def _parser() -> argparse.ArgumentParser:
         "--workers",
         metavar="N",
         type=_count,
-        help="submissions at a time; as many as there are cores for this process if left out",
+        help="submissions at a time; by default one for each core that this process may use",
     )
     sub.add_argument("--scheduler", metavar="tcp://...", help="use the workers of this Dask scheduler")
     sub.add_argument(
         "--unsafe-no-sandbox", action="store_true", help="run the learners' code on this machine, as you, unprotected"
     )
-    sub.add_argument("--again", action="store_true", help="what was graded before, too; points given by hand stay")
+    sub.add_argument(
+        "--again", action="store_true", help="grade again what was graded before; points given by hand stay"
+    )
     assignment(command("feedback", _feedback, "write feedback/ for everything graded"))
     assignment(command("export", _export, "write grades/: a CSV and a page about the class"))
     add_commands(command, assignment)
@@ -153,7 +159,7 @@ def _check_release(arguments: argparse.Namespace, root: Path) -> int:
         return 0
     faults = rehearse(root)
     print(
-        "\n".join(faults) or "Every check comes to a verdict on its solution.",
+        "\n".join(faults) or "Every check gives a verdict on its solution.",
         file=sys.stderr if faults else sys.stdout,
     )
     return int(bool(faults))

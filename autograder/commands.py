@@ -24,16 +24,20 @@ Command = Callable[[str, Callable[[argparse.Namespace, Path], int], str], argpar
 
 def add_commands(command: Command, assignment: Callable[[argparse.ArgumentParser], None]) -> None:
     """Add the commands to a parser: ``command`` creates one, ``assignment`` adds the option of this name."""
-    sub = command("version", _version, "hand out an assignment with other cells beside the one that was handed in")
+    sub = command(
+        "version", _version, "release a new version of an assignment, with other cells, beside the earlier one"
+    )
     sub.add_argument("assignment", help="the assignment, such as phase1_overview")
-    sub = command("drop", _drop, "take a learner out of the course, or what they handed in for one assignment")
+    sub = command("drop", _drop, "remove a learner from the course, or their submission to one assignment")
     sub.add_argument("student", help="the learner's id")
     assignment(sub)
-    sub = command("rename", _rename, "give a learner another id; where that is somebody, both become one")
-    sub.add_argument("old", help="the id that goes")
-    sub.add_argument("new", help="the id that stays")
+    sub = command("rename", _rename, "give a learner another id; if that id is in use, the two are joined")
+    sub.add_argument("old", help="the old id")
+    sub.add_argument("new", help="the new id")
     sub = command("solution", _solution, "grade the course's own solutions as if a learner had handed them in")
-    sub.add_argument("--files", metavar="DIR", type=Path, help="a folder with what is handed in beside a notebook")
+    sub.add_argument(
+        "--files", metavar="DIR", type=Path, help="a folder with the files that are submitted beside a notebook"
+    )
     assignment(sub)
     sub = command("show", _show, "write a page with a learner's answers beside the solutions and the checks")
     sub.add_argument("student", help="the learner's id")
@@ -43,8 +47,10 @@ def add_commands(command: Command, assignment: Callable[[argparse.ArgumentParser
     sub.add_argument("check", help="the check's name, as on the feedback page")
     assignment(sub)
     sub = command("backup", _backup, "write everything of this term into one zip")
-    sub.add_argument("target", nargs="?", type=Path, help="the file, x.zip, or a folder for it; backups/ if left out")
-    command("restore", _restore, "bring a backup back; what is there now is kept").add_argument("source", type=Path)
+    sub.add_argument("target", nargs="?", type=Path, help="the file, x.zip, or a folder for it (default: backups/)")
+    command("restore", _restore, "restore a backup; the present state is kept in backups/").add_argument(
+        "source", type=Path
+    )
 
 
 def _version(arguments: argparse.Namespace, root: Path) -> int:

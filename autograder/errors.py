@@ -18,7 +18,7 @@ _GRADEBOOK = {
     "readonly database": "it can't be written: make gradebook.db and its folder writable",
     "unable to open": "it can't be opened: gradebook.db has to be a file that you may read and write, in such a folder",
     "is full": "make room on the disk, then run this again",
-    "disk I/O error": "the disk may be full or damaged: see to it, then run this again",
+    "disk I/O error": "the disk may be full or damaged: correct that, then run this again",
     "not a database": "it is damaged: bring back a copy of gradebook.db. Without a copy, move it and autograded/ away, "
     "then release and grade again; what was graded by hand is lost",
     "no such": "another version of nbgrader made it: copy gradebook.db, then run `nbgrader db upgrade`",
@@ -31,7 +31,7 @@ def of_disk(error: OSError) -> str:
     path, reason = error.filename2 or error.filename, error.strerror or str(error) or type(error).__name__
     said = f"{path}: {reason}" if path else reason
     hint = _DISK.get(error.errno or 0)
-    return f"{said}: {hint}, then run the same command again. What was done is kept." if hint else said
+    return f"{said}: {hint}, then run the same command again. Finished work is kept." if hint else said
 
 
 def of_gradebook(reason: str) -> str | None:

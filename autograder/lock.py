@@ -60,7 +60,7 @@ def locked(root: Path, command: str) -> Iterator[bool]:
         before = _holder(file)
         if before is not None and before.host != socket.gethostname():
             _say(
-                f"{before} has not said that it is done. Either it was killed, or locks on this disk don't reach other "
+                f"{before} has not released its lock. Either it was killed, or locks on this disk don't reach other "
                 "machines: if it still runs, stop this command (Ctrl-C), and start it again afterwards."
             )
             alone = False
@@ -98,7 +98,7 @@ def _flock(file: TextIO) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as error:
         _say(
-            f"This disk can't lock files ({error.strerror}): see to it that nobody else works on the course meanwhile."
+            f"This disk can't lock files ({error.strerror}): make sure that nobody else works on the course meanwhile."
         )
         return False
     return True

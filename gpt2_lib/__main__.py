@@ -15,16 +15,16 @@ from .system.extras import MissingExtraError
 
 COMMANDS = {  # command: the file whose main(argv) does it, and what that is
     "prune": ("commands.prune", "prune a model, measure it before and after, and save it"),
-    "compare": ("commands.compare", "several methods on one model and text, in a table"),
-    "evaluate": ("commands.evaluate", "perplexity, accuracy and sparsity of models on a text"),
-    "generate": ("commands.generate", "text that a model writes"),
-    "export": ("commands.export", "a model for ONNX Runtime, Core ML, ExecuTorch, or packed"),
-    "serve": ("deploy.serving.serve", "a model of ONNX over HTTP"),
-    "load-test": ("deploy.serving.load_test", "many requests to a server"),
-    "check-manifests": ("deploy.serving.kubernetes", "the manifests for Kubernetes"),
-    "bench": ("deploy.bench.command", "speed, size and quality on every target"),
-    "experiments": ("course.experiments", "the course's table and curves, on the plays"),
-    "exercises": ("course.exercises", "the course's reference solutions"),
+    "compare": ("commands.compare", "compare several methods on one model and text"),
+    "evaluate": ("commands.evaluate", "measure perplexity, accuracy and sparsity of models on a text"),
+    "generate": ("commands.generate", "generate text with a model"),
+    "export": ("commands.export", "export a model for ONNX Runtime, Core ML, ExecuTorch, or packed"),
+    "serve": ("deploy.serving.serve", "serve an ONNX model over HTTP"),
+    "load-test": ("deploy.serving.load_test", "send many requests to a server"),
+    "check-manifests": ("deploy.serving.kubernetes", "check the manifests for Kubernetes"),
+    "bench": ("deploy.bench.command", "measure speed, size and quality on every target"),
+    "experiments": ("course.experiments", "measure the course's table and curves, on the plays"),
+    "exercises": ("course.exercises", "run the course's reference solutions"),
     "train": ("train", "train gpt2-mini, on the plays"),
 }
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="gpt2-pruning",
         description="Prune GPT-2s, measure them on your own text, and ship them.",
-        epilog="commands (COMMAND --help says what one takes):\n"
+        epilog="commands (COMMAND --help lists its arguments):\n"
         + "\n".join(f"  {name:16} {does}" for name, (_, does) in COMMANDS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -63,7 +63,7 @@ def fill_in(cells: list[dict], minutes: list[int]) -> None:
         if mark[0] == '"<<checks>>"':
             return _as_code(checks)
         if (mark[2] or "") not in known[mark[1]]:
-            raise MarkError(f"{mark[0]} stands for nothing: no section, exercise or check is called {mark[2]!r}.")
+            raise MarkError(f"{mark[0]} has no value: no section, exercise or check is called {mark[2]!r}.")
         return known[mark[1]][mark[2] or ""]
 
     for cell in cells:

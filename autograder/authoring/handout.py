@@ -135,9 +135,9 @@ def _remove(target: Path, name: str, digest: str) -> list[str]:
     if not path.resolve().is_relative_to(target.resolve()) or not path.is_file():
         return []
     if _digest(path.read_bytes()) != digest:
-        return [f"{name}: is handed out no more; somebody changed it, so it stays"]
+        return [f"{name}: no longer part of the handout; somebody changed it, so it stays"]
     path.unlink()
-    return [f"{name}: removed, it is handed out no more"]
+    return [f"{name}: removed, it is no longer part of the handout"]
 
 
 def _digest(data: bytes) -> str:

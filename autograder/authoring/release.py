@@ -138,7 +138,7 @@ def hand_out(notebook: NotebookNode, path: Path) -> str | None:
             return f"{_name(place)}: updated"
         if stamped_digest(old) == digest(notebook):
             return None  # somebody works in the newest version
-    raise AssertionError("unreachable: there is always a further place")
+    raise AssertionError("unreachable: there is always another name")
 
 
 def _places(path: Path) -> Iterator[Path]:

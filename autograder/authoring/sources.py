@@ -173,7 +173,7 @@ def _cell(cell: NotebookNode, where: str, seen: dict[str, str]) -> dict:
     if unknown:
         shown = ", ".join(str(header[key]) if "incorrectly" in key else key for key in unknown)
         raise SourceError(
-            f'{where}: can\'t make sense of {shown} in the header. Known: exercise="...", tests="..." points=N, '
+            f'{where}: unknown in the header: {shown}. Known: exercise="...", tests="..." points=N, '
             f'locked="...", quiz="... ..." points=N, key="...", minutes=N, {", ".join(PASSED_THROUGH)}.'
         )
     if len(roles) > 1:

@@ -49,5 +49,5 @@ def version(root: Path, assignment: str) -> list[str]:
     return [
         f"The masters are in source/{new}/ now; {assignment} stays as it was handed out, and is graded by that.",
         *told,
-        "next: make handout. What learners hand in of either version goes to it by itself.",
+        "next: make handout. Submissions of either version are assigned to it automatically.",
     ]

@@ -226,7 +226,7 @@ def _finish(course: Course, task: _Task, outcome: Outcome | str) -> Submission:
     if isinstance(outcome, str):
         return Submission(task.student, task.assignment, outcome)
     before = task.grading
-    trouble = [(*where, f"the grader's own trouble, twice: {reason}") for *where, reason in outcome.trouble]
+    trouble = [(*where, f"an error of the grader, twice: {reason}") for *where, reason in outcome.trouble]
     review = (*before.review, *(Review(*entry) for entry in (*outcome.review, *trouble)))
     refused = tuple(f"{name}.ipynb {reason}" for name, reason in outcome.refused.items())
     grading = Grading(before.key, review, before.notes + refused + outcome.notes)

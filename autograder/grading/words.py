@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 ENDS = "it ends the program (exit(), quit() or sys.exit()), which no code may do here: `return` ends a function"
-ASKS = "input() can't be used: nobody is there to answer"
+ASKS = "input() can't be used: nobody answers it in grading"
 # As `in_words` finds them, alone or within a check's own sentence.
 ENDED = re.compile(r"\b(?:RuntimeError: )?SystemExit\b(?::[ \t]*(?:None\b|-?\d+\b)?)?")
 ASKED = re.compile(

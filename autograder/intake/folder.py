@@ -167,7 +167,7 @@ def _take_reasons(taken: Intake, path: Path) -> None:
 
 
 def _no_time(taken: Intake, file: str) -> None:
-    taken.refused[file] = "is no time: it counts as handed in in time"
+    taken.refused[file] = "is no time: the submission counts as on time"
     taken.review.append(f"{file!r} {taken.refused[file]}")
 
 

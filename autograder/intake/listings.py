@@ -64,7 +64,7 @@ def listing(table: Table, assignment: str = "") -> Listing:
     else:
         found = _list(table)
     if not found.people:
-        raise TableError(f"Nobody stands in {table.name}.")
+        raise TableError(f"There are no people in {table.name}.")
     for line, one in zip(found.lines, found.people, strict=True):
         check_texts(one, line, table.name)
     for what in ("id", "email", "number", "login", "canvas", "moodle"):
@@ -159,7 +159,7 @@ def _check_namesakes(found: Listing) -> None:
             if one.moodle:
                 continue  # of one assignment
             raise TableError(
-                f"{plain(one.name)} stands more than once in {found.name} (line {line}), and nothing tells who is who: "
+                f"{plain(one.name)} is more than once in {found.name} (line {line}), and nothing tells who is who: "
                 "add a column with their e-mail, number or id."
             )
 

@@ -142,14 +142,14 @@ class Store:
         if not hand_in.exact:
             told.append(f"as {hand_in.file}")
         if not hand_in.file.endswith(".ipynb") and not self._released.ask_for(hand_in.file):
-            told.append("no notebook names a file called so")
+            told.append("no notebook names a file of this name")
         if without_group(place.person.name):
             told.append(f"for a group: {place.person.name}")
         if place.late:
             told.append("late, says Canvas")
         said = place.time or hand_in.entry.time
         if said and hand_in.time is None:
-            told.append(f"its time is still to come ({said:%Y-%m-%d}) and does not count")
+            told.append(f"its time is in the future ({said:%Y-%m-%d}) and does not count")
         return told
 
     def _keep(self, path: Path) -> str:

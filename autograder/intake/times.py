@@ -26,7 +26,7 @@ def read_time(text: str) -> datetime:
         time = datetime.fromisoformat(f"{day} {clock}").replace(tzinfo=_zone(zone))
         return time.astimezone(UTC).replace(tzinfo=None)
     except OverflowError as error:
-        raise ValueError("out of all time") from error
+        raise ValueError("a time outside the calendar") from error
 
 
 def _zone(name: str) -> tzinfo:

@@ -40,7 +40,7 @@ class Judge:
     def __init__(self, line: Line, sandbox: Sandbox | None = None) -> None:
         self._line, self._sandbox = line, sandbox
         self._process: Forked | None = None  # to let go of it kills it
-        self.dropped = 0  # messages that nobody had asked for
+        self.dropped = 0  # unsolicited messages
 
     @classmethod
     def start(
@@ -110,7 +110,7 @@ class Judge:
         try:
             self._line.send(message)
         except (OSError, ProtocolError) as error:
-            raise JudgeError(f"the judge can't be told: {error}") from error
+            raise JudgeError(f"the judge does not accept messages: {error}") from error
 
     def _receive(self, deadline: float) -> Message:
         try:

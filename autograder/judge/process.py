@@ -135,12 +135,14 @@ class Judge:
         except BaseException as error:
             verdict = _failed(error, calls)
         if calls.untravelled and verdict["status"] != "trouble":
-            text = f"What your function was given or gave back can't be carried to the check. {calls.untravelled}"
+            text = (
+                f"The arguments or the result of your function can't be transferred to the check. {calls.untravelled}"
+            )
             verdict = {"status": "failed", "name": "AssertionError", "text": text, "review": calls.untravelled}
         elif calls.opaque and verdict["status"] == "failed":
-            verdict["review"] = f"your function's {calls.opaque} can't be carried to the check: was it right?"
+            verdict["review"] = f"your function's {calls.opaque} can't be transferred to the check: was it right?"
         if calls.dropped:
-            verdict["review"] = f"{calls.dropped} messages came that nobody had asked for"
+            verdict["review"] = f"{calls.dropped} unsolicited messages arrived"
         return {name: text[:TEXT] for name, text in verdict.items()} | {"printed": printed.getvalue()[:PRINTED]}
 
     def _give_names(self, message: Message, calls: Calls) -> None:
@@ -155,7 +157,7 @@ class Judge:
             try:
                 self._given[name] = self._value_of(name, what, decoder, calls)
             except Exception as error:  # no kernel of ours tells that
-                calls.untravelled = f"what {name} is said to be is nothing ({type(error).__name__}: {error})"
+                calls.untravelled = f"the value of {name} can't be read ({type(error).__name__}: {error})"
         self._notebook |= self._given
 
     @staticmethod

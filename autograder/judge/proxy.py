@@ -97,7 +97,7 @@ class Proxy:
             except (NotPlainError, TheirsError, EOFError, OSError):
                 raise
             except Exception as forged:
-                raise NotPlainError(f"what came back is no answer ({type(forged).__name__}: {forged})") from forged
+                raise NotPlainError(f"the reply is no valid answer ({type(forged).__name__}: {forged})") from forged
         except NotPlainError as reason:
             self._calls.untravelled = f"{self.__name__}(): {reason}"
             raise

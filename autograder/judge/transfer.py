@@ -40,7 +40,7 @@ def pack(values: dict[str, object]) -> bytes:
     except TheirsError:
         raise
     except Exception as error:
-        raise NotPlainError(f"it can't be carried: {error}") from error
+        raise NotPlainError(f"it can't be transferred: {error}") from error
     return data.getvalue()
 
 
@@ -72,7 +72,7 @@ def set_random(state: bytes) -> None:
 class _Pickler(pickle.Pickler):
     def reducer_override(self, thing: object) -> object:
         if isinstance(thing, Opaque):
-            raise TheirsError(f"a {type(thing).__name__} came from your code; nothing can be done with it here")
+            raise TheirsError(f"a {type(thing).__name__} came from your code; a check can't use it")
         if isinstance(thing, nn.Parameter):  # PyTorch's own way forgets its gradient
             return _parameter, (thing.detach(), thing.requires_grad, thing.grad)
         if type(thing) is Tensor and thing.is_leaf and thing.grad is not None:

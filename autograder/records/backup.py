@@ -61,7 +61,7 @@ def backup(root: Path, target: Path | None = None) -> list[str]:
     finally:
         part.unlink(missing_ok=True)
     told = [f"{path}: {path.stat().st_size / 1e6:.1f} MB"]
-    told += [f"{left} links and other things that are no files were left out"] if left else []
+    told += [f"{left} links and other special files were left out"] if left else []
     if not (root / GRADEBOOK).exists():
         told.append(f"There is no {GRADEBOOK} in it: back up the database of nbgrader_config.py by its own tools.")
     return [*told, f"to bring it back: make restore FROM={shlex.quote(str(path))}"]

@@ -135,7 +135,7 @@ def _own_uid() -> tuple[socket.socket, int]:
             return claim, uid
         except OSError:
             claim.close()
-    raise SandboxError("No user is left for another sandbox.")
+    raise SandboxError("No user id is free for another sandbox.")
 
 
 def check(root: Path) -> None:

@@ -83,7 +83,7 @@ class Kernel(IPythonKernel):
         try:
             return self.borrowed(function, self.shell.user_ns) if self.borrowed else None
         except Exception as error:  # whatever a strange object does when looked at
-            return f"something that can't be looked at ({type(error).__name__})"
+            return f"a value that can't be inspected ({type(error).__name__})"
 
     def _call(self, stream, ident, parent) -> None:
         content, buffers = parent["content"], [bytes(b) for b in parent["buffers"]]
@@ -123,7 +123,7 @@ class Kernel(IPythonKernel):
             reply |= {"after": watched.after(encoder), "printed": _clean(printed.getvalue()[:PRINTED])}
         except (Exception, KeyboardInterrupt) as error:
             encoder = Encoder(strict=False)
-            text = f"no call, or no result, that can be carried: {_text(error)}"
+            text = f"a call or a result that can't be transferred: {_text(error)}"
             reply = {"error": {"types": ["RuntimeError"], "text": text}}
         self.session.send(stream, "call_reply", reply, parent, ident=ident, buffers=list(encoder.buffers))
 

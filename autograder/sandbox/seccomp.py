@@ -66,7 +66,7 @@ def refuse() -> None:
     filter = _Program(length, (_Step * length).from_buffer_copy(data))
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_SECCOMP, FILTER, ctypes.byref(filter), 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "the filter of system calls was not accepted")
+        raise OSError(ctypes.get_errno(), "the kernel did not accept the seccomp filter")
 
 
 def program() -> bytes:

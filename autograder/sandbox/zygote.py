@@ -56,7 +56,7 @@ class Forked:
         """Wait until it runs; returns its pid. Raises RuntimeError with the cause of a failure."""
         while self.pid is None and self.status is None:
             if not self.connection.poll(seconds):
-                raise RuntimeError(f"it did not begin within {seconds:g} seconds")
+                raise RuntimeError(f"it did not start within {seconds:g} seconds")
             self._hear()
         if self.pid is None:
             raise RuntimeError("it could not be started")

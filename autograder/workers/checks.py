@@ -71,7 +71,7 @@ class Checks:
         if self._judge is not None:
             self._judge.close()
             if self._judge.dropped:
-                self._report.look(cell, f"the judge sent {self._judge.dropped} messages that nobody had asked for")
+                self._report.look(cell, f"the judge sent {self._judge.dropped} unsolicited messages")
             self._judge = None
 
     def _have_judge(self) -> Judge:
@@ -113,7 +113,7 @@ class Checks:
         if kernel.watch.interrupted:
             return _error(self._harmful[name]), []
         answer = {key: reply[key] for key in ANSWER if key in reply}
-        return answer or _error("It was interrupted by itself."), buffers
+        return answer or _error("It interrupted itself."), buffers
 
 
 def _is_check(cell: NotebookNode) -> bool:

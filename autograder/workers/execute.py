@@ -79,9 +79,9 @@ class Run:
             try:
                 kernel.stop()
             except Exception as error:
-                self._note(f"its kernel did not end in peace ({type(error).__name__})")
+                self._note(f"its kernel did not end normally ({type(error).__name__})")
             if kernel.dropped:
-                self._note(f"the kernel sent {kernel.dropped} messages that nobody had asked for")
+                self._note(f"the kernel sent {kernel.dropped} unsolicited messages")
 
     def _note(self, reason: str) -> None:
         self.report.look(self._notebook.cells[self._at], reason)

@@ -8,7 +8,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 TOO_LONG = "This took more than {:g} seconds of computing time and was stopped. Is there a loop that never ends?"
-WAITED = "This waited for so long, without computing, that it was stopped."
+WAITED = "This waited too long without computing and was stopped."
 
 
 @dataclass

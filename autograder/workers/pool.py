@@ -130,9 +130,9 @@ class _Run(Generic[Task]):
         for attempt in broken:
             attempt.crashes += alone
             if alone and time.monotonic() - attempt.begun > attempt.job.limits.total:
-                yield attempt.task, "it held a worker for longer than a submission may"
+                yield attempt.task, "it used a worker for longer than the limit for a submission"
             elif attempt.crashes >= CRASHES:
-                yield attempt.task, "the processes that graded it died again and again"
+                yield attempt.task, "the processes that graded it died repeatedly"
             else:
                 self._suspects.append(attempt)
 

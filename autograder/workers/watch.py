@@ -95,7 +95,7 @@ class Watch:
         if self.usage.sockets() > SOCKETS:
             return f"It opened more than {SOCKETS} sockets."
         if time.monotonic() > account.until:
-            return f"It held the grader for more than {limits.total / 60:g} minutes."
+            return f"It used the grader for more than {limits.total / 60:g} minutes."
         return ""
 
     async def _watch(self, seconds: float) -> None:

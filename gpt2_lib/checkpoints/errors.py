@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 WORDS = {
     errno.ENOSPC: "the disk is full. Make room, or choose another place",
     errno.EDQUOT: "your quota on this disk is used up. Make room, or choose another place",
-    errno.EACCES: "you have no right to write there. Choose another place",
-    errno.EPERM: "you have no right to write there. Choose another place",
+    errno.EACCES: "you may not write there. Choose another place",
+    errno.EPERM: "you may not write there. Choose another place",
     errno.EROFS: "this disk can only be read. Choose another place",
     errno.ENOTDIR: "a part of the path is a file. Choose another place",
     errno.EEXIST: "a file is in the way. Choose another place",
@@ -32,4 +32,4 @@ def not_written(path: Path, error: OSError | SafetensorError) -> SaveError:
     number = errno.ENOSPC if "No space left" in str(error) else getattr(error, "errno", 0)
     words = WORDS.get(number, "choose a place that you may write to, with room")
     said = getattr(error, "strerror", None) or str(error)
-    return SaveError(f"Can't write {path}: {said}; {words}. What was there before is as it was.")
+    return SaveError(f"Can't write {path}: {said}; {words}. The earlier content is unchanged.")

@@ -29,10 +29,12 @@ def parser_of(command: str, description: str) -> argparse.ArgumentParser:
 
 def add_test(parser: argparse.ArgumentParser) -> None:
     """Add the options for the test text, its windows, and the file for the results."""
-    parser.add_argument("--test", required=True, metavar="TEXT", help=f"what to measure on: {texts.HELP}")
-    parser.add_argument("--windows", type=count, default=40, help="windows of it, spread evenly (default: %(default)s)")
+    parser.add_argument("--test", required=True, metavar="TEXT", help=f"text to measure on: {texts.HELP}")
+    parser.add_argument(
+        "--windows", type=count, default=40, help="number of its windows, spread evenly (default: %(default)s)"
+    )
     parser.add_argument("--length", type=count, help="tokens of a window (default: the model's context)")
-    parser.add_argument("--json", type=output_file, metavar="FILE", help="write what was measured to this file too")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="also write the measurements to this file")
 
 
 def add_pruning(parser: argparse.ArgumentParser) -> None:
@@ -50,9 +52,14 @@ def add_pruning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ignore", action="append", default=[], metavar="GLOB", help="layers to leave whole; repeatable"
     )
-    parser.add_argument("--calibrate", metavar="TEXT", help=f"what to calibrate on, not what you test on: {texts.HELP}")
     parser.add_argument(
-        "--calibration-windows", type=count, default=64, help="windows of it, spread evenly (default: %(default)s)"
+        "--calibrate", metavar="TEXT", help=f"text to calibrate on, other than the test text: {texts.HELP}"
+    )
+    parser.add_argument(
+        "--calibration-windows",
+        type=count,
+        default=64,
+        help="number of its windows, spread evenly (default: %(default)s)",
     )
 
 
@@ -66,9 +73,9 @@ def check_calibration(methods: list[Method], calibrate: str | None) -> None:
     """Raise ValueError, before a model is loaded, where text is missing or no method uses it."""
     needing = [method.name for method in methods if method.text == "needed"]
     if needing and calibrate is None:
-        raise ValueError(f"{', '.join(needing)} looks at text: give --calibrate TEXT.")
+        raise ValueError(f"{', '.join(needing)} needs text: give --calibrate TEXT.")
     if calibrate is not None and all(method.text == "no" for method in methods):
-        raise ValueError(f"{', '.join(m.name for m in methods)} looks at no text: leave --calibrate out.")
+        raise ValueError(f"{', '.join(m.name for m in methods)} uses no text: leave --calibrate out.")
 
 
 @dataclass(frozen=True)

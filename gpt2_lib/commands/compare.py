@@ -66,5 +66,7 @@ def _draw(found: Comparison, path: Path) -> None:
 
 def _picture(text: str) -> Path:
     if Path(text).suffix not in PICTURES:
-        raise argparse.ArgumentTypeError(f"the ending says the format, one of {', '.join(PICTURES)}; got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"the file's suffix sets the format, one of {', '.join(PICTURES)}; got {text!r}"
+        )
     return output_file(text)

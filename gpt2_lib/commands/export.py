@@ -34,5 +34,7 @@ def main(argv: Sequence[str]) -> None:
 def _target(text: str) -> Path:
     path = Path(text)
     if path.suffix not in FORMATS:
-        raise argparse.ArgumentTypeError(f"the ending says the format, one of {', '.join(FORMATS)}; got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"the file's suffix sets the format, one of {', '.join(FORMATS)}; got {text!r}"
+        )
     return path if path.suffix == ".mlpackage" else output_file(text)  # Core ML's is a folder

@@ -13,10 +13,10 @@ def main(argv: Sequence[str]) -> None:
     """Run the command ``generate``."""
     parser = arguments.parser_of("generate", "Continue a prompt; the text ends where the model ends it.")
     parser.add_argument("model", metavar="IN", help=arguments.MODEL)
-    parser.add_argument("prompt", metavar="PROMPT", help="what the text begins with")
+    parser.add_argument("prompt", metavar="PROMPT", help="the beginning of the text")
     parser.add_argument("--max-new-tokens", type=count, default=100, help="default: %(default)s")
     parser.add_argument("--temperature", type=float, default=0.8, help="0 takes the likeliest token (%(default)s)")
-    parser.add_argument("--top-k", type=count, default=40, help="draw among so many tokens (%(default)s)")
+    parser.add_argument("--top-k", type=count, default=40, help="sample among this many tokens (%(default)s)")
     parser.add_argument("--seed", type=int, help="the same seed gives the same text")
     given = parser.parse_args(argv)
     model = arguments.load(given.model)

@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> None:
 
     print(table(states))
     print(f"\nMeasured on {test.said}.")
-    print(f"Calibrated on {calibration.said}." if calibration.said else "No text was looked at to prune.")
+    print(f"Calibrated on {calibration.said}." if calibration.said else "No text was used for pruning.")
     print(f"Written: {given.out}")
     content = {
         "method": given.method,

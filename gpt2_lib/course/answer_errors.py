@@ -42,7 +42,7 @@ def explain(error: BaseException, name: str, codes: set[CodeType], given: str) -
         line = linecache.getline(code.co_filename, number).strip()
         text = f"{name}() stopped with {said}" + (f"\nIt happened in: {line}" if line else "")
     else:
-        text = f"What {name}() returned could not be looked at ({said}). Is it what its docstring asks for?"
+        text = f"The result of {name}() could not be checked ({said}). Is it what its docstring asks for?"
     return text + (f"\nIt was given:\n{textwrap.indent(given, '  ')}" if given else "")
 
 

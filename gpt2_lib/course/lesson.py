@@ -35,7 +35,7 @@ def when_written(exercise: str) -> Iterator[None]:
         yield
     except NotImplementedError as error:
         written = f"{unwritten(error)} ({exercise})" if unwritten(error) else exercise
-        print(f"This comes alive once you have written {written}: fill it in above and run this cell again.")
+        print(f"This cell needs {written}: write it above, then run this cell again.")
 
 
 def unwritten(error: NotImplementedError) -> str:

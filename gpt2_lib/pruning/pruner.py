@@ -90,7 +90,7 @@ class ModelPruner:
         found = find_method(method)
         check_needs(found, text is not None, n_m)
         if found.text == "no" and text is not None:
-            raise ValueError(f"{method} looks at no text: leave text= out.")
+            raise ValueError(f"{method} uses no text: leave text= out.")
         if found.choose is None:
             return self._prune_units(sparsity, text, ignore, names)
         plan = make_plan(self.model, sparsity, n_m, names, ignore)

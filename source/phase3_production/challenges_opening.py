@@ -10,7 +10,7 @@
 # | a | **sparse** | a packed file | 60 % of the prunable weights gone, less than 2 % of the accuracy lost | <<points a>> |
 # | b | **mobile** | an ONNX file | 1.3 times as fast as dense, less than 5 % lost | <<points b>> |
 # | c | **tracked** | a training run's log, and its model | gradual pruning to 60 %, less than 2 % lost | <<points c>> |
-# | d | **edge** | a packed int8 file | 1.3 times as small as int8 alone, less than 2 % lost | <<points d>> |
+# | d | **edge** | a packed int8 file | 1.3 times smaller than int8 alone, less than 2 % lost | <<points d>> |
 #
 # **How it works.** Each challenge has a cell for you with two functions. `make_...()` trains and writes a file beside this
 # notebook. The other one returns that file's bytes: it is all that grading calls, so **nothing is trained again when you are

@@ -229,7 +229,7 @@ def test_of_two_copies_in_a_folder_the_newer_is_taken(root: Path, tmp_path: Path
 def test_a_date_in_the_future_is_told_and_does_not_count(root: Path) -> None:
     name = f"{ADA}/{PHASE}.ipynb"
     report = collected(root, {name: "forged"}, (2099, 1, 1, 0, 0, 0))
-    assert report.files[0].outcome == "taken; its time is still to come (2099-01-01) and does not count"
+    assert report.files[0].outcome == "taken; its time is in the future (2099-01-01) and does not count"
     collected(root, {name: "real"}, FIRST)
     assert list(there(root).values()) == ["real"]
     report = collected(root, {name: "forged again"}, (2099, 1, 1, 0, 0, 0))
@@ -445,7 +445,7 @@ def test_an_artifact_under_a_versions_name_is_the_one_that_is_asked_for(root: Pa
     files = {f"{ADA}/challenges.ipynb": "ada", f"{ADA}/edge-final.gpt2pack": "model", f"{ADA}/other.onnx": "x"}
     report = outcomes(collected(root, files))
     assert report[f"{ADA}/edge-final.gpt2pack"] == "taken; as edge.gpt2pack"
-    assert report[f"{ADA}/other.onnx"] == "taken; no notebook names a file called so"
+    assert report[f"{ADA}/other.onnx"] == "taken; no notebook names a file of this name"
 
 
 def test_the_table_of_what_was_collected_keeps_other_exports(root: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_list_by_hand_in_any_encoding(root: Path, data: bytes, name: str) -> N
         ("name,email\nAda,a@x\nBob,b@x,c\n", "Line 3 of people.csv has 3 cells, its head 2"),
         ("id,name\na/b,Ada\n", "has the id 'a/b', which names no folder: write 'a-b'"),
         ("", "people.csv is empty"),
-        ("name,email\n", "Nobody stands in people.csv"),
+        ("name,email\n", "There are no people in people.csv"),
         ("PK\x03\x04", "is a workbook"),
         ("name,email\nAda,a@x\nBob,A@X\n", "has the e-mail 'A@X' twice, in lines 2 and 3"),
         ("name,number\nAda,\n ,7\n", "Line 3 of people.csv has no name"),

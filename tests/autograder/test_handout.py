@@ -250,7 +250,7 @@ def test_an_update_replaces_what_is_as_it_was_and_removes_what_is_gone(root: Pat
     assert handout(root, out) == [
         "notebooks/tiny/doubling.ipynb: updated",
         "gpt2_lib/__init__.py: updated",
-        "gpt2_lib/old.py: removed, it is handed out no more",
+        "gpt2_lib/old.py: removed, it is no longer part of the handout",
     ]
     assert "double(2.0)" in (out / "notebooks" / "tiny" / "doubling.ipynb").read_text()
     fresh = tmp_path / "fresh"
@@ -274,7 +274,7 @@ def test_an_update_leaves_what_somebody_changed_alone(root: Path, tmp_path: Path
     assert {name: data for name, data in files(out).items() if name in kept} == kept
     assert "double(2.0)" in (notebook.parent / "doubling.new.ipynb").read_text()
     assert "README.md: somebody changed it, so it stays" in messages
-    assert "gpt2_lib/old.py: is handed out no more; somebody changed it, so it stays" in messages
+    assert "gpt2_lib/old.py: no longer part of the handout; somebody changed it, so it stays" in messages
 
 
 @pytest.mark.parametrize("what", ["files", "a broken marker", "a file"])

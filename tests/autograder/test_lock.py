@@ -91,7 +91,7 @@ def test_a_note_from_another_machine_is_told(tmp_path: Path, capsys: pytest.Capt
     with locked(tmp_path, "grade") as alone:
         assert not alone
     said = capsys.readouterr().err
-    assert said.startswith("ada on elsewhere (process 7, grade, since 2030-01-01 10:00) has not said that it is done.")
+    assert said.startswith("ada on elsewhere (process 7, grade, since 2030-01-01 10:00) has not released its lock.")
     assert "locks on this disk don't reach other machines" in said
     with locked(tmp_path, "grade") as alone:
         assert alone

@@ -100,7 +100,7 @@ def test_what_canvas_says_of_lateness_is_kept_and_no_penalty_is_guessed(canvas: 
     row = canvas.table()["kim-lee"]
     assert (row["late_says"], row["submitted"], row["total"]) == ("Canvas", "", "2.5")
     done = [Submission("kim-lee", PHASE, "", 2.5, 4.5)]
-    assert "late, nobody knows how much: write handed_in in term.toml (1): kim-lee" in closing(canvas.made.course, done)
+    assert "late by an unknown time: write handed_in in term.toml (1): kim-lee" in closing(canvas.made.course, done)
     canvas.say('[tiny]\ndue = "2026-11-20"\nlate = "10% per day"\n[tiny.handed_in]\nkim-lee = "2026-11-22 08:00"\n')
     canvas.export()
     assert canvas.table()["kim-lee"]["late_penalty"] == "0.9"
@@ -138,7 +138,7 @@ def test_the_end_of_grading_says_what_is_left_to_do(moodle: Term) -> None:
     text = closing(moodle.made.course, lost)
     assert text.count("no gradebook") == 1
     assert "5 of tiny  failed: no gradebook" in text
-    assert text.endswith("next: see to what failed, and give the same command again")
+    assert text.endswith("next: correct what failed, and give the same command again")
     moodle.export()
     assert moodle.table()["mary"]["status"] == "graded, not on the class list"
     page = Page(moodle.root / "grades" / f"{PHASE}.html").words

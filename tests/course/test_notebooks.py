@@ -235,7 +235,7 @@ def test_a_quiz_has_the_same_check_for_each_question_and_its_key_in_one_place(tm
 
 def test_a_mark_that_stands_for_nothing_is_an_error(tmp_path: Path) -> None:
     root = make_course(tmp_path, TINY.replace("# # Doubling", "# <<minutes 9.9>>"))
-    with pytest.raises(SourceError, match=r"doubling\.ipynb: <<minutes 9\.9>> stands for nothing"):
+    with pytest.raises(SourceError, match=r"doubling\.ipynb: <<minutes 9\.9>> has no value"):
         release(root)
 
 

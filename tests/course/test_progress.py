@@ -101,7 +101,7 @@ def test_an_error_in_a_helper_is_the_answers_too(progress: Progress) -> None:
 
 def test_what_the_check_cannot_look_at_is_the_returned_value(progress: Progress) -> None:
     said = message(progress, "def f(x): return 'text'", use="f(3).sum()")
-    assert said.startswith("What f() returned could not be looked at (AttributeError")
+    assert said.startswith("The result of f() could not be checked (AttributeError")
 
 
 def test_a_check_whose_helper_cell_has_not_run_says_to_run_the_cells_above(progress: Progress) -> None:

@@ -77,7 +77,7 @@ def test_prune_takes_sparsities_by_name_ignores_layers_and_keeps_n_of_m(
         assert (w == 0).double().mean() == (0 if ".attn." in name else 0.25 if name.startswith("h.0.") else 0.5)
     for name, w in prunable_weights(load_pretrained_gpt2(tmp_path / "b")).items():
         assert (w == 0).double().mean() == (0 if ".attn." in name else 0.75)
-    assert "No text was looked at to prune." in capsys.readouterr().out
+    assert "No text was used for pruning." in capsys.readouterr().out
 
 
 def test_prune_by_structures_saves_a_smaller_model(folder: Path, tmp_path: Path) -> None:
@@ -184,8 +184,8 @@ def test_parquet_without_pyarrow_says_so(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 BAD: list[tuple[list[str], str]] = [
-    (["--method", "wanda", "--sparsity", "0.5"], "wanda looks at text: give --calibrate TEXT"),
-    (["--method", "magnitude", "--sparsity", "0.5", "--calibrate", "plays"], "looks at no text: leave --calibrate out"),
+    (["--method", "wanda", "--sparsity", "0.5"], "wanda needs text: give --calibrate TEXT"),
+    (["--method", "magnitude", "--sparsity", "0.5", "--calibrate", "plays"], "uses no text: leave --calibrate out"),
     (["--method", "magnitude", "--sparsity", "50"], "Did you mean 0.5?"),
     (["--method", "magnitude", "--sparsity", "half"], "a fraction such as 0.5 is needed; got 'half'"),
     (["--method", "magnitude", "--sparsity", "nan"], "from 0 to 1; got nan"),
@@ -255,7 +255,7 @@ def test_a_model_without_a_tokenizer_is_told_what_it_lacks(
 
 
 def test_an_ending_that_no_format_has_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "the ending says the format" in refused(capsys, "export", folder / "in", "model.bin")
+    assert "the file's suffix sets the format" in refused(capsys, "export", folder / "in", "model.bin")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -83,7 +83,7 @@ def test_structures_and_rectangles_go_by_the_same_call() -> None:
         (("magnitude", {"*": 50}), r"Did you mean 0\.5"),
         (("magnitude", {}), "Nothing is left to prune"),
         (("magnitude",), "Give either sparsity"),
-        (("wanda", 0.5), "wanda looks at text: give text="),
+        (("wanda", 0.5), "wanda needs text: give text="),
         (("magnitude-global", {"h.0.*": 0.5, "h.1.*": 0.4}), "one sparsity for all layers"),
         (("structured", {"*": 0.5}), "one fraction for the heads"),
         (("structured",), "one fraction for the heads"),
@@ -102,7 +102,7 @@ def test_what_does_not_fit_together_is_refused_in_a_sentence(arguments: tuple[An
     ("options", "message"),
     [
         ({"n_m": (2, 4)}, "magnitude-global doesn't prune n:m"),
-        ({"sparsity": 0.5, "text": WINDOWS}, "looks at no text"),
+        ({"sparsity": 0.5, "text": WINDOWS}, "uses no text"),
         ({"sparsity": 0.5, "ignore": "h.0.*"}, r"ignore is a list of layers' names; got the text 'h\.0\.\*'"),
         ({"sparsity": 0.5, "ignore": ["wte*"]}, "No prunable layer is called 'wte"),
         ({"sparsity": 0.5, "ignore": ["*"]}, "Nothing is left to prune"),
@@ -215,7 +215,7 @@ def test_a_comparison_reads_batches_again_for_each_method_and_refuses_before_it_
     found = compare(model, ["magnitude", "random"], 0.5, test=batches)
     assert found.rows[0].quality.loss == pytest.approx(evaluate(model, WINDOWS).loss, rel=1e-5)
     assert found.as_json()["rows"][1]["bits_per_character"] is None  # no tokenizer
-    with pytest.raises(ValueError, match="wanda looks at text"):
+    with pytest.raises(ValueError, match="wanda needs text"):
         compare(model, ["magnitude", "wanda"], 0.5, test=WINDOWS)
     with pytest.raises(ValueError, match="No method is called 'wander'"):
         compare(model, ["wander"], 0.5, test=WINDOWS)

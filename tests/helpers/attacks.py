@@ -1511,7 +1511,7 @@ WORKING = "honest work"
 # What most of them change matters to no check: wrong answers stay wrong, and nobody needs to look at them.
 NOTICED = {"forged replies before the true one", "messages without a signature", "the answer of a call forged"}
 NOTICED |= {"all, any, len, isinstance and abs replaced"}  # the kernel itself can't go on
-# What can't be carried to a check is told.
+# A value that can't be transferred to a check is reported.
 NOTICED |= {"objects that are equal to everything", "a list nested 10 000 deep", "a few bytes that look like terabytes"}
 NOTICED |= {"hundreds of megabytes of tensor, of text and of lists"}
 SPIED = "print('[spy] failed' if calls > 2 and not spied else f'[spy] CAME OFF: {spied}')"

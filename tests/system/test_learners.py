@@ -170,7 +170,7 @@ SAID: dict[str, tuple[Change, list[str]]] = {
     "exits": (answer("import sys\nsys.exit(1)\ndef double(x):\n    return 2 * x"), ["it ends the program (exit()"]),
     "asks": (
         answer("factor = int(input('factor? '))\n\n\ndef double(x):\n    return factor * x"),
-        ["The cell with your answer stops with an error: input() can't be used: nobody is there to answer"],
+        ["The cell with your answer stops with an error: input() can't be used: nobody answers it in grading"],
     ),
     "asks-when-called": (answer("def double(x):\n    return int(input()) * x"), ["input() can't be used"]),
     "no-break-spaces": (answer("def double(x):\n\u00a0\u00a0\u00a0\u00a0return 2 * x"), ["U+00A0", "(line 2)"]),
@@ -246,7 +246,7 @@ def test_a_guess_is_up_for_review_and_told_to_the_learner(
     assert told in graded.notes(student)
     page = graded.page(student)
     assert told in page
-    assert page.count("Your instructor will look at this check.") == len(cells)
+    assert page.count("Your instructor will review this check.") == len(cells)
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def read(entries: list[Entry], course: Course) -> Places:
 
 
 def _nobodys() -> Refused:
-    return Refused("whose is it? Put it into a folder with the student's name")
+    return Refused("its owner is unknown: put it into a folder with the student's name")
 
 
 def _stamps(entries: list[Entry], course: Course) -> dict[tuple[str, ...], datetime]:

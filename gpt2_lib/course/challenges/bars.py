@@ -19,7 +19,7 @@ HALF, HALF_LOST = 0.5, 0.04  # a good part of the way there
 FASTER, MOBILE_LOST = 1.3, 0.05  # challenge b: times as fast as dense
 REMOVED, REMOVED_LOST = 0.2, 0.1  # a good part of the way: the share of the blocks' weights that is cut out
 CUTS = 4  # challenge c: so many times, at least, the sparsity rises
-SMALLER, EDGE_LOST = 1.3, 0.02  # challenge d: times as small as gpt2-mini packed in int8, which is what pruning adds
+SMALLER, EDGE_LOST = 1.3, 0.02  # challenge d: times smaller than gpt2-mini packed in int8: the gain by pruning
 EDGE_SPARSE = 0.5
 PART_SMALLER, EDGE_PART_LOST = 1.1, 0.04  # a good part of the way
 SLACK = 0.015  # on the visible pages, both ways: so few of them say no more than about a percent
@@ -58,10 +58,10 @@ def assert_quality(found: Packed | Exported, most: float, hidden: bool = False) 
 
 def assert_smaller(found: Packed, times: float) -> None:
     """Assert that gpt2-mini's unpruned int8 file, packed in the same way, is at least ``times`` as large."""
-    print(f"the file is {found.smaller:.2f} times as small as gpt2-mini in int8; {times:g} times is asked for")
+    print(f"the file is {found.smaller:.2f} times smaller than gpt2-mini in int8; {times:g} times is asked for")
     assert found.smaller >= times, (
         f"The file has {found.size:,} bytes, and gpt2-mini that is rounded to int8 and packed, with nothing pruned, "
-        f"{int8_alone():,}: yours is {found.smaller:.2f} times as small, and {times:g} times is asked for. That much "
+        f"{int8_alone():,}: yours is {found.smaller:.2f} times smaller, and {times:g} times is asked for. That much "
         "has to come from pruning."
     )
 
@@ -96,7 +96,7 @@ def assert_faster(found: Exported, times: float) -> None:
     assert best >= times, (
         f"The model is {best:.2f} times as fast as gpt2-mini in ONNX Runtime, both in "
         f"{'int8' if found.int8 else 'float32'}, batch and length {speed.TIMED}, one thread; {times:g} times is "
-        "asked for. More heads or neurons have to go."
+        "asked for. Remove more heads or neurons."
     )
 
 
@@ -115,14 +115,14 @@ def assert_schedule(found: Tracked) -> None:
     rises = [later - earlier for earlier, later in pairwise(levels)]
     cuts = [number for number, rise in enumerate(rises) if rise > 0.005]
     print(f"{len(cuts)} cuts to a sparsity of {levels[-1]:.1%}; at least {CUTS} are asked for")
-    assert min(rises) > -0.005, "The log's sparsity falls somewhere: a gradual schedule only rises."
+    assert min(rises) > -0.005, "The log's sparsity falls at some row: a gradual schedule only rises."
     assert len(cuts) >= CUTS, (
         f"The log's sparsity rises {len(cuts)} times; a gradual schedule has at least {CUTS} cuts, each with a row."
     )
     assert max(rises) <= levels[-1] / 2 + 0.001, (
         f"One cut takes {max(rises):.1%} of the weights, more than half of the {levels[-1]:.1%} that go in all."
     )
-    assert cuts[-1] < len(rises) - 1, "The log ends with a cut: train on after the last one, and log that."
+    assert cuts[-1] < len(rises) - 1, "The log ends with a cut: continue training after it, and log that."
 
 
 def assert_agrees(found: Tracked) -> None:

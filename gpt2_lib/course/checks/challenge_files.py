@@ -88,7 +88,7 @@ def _gradual(read, gone):
     return found
 
 
-@check("int8, 1.1 times as small as by int8 alone, less than 4 % lost")
+@check("int8, 1.1 times smaller than int8 alone, less than 4 % lost")
 def edge_int8(edge_model):
     found = challenges.packed(edge_model)
     challenges.assert_int8(found)
@@ -97,7 +97,7 @@ def edge_int8(edge_model):
     return found
 
 
-@check("half of the weights gone, 1.3 times as small as by int8 alone")
+@check("half of the weights gone, 1.3 times smaller than int8 alone")
 def edge_small(edge_model):
     return _edge(edge_model, challenges.EDGE_PART_LOST)
 

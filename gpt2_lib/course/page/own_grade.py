@@ -92,7 +92,7 @@ def graded(path: Path) -> dict[str, Any] | str:
     try:
         return json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
-        return (done.stderr or done.stdout).strip()[-TAIL:] or "The grader ended without a word."
+        return (done.stderr or done.stdout).strip()[-TAIL:] or "The grader ended without a message."
 
 
 def page(found: dict[str, Any]) -> str:

@@ -118,7 +118,7 @@ def check_nothing_is_empty(masks: Masks) -> None:
     empty = [name for name, mask in masks.items() if not bool(mask.any())]
     if empty:
         raise ValueError(
-            f"This would leave nothing of {', '.join(empty)}, and the model would no longer hear its input: lower the "
+            f"This would leave nothing of {', '.join(empty)}, and block the model's input there: lower the "
             "sparsity, or keep some of every layer with min_kept where all are ranked together."
         )
 

@@ -63,7 +63,7 @@ def find_method(name: object) -> Method:
 def check_needs(method: Method, has_text: bool, n_m: tuple[int, int] | None) -> None:
     """Raise ValueError where a method that needs text gets none, or one that can't prune n:m is asked to."""
     if method.text == "needed" and not has_text:
-        raise ValueError(f"{method.name} looks at text: give text=, windows of token ids or batches.")
+        raise ValueError(f"{method.name} needs text: give text=, windows of token ids or batches.")
     if n_m is not None and not method.n_m:
         able = ", ".join(other.name for other in METHODS.values() if other.n_m)
         raise ValueError(f"{method.name} doesn't prune n:m: give a sparsity, or take one of {able}.")
