@@ -8,7 +8,6 @@ Exits with an error when the bar is missed.
 from __future__ import annotations
 
 import statistics
-import sys
 from copy import deepcopy
 
 import torch
@@ -61,9 +60,10 @@ def main() -> None:
     rows = [[name, f"{statistics.median(values) / one:.2f}"] for name, values in seconds.items()]
     rows.append(["prune_sparsegpt without the solver", f"{passes:.2f}"])
     text = table(["CPU time", "passes"], rows)
-    publish("calibration", f"## Calibration block after block\n\n{PROTOCOL}\n\n{environment()}.\n\n{text}", page)
-    if passes > BAR:
-        sys.exit(f"Missed: {passes:.2f} passes, not {BAR:g}.")
+    missed = [f"{passes:.2f} passes, not {BAR:g}"] if passes > BAR else []
+    publish(
+        "calibration", f"## Calibration block after block\n\n{PROTOCOL}\n\n{environment()}.\n\n{text}", page, missed
+    )
 
 
 if __name__ == "__main__":

@@ -41,13 +41,16 @@ def main() -> None:
     def drag(round_: int) -> None:
         explorer.feedforward.value = 5 + 5 * round_
 
-    rows, missed = [], False
+    rows, missed = [], []
     for threads in (2, 1):
         torch.set_num_threads(threads)
         forward = median_seconds(lambda _: evaluate(model, ten_thousand))
         point = median_seconds(drag)
         rows.append([f"{threads} threads" if threads > 1 else "1 thread", f"{forward:.2f}", f"{point:.2f}"])
-        missed |= threads == 2 and (forward > FORWARD_BAR or point > POINT_BAR)
+        if threads == 2 and forward > FORWARD_BAR:
+            missed.append(f"a pass takes {forward:.2f} s, not {FORWARD_BAR:g}")
+        if threads == 2 and point > POINT_BAR:
+            missed.append(f"a point takes {point:.2f} s, not {POINT_BAR:g}")
         explorer.feedforward.value = 0
     header = [
         "",
@@ -60,9 +63,7 @@ def main() -> None:
         f"{length} tokens, write 40 tokens, draw four pictures. The bars are for two cores.\n\n"
         f"{environment()}.\n\n{table(header, rows)}"
     )
-    publish("course_speed", text, page)
-    if missed:
-        raise SystemExit("A bar was missed: is the machine busy with something else?")
+    publish("course_speed", text, page, missed)
 
 
 if __name__ == "__main__":

@@ -105,10 +105,16 @@ def main() -> None:
         f"PyTorch, **{large['int8 size']:.2f}** times smaller.\n\n"
         f"{table(['structured in ONNX Runtime', 'speed-up', 'FLOP ratio', 'speed-up / FLOP ratio'], structured)}"
     )
-    publish("deploy", text, page)
-    missed = min(f["share"] for f in figures.values()) < STRUCTURED_BAR
-    if missed or large["int8 speed"] < INT8_SPEED_BAR or large["int8 size"] < INT8_SIZE_BAR:
-        raise SystemExit("A bar was missed.")
+    reached = {
+        "structured pruning's speed-up over the FLOP ratio": (
+            min(f["share"] for f in figures.values()),
+            STRUCTURED_BAR,
+        ),
+        "int8's speed-up": (large["int8 speed"], INT8_SPEED_BAR),
+        "int8's size": (large["int8 size"], INT8_SIZE_BAR),
+    }
+    missed = [f"{what} is {value:.3f}, not {bar:g}" for what, (value, bar) in reached.items() if value < bar]
+    publish("deploy", text, page, missed)
 
 
 if __name__ == "__main__":

@@ -71,10 +71,9 @@ def main() -> None:
             ratios.append(ratio)
             row = [f"{name}, {batch}x{length}", f"{dense * 1e3:.0f}", f"{masked * 1e3:.0f}", f"**{ratio:.3f}**"]
             rows.append(row)
+    missed = [f"a masked step takes {max(ratios):.3f} times a dense one, not {BAR:g}"] if max(ratios) > BAR else []
     text = table(["optimizer, batch", "dense step, ms", "masked step, ms", "ratio"], rows)
-    publish("masked_training", f"## Training with masks\n\n{PROTOCOL}\n\n{environment()}.\n\n{text}", page)
-    if max(ratios) > BAR:
-        raise SystemExit("The bar was missed: is the machine busy with something else?")
+    publish("masked_training", f"## Training with masks\n\n{PROTOCOL}\n\n{environment()}.\n\n{text}", page, missed)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Exits with an error when a method takes more than the bar.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 
 from checkpoint_memory import PEAK, gpt2_folder, numbers_from
@@ -68,10 +67,10 @@ def main() -> None:
         found = {name: [peak / size for peak in peaks(folder, call)] for name, call in METHODS.items()}
     rows = [[name, *(f"{share:.2f}" for share in both)] for name, both in found.items()]
     text = table([f"peak / {size / 1e6:.0f} MB of weights", "loaded and pruned", "saved, loaded, used"], rows)
-    publish("prune_memory", f"## Memory while pruning\n\n{PROTOCOL}\n\n{environment()}.\n\n{text}", page)
-    missed = [name for name, (_, whole) in found.items() if whole > BAR]
-    if missed:
-        sys.exit(f"More than {BAR} times the weights: {', '.join(missed)}.")
+    missed = [
+        f"{name} takes {whole:.2f} times the weights, not {BAR}" for name, (_, whole) in found.items() if whole > BAR
+    ]
+    publish("prune_memory", f"## Memory while pruning\n\n{PROTOCOL}\n\n{environment()}.\n\n{text}", page, missed)
 
 
 if __name__ == "__main__":

@@ -37,11 +37,9 @@ def main() -> None:
         found = [evaluate(m, held_out).perplexity for m in fitted]
         before = evaluate(plain, held_out).perplexity
         rows.append([f"{share:.0%}", f"{before:.2f}", ", ".join(f"{p:.2f}" for p in found), f"{bar:g}"])
-        missed += [f"{share:.0%}: {p:.2f}" for p in found if p > bar]
+        missed += [f"{p:.2f} at {share:.0%}, not {bar:g}" for p in found if p > bar]
     text = table(["heads and neurons gone", "not refitted", "refitted, by seed", "bar"], rows)
-    publish("refit", f"## Structured pruning, refitted\n\n{PROTOCOL}\n\n{environment()}.\n\n{text}", page)
-    if missed:
-        raise SystemExit(f"A bar was missed: {', '.join(missed)}.")
+    publish("refit", f"## Structured pruning, refitted\n\n{PROTOCOL}\n\n{environment()}.\n\n{text}", page, missed)
 
 
 if __name__ == "__main__":

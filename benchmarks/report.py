@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,16 +34,31 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
 
 
-def publish(name: str, text: str, page: Path | None) -> None:
-    """Print ``text``; with a ``page``, put it between that page's markers for ``name`` as well."""
+def missed_note(missed: Sequence[str]) -> str:
+    """Return the paragraph on the bars that were missed, a sentence each; "" if none was."""
+    return f"\n\n**Bar missed:** {'; '.join(missed)}." if missed else ""
+
+
+def publish(name: str, text: str, page: Path | None, missed: Sequence[str] = ()) -> None:
+    """Print ``text`` and the bars that were missed; with a ``page``, write both between its markers for ``name``.
+
+    Exits with an error if a bar was missed.
+    """
+    text = text.strip() + missed_note(missed)
     print(text)
-    if page is None:
-        return
-    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-    old = page.read_text(encoding="utf-8") if page.is_file() else TITLE
-    before, found, rest = old.partition(begin)
-    after = rest.partition(end)[2] if found else ""
-    page.write_text(f"{before.rstrip()}\n\n{begin}\n{text.strip()}\n{end}\n{after.lstrip()}", encoding="utf-8")
+    if page is not None:
+        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+        old = page.read_text(encoding="utf-8") if page.is_file() else TITLE
+        before, found, rest = old.partition(begin)
+        after = rest.partition(end)[2] if found else ""
+        page.write_text(f"{before.rstrip()}\n\n{begin}\n{text}\n{end}\n{after.lstrip()}", encoding="utf-8")
+    stop_if(missed)
+
+
+def stop_if(missed: Sequence[str]) -> None:
+    """Exit with an error if a bar was missed."""
+    if missed:
+        sys.exit(f"Missed: {'; '.join(missed)}. If it is a speed: is the machine busy with something else?")
 
 
 # Products of 8-bit integers take an instruction of their own where there is VNNI.

@@ -26,7 +26,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from report import environment, publish, table
+from report import environment, missed_note, publish, stop_if, table
 from torch import Tensor, nn
 
 from gpt2_lib import GPT2, corpus, load_pretrained_gpt2
@@ -157,7 +157,7 @@ def global_section(xl: bool) -> Section:
         missed.append(f"global masks are {ratio:.0f} times as fast as PyTorch's, not {BARS['speed']:.0f}")
     if ours_extra > BARS["memory"]:
         missed.append(f"global masks take {ours_extra:.2f} of the weights' bytes, more than {BARS['memory']}")
-    return f"### Global magnitude\n\n{GLOBAL_PROTOCOL}\n\n{text}", missed
+    return f"### Global magnitude\n\n{GLOBAL_PROTOCOL}\n\n{text}{missed_note(missed)}", missed
 
 
 # --- n:m and Wanda's masks, beside wanda's code --------------------------------------------------------------------
@@ -331,10 +331,11 @@ def wanda_section(folder: Path | None, model: GPT2, inputs: dict[str, Tensor]) -
         return f"{title}\n\nNot measured: this needs a checkout of wanda (`--wanda`).", []
     prune = load_wanda(folder)
     rows, missed = n_m_rows(prune)
-    text = table(["n:m masks", "gpt2_lib, s", "wanda, s", "ratio"], rows)
+    text = table(["n:m masks", "gpt2_lib, s", "wanda, s", "ratio"], rows) + missed_note(missed)
     wanda, more = wanda_rows(prune, model, inputs)
     text = f"{title}\n\n{N_M_PROTOCOL}\n\n{text}\n\n{WANDA_PROTOCOL}\n\n"
-    return text + table(["Wanda's masks", "entries", "differ by a tie", "differ"], wanda), missed + more
+    text += table(["Wanda's masks", "entries", "differ by a tie", "differ"], wanda) + missed_note(more)
+    return text, missed + more
 
 
 # --- SparseGPT, beside its authors' code ---------------------------------------------------------------------------
@@ -419,7 +420,7 @@ def sparsegpt_section(folder: Path | None, model: GPT2, inputs: dict[str, Tensor
         ratio = f"{found[0, 0] / found[1, 0]:.4f}"
         rows.append([f"one layer {o} x {i}, 50 %", ratio, ratio, *(f"{s:.2f}" for s in found[:, 1])])
     text = table(["SparseGPT", "error / reference's", "worst layer", "gpt2_lib, s", "reference, s"], rows)
-    return f"{title}\n\n{SPARSEGPT_PROTOCOL}\n\n{text}", missed
+    return f"{title}\n\n{SPARSEGPT_PROTOCOL}\n\n{text}{missed_note(missed)}", missed
 
 
 def main() -> None:
@@ -442,9 +443,7 @@ def main() -> None:
     ]
     text = "\n\n".join(text for text, _ in sections)
     publish("selection", f"## Which weights go\n\n{PEERS}\n\n{environment()}.\n\n{text}", given.out)
-    missed = [bar for _, bars in sections for bar in bars]
-    if missed:
-        sys.exit("Missed: " + "; ".join(missed) + ".")
+    stop_if([bar for _, bars in sections for bar in bars])
 
 
 if __name__ == "__main__":

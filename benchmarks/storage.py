@@ -6,7 +6,6 @@ python benchmarks/storage.py [--out docs/benchmarks.md]
 from __future__ import annotations
 
 import copy
-import sys
 import tempfile
 from pathlib import Path
 
@@ -87,7 +86,10 @@ def storage(dense: GPT2, packed_file: Path) -> tuple[str, list[str]]:
             cells[i] = f"**{cells[i]}** ({fp32 / sizes[i]:.1f}x)"
         rows.append([percent(sparsity), *cells])
         if sparsity != 0 and not (packed.file < fp32_zstd and half.file < fp16_zstd):
-            missed.append(f"{percent(sparsity)}: {packed.file} of {fp32_zstd} bytes, fp16 {half.file} of {fp16_zstd}")
+            missed.append(
+                f"at {percent(sparsity)} the packed file is not smaller than zstd alone: {packed.file} of {fp32_zstd} "
+                f"bytes, fp16 {half.file} of {fp16_zstd}"
+            )
     return table(header, rows), missed
 
 
@@ -129,9 +131,7 @@ def main() -> None:
             f"{QUALITY}\n\n{perplexities}",
         ]
     )
-    publish("storage", text, page)
-    if missed + missed_too:
-        sys.exit("The packed file is not smaller than zstd alone: " + "; ".join(missed + missed_too))
+    publish("storage", text, page, missed + missed_too)
 
 
 if __name__ == "__main__":

@@ -190,9 +190,11 @@ def main() -> None:
         f"## Structured pruning\n\n{PROTOCOL}\n\n{environment()}.\n\n{table(header, rows)}\n\n"
         f"### Beside Torch-Pruning\n\n{PEER}\n\n{comparison}"
     )
-    publish("structured", text, page)
-    if min(shares) < SPEED_BAR or not met:
-        raise SystemExit("A bar was missed.")
+    missed = (
+        [f"the speed-up over the FLOP ratio is {min(shares):.3f}, not {SPEED_BAR:g}"] if min(shares) < SPEED_BAR else []
+    )
+    missed += [] if met else ["Torch-Pruning is better or faster"]
+    publish("structured", text, page, missed)
 
 
 if __name__ == "__main__":
