@@ -46,14 +46,14 @@ def main() -> None:
         torch.set_num_threads(threads)
         forward = median_seconds(lambda _: evaluate(model, ten_thousand))
         point = median_seconds(drag)
-        rows.append([f"{threads} threads" if threads > 1 else "1 thread", f"{forward:.2f}", f"{point:.2f}"])
+        rows.append([str(threads), f"{forward:.2f}", f"{point:.2f}"])
         if threads == 2 and forward > FORWARD_BAR:
             missed.append(f"a pass takes {forward:.2f} s, not {FORWARD_BAR:g}")
         if threads == 2 and point > POINT_BAR:
             missed.append(f"a point takes {point:.2f} s, not {POINT_BAR:g}")
         explorer.feedforward.value = 0
     header = [
-        "",
+        "threads",
         f"{ten_thousand.numel():,} held-out tokens, seconds (bar: {FORWARD_BAR:g})",
         f"a new point of the explorer, seconds (bar: {POINT_BAR:g})",
     ]

@@ -136,7 +136,7 @@ def analysis_table(report: Mapping[str, Any]) -> str:
         return f"| {what} | {before[key] / unit:{text}} | {after[key] / unit:{text}} | {gain} |"
 
     lines = [
-        "| | original | pruned | |",
+        "| metric | original | pruned | change |",
         "|-|-:|-:|-:|",
         row(f"first token after {p['prefill_tokens']}, ms, p50", "latency", 1e-3, ".1f", f"{report['speedup']:.2f}x"),
         row("the same, p95", "latency_p95", 1e-3, ".1f", ""),

@@ -6,7 +6,8 @@
 # **schedule** (one shot; cuts with training between). Each line below changes one of them against *magnitude, layer by layer*:
 
 # %% jupyter={"source_hidden": true}
-# Measure: prune a fresh copy of the model for every point, and one with a little training between its cuts
+# Measure (the bars show the time left; a busy machine takes longer): prune a fresh copy of the model for every point,
+# and one with a little training between its cuts
 from gpt2_lib.course.experiments import METHODS, sweep, sweep_gradually, table
 
 points = sweep(model, windows)

@@ -1,7 +1,7 @@
 # %% [markdown] minutes=2
 # ## What you have built
 #
-# | | technique | the idea in one line | smaller, and faster on plain kernels? | training needed? |
+# | part | technique | the idea in one line | smaller, and faster on plain kernels? | training needed? |
 # |-|-|-|-|-|
 # | 2.1 | magnitude | cut what is near zero, layer by layer | no: zeros are stored and multiplied like any number | no |
 # | 2.2 | structured | cut whole neurons and heads | **yes**: the matrices are smaller | to recover |

@@ -227,7 +227,7 @@ prunable = {name: w.detach() for name, w in prunable_weights(model).items()}
 
 
 def perplexity_with(masks):
-    """Perplexity on held-out pages of a copy of the model from which ``masks`` removed their weights."""
+    """Return the perplexity on six held-out pages of a copy of the model without the weights that ``masks`` remove."""
     copy = deepcopy(model)
     with torch.no_grad():
         for name, keep in masks.items():
@@ -301,9 +301,9 @@ with when_written("exercise 2.4"):
         "one ranking, each layer scaled": perplexity_with(own_unit),
     }
     found = "\n".join(f"| {way} | {value:.1f} |" for way, value in rows.items())
-    figures.say(f"| half of the weights gone | perplexity on held-out pages |\n|-|-:|\n{found}")
+    figures.say(f"| half of the weights gone | perplexity on six pages |\n|-|-:|\n{found}")
     figures.say(
-        f"The rescaled twin, uncut, has perplexity {evaluate(twin, windows[:6]).perplexity:.1f}; the model itself "
+        f"On these pages the rescaled twin, uncut, has perplexity {evaluate(twin, windows[:6]).perplexity:.1f}; the model itself "
         f"{evaluate(model, windows[:6]).perplexity:.1f}. Yet one ranking of its weights decides otherwise about {moved:,} of them."
     )
 

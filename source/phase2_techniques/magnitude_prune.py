@@ -152,7 +152,7 @@ levels = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8)
 
 
 def curve(prune):
-    """Perplexity on held-out text after ``prune(copy of the model, sparsity)``, for each of the levels."""
+    """Return the perplexity on six held-out pages after ``prune(copy of the model, sparsity)``, for each level."""
     perplexities = []
     for s in levels:
         copy = deepcopy(model)

@@ -45,7 +45,7 @@ figures.say("""
 """)
 
 # %% [markdown]
-# On the real model: drag, and neurons fall out of the second block (blocks count from 0), those with the lowest scores first.
+# On the real model and four pages: drag, and neurons are removed from the second block (blocks count from 0), lowest scores first.
 # Then change the 1 into a 0 and run the cell again: does the first block behave alike?
 
 # %%

@@ -11,7 +11,7 @@
 # repository prunes 60 % of the same model and loses less than 2 % of its accuracy (`python benchmarks/gradual.py`); what a
 # dense model makes of such training is measured beside it (`benchmarks/controls.py`).
 #
-# | | technique | what goes | minutes | difficulty | points |
+# | part | technique | what goes | minutes | difficulty | points |
 # |-|-|-|-:|-|-:|
 # | 2.1 | **magnitude** | the smallest weights of each layer | <<minutes 2.1>> | ★☆☆ | <<points 2.1>> |
 # | 2.2 | **structured** | whole neurons and attention heads, so that the matrices get smaller | <<minutes 2.2>> | ★★★ | <<points 2.2>> |
@@ -70,8 +70,8 @@ windows = held_out_windows(tokenizer, model.config.n_positions, 12)  # (12, 256)
 dense = evaluate(model, windows)  # the mark to hold: perplexity, accuracy, bits per character
 
 # %% [markdown]
-# Everything is loaded: `model` is gpt2-mini, `windows` are pages that it has never seen, and `dense` says how well it does on them
-# before anything is cut.
+# Everything is loaded: `model` is gpt2-mini, `windows` are 12 pages that it has never seen, and `dense` is its quality on them
+# before anything is cut. Curves and tables with many models use the first six pages, to save time.
 
 # %%
 figures.say(

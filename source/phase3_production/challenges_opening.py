@@ -5,7 +5,7 @@
 #
 # *<<words>> words, <<lines>> lines of code.* Until now you wrote functions. Here you make *models*, with everything that `gpt2_lib` has: nothing in it is off limits.
 #
-# | | challenge | what you ship | the bar | points |
+# | part | challenge | what you ship | the bar | points |
 # |-|-|-|-|-:|
 # | a | **sparse** | a packed file | 60 % of the prunable weights gone, less than 2 % of the accuracy lost | <<points a>> |
 # | b | **mobile** | an ONNX file | 1.3 times as fast as dense, less than 5 % lost | <<points b>> |

@@ -9,7 +9,7 @@
 # A pruned model on your laptop has saved nobody anything yet. Here it is packed, measured as a service would measure it, and
 # served: for real, as far as this machine goes. Where it stops, it says so.
 #
-# | | exercise | minutes | points |
+# | part | exercise | minutes | points |
 # |-|-|-:|-:|
 # | 3.1 | **pack**: a sparse file | <<minutes 3.1>> | <<points 3.1>> |
 # | 3.2 | **quantise** to int8 | <<minutes 3.2>> | <<points 3.2>> |

@@ -77,7 +77,7 @@ def test_a_full_disk_leaves_the_old_model_and_no_part(folder, tmp_path, monkeypa
         real(path, write)
 
     monkeypatch.setattr(files, "write_through", full)
-    with pytest.raises(CheckpointError, match=r"No space left on device.*the disk is full.*as it was"):
+    with pytest.raises(CheckpointError, match=r"No space left on device.*the disk is full.*is unchanged"):
         save_pretrained(other_model(), folder)
     assert contents(folder) == before
     written.clear()
