@@ -7,7 +7,7 @@
     due = "2026-11-20 23:59"               # a date alone is the end of that day
     late = "cut-off"                       # in place of the one above
     canvas = "Lab 2 (4325137)"             # its column in Canvas's gradebook, where the name does not tell
-    groups = true                          # one submission for each group of the class list
+    groups = true                          # one submission for each group of the class list; or which: "Team *"
 
     [phase2_techniques.extensions]         # learner = new due date
     ada-lovelace = "2026-11-27 23:59"
@@ -61,12 +61,15 @@ class Policy:
 
 @dataclass(frozen=True)
 class Dates:
-    """An assignment's dates, all in UTC without a zone, as nbgrader's gradebook has them."""
+    """An assignment's dates, all in UTC without a zone, as nbgrader's gradebook has them.
+
+    ``groups`` is a pattern of the groups that hand in together, "" where learners work alone.
+    """
 
     due: datetime | None = None
     policy: Policy | None = None
     canvas: str = ""
-    groups: bool = False
+    groups: str = ""
     extensions: Mapping[str, datetime] = field(default_factory=dict)
     handed_in: Mapping[str, datetime] = field(default_factory=dict)
 
@@ -131,9 +134,13 @@ def _dates(name: str, section: dict, term: Term) -> Dates:
     for who, until in found["extensions"].items():
         if due is not None and until < due:
             raise CourseError(f"{FILE}: the extension of {_key(who)} in {where} ends before the due date.")
-    canvas, groups = section.get("canvas", ""), section.get("groups", False)
-    if not isinstance(canvas, str) or not isinstance(groups, bool):
-        raise CourseError(f"{FILE}: in {where}, canvas is a column's name in quotation marks, groups true or false.")
+    canvas, groups = section.get("canvas", ""), section.get("groups", "")
+    groups = "*" * groups if isinstance(groups, bool) else groups
+    if not isinstance(canvas, str) or not isinstance(groups, str):
+        raise CourseError(
+            f"{FILE}: in {where}, canvas is a column's name in quotation marks, groups true, false or a name such as "
+            '"Team *".'
+        )
     policy = _policy(section["late"], f"late in {where}") if "late" in section else term.late
     return Dates(due, policy, canvas, groups, found["extensions"], found["handed_in"])
 

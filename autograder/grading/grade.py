@@ -94,7 +94,7 @@ def grade(
     if not safe and sys.platform == "win32":
         raise SandboxError(
             "Windows can't open what is handed in without following links, so nothing is graded there: grade in WSL2, "
-            "as docs/instructor.md says."
+            "as docs/grading-machines.md says."
         )
     course = Course(root)
     handed_in = list(folders(root / "submitted", assignment, student))
@@ -128,7 +128,7 @@ def _given(course: Course, handed_in: list[tuple[str, str]]) -> set[tuple[str, s
     found = set()
     for assignment in {assignment for _, assignment in handed_in}:
         times = lateness.handed_in(course.root, term, assignment)
-        found |= {(member, assignment) for member in shares(course.root, term, assignment, people, times)}
+        found |= {(member, assignment) for member in shares(course.root, term, assignment, people, times).given}
     return found
 
 

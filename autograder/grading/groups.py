@@ -1,16 +1,20 @@
 """Group submissions: one is graded, and each member of the group gets the result.
 
-In an assignment for which term.toml says ``groups = true``, the newest submission of a group's members counts for all,
-as in Moodle and Canvas. Points given by hand to one member stay with that member.
+In an assignment for which term.toml says ``groups = true``, or names groups, the newest submission of a group's members
+counts for all of them, as in Moodle and Canvas. A learner in several groups gets the result of any of them: of their
+own submission where it counts for one of the groups, else of the newest. If other submissions could have counted, or
+nobody knows which one is the newest, the instructor is told. Points given by hand to one member stay with that member.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
-from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,31 +23,71 @@ from nbgrader.api import Gradebook, MissingEntry
 
 from ..course import Course
 from ..intake.class_list import ClassList, same
+from ..intake.folder import MAX_NOTEBOOK
+from ..intake.regular import Refused, read_regular
 from ..term import Term
 from .lateness import HandedIn
 from .record import TEMPORARY
 from .verdicts import Grading, read_grading, write_grading
 
 
-def shares(root: Path, term: Term, assignment: str, people: ClassList, times: Mapping[str, HandedIn]) -> dict[str, str]:
-    """Return {member: who submitted for them}, without the submitters; {} where learners work alone."""
-    if not term.of(assignment).groups:
-        return {}
-    groups: dict[str, list[str]] = defaultdict(list)
-    for one in people.learners:
-        if one.group:
-            groups[same(one.group)].append(one.id)
-    found = {}
-    for members in groups.values():
+@dataclass(frozen=True)
+class Shares:
+    """Who gets whose result. ``given`` is {member: who submitted for them}, without the submitters.
+
+    ``unclear`` is {member: why another submission may be the one that counts}.
+    """
+
+    given: Mapping[str, str] = field(default_factory=dict)
+    unclear: Mapping[str, str] = field(default_factory=dict)
+
+
+def shares(root: Path, term: Term, assignment: str, people: ClassList, times: Mapping[str, HandedIn]) -> Shares:
+    """Return whose submission counts for whom; nothing where learners work alone."""
+    wanted = term.of(assignment).groups
+    if not wanted:
+        return Shares()
+    newest: dict[str, list[str]] = {}  # group -> who handed in, the one that counts first
+    for name, members in people.groups(wanted).items():
         there = [one for one in members if any((root / "submitted" / one / assignment).glob("*.ipynb"))]
         if there:
-            newest = max(there, key=lambda one: (_time(times.get(one)), -members.index(one)))
-            found |= dict.fromkeys(set(members) - {newest}, newest)
-    return found
+            newest[name] = sorted(there, key=lambda one: _time(times.get(one)), reverse=True)  # stable
+    given, unclear = {}, {}
+    for one in people.learners:
+        mine = {name: newest[same(name)] for name in one.groups if same(name) in newest}
+        if not mine:
+            continue
+        heads = {there[0] for there in mine.values()}
+        counts = one.id if one.id in heads else max(sorted(heads), key=lambda who: _time(times.get(who)))
+        if counts != one.id:
+            given[one.id] = counts
+        rivals = {name: _rivals(there, times) for name, there in mine.items()}
+        if len({_work(root / "submitted" / who / assignment) for found in rivals.values() for who in found}) > 1:
+            said = ", ".join(f"{name} by {' and '.join(found)}" for name, found in rivals.items())
+            unclear[one.id] = (
+                f"handed in more than once ({said}): {counts}'s counts. Their group in roster.csv, or handed_in in "
+                "term.toml, says which"
+            )
+    return Shares(given, unclear)
+
+
+def _rivals(there: list[str], times: Mapping[str, HandedIn]) -> list[str]:
+    """Return who submitted last for a group; several learners if nobody knows who did."""
+    first = _time(times.get(there[0]))
+    return [who for who in there if _time(times.get(who)) == first]
 
 
 def _time(when: HandedIn | None) -> datetime:
     return (when.time if when else None) or datetime.min
+
+
+def _work(folder: Path) -> str:
+    """Return the digest of the notebooks: a platform may export a group's file once for each member."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.ipynb")):
+        with contextlib.suppress(FileNotFoundError, Refused):  # what can't be read, grading tells
+            digest.update(path.name.encode("utf-8", "replace") + read_regular(path, MAX_NOTEBOOK))
+    return digest.hexdigest()
 
 
 def share(course: Course, gradebook: Gradebook, assignment: str, given: Mapping[str, str]) -> None:

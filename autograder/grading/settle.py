@@ -29,11 +29,12 @@ def settle(course: Course, assignment: str | None = None) -> None:
         every: dict[str, Any] = {str(entry.name): entry for entry in gradebook.assignments}
         _enter(gradebook, people)
         students = {str(student.id) for student in gradebook.students}
+        _check_groups(term, people)
         _check(term, every, {*students, *(path.name for path in (course.root / "submitted").glob("*/"))})
         for name, entry in every.items():
             if assignment in (None, name):
                 times = handed_in(course.root, term, name)
-                share(course, gradebook, name, shares(course.root, term, name, people, times))
+                share(course, gradebook, name, shares(course.root, term, name, people, times).given)
                 if term.there:
                     entry.duedate = term.of(name).due
                 mine = gradebook.db.query(SubmittedAssignment).filter(SubmittedAssignment.assignment_id == entry.id)
@@ -75,3 +76,17 @@ def _check(term: Term, assignments: Collection[str], people: Collection[str]) ->
             for who in sorted(set(named) - set(people))[:1]:
                 said = f"{FILE} has {plain(who, 80)} in [{name}.{part}]"
                 raise CourseError(f"{said}, which is nobody's id{did_you_mean(who, people)}.")
+
+
+def _check_groups(term: Term, people: ClassList) -> None:
+    """Where nobody is in such a group, everybody but who handed in would be missing. Raises CourseError."""
+    for name, dates in term.assignments.items():
+        if dates.groups and not people.groups(dates.groups):
+            known = sorted({group for one in people.learners for group in one.groups})
+            shown = (
+                f"there are {plain(', '.join(known[:5]), 200)}" if known else "write them there, in the column group"
+            )
+            raise CourseError(
+                f"{FILE} has groups in [{plain(name, 80)}], and nobody on the class list (roster.csv) is in a group "
+                f"{'at all' if dates.groups == '*' else repr(plain(dates.groups, 60))}: {shown}."
+            )

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from .platforms.place import Person
 from .tables import TableError, read_table
 
 FILE = "roster.csv"
+BETWEEN = ";"  # the groups of a learner
 MAX_TEXT = 200  # characters of a name
 SHORTENED = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
 PAIR = re.compile(r"([^=\s;]+)=(\d+)")
@@ -32,8 +34,9 @@ PAIR = re.compile(r"([^=\s;]+)=(\d+)")
 class Learner:
     """One line of the class list. ``id`` is the name of the learner's folders in submitted/.
 
-    ``number`` is the university's number, ``canvas`` Canvas's; ``moodle`` has Moodle's numbers of the participant, one
-    for each assignment: ``phase2_techniques=123456; phase3_production=123470``.
+    ``number`` is the university's number, ``canvas`` Canvas's own; ``moodle`` has Moodle's numbers of a participant, a
+    new one in each assignment: ``phase2_techniques=123456; phase3_production=123470``. ``group`` may name several:
+    ``Team 3; Tutorial B``.
     """
 
     id: str
@@ -49,6 +52,15 @@ class Learner:
     @property
     def name(self) -> str:
         return f"{self.first_name} {self.last_name}".strip()
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of the groups, each once."""
+        named: dict[str, str] = {}
+        for text in self.group.split(BETWEEN):
+            if name := text.strip():
+                named.setdefault(same(name), name)
+        return tuple(named.values())
 
     @property
     def participants(self) -> dict[str, str]:
@@ -101,7 +113,21 @@ class ClassList:
             check_id(row["id"], line, FILE)
             check_texts(Learner(**row), line, FILE)
         check_alone([(line, row["id"]) for line, row in zip(table.lines, rows, strict=True)], "id", FILE)
-        return cls(Learner(**row) for row in rows)
+        made = cls(Learner(**row) for row in rows)
+        made._check_groups()
+        return made
+
+    def _check_groups(self) -> None:
+        """Raise TableError for two groups that are written as one name: their members would not get the points."""
+        known = self.groups()
+        for learner in self.learners:
+            for name in learner.groups:
+                parts = [part.strip() for part in name.split(",")]
+                if len(parts) > 1 and all(same(part) in known for part in parts):
+                    raise TableError(
+                        f"{FILE} has {plain(learner.id, 80)} in the group {plain(name, 80)!r}, and its parts are "
+                        f"groups as well: for several groups write {plain('; '.join(parts), 80)!r}."
+                    )
 
     def save(self, root: Path) -> None:
         """Write roster.csv, whole or not at all, as UTF-8 for spreadsheets and without formulas."""
@@ -119,8 +145,17 @@ class ClassList:
     def by_id(self) -> dict[str, Learner]:
         return {learner.id: learner for learner in self.learners}
 
+    def groups(self, pattern: str = "*") -> dict[str, list[str]]:
+        """Return {group, in one spelling: ids of its members} for the groups that match a pattern such as "Team *"."""
+        found: dict[str, list[str]] = {}
+        for learner in self.learners:
+            for name in map(same, learner.groups):
+                if name == same(pattern) or fnmatchcase(name, same(pattern)):
+                    found.setdefault(name, []).append(learner.id)
+        return found
+
     def members(self, group: str) -> list[Learner]:
-        return [learner for learner in self.learners if learner.group and same(learner.group) == same(group)]
+        return [learner for learner in self.learners if same(group) in map(same, learner.groups)]
 
     def find(self, person: Person, assignment: str, names: Mapping[str, int]) -> str:
         """Return the id of a person that a platform names; "" if none or several learners match.

@@ -51,6 +51,10 @@ class _Collecting:
     def go(self, name: str, platform: str | None) -> Report:
         shown, placed, found = self._placed(platform)
         files = list(self._recognised(found))
+        for assignment in sorted({file.assignment for file in files if file.assignment}):
+            self._roster.check_numbers(
+                [file.place.person for file in files if file.assignment == assignment], assignment
+            )
         plans = [(*settled[:2], self._store.plan(*settled)) for settled in self._owners.settled(files)]
         self._roster.save()  # before the files: whoever has one keeps the id, even if this is interrupted
         for plan in plans:

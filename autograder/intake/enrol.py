@@ -69,8 +69,15 @@ def enrol(root: Path, source: Path, assignment: str | None = None) -> Enrolled:
     if found.kind == GRADEBOOK:
         write_whole(gradebook(root), source.read_bytes())
     absent = tuple(sorted(before.by_id.keys() - known))
-    told = tuple(filter(None, (table.note, *(f"Left out: {plain(text)}" for text in found.left_out))))
-    return Enrolled(found.kind, of, tuple(sorted(new)), len(known), absent, told)
+    told = filter(None, (table.note, *(f"Left out: {plain(text)}" for text in found.left_out), _several(after, found)))
+    return Enrolled(found.kind, of, tuple(sorted(new)), len(known), absent, tuple(told))
+
+
+def _several(after: Iterable[Learner], found: Listing) -> str:
+    """What to say of those who are in several groups, where the list names any."""
+    number = sum(len(one.groups) > 1 for one in after) if found.groups else 0
+    how = 'groups = "Team *" in term.toml says which of them count for an assignment'
+    return f"{number} people are in several groups: {how}" if number else ""
 
 
 def _keys(one: Learner) -> list[str]:
@@ -116,7 +123,8 @@ def _merged(before: ClassList, found: Listing, lines: list[Row]) -> tuple[list[L
         by_name[" ".join(words(one.name))].append(one.id)
     namesakes = Counter(" ".join(words(listed.name)) for listed in found.people)
     whole = found.kind != WORKSHEET
-    taken = {id.casefold() for id in after} | {row["student"].casefold() for row in lines}
+    handed_in = {row["student"].casefold(): row["student"] for row in lines}
+    taken = {id.casefold() for id in after} | handed_in.keys()
     new: set[str] = set()
     met: set[str] = set()
     for line, listed in zip(found.lines, found.people, strict=True):
@@ -136,9 +144,10 @@ def _merged(before: ClassList, found: Listing, lines: list[Row]) -> tuple[list[L
         if ids:
             (id,) = ids
             met.add(id)
-            after[id] = with_names(after[id], listed, whole)
+            after[id] = with_names(after[id], listed, whole, found.groups)
         else:
-            id = listed.id or _known(listed, lines, namesakes) or _new(listed, namesakes, taken)
+            id = handed_in.get(listed.id.casefold(), listed.id)  # some file systems don't tell A from a
+            id = id or _known(listed, lines, namesakes) or _new(listed, namesakes, taken)
             taken.add(id.casefold())
             new.add(id)
             after[id] = replace(listed, id=id)

@@ -3,7 +3,8 @@
 Moodle: Participants > Download table data as CSV, or an assignment's Download grading worksheet
 (docs.moodle.org/en/Assignment_FAQ; the columns are those of mod/assign/gradingtable.php), in English.
 Canvas: Grades > Export (Canvas Instructor Guide, "How do I export grades in the Gradebook?"; the columns are those of
-lib/gradebook_exporter.rb).
+lib/gradebook_exporter.rb), and a group set's CSV (People > the group set > Download Course Roster CSV; Canvas's "Group
+Categories CSV Format").
 Else a table with columns such as name, e-mail, number, group.
 """
 
@@ -11,15 +12,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from ..text import plain
-from .class_list import Learner, check_alone, check_id, check_texts, one_line, words
+from .class_list import Learner, check_alone, check_id, check_texts, one_line, same, words
 from .tables import Table, TableError
 
-WORKSHEET, GRADEBOOK, PARTICIPANTS, BY_HAND = (
+WORKSHEET, GRADEBOOK, GROUP_SET, PARTICIPANTS, BY_HAND = (
     "Moodle's grading worksheet",
     "Canvas's gradebook",
+    "Canvas's group set",
     "Moodle's participants",
     "a list of names",
 )
@@ -29,15 +32,25 @@ NAMES = {  # what may stand at the head of a column, by what it holds
     "last_name": ("last name", "last_name", "lastname", "surname", "family name", "nachname", "nom", "apellidos"),
     "name": ("full name", "name", "student name", "vollständiger name", "nom complet"),
     "email": ("email address", "email", "e-mail", "e-mail address", "mail", "e-mail-adresse", "correo"),
-    "number": ("id number", "number", "student number", "matriculation number", "matrikelnummer", "sis user id"),
-    "login": ("username", "user name", "login", "sis login id", "anmeldename"),
-    "canvas": ("canvas",),
+    "number": (
+        "id number",
+        "number",
+        "student number",
+        "matriculation number",
+        "matrikelnummer",
+        "sis user id",
+        "user_id",
+    ),
+    "login": ("username", "user name", "login", "sis login id", "anmeldename", "login_id"),
+    "canvas": ("canvas", "canvas_user_id"),
     "moodle": ("moodle",),
-    "group": ("group", "groups", "team", "gruppe", "gruppen", "groupe"),
+    "group": ("group", "groups", "group_name", "group name", "team", "gruppe", "gruppen", "groupe"),
 }
+SEPARATED = {PARTICIPANTS: ",", BY_HAND: ",;", GROUP_SET: ""}  # what stands between the groups of somebody
 STAFF = re.compile(r"teacher|manager|trainer|lehr|dozent|tutor", re.IGNORECASE)
 IDENTIFIER = re.compile(r"\D*(\d+)")
-NO_GROUP = ("default group", "no group", "no groups", "-")
+NO_GROUP = ("default group", "no group", "no groups", "none", "-")
+SEVERAL = "member of more than one group"  # Moodle's for who is in several; it names none of them
 TEST_STUDENT = ("student test", "test student")  # Canvas's own, who stands in every gradebook
 
 
@@ -53,6 +66,11 @@ class Listing:
     people: tuple[Learner, ...]
     lines: tuple[int, ...]
     left_out: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The groups that the table names, in one spelling."""
+        return frozenset(same(name) for one in self.people for name in one.groups)
 
 
 def listing(table: Table, assignment: str = "") -> Listing:
@@ -86,11 +104,15 @@ def is_gradebook(table: Table) -> bool:
     return student == 0 and None not in (table.column("ID"), table.column("Section"))
 
 
+def is_group_set(table: Table) -> bool:
+    return None not in (table.column("canvas_user_id"), table.column("group_name"))
+
+
 def _worksheet(table: Table, assignment: str) -> Listing:
     """Return the people of a worksheet, one a line: a name, and the e-mail if the site shows it."""
     place = table.column("Identifier")
     assert place is not None
-    people = []
+    people, several = [], []
     for line, row in zip(table.lines, table.rows, strict=True):
         number = IDENTIFIER.fullmatch(row[place].strip())
         if number is None:
@@ -99,9 +121,12 @@ def _worksheet(table: Table, assignment: str) -> Listing:
             )
         said = {what: _cell(row, table.column(*NAMES[what])) for what in ("name", "email", "number", "login", "group")}
         first, _, last = said.pop("name").rpartition(" ")
-        one = Learner("", first or last, last if first else "", **{**said, "group": _group(said["group"])})
+        if said["group"].casefold().startswith(SEVERAL):
+            several.append(f"{first} {last}".strip())
+        one = Learner("", first or last, last if first else "", **{**said, "group": _groups(said["group"])})
         people.append(one.as_participant(assignment, number[1]))
-    return Listing(WORKSHEET, table.name, tuple(people), table.lines)
+    named = f"the groups of {', '.join(several)}, who are in several: they stand in Moodle's participants"
+    return Listing(WORKSHEET, table.name, tuple(people), table.lines, (named,) if several else ())
 
 
 def _gradebook(table: Table) -> Listing:
@@ -132,6 +157,7 @@ def _list(table: Table) -> Listing:
         )
     unused = [column for place, column in enumerate(table.columns) if place not in places.values()]
     roles = table.column("Roles", "Role")
+    kind = GROUP_SET if is_group_set(table) else PARTICIPANTS if roles is not None else BY_HAND
     people, lines, left_out = [], [], []
     for line, row in zip(table.lines, table.rows, strict=True):
         said = {what: _cell(row, place) for what, place in places.items()}
@@ -142,12 +168,17 @@ def _list(table: Table) -> Listing:
         if STAFF.search(_cell(row, roles)):
             left_out.append(f"{first} {last} ({_cell(row, roles)})")
             continue
+        if kind == GROUP_SET and " ".join(words(f"{first} {last}")) in TEST_STUDENT:
+            left_out.append(f"{first} {last}, who is Canvas's own")
+            continue
         check_id(said["id"], line, table.name)
-        people.append(Learner(first_name=first, last_name=last, **{**said, "group": _group(said["group"])}))
+        if kind == GROUP_SET and "@" in said["login"]:
+            said["email"] = said["login"]
+        said["group"] = _groups(said["group"], SEPARATED[kind])
+        people.append(Learner(first_name=first, last_name=last, **said))
         lines.append(line)
-    if roles is None and unused:
+    if kind == BY_HAND and unused:
         left_out.append(f"the columns {', '.join(plain(column, 60) or '(no name)' for column in unused)}")
-    kind = PARTICIPANTS if roles is not None else BY_HAND
     return Listing(kind, table.name, tuple(people), tuple(lines), tuple(left_out))
 
 
@@ -174,22 +205,33 @@ def _parted(name: str) -> tuple[str, str]:
     return (first, last) if first else (last, "")
 
 
-def _group(text: str) -> str:
-    """Return the one group that somebody is in: of several the first, "" if none."""
-    text = text.split(",")[0].strip()
-    return "" if text.casefold() in NO_GROUP else text
+def _groups(text: str, between: str = "") -> str:
+    """Return the groups of a cell as the class list writes them; ``between``: the separators of several groups."""
+    names = [name.strip() for name in (re.split(f"[{between}]", text) if between else [text])]
+    there = [name for name in names if name and not _is_none(name)]
+    return "; ".join(name.replace(";", ",") for name in there)
+
+
+def _is_none(name: str) -> bool:
+    told = name.casefold()
+    return told in NO_GROUP or told.startswith((SEVERAL, "not a member of any group"))
 
 
 def _cell(row: tuple[str, ...], place: int | None) -> str:
     return "" if place is None else one_line(row[place])
 
 
-def with_names(one: Learner, listed: Learner, whole: bool) -> Learner:
-    """Return a learner with a listing's data; a single full name there does not replace two names."""
-    new = {what: getattr(listed, what) for what in ("email", "number", "login", "canvas", "group")}
+def with_names(one: Learner, listed: Learner, whole: bool, groups: Collection[str] = ()) -> Learner:
+    """Return a learner with a listing's data; a single full name there does not replace two names.
+
+    ``groups``: the groups whose members the listing names. The learner stays in all others.
+    """
+    new = {what: getattr(listed, what) for what in ("email", "number", "login", "canvas")}
     if whole or not one.name:
         new |= {"first_name": listed.first_name, "last_name": listed.last_name}
     one = replace(one, **{what: text for what, text in new.items() if text})
+    stays = [name for name in one.groups if same(name) not in groups]
+    one = replace(one, group="; ".join([*stays, *listed.groups]))
     for assignment, number in listed.participants.items():
         one = one.as_participant(assignment, number)
     return one

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..files import write_whole
 from ..text import FORMULA, from_table
-from .class_list import ClassList
+from .class_list import ClassList, words
 from .ids import student_id
 from .platforms.moodle import EVERYBODY, without_group
 from .platforms.place import Person
@@ -89,6 +89,22 @@ class Roster:
         member = without_group(person.name)
         return self.known(Person(member, "", "Moodle"), assignment, names) if member and member not in names else ""
 
+    def check_numbers(self, people: Collection[Person], assignment: str) -> None:
+        """Raise CollectError where the class list has Moodle's numbers of another assignment for this one.
+
+        That is so if several people are on the list by name, and none by number.
+        """
+        known = {one.participant(assignment) for one in self._list.learners} - {""}
+        names = {tuple(words(one.name)) for one in self._list.learners if one.participant(assignment)}
+        there = {person for person in people if person.system == "Moodle" and person.number}
+        other = {person for person in there if tuple(words(without_group(person.name) or person.name)) in names}
+        if len(other) > 1 and not known & {person.number for person in there}:
+            raise CollectError(
+                f"roster.csv has other numbers of Moodle's for {assignment} than this export, for everybody: the "
+                f"worksheet was of another assignment. Download that of {assignment}, and give it to make roster with "
+                f"--assignment {assignment}; then collect again."
+            )
+
     def unlisted(self, students: Collection[str]) -> list[str]:
         """Return those who are not on the class list; none if there is no list."""
         return sorted(set(students) - self._list.by_id.keys()) if self._list else []
@@ -98,11 +114,16 @@ class Roster:
         return self._of.get((student, assignment), {})
 
     def enter(self, student: str, person: Person, assignment: str, file: str) -> Row:
-        """Enter the line of a file; a new one if there is none."""
+        """Enter the line of a file; a new one if there is none.
+
+        A folder with an instructor's correction keeps the name and number that a platform gave the learner.
+        """
         rows = self._of[student, assignment]
-        if file not in rows:
-            rows[file] = dict.fromkeys(COLUMNS, "") | {"student": student, "assignment": assignment, "file": file}
-        rows[file] |= {"name": person.name, "system": person.system, "number": person.number}
+        who = {"name": person.name, "system": person.system, "number": person.number, "late": ""}
+        if told := next((row for row in rows.values() if row["system"] and not person.system), None):
+            who = {column: told[column] for column in who}
+        new = dict.fromkeys(COLUMNS, "") | {"student": student, "assignment": assignment, "file": file}
+        rows[file] = rows.get(file, new) | who
         return rows[file]
 
     def remove(self, student: str, assignment: str, file: str) -> None:

@@ -130,7 +130,7 @@ class Store:
             self._outcomes.tell(hand_in.entry, Refused(str(reason)), student, assignment)
             return
         row = self._roster.of(student, assignment)[hand_in.file]
-        row |= {"attempt": step.attempt, "late": "Canvas" if hand_in.place.late else ""}
+        row |= {"attempt": step.attempt} | ({"late": "Canvas"} if hand_in.place.late else {})
         if before != data or not row["entry"]:  # some platforms stamp what is unchanged with the time of the download
             time = hand_in.time.strftime(TIME_FORMAT) if hand_in.time else ""
             row |= {"entry": hand_in.entry.name, "time": time}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ BOMS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-
 OTHERS = {b"%PDF": "a PDF", b"<": "a web page"}
 EXCEL = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=([,;\t])"?[,;\t]*\r?\n', re.IGNORECASE)  # Excel's own first line
+MAX_HEAD = 100_000  # characters in which the first row ends
 SHOWN = 8  # columns named in a sentence
 
 
@@ -39,8 +41,8 @@ class Table:
     note: str = ""
 
     def column(self, *names: str) -> int | None:
-        """Return the position of the first of these columns that exists, ignoring case and outer spaces."""
-        known = {column.strip().casefold(): place for place, column in reversed([*enumerate(self.columns)])}
+        """Return the position of the first of these columns that exists, ignoring case and spaces."""
+        known = {_squeezed(column): place for place, column in reversed([*enumerate(self.columns)])}
         return next((known[name.casefold()] for name in names if name.casefold() in known), None)
 
     @property
@@ -67,6 +69,8 @@ def read_table(path: Path) -> Table:
 def parsed(data: bytes, name: str) -> Table:
     """Return the table in a CSV file's bytes. Raises TableError."""
     if data.startswith(EXCEL):
+        if _is_plain_zip(data):
+            raise TableError(f"{name} is a zip, and no table: make collect takes what learners hand in.")
         raise TableError(f"{name} is a workbook of a spreadsheet program: save it as CSV (UTF-8), and take that.")
     for start, what in OTHERS.items():
         if data.lstrip().startswith(start):
@@ -83,8 +87,8 @@ def parsed(data: bytes, name: str) -> Table:
     if not found:
         raise TableError(f"{name} is empty.")
     (_, head), *rows = found
-    titles = Counter(column.strip().casefold() for column in head)
-    again = [column.strip() for column in head if titles[column.strip().casefold()] > 1 and column.strip()]
+    titles = Counter(map(_squeezed, head))
+    again = [column.strip() for column in head if titles[_squeezed(column)] > 1 and column.strip()]
     if again:
         raise TableError(f"{name} has two columns {plain(again[0], 60)!r}: rename or remove one.")
     for line, row in rows:
@@ -92,6 +96,20 @@ def parsed(data: bytes, name: str) -> Table:
             raise TableError(f"Line {line} of {name} has {len(row)} cells, its head {len(head)}: repair that line.")
     cells = tuple(tuple(from_table(cell) for cell in (*row, *[""] * len(head))[: len(head)]) for _, row in rows)
     return Table(name, tuple(head), cells, tuple(line for line, _ in rows), note)
+
+
+def _squeezed(column: str) -> str:
+    """Return a column's name in one spelling: a spreadsheet may break it into lines."""
+    return " ".join(column.casefold().split())
+
+
+def _is_plain_zip(data: bytes) -> bool:
+    """Return whether the data is a complete zip that is no workbook of a spreadsheet program."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return not {"[Content_Types].xml", "mimetype"} & {*archive.namelist()}
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
 
 
 def _decoded(data: bytes, name: str) -> tuple[str, str]:
@@ -122,7 +140,14 @@ def _unicode(data: bytes) -> str:
 
 
 def _separator(text: str) -> str:
-    """Return the separator that divides the header into most cells."""
-    head = next((line for line in text.splitlines() if line.strip()), "")
-    counts = {separator: len(next(csv.reader([head], delimiter=separator), [])) for separator in SEPARATORS}
+    """Return the separator that divides the header into most cells; a quoted header may have several lines."""
+    counts = {separator: _cells_in_head(text[:MAX_HEAD], separator) for separator in SEPARATORS}
     return max(SEPARATORS, key=lambda separator: counts[separator])  # of equals the first
+
+
+def _cells_in_head(text: str, separator: str) -> int:
+    try:
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        return next((len(row) for row in rows if any(cell.strip() for cell in row)), 0)
+    except csv.Error:
+        return 0

@@ -26,6 +26,7 @@ from nbgrader.utils import is_grade, is_solution
 from sqlalchemy import func
 
 from ..course import Course
+from ..grading.groups import shares
 from ..grading.lateness import handed_in
 from ..grading.verdicts import Grading, read_grading
 from ..intake.class_list import ClassList, Learner
@@ -63,6 +64,7 @@ class Row:
     waiting: bool = False
     submitted: datetime | None = None
     late_says: str = ""
+    unclear: str = ""  # why another hand-in of their groups may be the one that counts
     empty: frozenset[Cell] = frozenset()
 
     @property
@@ -82,8 +84,9 @@ class Row:
 
     @property
     def flags(self) -> list[str]:
-        """The reasons why a person should look at the submission."""
-        return [": ".join(filter(None, (entry.cell or entry.notebook, entry.reason))) for entry in self.grading.review]
+        """The reasons why a person should look at it."""
+        said = [": ".join(filter(None, (entry.cell or entry.notebook, entry.reason))) for entry in self.grading.review]
+        return [*said, *([self.unclear] if self.unclear else [])]
 
     @property
     def late_unknown(self) -> bool:
@@ -139,7 +142,9 @@ def _people(course: Course, assignment: str, students: set[str]) -> dict[str, Ro
     there = {path.parent.name for path in (root / "submitted").glob(f"[!.]*/{pattern}")}
     others = _elsewhere(root, assignment)
     roster, who = ClassList.of(root), people(root, assignment)
-    times = handed_in(root, read_term(root), assignment)
+    term = read_term(root)
+    times = handed_in(root, term, assignment)
+    unclear = shares(root, term, assignment, roster, times).unclear
     rows = {}
     for student in students | folders.keys() | there | roster.by_id.keys():
         rows[student] = Row(
@@ -151,6 +156,7 @@ def _people(course: Course, assignment: str, students: set[str]) -> dict[str, Ro
             not roster or student in roster.by_id,
             waiting=student in there,
             late_says=times[student].late if student in times else "",
+            unclear=unclear.get(student, ""),
         )
     return rows
 

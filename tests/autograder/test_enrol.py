@@ -13,6 +13,7 @@ from autograder.__main__ import main
 from autograder.intake.class_list import COLUMNS, ClassList
 from autograder.intake.collect import collect
 from autograder.intake.enrol import enrol
+from autograder.intake.source import CollectError
 from autograder.intake.tables import TableError
 
 FILE = f"{PHASE}.ipynb"
@@ -59,6 +60,62 @@ def test_lists_of_two_platforms_are_one_class(root: Path) -> None:
     assert (ada.canvas, ada.email, ada.group, sam.canvas) == ("7", "a@x.edu", "Team 1", "8")
 
 
+def groups_of(root: Path) -> dict[str, str]:
+    return {one.id: one.group for one in ClassList.of(root).learners}
+
+
+def test_moodles_participants_tell_all_groups_of_somebody(root: Path) -> None:
+    head = "First name,Last name,Email address,Roles,Groups"
+    people = ['Ada,L,a@x,Student,"Team 1, Tutorial B"', "Bob,M,b@x,Student,No groups", "Eve,N,e@x,Student,Team 1"]
+    brought(root, "\n".join([head, *people]))
+    assert groups_of(root) == {"ada-l": "Team 1; Tutorial B", "bob-m": "", "eve-n": "Team 1"}
+
+
+def test_a_worksheet_names_one_group_or_says_that_it_names_none(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Moodle's mod/assign/gradingtable.php, col_team; its sentences are nobody's group."""
+    path = root.parent / "worksheet.csv"
+    several = "Member of more than one group, so unable to make submissions."
+    none = "Not a member of any group, so unable to make submissions."
+    named = {"Ada L": "Berlin, Monday", "Bob M": several, "Eve N": none, "Max P": "Default group"}
+    rows = [f'Participant {n},{name},"{group}",' for n, (name, group) in enumerate(named.items(), start=1)]
+    path.write_text("\n".join(["Identifier,Full name,Group,Grade", *rows]), encoding="utf-8")
+    assert main(["roster", str(path), "--assignment", PHASE], root=root) == 0
+    assert groups_of(root) == {"ada-l": "Berlin, Monday", "bob-m": "", "eve-n": "", "max-p": ""}
+    assert "the groups of Bob M, who are in several: they stand in Moodle's participants" in capsys.readouterr().out
+
+
+def test_each_of_canvass_group_sets_adds_its_groups_and_takes_away_what_it_tells_otherwise(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = "name,canvas_user_id,user_id,login_id,sections,group_name,canvas_group_id,group_id"
+    brought(root, 'Student,ID,SIS Login ID,Section,Lab (1)\n"Lovelace, Ada",7,ada1,A,\n"Berg, Bob",8,bob1,A,\n')
+    ada, bob = "Ada Lovelace,7,M7,ada1,A,{},5,", '"Berg, Bob",8,M8,bob1,A,{},6,'
+    student = "Test Student,9,,,A,,,"
+    brought(root, "\n".join([head, ada.format("Team 1"), bob.format("Team 2"), student]))
+    brought(root, "\n".join([head, ada.format("Tutorial B"), bob.format("")]))
+    assert groups_of(root) == {"ada-lovelace": "Team 1; Tutorial B", "bob-berg": "Team 2"}
+    path = root.parent / "set.csv"
+    path.write_text("\n".join([head, ada.format("team 2"), bob.format("Team 2")]), encoding="utf-8")
+    assert main(["roster", str(path)], root=root) == 0
+    assert "2 people" in (said := capsys.readouterr().out)
+    assert 'groups = "Team *" in term.toml says which of them count' in said
+    assert groups_of(root) == {"ada-lovelace": "Team 1; Tutorial B; team 2", "bob-berg": "Team 2"}
+    path.write_text("\n".join([head, ada.format("Team 1"), bob.format("Team 1")]), encoding="utf-8")
+    assert main(["roster", str(path)], root=root) == 0
+    assert groups_of(root)["bob-berg"] == "Team 2; Team 1", "Team 2 is not in this file, which says nothing of it"
+
+
+def test_groups_by_hand_may_stand_with_commas_or_semicolons_and_in_the_class_list_with_semicolons(root: Path) -> None:
+    brought(root, 'name,email,group\nAda,a@x,"Team 1, Team 2"\nBob,b@x,Team 1; Team 2;team 1\nEve,e@x,\n')
+    assert groups_of(root) == {"ada": "Team 1; Team 2", "bob": "Team 1; Team 2; team 1", "eve": ""}
+    people = ClassList.of(root)
+    assert people.by_id["bob"].groups == ("Team 1", "Team 2")
+    assert people.groups() == {"team 1": ["ada", "bob"], "team 2": ["ada", "bob"]}
+    assert people.groups("team 2") == {"team 2": ["ada", "bob"]}
+    assert people.groups("*1") == {"team 1": ["ada", "bob"]}
+    assert [one.id for one in people.members("TEAM  2")] == ["ada", "bob"]
+
+
 @pytest.mark.parametrize(
     ("data", "name"),
     [
@@ -71,8 +128,13 @@ def test_lists_of_two_platforms_are_one_class(root: Path) -> None:
         ("name,email\nÓlafur Þórsson,a@x\n".encode("utf-32"), "Ólafur Þórsson"),
         ("sep=;\r\nname;email\r\nZoë Ångström;z@x\r\n".encode(), "Zoë Ångström"),
         (b"\r\n\r\nname,email\rAda Lovelace,a@x\r", "Ada Lovelace"),
+        (b'"First\nname";"Last  name";"E-mail\naddress"\r\nAda;"Love\nlace";a@x\r\n', "Ada Love lace"),
+        (b"\tname\temail\n1\tAda Lovelace\ta@x\n", "Ada Lovelace"),
     ],
-    ids=["semicolons and cp1252", "tabs and a mark", "utf-16", "German", "le", "be", "utf-32", "Excel's line", "ends"],
+    ids=[
+        *("semicolons and cp1252", "tabs and a mark", "utf-16", "German", "le", "be", "utf-32", "Excel's line", "ends"),
+        *("lines in cells", "an empty column first"),
+    ],
 )
 def test_a_list_by_hand_in_any_encoding(root: Path, data: bytes, name: str) -> None:
     brought(root, data)
@@ -91,6 +153,9 @@ def test_a_list_by_hand_in_any_encoding(root: Path, data: bytes, name: str) -> N
         ("", "people.csv is empty"),
         ("name,email\n", "There are no people in people.csv"),
         ("PK\x03\x04", "is a workbook"),
+        (zipped({"[Content_Types].xml": "", "xl/workbook.xml": ""}), "is a workbook"),
+        (zipped({"mimetype": "application/vnd.oasis.opendocument.spreadsheet"}), "is a workbook"),
+        (zipped({"Ada_1_assignsubmission_file_/lab.ipynb": "{}"}), "is a zip, and no table: make collect takes"),
         ("name,email\nAda,a@x\nBob,A@X\n", "has the e-mail 'A@X' twice, in lines 2 and 3"),
         ("name,number\nAda,\n ,7\n", "Line 3 of people.csv has no name"),
         ('name\n"Ada\n', "no table that can be read"),
@@ -153,6 +218,19 @@ def test_a_worksheet_of_another_assignment_is_refused(root: Path, capsys: pytest
     assert (root / "lms" / f"{PHASE}-moodle.csv").read_text(encoding="utf-8") == CLASS.worksheet()
 
 
+def test_a_worksheet_that_was_of_another_assignment_is_told_when_hand_ins_come(root: Path) -> None:
+    """Before the first hand-in nobody can know whose numbers these are."""
+    other = Class(FILE, lambda n: b"x", first=900)
+    brought(root, other.worksheet(), assignment=PHASE)
+    export = root.parent / "export.zip"
+    export.write_bytes(CLASS.moodle())
+    with pytest.raises(CollectError, match="the worksheet was of another assignment"):
+        collect(root, export)
+    assert not (root / "submitted").exists()
+    brought(root, CLASS.worksheet(), assignment=PHASE)
+    assert collect(root, export).unlisted == ()
+
+
 def test_a_worksheet_of_a_course_with_two_assignments_has_to_be_named(root: Path) -> None:
     with pytest.raises(
         TableError, match="may be of phase2_techniques or phase3_production: say which with --assignment"
@@ -174,6 +252,7 @@ def test_names_that_are_formulas_are_text_in_the_list(root: Path) -> None:
         ("id,colour\nada,red\n", "roster.csv has a column 'colour', which is unknown"),
         ("id\nada\nada\n", "has the id 'ada' twice"),
         ("id,email\n,a@x\n", "Line 2 of roster.csv has no id"),
+        ('id,group\nada,"red, blue"\nbob,red\neve,Blue\n', "for several groups write 'red; blue'"),
     ],
 )
 def test_a_class_list_that_was_spoilt_by_hand_is_told_at_every_command(
@@ -215,6 +294,17 @@ def test_hand_ins_go_to_the_people_on_the_list(root: Path, platform: str) -> Non
 def test_the_list_takes_the_ids_of_those_who_handed_in_before(root: Path) -> None:
     collected(root, {f"lovelaceada_500_1_{FILE}": "x"})
     assert "lovelaceada" in brought(root, CLASS.gradebook("Lab"))
+
+
+def test_an_id_that_differs_in_case_alone_is_who_handed_in_before(root: Path) -> None:
+    collected(root, {f"ada/{FILE}": "x"})
+    assert brought(root, "id,name\nADA,Ada Lovelace\n") == ["ada"]
+    assert brought(root, "id,name\nAda ,Ada Lovelace\n") == ["ada"]
+
+
+def test_an_e_mail_in_the_place_of_an_id_is_a_known_learners_or_a_new_id(root: Path) -> None:
+    brought(root, "id,name,email\nada,Ada Lovelace,ada@x.edu\n")
+    assert brought(root, "id,name\nAda@x.edu,Ada Lovelace\nbob@x.edu,Bob Berg\n") == ["ada", "bob@x.edu"]
 
 
 def test_every_column_of_the_list_is_kept(root: Path) -> None:

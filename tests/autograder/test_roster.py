@@ -200,6 +200,19 @@ def test_a_folder_with_the_name_of_one_known_learner_is_theirs(root: Path) -> No
     assert {"b", "c"} <= set(found.values())
 
 
+@pytest.mark.parametrize("name", ["Ada Lovelace_11_assignsubmission_file_/{}", "lovelaceada_LATE_11_1_{}"])
+@pytest.mark.parametrize("first", [f"{PHASE}.ipynb", "essay.pdf"])
+def test_who_is_corrected_in_a_folder_stays_known_to_the_platform(root: Path, name: str, first: str) -> None:
+    collected(root, {name.format(first): "old", name.format("notes.pdf"): ""}, assignment=PHASE)
+    (before,) = {row["student"]: row for row in rows(root)}.values()
+    collected(root, {f"{before['student']}/{PHASE}.ipynb": "right"}, SECOND)
+    (after,) = rows(root)
+    same = ("student", "name", "system", "number")
+    assert [after[column] for column in same] == [before[column] for column in same]
+    assert after["late"] == ("Canvas" if "LATE" in name and "ipynb" in first else "")
+    assert there(root) == {f"{before['student']}/{PHASE}/{PHASE}.ipynb": "right"}
+
+
 def test_loose_versions_are_one_persons(root: Path) -> None:
     report = collected(root, {f"{PHASE}_ada.ipynb": "old", f"{PHASE}_ada_v2.ipynb": "new"})
     assert {c.student for c in report.files} == {"ada"}
