@@ -33,7 +33,7 @@ from .intake.source import CollectError
 from .intake.tables import TableError
 from .lock import LockError, locked
 from .notebooks import NotebookError
-from .reports.closing import closing
+from .reports.closing import closing, nothing
 from .reports.export import export_all
 from .reports.feedback import feedback
 from .reports.people import people
@@ -198,7 +198,7 @@ def _grade(arguments: argparse.Namespace, root: Path) -> int:
             clear(root)
         submissions = grade(root, arguments.assignment, arguments.student, workers, safe, arguments.again)
     if not submissions:
-        return _nothing("submitted")
+        return _nothing(root, "submitted", arguments.assignment, arguments.student)
     print(closing(Course(root), submissions))
     return int(any(s.failure and not s.refused for s in submissions))
 
@@ -206,7 +206,7 @@ def _grade(arguments: argparse.Namespace, root: Path) -> int:
 def _feedback(arguments: argparse.Namespace, root: Path) -> int:
     graded = list(folders(root / "autograded", arguments.assignment))
     if not graded:
-        return _nothing("autograded")
+        return _nothing(root, "autograded", arguments.assignment)
     course, pages, failed = Course(root), 0, 0
     settle(course, arguments.assignment)
     known = {name: (people(course.root, name), states(course, name)) for name in {name for _, name in graded}}
@@ -234,8 +234,8 @@ def _export(arguments: argparse.Namespace, root: Path) -> int:
     return int(not done.files)
 
 
-def _nothing(folder: str) -> int:
-    print(f"There is nothing in {folder}/: it holds one folder a student, {folder}/<student>/<assignment>/.")
+def _nothing(root: Path, step: str, assignment: str | None, student: str | None = None) -> int:
+    print(nothing(Course(root), step, assignment, student))
     return 1
 
 

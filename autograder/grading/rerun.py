@@ -9,6 +9,7 @@ from nbformat import NotebookNode, reads
 
 from ..course import Course, CourseError
 from ..intake.folder import intake
+from ..learners import check_learner
 from ..notebooks import grade_id
 from ..sandbox import bubblewrap, cgroup
 from ..seeds import key_of, secret_of, seed_of
@@ -59,6 +60,8 @@ def rerun(root: Path, student: str, check: str, assignment: str | None = None) -
     if not there:
         shared = _of_group(course, student, assignment)
         if not shared:
+            with course.gradebook() as gradebook:
+                check_learner(course.root, gradebook, student)
             where = f" in {assignment}" if assignment else ""
             raise CourseError(plain(f"{student} has nothing{where} in submitted/."))
         there = shared

@@ -7,8 +7,9 @@ from pathlib import Path
 from ..course import Course, CourseError
 from ..intake.class_list import ClassList
 from ..intake.roster import rewrite
+from ..learners import check_learner
 from ..text import plain
-from .kept import check_dates, check_known, folders_of, has_manual, put_aside, remove, submissions_of
+from .kept import check_dates, folders_of, has_manual, put_aside, remove, submissions_of
 
 
 def drop(root: Path, student: str, assignment: str | None = None) -> list[str]:
@@ -19,7 +20,7 @@ def drop(root: Path, student: str, assignment: str | None = None) -> list[str]:
     """
     course = Course(root)
     with course.gradebook() as gradebook:
-        check_known(course, gradebook, student)
+        check_learner(course.root, gradebook, student)
         if assignment is None:
             check_dates(course.root, student, "remove that line")
         folders, graded = folders_of(course.root, student, assignment), submissions_of(gradebook, student)

@@ -8,13 +8,10 @@ from typing import Any
 
 from nbgrader.api import Gradebook, SubmittedAssignment
 
-from ..course import Course, CourseError
-from ..intake.class_list import ClassList
-from ..intake.roster import lines_of
+from ..course import CourseError
+from ..learners import STEPS
 from ..term import FILE, read_term
-from ..text import did_you_mean, plain
-
-STEPS = ("submitted", "autograded", "feedback")
+from ..text import plain
 
 
 def folders_of(root: Path, student: str, assignment: str | None = None) -> list[Path]:
@@ -27,16 +24,6 @@ def submissions_of(gradebook: Gradebook, student: str) -> dict[str, Any]:
     """Return {assignment: the learner's submission in the gradebook}."""
     mine = gradebook.db.query(SubmittedAssignment).filter(SubmittedAssignment.student_id == student)
     return {str(entry.assignment.name): entry for entry in mine}
-
-
-def check_known(course: Course, gradebook: Gradebook, student: str) -> None:
-    """Raise CourseError if there is no data of a learner anywhere."""
-    known = {path.name for step in STEPS for path in (course.root / step).glob("*/")}
-    known |= {row["student"] for row in lines_of(course.root / "submitted")}
-    known |= ClassList.of(course.root).by_id.keys() | {str(entry.id) for entry in gradebook.students}
-    known = {name for name in known if not name.startswith(".")}
-    if student not in known:
-        raise CourseError(f"There is no learner {plain(student, 80)!r}{did_you_mean(student, known)}.")
 
 
 def check_dates(root: Path, student: str, what: str) -> None:

@@ -17,12 +17,11 @@ from ..intake.class_list import ClassList, Learner
 from ..intake.ids import student_id
 from ..intake.report import renamed
 from ..intake.roster import Row, rewrite
+from ..learners import STEPS, check_learner
 from ..term import read_term
 from ..text import plain
 from .kept import (
-    STEPS,
     check_dates,
-    check_known,
     folders_of,
     has_manual,
     put_aside,
@@ -59,7 +58,7 @@ def rename(root: Path, old: str, new: str) -> list[str]:
             f"{plain(new, 80)!r} can't be the new id: write another one, such as {good + '-2' * (old == new)!r}."
         )
     with course.gradebook() as gradebook:
-        check_known(course, gradebook, old)
+        check_learner(course.root, gradebook, old)
         check_dates(course.root, old, f"write {new}")
         graded = {name: submissions_of(gradebook, name) for name in (old, new)}
         both = {folder.name for folder in folders_of(course.root, old)} | graded[old].keys()

@@ -18,12 +18,12 @@ from ..course import Course
 from ..grading.results import of_notebook
 from ..notebooks import as_node
 from .grade_table import FOLDER
-from .left import FLAGGED, LITTLE, REFUSED_ONES, left, needs_help
+from .left import FLAGGED, LITTLE, TO_DO, left, needs_help
 from .pages import points, write_page
 from .similar import similar
-from .summary import NOTHING, WAITING, Cell, Row, Summary
+from .summary import NOTHING, REFUSED, WAITING, Cell, Row, Summary
 
-TOLD = (REFUSED_ONES, FLAGGED, LITTLE)  # each has a table of its own, with the reasons
+TOLD = (REFUSED, FLAGGED, LITTLE)  # each has a table of its own, with the reasons
 COMMON = 3  # messages shown for each check
 BARS = 20  # in a histogram, at most (one more holds the maximum)
 NUMBERS = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?(?:, -?\d+(?:\.\d+)?)*")
@@ -88,14 +88,18 @@ def write_class_page(course: Course, summary: Summary) -> Path:
         graded=len(graded),
         missing=sum(row.status == NOTHING for row in summary.rows),
         waiting=sum(row.status == WAITING for row in summary.rows),
-        left=[(what, [row.name for row in rows]) for what, rows in left(course, summary).items() if what not in TOLD],
+        left=[
+            (what, [row.name for row in rows], TO_DO[what])
+            for what, rows in left(course, summary).items()
+            if what not in TOLD
+        ],
         help=[(row.name, _why_help(row, summary)) for row in summary.rows if needs_help(row, summary)],
         mean=statistics.fmean(totals) if totals else 0.0,
         median=statistics.median(totals) if totals else 0.0,
         bars=_histogram(totals, summary.maximum),
         exercises=exercises,
         similar=[(alike.exercise, alike.students) for alike in similar(course, summary, graded)],
-        flagged=[(row.name, row.flags) for row in summary.rows if row.grading.review],
+        flagged=[(row.name, row.flags) for row in summary.rows if row.flags],
         refused=[(row.name, row.grading.refused) for row in summary.rows if row.grading.refused],
         notes=[(row.name, row.grading.notes) for row in summary.rows if row.grading.notes],
     )

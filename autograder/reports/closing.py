@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from ..course import Course
+from ..course import Course, CourseError
 from ..grading.grade import Submission
-from ..text import plain
+from ..learners import check_learner
+from ..text import did_you_mean, plain
 from .export import summaries
-from .left import left
+from .left import FLAGGED, TO_DO, left
 from .pages import points
 from .summary import GRADED, Row, Summary
 
@@ -65,7 +66,11 @@ def table(submissions: list[Submission]) -> list[str]:
 def _left(course: Course, summary: Summary) -> list[str]:
     """Return the open tasks of an assignment, with names."""
     rows = summary.rows
-    told = [f"  {what} ({len(found)}): {_names(found)}" for what, found in left(course, summary).items()]
+    told = []
+    for what, found in left(course, summary).items():
+        told.append(f"  {what} ({len(found)}): {_names(found)}")
+        told += [f"    {plain(row.student)}: {plain(row.unclear)}" for row in found if what == FLAGGED and row.unclear]
+        told.append(f"    {TO_DO[what]}")
     graded = sum(row.status == GRADED for row in rows)
     late = sum(row.penalty > 0 for row in rows)
     cost = f", {late} with points taken off for handing in late" if late else ""
@@ -74,3 +79,17 @@ def _left(course: Course, summary: Summary) -> list[str]:
 
 def _names(rows: Iterable[Row]) -> str:
     return ", ".join(plain(row.student) for row in rows)
+
+
+def nothing(course: Course, step: str, assignment: str | None, student: str | None) -> str:
+    """Return why there was nothing to do in a folder of nbgrader's. Raises CourseError for an unknown name."""
+    with course.gradebook() as gradebook:
+        names = {str(entry.name) for entry in gradebook.assignments}
+        if student is not None:
+            check_learner(course.root, gradebook, student)
+    if assignment is not None and assignment not in names:
+        raise CourseError(f"There is no assignment {plain(assignment, 80)!r}{did_you_mean(assignment, names)}.")
+    who, what = f"{plain(student, 80)}/" if student else "", f"{assignment}/" if assignment else ""
+    if not (who or what):
+        return f"There is nothing in {step}/: it holds one folder a student, {step}/<student>/<assignment>/."
+    return f"There is no folder {step}/{who or '<student>/'}{what}: nothing was handed in there, or it is a group's."

@@ -7,22 +7,35 @@ import re
 from ..course import Course
 from .summary import GRADED, NOTHING, REFUSED, WAITING, Row, Summary
 
-TIMED_OUT = re.compile(rb'"ename": ?"CellTimeoutError"')
-REFUSED_ONES, FLAGGED, LITTLE = "refused", "flagged", "less than half of the points"
+STOPPED = re.compile(rb'"ename": ?"CellTimeoutError"')
+LATE = "late by an unknown time"
+TIMED_OUT, BY_HAND, UNLISTED = "timed out", "needs points by hand", "not on the class list"
+FLAGGED, LITTLE = "flagged", "less than half of the points"
+TO_DO = {  # what -> what to do about it
+    NOTHING: "remind them, and make collect with the next export",
+    WAITING: "make grade",
+    REFUSED: "their page says why: make feedback, and wait for the next hand-in",
+    TIMED_OUT: 'make show STUDENT=... says where; once more: make grade ARGS="--again --student ..."',
+    FLAGGED: "look at them (the reasons are above and on the class page); correct points in the Formgrader: make teach",
+    BY_HAND: "give them in the Formgrader: make teach",
+    LATE: "write when, under handed_in in term.toml; then make export",
+    UNLISTED: "bring a newer list (make roster), or make rename OLD=... NEW=... to who it is, or make drop STUDENT=...",
+    LITTLE: "the class page says where they stopped: talk to them",
+}
 
 
 def left(course: Course, summary: Summary) -> dict[str, list[Row]]:
     """Return {open task: students it concerns}, without tasks that concern nobody."""
     rows = summary.rows
     groups = {
-        "nothing handed in": [row for row in rows if row.status == NOTHING],
-        "not graded yet": [row for row in rows if row.status == WAITING],
-        REFUSED_ONES: [row for row in rows if row.status == REFUSED],
-        "timed out": [row for row in rows if row.status == GRADED and _timed_out(course, summary, row)],
-        FLAGGED: [row for row in rows if row.grading.review],
-        "needs points by hand": [row for row in rows if row.by_hand],
-        "late by an unknown time: write handed_in in term.toml": [row for row in rows if row.late_unknown],
-        "not on the class list": [row for row in rows if not row.listed],
+        NOTHING: [row for row in rows if row.status == NOTHING],
+        WAITING: [row for row in rows if row.status == WAITING],
+        REFUSED: [row for row in rows if row.status == REFUSED],
+        TIMED_OUT: [row for row in rows if row.status == GRADED and _timed_out(course, summary, row)],
+        FLAGGED: [row for row in rows if row.flags],
+        BY_HAND: [row for row in rows if row.by_hand],
+        LATE: [row for row in rows if row.late_unknown],
+        UNLISTED: [row for row in rows if not row.listed],
         LITTLE: [row for row in rows if needs_help(row, summary)],
     }
     return {what: found for what, found in groups.items() if found}
@@ -36,4 +49,4 @@ def needs_help(row: Row, summary: Summary) -> bool:
 def _timed_out(course: Course, summary: Summary, row: Row) -> bool:
     """Return whether a cell of the notebook was stopped at a time limit."""
     folder = course.folder("autograded", summary.assignment, row.student)
-    return any(TIMED_OUT.search(path.read_bytes()) for path in folder.glob("*.ipynb"))
+    return any(STOPPED.search(path.read_bytes()) for path in folder.glob("*.ipynb"))

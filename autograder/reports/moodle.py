@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..course import Course, CourseError
+from ..course import Course
 from ..intake import worksheet
 from ..intake.class_list import ClassList
 from ..intake.roster import lines_of
@@ -46,7 +46,11 @@ def write_moodle(course: Course, summary: Summary) -> Sent:
         return Sent()
     table = worksheet.kept(course.root, summary.assignment)
     rows, told = _filled(table, summary, numbers) if table else _made(summary, numbers)
-    path = write_csv(course.root / FOLDER / f"{summary.assignment}-moodle.csv", rows)
+    path = course.root / FOLDER / f"{summary.assignment}-moodle.csv"
+    if rows:
+        write_csv(path, rows)
+    else:
+        path.unlink(missing_ok=True)  # what it told is true no more
     pages = []
     for number, row in numbers.items():
         name = re.sub(r"[_/\\:*?\"<>|\0]", " ", plain(row.person.name)).strip() or row.student
@@ -54,7 +58,7 @@ def write_moodle(course: Course, summary: Summary) -> Sent:
         for page in sorted((course.root / "feedback" / row.student / row.assignment).glob("*.html")):
             pages.append((f"{folder}/{page.name}", page))
     target = course.root / FOLDER / f"{summary.assignment}-moodle-feedback.zip"
-    return Sent((path, *write_zip(target, pages)), tuple(told))
+    return Sent((*([path] if rows else []), *write_zip(target, pages)), tuple(told))
 
 
 def participants(root: Path, summary: Summary) -> dict[str, Row]:
@@ -70,7 +74,7 @@ def participants(root: Path, summary: Summary) -> dict[str, Row]:
 
 
 def _filled(table: Table, summary: Summary, numbers: dict[str, Row]) -> tuple[list[list[str]], list[str]]:
-    """Return the kept worksheet, filled in, with its own columns and lines."""
+    """Return the kept worksheet, filled in, with its own columns and lines; no lines if it is of another assignment."""
     grade, maximum, comments = (table.column(name) for name in ("Grade", "Maximum grade", "Feedback comments"))
     assert grade is not None
     rows = [[safe(column) for column in table.columns]]
@@ -88,10 +92,12 @@ def _filled(table: Table, summary: Summary, numbers: dict[str, Row]) -> tuple[li
                 written[comments] = remark(row, summary.maximum)
         rows.append(written)
     if not met:
-        raise CourseError(
-            f"lms/{summary.assignment}-moodle.csv is of another assignment: nobody of {summary.assignment} has one of "
-            f"its numbers. Download the worksheet of {summary.assignment}, and give it to make roster again."
+        told.append(
+            f"Not written: {FOLDER}/{summary.assignment}-moodle.csv. The worksheet that was kept is of another "
+            f"assignment, since nobody of {summary.assignment} has one of its numbers: give that of "
+            f"{summary.assignment} to make roster."
         )
+        return [], told
     for most in sorted(scaled):
         told.append(
             f"Moodle's maximum for {summary.assignment} is {points(most)}, here it is {points(summary.maximum)}: the "

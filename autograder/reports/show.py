@@ -16,6 +16,7 @@ from ..grading.grade import folders
 from ..grading.results import Result, results
 from ..grading.verdicts import Grading, read_grading
 from ..intake.class_list import Learner
+from ..learners import check_learner
 from ..notebooks import as_node, grade_id, read_notebook
 from ..text import plain
 from .display import CellView, Viewer, code_style
@@ -63,6 +64,8 @@ def show(course: Course, student: str, assignment: str | None = None) -> Path:
     """
     graded = [name for _, name in folders(course.root / "autograded", assignment, student)]
     if not graded:
+        with course.gradebook() as gradebook:
+            check_learner(course.root, gradebook, student)
         where = f" in {assignment}" if assignment else ""
         raise CourseError(plain(f"Nothing of {student}{where} is graded yet: run make grade first."))
     person = people(course.root, graded[0]).get(student, Learner(student))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from graded import NOTEBOOK, PHASE
 from nbgrader.apps import ExportApp
-from term import MISSING, WRONG, Term, csv_of
+from term import FILE, MISSING, WRONG, Class, Term, csv_of
 from traitlets.utils.importstring import import_item
 
 from autograder.intake.collect import collect
@@ -61,6 +61,21 @@ def test_moodles_own_export_and_zip_are_collected_again_with_nothing_changed(moo
     report = collect(moodle.root, export)
     assert {c.outcome.split(";")[0] for c in report.files if c.taken} == {"there already"}
     assert report.unlisted == ()
+
+
+def test_a_worksheet_of_another_assignment_is_filled_in_for_nobody_and_all_else_is_written(moodle: Term) -> None:
+    kept, written = (moodle.root / folder / f"{PHASE}-moodle.csv" for folder in ("lms", "grades"))
+    before = kept.read_bytes()
+    kept.write_text(Class(FILE, lambda n: b"", first=900).worksheet(), encoding="utf-8")
+    try:
+        told = moodle.export()
+        assert any("kept is of another assignment" in text for text in told)
+        assert not written.exists()
+        assert (moodle.root / "grades" / "term.csv").is_file()
+    finally:
+        kept.write_bytes(before)
+    moodle.export()
+    assert written.is_file()
 
 
 def test_canvass_gradebook_has_its_own_columns_and_the_points(canvas: Term) -> None:

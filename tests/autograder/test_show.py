@@ -52,11 +52,23 @@ def test_who_was_refused_is_shown_with_the_reason(graded: Graded) -> None:
     assert "Refused: It is a link." in Page(graded.root / "grades" / "show" / "eve.html").words
 
 
-@pytest.mark.parametrize("arguments", [["nobody"], ["ada", "--assignment", "phase9"], [".."]])
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["adda"], "There is no learner 'adda': did you mean ada?"),
+        (["ada@x.edu"], "There is no learner 'ada@x.edu', which is ada: write that id"),
+        (["Ada  LOVELACE"], "which is ada: write that id"),
+        (["ada", "--assignment", "phase9"], "Nothing of ada in phase9 is graded yet"),
+        (["zoe"], "Nothing of zoe is graded yet: run make grade first"),
+        ([".."], "There is no learner '..'"),
+    ],
+)
 def test_of_whom_nothing_is_graded_there_is_no_page(
-    graded: Graded, capsys: pytest.CaptureFixture[str], arguments: list[str]
+    graded: Graded, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
 ) -> None:
     graded.add("ada")
+    lines = ["id,first_name,last_name,email", "ada,Ada,Lovelace,Ada@x.edu", "zoe,Zoe,Berg,"]
+    (graded.root / "roster.csv").write_text("\n".join(lines), encoding="utf-8")
     assert main(["show", *arguments], root=graded.root) == 1
-    assert f"Nothing of {arguments[0]}" in capsys.readouterr().err
+    assert told in capsys.readouterr().err
     assert not (graded.root / "grades").exists()

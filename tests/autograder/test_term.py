@@ -100,7 +100,7 @@ def test_what_canvas_says_of_lateness_is_kept_and_no_penalty_is_guessed(canvas: 
     row = canvas.table()["kim-lee"]
     assert (row["late_says"], row["submitted"], row["total"]) == ("Canvas", "", "2.5")
     done = [Submission("kim-lee", PHASE, "", 2.5, 4.5)]
-    assert "late by an unknown time: write handed_in in term.toml (1): kim-lee" in closing(canvas.made.course, done)
+    assert "late by an unknown time (1): kim-lee\n    write when, under handed_in" in closing(canvas.made.course, done)
     canvas.say('[tiny]\ndue = "2026-11-20"\nlate = "10% per day"\n[tiny.handed_in]\nkim-lee = "2026-11-22 08:00"\n')
     canvas.export()
     assert canvas.table()["kim-lee"]["late_penalty"] == "0.9"
@@ -134,6 +134,9 @@ def test_the_end_of_grading_says_what_is_left_to_do(moodle: Term) -> None:
         r"^next: make feedback, make export$",
     ):
         assert re.search(line, text, re.MULTILINE), (line, text)
+    rows = [line for line in text.splitlines() if re.match(r"  \S", line)]
+    to_do = [line for line in text.splitlines() if re.match(r"    \S", line)]
+    assert len(rows) == len(to_do), "every row says what to do"
     lost = [Submission(f"s{n}", PHASE, "no gradebook") for n in range(5)]
     text = closing(moodle.made.course, lost)
     assert text.count("no gradebook") == 1
@@ -143,6 +146,25 @@ def test_the_end_of_grading_says_what_is_left_to_do(moodle: Term) -> None:
     assert moodle.table()["mary"]["status"] == "graded, not on the class list"
     page = Page(moodle.root / "grades" / f"{PHASE}.html").words
     assert "Lars Berg (lars-berg) 0 of 4.5" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["grade", "--student", "user0@example.edu"], "which is ada-lovelace: write that id"),
+        (["grade", "--student", "ada-lovelaec"], "did you mean ada-lovelace?"),
+        (["grade", "--assignment", "tiney"], "There is no assignment 'tiney': did you mean tiny?"),
+        (["feedback", "--assignment", "tiney"], "There is no assignment 'tiney': did you mean tiny?"),
+        (["grade", "--student", "ulla-berg"], "There is no folder submitted/ulla-berg/: nothing was handed in there"),
+        (["rerun", "Ulla Berg", "double_text"], "which is ulla-berg: write that id"),
+    ],
+)
+def test_a_slip_in_a_name_is_told_with_who_is_meant(
+    moodle: Term, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments, root=moodle.root) == 1
+    captured = capsys.readouterr()
+    assert told in captured.out + captured.err
 
 
 @pytest.mark.parametrize(
@@ -160,7 +182,9 @@ def test_the_end_of_grading_says_what_is_left_to_do(moodle: Term) -> None:
         ('[tiny]\ndue = "2026-11-20"\n[tiny.extensions]\nada = "2026-11-19"', "ends before the due date"),
         ("[tinyy]\n", "which is no assignment: did you mean tiny?"),
         ('[tiny]\ndue = "2026-11-20"\n[tiny.extensions]\nada-lovelaec = "2026-11-21"', "did you mean ada-lovelace?"),
-        ("[tiny]\ngroups = 1", "groups true or false"),
+        ("[tiny]\ngroups = 1", 'groups true, false or a name such as "Team *"'),
+        ("[tiny]\ngroups = true", "nobody on the class list (roster.csv) is in a group at all: write them there"),
+        ('[tiny]\ngroups = "Team *"', "is in a group 'Team *'"),
     ],
 )
 def test_a_term_that_cant_be_understood_is_told_and_nothing_changes(moodle: Term, text: str, told: str) -> None:
