@@ -548,6 +548,27 @@ def test_every_command_of_the_autograder_is_one_of_make(repository: Path) -> Non
     assert commands - set(re.findall(r"-m autograder ([a-z-]+)", made)) == {"check-release"}  # make lint's
 
 
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("handout", "make handout TO=../learners"),
+        ("roster", "make roster FROM=participants.csv"),
+        ("collect", "make collect FROM=export.zip"),
+        ("restore", "make restore FROM=backups/"),
+        *((target, f"make {target} STUDENT=ada-lovelace") for target in ("show", "drop", "rerun")),
+        ("rename", "make rename OLD=smith NEW=sam-smith"),
+        ("version", "make version PHASE=phase2_techniques"),
+    ],
+)
+def test_a_command_without_what_it_works_on_says_what_to_name_before_anything_is_set_up(
+    folder: Folder, target: str, told: str
+) -> None:
+    code, output, done = folder.run(target)
+    assert code != 0
+    assert told in output
+    assert done == []
+
+
 def test_lint_runs_every_tool_and_fails_at_the_end(folder: Folder) -> None:
     code, output, done = folder.run("lint", FAILING="ruff check")
     tools = ["-m ruff check", "-m ruff format --check", "-m pyright --project .", "-m autograder check-release"]

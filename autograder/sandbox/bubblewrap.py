@@ -142,9 +142,9 @@ def check(root: Path) -> None:
     """Raise SandboxError, with reason and advice, if no sandbox can be made that hides the course."""
     if sys.platform != "linux":
         raise SandboxError(
-            "The sandbox needs Linux. On Windows grade in WSL2, on macOS in a Linux container: docs/instructor.md has "
-            "the commands. To run learners' code without a sandbox, on this machine and as you, but not on Windows: "
-            "--unsafe-no-sandbox."
+            "The sandbox needs Linux. On Windows grade in WSL2, on macOS in a Linux container: "
+            "docs/grading-machines.md has the commands. To run learners' code without a sandbox, on this machine and "
+            "as you, but not on Windows: --unsafe-no-sandbox."
         )
     hidden = names_of(root)
     sandbox = Sandbox(Limits(), hidden)
@@ -195,7 +195,7 @@ def _names_of(root: Path) -> list[str]:
 _WAY_OUT = (
     "No sandbox can be made here: {reason}. Bubblewrap must be there (Debian and Ubuntu: apt install bubblewrap) and "
     "may have to be allowed (Ubuntu 24.04 forbids it by AppArmor until a profile allows it; Docker until --cap-add "
-    "SYS_ADMIN --security-opt seccomp=unconfined): docs/instructor.md says how. To run learners' code without a "
+    "SYS_ADMIN --security-opt seccomp=unconfined): docs/grading-machines.md says how. To run learners' code without a "
     "sandbox, on this machine and as you: --unsafe-no-sandbox."
 )
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 READING_ORDER = ("phase1_overview", "phase2_techniques", "phase3_production", "challenges")
 PARTS = {
     "Pruning": ("MODEL_PRUNING_GUIDE", "your-own-model", "deploy", "interoperability", "benchmarks", "model_sweep"),
-    "Teaching": ("instructor", "grading", "grading-security", "attacks"),
+    "Teaching": ("instructor", "grading-machines", "grading", "grading-security", "attacks"),
 }
 OTHERS = ("CONTRIBUTING.md", "CHANGELOG.md", "gpt2_lib/weights/gpt2-mini/README.md")
 SETTINGS = {

@@ -273,6 +273,9 @@ def test_an_update_leaves_what_somebody_changed_alone(root: Path, tmp_path: Path
     messages = "\n".join(handout(root, out))
     assert {name: data for name, data in files(out).items() if name in kept} == kept
     assert "double(2.0)" in (notebook.parent / "doubling.new.ipynb").read_text()
+    subprocess.run(["git", "init", "-q", out], check=True)
+    ignored = ["git", "-C", out, "check-ignore", "-q", "notebooks/tiny/doubling.new.ipynb"]
+    assert subprocess.run(ignored, check=False).returncode == 1, "a push brings it to the learners"
     assert "README.md: somebody changed it, so it stays" in messages
     assert "gpt2_lib/old.py: no longer part of the handout; somebody changed it, so it stays" in messages
 
