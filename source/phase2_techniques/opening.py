@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Phase 2: prune it yourself
 #
-# **<<minutes>> minutes · <<sections>> techniques, <<exercises>> short functions, <<points>> points · no GPU, no network**
+# **<<minutes>> minutes · four techniques, <<exercises>> short functions, <<points>> points · no GPU, no network**
 #
 # *Core path: one function for each technique, <<words>> words, <<lines>> lines of code. "Going deeper": the other functions,
 # <<minutes deeper>> minutes more for all <<points>> points.*
@@ -17,6 +17,7 @@
 # | 2.2 | **structured** | whole neurons and attention heads, so that the matrices get smaller | <<minutes 2.2>> | ★★★ | <<points 2.2>> |
 # | 2.3 | **gradual** | a little at a time, with training in between | <<minutes 2.3>> | ★★☆ | <<points 2.3>> |
 # | 2.4 | **global** | the smallest weights of the whole model, ranked together | <<minutes 2.4>> | ★★☆ | <<points 2.4>> |
+# | 2.5 | **budget**, a bonus | 60 % of the model, shared out by you | <<minutes 2.5>> | ★★☆ | <<points 2.5>> |
 #
 # They stand on their own: stuck in one, go on with the next, and come back.
 #

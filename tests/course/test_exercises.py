@@ -17,7 +17,7 @@ def test_the_functions_are_those_of_the_masters() -> None:
     notebook = to_notebook(NOTEBOOKS["phase2_techniques"])
     answers = [cell.id for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("solution")]
     assert sorted(vars(exercises.reference())) == sorted(answers)
-    assert len(answers) == 8
+    assert len(answers) == 9
     mask = exercises.reference().magnitude_mask(torch.tensor([3.0, -1.0, 2.0, 0.5]), 0.5)
     assert mask.tolist() == [True, False, True, False]
 
@@ -49,8 +49,10 @@ def test_the_script_prunes_the_real_model_with_each_technique(capsys: pytest.Cap
     assert after < before
     assert "2.3 80% gradual, 2 steps of training" in out
     assert "2.4 global: half of all weights gone" in out
+    chosen, uniform = numbers(r"2.5 budget of 60 %: perplexity ([\d.]+); 60 % of every layer: perplexity ([\d.]+)")
+    assert dense < chosen < uniform / 2
     found = [float(p) for p in re.findall(r"^2\..* perplexity ([\d.]+)$", out, re.MULTILINE)]
-    assert len(found) == 6
+    assert len(found) == 7
     assert all(dense < p < 2000 for p in found)  # worse than dense, better than a guess among all 2,048 tokens
 
 

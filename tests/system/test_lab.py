@@ -199,10 +199,10 @@ def test_an_exercise_of_phase_2_is_answered_and_checked_and_every_demo_follows_t
     write(page, answer, ANSWER)
     run_all_above(page, check)
     progress = page.get_by_role("group", name="your progress").first
-    expect(progress).to_contain_text("0 of 39 points")
+    expect(progress).to_contain_text("0 of 43 points")
     run_cell(page, check)
     expect(check).to_contain_text("✔ exactly as many weights go as were asked for")
-    expect(progress).to_contain_text("2 of 39 points")
+    expect(progress).to_contain_text("2 of 43 points")
     check.screenshot(path=screenshots / "phase2_check.png")
     progress.screenshot(path=screenshots / "phase2_progress.png")
 
