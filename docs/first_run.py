@@ -1,7 +1,7 @@
-"""Write the first run into docs/instructor.md: what its commands say for five people in Phase 2, and three pictures.
+"""Write the first run into docs/instructor.md: the output of its commands for five people in Phase 2, three pictures.
 
-``python docs/first_run.py`` (Linux, with bubblewrap and Chromium; some minutes). The people are made up: Ada hands in
-the solutions, Grace the first wrong answer to each exercise, Kim half of it and late, Tuğba a PDF, Ulla nothing.
+``python docs/first_run.py`` (Linux, with bubblewrap and Chromium; some minutes). The people are made up; TEXT says what
+each of them hands in.
 """
 
 from __future__ import annotations
@@ -35,7 +35,24 @@ from autograder.notebooks import to_text  # noqa: E402
 
 PHASE = "phase2_techniques"
 PAGE = ROOT / "docs" / "instructor.md"
-BLOCK = re.compile(r"(<!-- first run: (\w+) -->\n```text\n).*?(```\n)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- first run[^>]*-->\n).*?(<!-- end of the first run -->\n)", re.DOTALL)
+TEXT = """This is the output for five people. Ada hands in the solutions, Grace a wrong answer to each exercise, Kim half
+of the solutions, a day late; Tuğba hands in a PDF, Ulla nothing:
+"""
+SHOWN = {  # picture -> what is seen in it, and the words below
+    "term_class": (
+        "The class page: how many were graded, the open tasks, a histogram of totals, who may need help and why",
+        "`grades/phase2_techniques.html`, for you alone: who may need help, the most frequent errors, what is flagged.",
+    ),
+    "term_feedback": (
+        "A page of feedback: points by exercise, then each answer with the messages of the checks",
+        "What Grace gets. The page needs no network.",
+    ),
+    "term_formgrader": (
+        "The Formgrader: an answer, the field of points beside its check, and room for a comment",
+        "Grace's submission in the Formgrader, for [points by hand](#points-by-hand).",
+    ),
+}
 NAMES = ("Ada Lovelace", "Grace Hopper", "Kim Lee", "Tuğba Şahin", "Ulla Berg")
 ON_TIME, LATE = "Friday, 20 November 2026, 10:00 AM", "Saturday, 21 November 2026, 9:00 AM"
 TERM = f'late = "10% per day"\n\n[{PHASE}]\ndue = "2026-11-20 23:59"\n'
@@ -71,7 +88,7 @@ def worksheet() -> str:
 
 
 def said(line: str, root: Path) -> str:
-    """What a command of the page says, run as the Makefile runs it."""
+    """Return the output of a command of the page, run as the Makefile runs it."""
     words = shlex.split(line)[1:]
     values = dict(word.split("=", 1) for word in words if "=" in word)
     told = io.StringIO()
@@ -83,10 +100,11 @@ def said(line: str, root: Path) -> str:
 
 
 def write(told: dict[str, str]) -> None:
-    """Put what was said into the page, after the lines that ask for it."""
+    """Write the output of the commands and the pictures into the page."""
     text = PAGE.read_text(encoding="utf-8")
-    blocks = {name: f"$ {COMMANDS[name]}\n{output}" for name, output in told.items()}
-    PAGE.write_text(BLOCK.sub(lambda m: f"{m[1]}{blocks[m[2]]}{m[3]}", text), encoding="utf-8")
+    parts = [TEXT, *(f"```text\n$ {COMMANDS[name]}\n{output}```\n" for name, output in told.items())]
+    parts += [f"![{alt}](pictures/{name}.png)\n\n*{words}*\n" for name, (alt, words) in SHOWN.items()]
+    PAGE.write_text(BLOCK.sub(lambda m: "\n".join([m[1].rstrip(), *parts, m[2]]), text), encoding="utf-8")
     print(f"Wrote {PAGE.relative_to(ROOT)}")
 
 
@@ -97,7 +115,7 @@ def shoot(page: Page, name: str) -> None:
 
 
 def photograph(root: Path, browser: Browser) -> None:
-    """The class page, a page of feedback, and the Formgrader with a learner's answer."""
+    """Take the pictures: the class page, a page of feedback, and the Formgrader with a learner's answer."""
     files = {"term_class": f"grades/{PHASE}.html", "term_feedback": f"feedback/grace-hopper/{PHASE}/{PHASE}.html"}
     for name, file in files.items():
         page = browser.new_page(viewport={"width": WIDE, "height": HIGH[name]})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import re
 import signal
 from collections.abc import Iterator
 
@@ -18,6 +19,7 @@ from .transfer import draw, get_random, pack, restore, theirs
 from .wire import NotPlainError, TheirsError
 
 TEXT = 20_000  # characters of a message
+SYSTEMS = re.compile(r"\[Errno (\d{1,5})\] ([^\n]+?)(?:: ('[^\n]*'|\"[^\n]*\"))?")  # the text of a system's error
 PRINTED = 1 << 20  # characters of what a check prints
 
 
@@ -93,7 +95,7 @@ class Proxy:
                     return result
                 if told["error"].get("name") == "NotPlainError":
                     raise NotPlainError(str(told["error"]["text"])[:TEXT])
-                error = _error(told["error"])
+                error = error_of(told["error"])
             except (NotPlainError, TheirsError, EOFError, OSError):
                 raise
             except Exception as forged:
@@ -140,13 +142,18 @@ def _undisturbed() -> Iterator[None]:
             signal.raise_signal(signal.SIGALRM)
 
 
-def _error(told: dict) -> Exception:
-    """Return the learner's error as the nearest built-in type, with its text."""
+def error_of(told: dict) -> Exception:
+    """Return the learner's error as the nearest built-in type, with its text and, for a system's error, its file."""
     kinds = [vars(builtins).get(name) for name in told["types"]]
     kind = next((k for k in kinds if isinstance(k, type) and issubclass(k, Exception)), RuntimeError)
     name, text = str(told.get("name", kind.__name__)), str(told["text"])
     text = text if kind.__name__ == name else f"{name}: {text}"
     try:
-        return kind(text)
+        made = kind(text)
+        if isinstance(made, OSError) and (said := SYSTEMS.fullmatch(text)):
+            number, reason, file = said.groups()
+            whole = kind(int(number), reason, *([file[1:-1]] if file else []))
+            made = whole if str(whole) == text else made
+        return made
     except Exception:  # UnicodeDecodeError and the like want more than a text
         return RuntimeError(f"{kind.__name__}: {text}")

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from autograder.judge import wire
 from autograder.judge.decoder import Decoder
 from autograder.judge.encoder import Encoder
+from autograder.judge.proxy import error_of
 from autograder.judge.wire import BITS, BYTES, DEPTH, DIGITS, DTYPES, MOST, TEXT, NotPlainError, Opaque, TheirsError
 
 Coded = tuple[Any, list[bytes]]  # a message's JSON, and its buffers
@@ -774,3 +775,26 @@ def test_no_tensor_reaches_outside_of_its_storage(offset: int, shape: list[int],
     ]
     assert all(0 <= place < 4 for place in reach)
     assert out.untyped_storage().nbytes() == 16
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(2, "No such file or directory", "sparse.gpt2pack"),
+        PermissionError(13, "Permission denied", "it's here.csv"),
+        OSError(28, "No space left on device"),
+        OSError(18, "Invalid cross-device link", "a", None, "b"),
+        FileNotFoundError("[Errno 2] is what I say"),
+        OSError("sparse.gpt2pack: [Errno 2]"),
+        KeyError("found"),
+    ],
+)
+def test_an_error_of_the_system_still_names_its_file(error: Exception) -> None:
+    """A check looks at it as it does in the learner's own notebook."""
+    types = [kind.__name__ for kind in type(error).__mro__ if kind not in (BaseException, object)]
+    found = error_of({"types": types, "name": type(error).__name__, "text": str(error)})
+    assert type(found) is type(error)
+    if isinstance(error, OSError) and isinstance(found, OSError):
+        assert str(found) == str(error)
+        if error.filename2 is None:
+            assert (found.errno, found.filename) == (error.errno, error.filename)

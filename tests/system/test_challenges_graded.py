@@ -53,6 +53,7 @@ def test_the_notebook_as_released_gets_no_points_and_says_which_file_is_missing(
 ) -> None:
     assert sum(r.points for r in graded["empty"]) == 0
     assert all("handed in beside the notebook" in r.message for r in graded["empty"]), graded["empty"]
+    assert not [r.message for r in graded["empty"] if "Errno" in r.message]
 
 
 def test_a_bad_file_or_a_killed_kernel_costs_its_own_challenge_only(graded: dict[str, list[Result]]) -> None:
