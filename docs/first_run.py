@@ -36,8 +36,8 @@ from autograder.notebooks import to_text  # noqa: E402
 PHASE = "phase2_techniques"
 PAGE = ROOT / "docs" / "instructor.md"
 BLOCK = re.compile(r"(<!-- first run[^>]*-->\n).*?(<!-- end of the first run -->\n)", re.DOTALL)
-TEXT = """This is the output for five people. Ada hands in the solutions, Grace a wrong answer to each exercise, Kim half
-of the solutions, a day late; Tuğba hands in a PDF, Ulla nothing:
+TEXT = """This is the output for five people. Ada hands in the solutions, Grace a wrong answer to each exercise, Kim
+half of the solutions, a day late; Tuğba hands in a PDF, Ulla nothing:
 """
 SHOWN = {  # picture -> what is seen in it, and the words below
     "term_class": (
