@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import os
 import re
 import signal
 from collections.abc import Iterator
@@ -151,9 +152,9 @@ def error_of(told: dict) -> Exception:
     try:
         made = kind(text)
         if isinstance(made, OSError) and (said := SYSTEMS.fullmatch(text)):
-            number, reason, file = said.groups()
-            whole = kind(int(number), reason, *([file[1:-1]] if file else []))
-            made = whole if str(whole) == text else made
+            number, reason, file = int(said[1]), said[2], said[3]
+            whole = kind(number, reason, *([file[1:-1]] if file else []))
+            made = whole if (str(whole), reason) == (text, os.strerror(number)) else made
         return made
     except Exception:  # UnicodeDecodeError and the like want more than a text
         return RuntimeError(f"{kind.__name__}: {text}")
