@@ -388,7 +388,7 @@ RIGHT: dict[str, dict[str, str]] = {
         "int8": _mobile("bytes_of(mobile(), export_onnx, int8=True)"),
         "without a tokenizer": _mobile("bytes_of(without_tokenizer(mobile()), export_onnx)"),
         "uneven blocks": _mobile(
-            "bytes_of(surgery.shrink(mobile(), neurons={0: torch.arange(mobile().config.neurons[0] - 1)}), export_onnx)"
+            "bytes_of(surgery.shrink(mobile(), neurons={3: torch.arange(mobile().config.neurons[3] - 1)}), export_onnx)"
         ),
         "written twice": _mobile("bytes_of(mobile(), export_onnx)"),
         "read with open": "def mobile_model():\n    with open('mobile.onnx', 'rb') as f:\n        return f.read()",
