@@ -1,14 +1,14 @@
 # %% [markdown] minutes=4
-# ### Going deeper: scores that look at text
+# ### Going deeper: scores that use text
 #
-# Magnitude looks at the weights alone. These look at what flows through them as well, on 64 pages of the plays it was trained
+# Magnitude uses the weights alone. These methods also use the activations, on 64 pages of the plays it was trained
 # on. All in one shot, at 50 %:
 #
-# - **random**: what any method has to beat;
+# - **random**: the baseline for any method;
 # - **Taylor**: |weight times gradient|, averaged over the pages: how much the loss would change ([Molchanov et al., 2019](https://arxiv.org/abs/1906.10771)),
 #   which means the same in every layer, so that one ranking for all works with it;
 # - **Wanda**: |weight| times the norm of its input, compared within a row ([Sun et al., 2023](https://arxiv.org/abs/2306.11695));
-# - **SparseGPT**: prunes column by column, and corrects the columns to come for what went ([Frantar and Alistarh, 2023](https://arxiv.org/abs/2301.00774));
+# - **SparseGPT**: prunes column by column, and corrects the later columns for the loss ([Frantar and Alistarh, 2023](https://arxiv.org/abs/2301.00774));
 # - **ADMM**: chooses and corrects all of a layer's weights together, by least squares ([Boža, 2024](https://arxiv.org/abs/2401.02938));
 # - **2:4**: of every four neighbours two go, chosen by any score: a pattern that NVIDIA GPUs since Ampere have kernels for.
 #

@@ -1,7 +1,7 @@
 # %% [markdown] minutes=2
 # ## 4 · The explorer
 #
-# Drag. The real model is pruned, measured and asked to write; the star is you. Find out:
+# Drag: the real model is pruned, measured, and writes; the star is your setting. Find out:
 #
 # 1. Which can the model spare: 80 % of its attention weights, or 80 % of its feed-forward weights?
 # 2. From *layer by layer* to *global*: does the layer shown keep its share?

@@ -14,7 +14,7 @@
 # - **Controls.** <<fact dense_control>>.
 # - **Tasks.** <<fact perplexity_hides>>: evaluate what the model is for (lm-evaluation-harness), and calibrate on text like its own.
 #
-# **On Monday.** Begin with int8 or fewer bits as the mark to beat; prune in structure where latency must fall; prune gradually
+# **In practice.** Begin with int8 or fewer bits as the mark to beat; prune in structure where latency must fall; prune gradually
 # where you train anyway; and measure each step against a model that was trained as long.
 #
 # | you want | begin with | then |

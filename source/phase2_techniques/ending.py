@@ -5,7 +5,7 @@
 # |-|-|-|-|-|
 # | 2.1 | magnitude | cut what is near zero, layer by layer | no: zeros are stored and multiplied like any number | no |
 # | 2.2 | structured | cut whole neurons and heads | **yes**: the matrices are smaller | to recover |
-# | 2.3 | gradual | cut a little, train, cut again | no | that is the point of it |
+# | 2.3 | gradual | cut a little, train, cut again | no | yes, between the cuts |
 # | 2.4 | global | one ranking for all layers | no | no |
 #
 # Your own functions once more, all on the real model, each in one shot and without any training after it. Run this cell
@@ -43,7 +43,7 @@ with when_written("exercise 2.4"):
 
 # %% [markdown]
 # ### Your card
-# Yours to share: right-click the picture (with Shift, if JupyterLab's own menu opens). The points are those of the checks
+# To share it, right-click the picture (with Shift, if JupyterLab's own menu opens). The points are those of the checks
 # that you see.
 
 # %%

@@ -278,7 +278,7 @@ with when_written("exercise 2.4"):
 # 2. **Scale each layer first.** Divide every layer by its standard deviation *before* the ranking, and rank
 #    together again.
 # 3. **Change the sizes, but not the model.** Double every value vector of attention and halve the matrix that reads them.
-#    Every output stays what it was, since 2 · ½ = 1. An importance worth its name could not care.
+#    Every output stays the same, since 2 · ½ = 1. A meaningful importance would not change.
 
 # %% jupyter={"source_hidden": true}
 # On the real model: the ranking again, after two weights were scaled against each other

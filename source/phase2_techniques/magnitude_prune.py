@@ -37,7 +37,7 @@ figures.say("\n".join(lines))
 #
 # PyTorch refuses to write into a trainable parameter unless you say that this is not training: put the loop inside
 # `with torch.no_grad():`. Then `parameter[~mask] = 0.0`, or `parameter *= mask`, writes into the model itself.
-# (`parameter = parameter * mask` makes a new tensor, and the model never hears of it.)
+# (`parameter = parameter * mask` makes a new tensor and leaves the model unchanged.)
 # </details>
 #
 # <b class="gpt2-yours">✎ Write it here</b>
@@ -142,7 +142,7 @@ with check.hidden():
 # %% [markdown]
 # **On the real model.** Your function prunes gpt2-mini: each point is a fresh copy, measured on pages it has never seen.
 # Your curve lies on the library's if the two agree. The third curve cuts the same *number* of weights at random: the
-# distance between them is what looking at the size is worth.
+# distance between them is what ranking by size gains.
 
 # %% jupyter={"source_hidden": true}
 # On the real model: your curve beside the library's
@@ -187,4 +187,4 @@ with when_written("exercise 2.1"):
 # %% [markdown]
 # The first third goes for little. At a half, gpt2-mini is twice as unsure as before, and from there it gets worse quickly; at random, it
 # would have been lost at a third. Nothing was retrained here: this is **one shot**. Exercise 2.3 trains in between, and
-# the bend moves to the right. And remember Phase 1: these zeros make no dense matrix product faster. What the next exercise cuts does.
+# the bend moves to the right. And remember Phase 1: these zeros make no dense matrix product faster. The next exercise's cuts do.

@@ -17,7 +17,7 @@
 # ### Exercise 2.2 a · `neuron_scores`
 # *★☆☆ · <<minutes 2.2 a>> minutes*
 #
-# Which neurons matter least? One that hardly hears anything, and one that nobody listens to. So multiply the two:
+# Which neurons matter least? Those with small input weights, and those with small output weights. So multiply the two norms:
 #
 # $$\text{score}_j = \Big\lVert\, [\,W_{fc}[j, :],\; b_j\,] \,\Big\rVert_2 \cdot \Big\lVert\, W_{proj}[:, j] \,\Big\rVert_2,
 # \qquad \lVert v \rVert_2 = \sqrt{\textstyle\sum_i v_i^2}$$
@@ -36,11 +36,11 @@ figures.matrices(
     ("c_proj weight, a column each", c_proj_weight, None),
 )
 figures.say("""
-| neuron | what it hears | what it says | score |
+| neuron | norm of its inputs | norm of its outputs | score |
 |-|-|-|-:|
 | 0 | sqrt(9 + 0 + 16) = 5 | sqrt(0 + 4) = 2 | 10 |
-| 1 | sqrt(1 + 4 + 4) = 3 | 0: nobody listens to it | 0 |
-| 2 | 1: its bias alone, and still it speaks | sqrt(9 + 16) = 5 | 5 |
+| 1 | sqrt(1 + 4 + 4) = 3 | 0: its outputs have no weight | 0 |
+| 2 | 1: its bias alone | sqrt(9 + 16) = 5 | 5 |
 | 3 | sqrt(4 + 1 + 4) = 3 | sqrt(4 + 0) = 2 | 6 |
 """)
 

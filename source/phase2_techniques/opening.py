@@ -71,7 +71,7 @@ windows = held_out_windows(tokenizer, model.config.n_positions, 12)  # (12, 256)
 dense = evaluate(model, windows)  # the mark to hold: perplexity, accuracy, bits per character
 
 # %% [markdown]
-# Everything is loaded: `model` is gpt2-mini, `windows` are 12 pages that it has never seen, and `dense` is its quality on them
+# Everything is loaded: `model` is gpt2-mini, `windows` are twelve pages that it has never seen, and `dense` is its quality on them
 # before anything is cut. Curves and tables with many models use the first six pages, to save time.
 
 # %%

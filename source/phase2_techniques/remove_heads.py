@@ -241,8 +241,8 @@ with when_written("exercise 2.2"):
 
 # %% [markdown]
 # That bends early: a tenth of the neurons of every block, and the perplexity has more than doubled. Where does it go wrong?
-# Take a quarter of *one* block's neurons at a time. Beside your score, two others: at random, and by how much a neuron **says** on real
-# text, which is its activation (root of the mean square over 1,536 tokens) times the norm of what it feeds.
+# Take a quarter of *one* block's neurons at a time. Beside your score, two others: at random, and by a neuron's **contribution** on real
+# text, which is its activation (root of the mean square over 1,536 tokens) times the norm of its output weights.
 
 # %% jupyter={"source_hidden": true}
 # On the real model: a quarter of one block's neurons, chosen in three ways
@@ -250,8 +250,8 @@ from gpt2_lib.pruning.surgery import shrink
 
 
 @torch.no_grad()
-def said(block):
-    """How much each neuron of a block says, measured on pages other than those the quality is measured on."""
+def contribution(block):
+    """Return the contribution of each neuron of a block, measured on other pages than the quality."""
     seen = []
     hook = block.mlp.c_proj.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     model(windows[6:])
@@ -264,7 +264,7 @@ with when_written("exercise 2.2"), torch.no_grad():
     by = {
         "your score": [neuron_scores(*weights) for weights in three],
         "at random": [torch.rand(768, generator=torch.Generator().manual_seed(i)) for i in range(4)],
-        "by what they say": [said(block) for block in model.h],
+        "by contribution": [contribution(block) for block in model.h],
     }
     figure, (ax,) = figures.panels(height=3.6)
     words = []
@@ -289,7 +289,7 @@ with when_written("exercise 2.2"), torch.no_grad():
 
 # %% [markdown]
 # In three of four blocks your score takes a quarter of the neurons almost for free. In the first it fails, worse than at random:
-# some neurons there have small weights and fire hard, and weights alone don't tell. A score that also looks at what flows through gets it right. That is
+# some neurons there have small weights and large activations, and weights alone don't show that. A score that also uses the activations gets it right. That is
 # the idea of Wanda (Sun et al., 2023) for single weights. **Measure on your model; no score is safe everywhere.**
 #
 # And now what removing is for. A quarter of all heads and neurons goes, and the clock runs: the dense model; the same quarter
@@ -305,7 +305,7 @@ with when_written("exercise 2.2"):
     ModelPruner(zeros).prune_structures(0.25, 0.25)
     quick_magnitude_prune(single, 0.25, 0.25)
     removed = shrunk(0.25, 0.25)
-    listening = ModelPruner(model).remove_structures(0.25, 0.25, windows=windows[6:], refit=False)  # by what they say
+    chosen = ModelPruner(model).remove_structures(0.25, 0.25, windows=windows[6:], refit=False)  # by contribution
     refitted = ModelPruner(model).remove_structures(0.25, 0.25, windows=windows[6:])
     costs = cost(
         {"dense": model, "a quarter set to zero": zeros, "a quarter removed, by you": removed}, windows[:1], repeats=7
@@ -316,7 +316,7 @@ with when_written("exercise 2.2"):
         ("dense", model),
         ("set to zero", zeros),
         ("removed, by you", removed),
-        ("removed, by what they say", listening),
+        ("removed, by contribution", chosen),
         ("the same, refitted", refitted),
         ("single weights (2.1)", single),
     ):
@@ -325,8 +325,8 @@ with when_written("exercise 2.2"):
     figures.say("\n".join(rows))
 
 # %% [markdown]
-# Set to zero or removed, the quality is the same: only what was silent has been taken out. But only what is *removed* makes the
-# model smaller and faster. The price depends on the choice: by weights alone a quarter of the heads and neurons is ruinous here, by what
-# they say on real text it costs far less, with the same small matrices. *Refitted*, what stays takes over what it can of what
-# went, by least squares on a few pages, without training. And usually some training follows. (With four heads a block, a
+# Set to zero or removed, the quality is the same: only silent units have been taken out. But only *removing* them makes the
+# model smaller and faster. The price depends on the choice: by weights alone, losing a quarter of the heads and neurons is ruinous here; by
+# contribution on real text it costs far less, with the same small matrices. *Refitting* lets the remaining units take over a part of what
+# the others did, by least squares on a few pages, without training. And usually some training follows. (With four heads a block, a
 # quarter is one whole head; GPT-2 124M has twelve to choose from.)

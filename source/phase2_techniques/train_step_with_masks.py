@@ -256,7 +256,7 @@ with when_written("exercise 2.3"):
     )
     figures.show(figure, f"Sparsity and perplexity of each training step's pages. Perplexity: {ends}")
     figures.say(
-        f"| 80 % of the weights gone | perplexity on all 12 pages (dense: {dense.perplexity:.1f}) |\n|-|-:|\n"
+        f"| 80 % of the weights gone | perplexity on all twelve pages (dense: {dense.perplexity:.1f}) |\n|-|-:|\n"
         f"| one shot, no training | {evaluate(one_shot, windows).perplexity:.1f} |\n"
         f"| all at once, then {STEPS} steps | {quality['all at once']:.1f} |\n"
         f"| gradual, within the same {STEPS} steps | {quality['gradual']:.1f} |"

@@ -6,8 +6,8 @@
 # *<<words>> words, <<lines>> lines of code. "Going deeper": int8, prune or quantise, the comparison, phones, TensorRT and MLflow,
 # <<minutes deeper>> minutes more for all <<points>> points.*
 #
-# A pruned model on your laptop has saved nobody anything yet. Here it is packed, measured as a service would measure it, and
-# served: for real, as far as this machine goes. Where it stops, it says so.
+# A pruned model on your laptop has saved nothing yet. Here you pack it, measure it as a service would, and
+# serve it, as far as this machine can. Each cell says where it stops.
 #
 # | part | exercise | minutes | points |
 # |-|-|-:|-:|

@@ -1,9 +1,9 @@
 # %% [markdown] minutes=2
 # How much faster is 2:4 on a GPU? `python -m gpt2_lib.deploy.semi_structured` measures it where there is one. None
-# was at hand when this was written, so there is no table of ours to show, and we quote none.
+# was available when this was written, so there is no table here.
 #
 # ### Going deeper: training pipelines, by MLflow
-# A gradual run belongs in the same ledger as every other training: its settings, its curves, the model it ended in.
+# A gradual run belongs in the same records as every other training: its settings, its curves, its final model.
 
 # %% jupyter={"source_hidden": true}
 # A gradual run that MLflow records

@@ -32,7 +32,7 @@ def scores_value(neuron_scores):
     ideas = {
         (5.0, 1.0, 10.0): "That is what feeds each neuron; what it feeds is missing.",
         (2.0, 5.0, 1.0): "That is what each neuron feeds; what feeds it is missing.",
-        (7.0, 6.0, 11.0): "The two norms are added; a neuron that nobody listens to would still score.",
+        (7.0, 6.0, 11.0): "The two norms are added; a neuron without output weights would still score.",
         (100.0, 25.0, 100.0): "These are squares of what was expected.",
         (14.0, 7.0, 14.0): "That looks like L1 norms, sums of absolute values.",
         (5.0, 2.5, 5.0): "That looks like means; the norm is the root of a sum of squares.",
@@ -253,7 +253,7 @@ def heads_output(remove_heads):
     weights = [torch.randn(shape, generator=generator) / 2 for shape in ((27, 9), (27,), (9, 9))]
     x = torch.randn(4, 9, generator=generator)  # (T=4, C=9)
     silenced = weights[2].clone()
-    silenced[:, 3:6] = 0.0  # nobody listens to head 1
+    silenced[:, 3:6] = 0.0  # head 1 has no output weights
     stay = [0, 1, 2, 6, 7, 8]
     wanted = attention_output(x, weights[0], weights[1], silenced, 3)
     smaller = three_tensors(remove_heads(*[w.clone() for w in weights], 3, torch.tensor([0, 2])), "remove_heads")
