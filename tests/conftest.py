@@ -1,4 +1,4 @@
-"""What several test files share, and how pytest's processes share the tests."""
+"""Fixtures that several test files share, and the distribution of tests over pytest's processes."""
 
 from __future__ import annotations
 

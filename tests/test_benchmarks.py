@@ -1,4 +1,4 @@
-"""The benchmarks' report: a page says which bars were missed, from the figures themselves."""
+"""Tests of the benchmarks' report: a page names the missed bars, from the figures themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The environments: the locks of make's `.venv`, conda's and Binder's `environment.yml`, and the versions they name."""
+"""Tests of the environments: the locks of `.venv`, `environment.yml` for conda and Binder, and their versions."""
 
 from __future__ import annotations
 

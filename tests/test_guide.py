@@ -1,4 +1,4 @@
-"""The guide is true: its calls run, its pictures are there, nothing is left out, no figure was typed by hand."""
+"""Tests of the guide: its calls run, its pictures exist, it is complete, and no figure was typed by hand."""
 
 from __future__ import annotations
 

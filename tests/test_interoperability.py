@@ -1,4 +1,4 @@
-"""docs/interoperability.md names a test for what it claims."""
+"""Tests that docs/interoperability.md names a test for each claim."""
 
 from __future__ import annotations
 

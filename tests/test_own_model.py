@@ -1,4 +1,4 @@
-"""docs/your-own-model.md: every block runs, in the page's order, with a model of a few thousand weights."""
+"""Tests of docs/your-own-model.md: every block runs, in the page's order, with a model of a few thousand weights."""
 
 from __future__ import annotations
 

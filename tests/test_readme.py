@@ -1,4 +1,4 @@
-"""The pages are true: their commands exist, their trees and links lead somewhere, their pictures have alt text."""
+"""Tests of the pages: commands exist, trees and links lead somewhere, pictures have alt text."""
 
 from __future__ import annotations
 

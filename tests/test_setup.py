@@ -1,6 +1,4 @@
-"""What `make` does to set up `.venv`: once, for these files and this folder, with PyTorch's CPU build where no GPU is.
-And what it says when something is missing. A script stands in for Python; PyTorch's index is a server of our own.
-"""
+"""Tests of the set-up by `make`: one .venv, for these files and this folder, with PyTorch's CPU build without a GPU."""
 
 from __future__ import annotations
 

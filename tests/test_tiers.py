@@ -1,4 +1,4 @@
-"""The two tiers: what `make test-all` needs and how it says so; what pytest's processes share; that no skip passes."""
+"""Tests of the two tiers: the needs of `make test-all` and its messages, sharing by processes, and no skips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What gets on the course's website, and what does not; tests/system/test_whole_website.py builds the whole of it."""
+"""Tests of the website's files; tests/system/test_whole_website.py builds all of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A term in one file, and the way back: the same bytes, nothing lost, nothing strange unpacked."""
+"""Tests of backup and restore: the same bytes come back, nothing is lost, and no unexpected file is unpacked."""
 
 from __future__ import annotations
 

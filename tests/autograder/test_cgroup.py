@@ -1,4 +1,4 @@
-"""Groups for sandboxes, in a folder that stands for the kernel's: this machine may have no cgroup v2 to try it on."""
+"""Tests of the sandboxes' cgroups, in a folder that imitates the kernel's: this machine may have no cgroup v2."""
 
 from __future__ import annotations
 

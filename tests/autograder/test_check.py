@@ -1,4 +1,4 @@
-"""`make check`: a learner's points, on a small notebook and, as a sample of tests/system, on a whole real one."""
+"""Tests of `make check`: a learner's points on a small notebook and, as a sample of tests/system, on a real one."""
 
 from __future__ import annotations
 

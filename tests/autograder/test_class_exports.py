@@ -1,4 +1,4 @@
-"""Whole classes as they really hand in: each notebook is there, and who handed in none is told with what to do."""
+"""Tests with whole classes: every notebook is collected, and learners without one are told what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is collected of each learner: which notebook, which attempt, under which name, and how it is told."""
+"""Tests of collection: which notebook and attempt of each learner is taken, its name, and the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The class list: from what platforms list, in any encoding, or refused in a sentence with nothing written."""
+"""Tests of the class list: platforms' lists in any encoding are read, or refused in a sentence with nothing written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a check failed, in words: the answer is elsewhere, renamed, missing, or built on a cell that failed."""
+"""Tests of the reasons for a failed check: the answer is elsewhere, renamed, missing, or stopped by an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each learning platform exports: whose every file is, and which platform it is."""
+"""Tests of each platform's exports: the owner of every file, and the platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a class hands in, however it is exported and in which order it is collected: who has what in the end."""
+"""Property tests of collection: any class, exported in any form and order, ends with the right files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One learner against another: what a learner names or uploads decides nothing about anybody else."""
+"""Tests with hostile learners: the names and files that one learner chooses never affect another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feedback pages: what a learner sees, what nobody sees, and what hostile work can do to a page (nothing)."""
+"""Tests of feedback pages: what a learner sees, what stays hidden, and that hostile work can't harm a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gradebook that is held, damaged or can't be written: one sentence at every command, and nothing is lost."""
+"""Tests with a gradebook that is held, damaged or read-only: every command says so in a sentence and loses nothing."""
 
 from __future__ import annotations
 

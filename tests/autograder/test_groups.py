@@ -1,4 +1,4 @@
-"""Groups: whose hand-in counts for whom, also for those who are in several, and what is told where that is unclear."""
+"""Tests of groups: whose submission counts for whom, also for members of several groups, and the messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The learners' own repository: complete, working, and without anything that gives an answer away."""
+"""Tests of the learners' repository: it is complete, it works, and it gives no answer away."""
 
 from __future__ import annotations
 

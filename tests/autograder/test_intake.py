@@ -1,4 +1,4 @@
-"""What is taken in from a submission's folder, and what never is."""
+"""Tests of intake: which files of a submission's folder are taken, and which never are."""
 
 from __future__ import annotations
 

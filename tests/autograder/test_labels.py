@@ -1,4 +1,4 @@
-"""Labels of checks, read from their source."""
+"""Tests of checks' labels, which are read from source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way back: what Moodle and Canvas get, by the rules by which they read it."""
+"""Tests of the exports for Moodle and Canvas, by these platforms' own rules for imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two people at work on one course: one waits for the other and reads for whom, and nothing that was left holds up."""
+"""Tests of the course's lock: a second command waits and names the first, and a leftover lock blocks nobody."""
 
 from __future__ import annotations
 

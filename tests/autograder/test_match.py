@@ -1,4 +1,4 @@
-"""A notebook whose marks are lost: each answer is found again, whatever else a tool or a habit did to it."""
+"""Tests with notebooks that lost their marks: each answer is found, whatever else a tool or a learner changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who runs what, and again: crashes, the grader's own trouble, and one submission's errors."""
+"""Tests of the pool of workers: crashes, errors of the grader, and errors of a single submission."""
 
 from __future__ import annotations
 

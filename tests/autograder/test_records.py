@@ -1,4 +1,4 @@
-"""Taking a learner out of a course, and joining two ids: nothing is lost, nothing is left over, nothing by halves."""
+"""Tests of removing a learner and of joining two ids: nothing is lost, left over or half done."""
 
 from __future__ import annotations
 

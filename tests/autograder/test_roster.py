@@ -1,4 +1,4 @@
-"""Who is who: the student ids, and the table of students that keeps them."""
+"""Tests of the roster: the student ids, and the table that keeps them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever was done to a notebook: the instructor's cells are as they were, in their order, and the answers stay."""
+"""Tests of sanitising: the instructor's cells are unchanged and in order, and the answers stay, for any notebook."""
 
 from __future__ import annotations
 

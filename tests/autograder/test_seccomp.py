@@ -1,4 +1,4 @@
-"""The system calls that the sandbox refuses: the filter, run here for the machines that it knows."""
+"""Tests of the seccomp filter: its program is interpreted here for every known architecture."""
 
 from __future__ import annotations
 

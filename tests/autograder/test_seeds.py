@@ -1,4 +1,4 @@
-"""The seeds of hidden tests: fixed for each learner and check, and known to nobody beforehand."""
+"""Tests of the seeds of hidden tests: they are fixed for each learner and check, and can't be predicted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An answer beside the solution: one page, which opens offline, and on which nothing of a learner is markup."""
+"""Tests of the page that shows an answer beside the solution: it opens offline, and learners' text is no markup."""
 
 from __future__ import annotations
 

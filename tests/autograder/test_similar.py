@@ -1,4 +1,4 @@
-"""Similar answers: copies are found, renamed and reformatted ones too, and what people write on their own is not."""
+"""Tests of similar answers: copies are found, renamed and reformatted ones too; independent answers are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The instructor's demonstrations that nothing builds on are skipped; all else that is the learner's runs."""
+"""Tests of skipping: unused demonstrations of the instructor are skipped; all cells of the learner run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an export comes in: zips, tars and folders, whole or not, honest or not."""
+"""Tests of the containers of exports: zips, tars and folders, complete or not, honest or not."""
 
 from __future__ import annotations
 

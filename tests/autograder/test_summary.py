@@ -1,4 +1,4 @@
-"""The class summary: a CSV that compares, a page that shows where the class stands and what a person should look at."""
+"""Tests of the class summary: the CSV for records, and the page on the class and its open tasks."""
 
 from __future__ import annotations
 

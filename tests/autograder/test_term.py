@@ -1,4 +1,4 @@
-"""A term: nobody is missed, what is late and what that costs, groups, and what is left to do."""
+"""Tests of a term: complete lists, lateness and penalties, groups, and open tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text of a learner's on its way to a terminal, a page or a table."""
+"""Tests of learners' text on a terminal, a page or in a table."""
 
 from __future__ import annotations
 

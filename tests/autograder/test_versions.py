@@ -1,4 +1,4 @@
-"""A course changes in mid-term: what a release refuses changes nothing, and other cells get a version of their own."""
+"""Tests of versions: a refused release changes nothing, and an assignment with other cells gets a new version."""
 
 from __future__ import annotations
 

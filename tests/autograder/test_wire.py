@@ -1,4 +1,4 @@
-"""Values that are carried between two processes come out as they went in, and hostile messages are refused."""
+"""Tests of the wire format: transferred values are equal, and hostile messages are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where no sandbox can be made, nothing is graded, the error says what to do, and only somebody who insists goes on."""
+"""Tests without a sandbox: nothing is graded, the error says what to do, and only an explicit option overrides it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages that tell of the notebooks are as the masters and the answers have them."""
+"""Tests that pages about the notebooks match the masters and the answers."""
 
 from __future__ import annotations
 

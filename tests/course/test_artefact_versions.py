@@ -1,4 +1,4 @@
-"""What is handed in may have been written by other versions of this library and of those below it."""
+"""Tests of artifacts that other versions of this library, and of its dependencies, have written."""
 
 from __future__ import annotations
 

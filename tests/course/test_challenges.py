@@ -1,4 +1,4 @@
-"""The four challenges: what their checks say of right, wrong and hostile files.
+"""Tests of the four challenges: the checks' verdicts on right, wrong and hostile files.
 
 The answers in tests/course/answers/challenges.py make their files from the reference's (`classroom.lay_artefacts`) by
 code. The notebook's own check cells judge them here, in this process and on few pages; FLOPs stand in for times, so

@@ -1,4 +1,4 @@
-"""The colours of everything in HTML: words are read and bars are seen, on light pages and on dark ones."""
+"""Tests of contrast: all text and bars in HTML are visible on light and on dark pages."""
 
 from __future__ import annotations
 

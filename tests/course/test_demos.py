@@ -1,4 +1,4 @@
-"""The four demos without a browser: what their sliders do to the numbers and to the picture."""
+"""Tests of the demos without a browser: the effect of their sliders on numbers and pictures."""
 
 from __future__ import annotations
 

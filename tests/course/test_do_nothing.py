@@ -1,4 +1,4 @@
-"""No check gives points to an answer that does nothing.
+"""Tests that no check gives points to an answer that does nothing.
 
 Every check gets answers that take no thought: they return nothing, an argument as it came, a constant, zeros in the
 right form; they raise an error; they empty what they were given. The hidden part of a check has to stop each of them

@@ -1,4 +1,4 @@
-"""Prune or quantise: every model is stored and loaded back, and the documents say what was measured."""
+"""Tests of "prune or quantise": every model is stored and loaded back, and the documents have the measured figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The script's functions are the masters', and the script runs."""
+"""Tests that the script's functions are the masters', and that the script runs."""
 
 from __future__ import annotations
 

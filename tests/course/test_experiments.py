@@ -1,4 +1,4 @@
-"""Phase 1 without a notebook: the sweep, its table and its command."""
+"""Tests of Phase 1 without a notebook: the sweep, its table and its command."""
 
 from __future__ import annotations
 

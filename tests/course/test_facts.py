@@ -1,4 +1,4 @@
-"""Statements with sources: their figures follow from GPT-2's shapes, their marks become text."""
+"""Tests of the facts: figures follow from GPT-2's shapes, and marks are replaced by text."""
 
 from __future__ import annotations
 

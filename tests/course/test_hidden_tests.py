@@ -1,4 +1,4 @@
-"""Every assertion of a check has a wrong answer that needs it, and every small change of a solution is caught.
+"""Tests of the checks: every assertion has a wrong answer that needs it, and every mutation of a solution is caught.
 
 The checks run in this process (`checks`). The answers are in tests/course/answers/; what nbgrader makes of them is
 tests/system/test_grading.py's part.

@@ -1,4 +1,4 @@
-"""JupyterLab as learners have it: without nbgrader's tools for instructors, without a question about news."""
+"""Tests of the learners' JupyterLab settings: no instructor's tools of nbgrader, no question about news."""
 
 from __future__ import annotations
 

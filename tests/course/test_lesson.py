@@ -1,4 +1,4 @@
-"""What the lessons' cells use: nothing is hidden, faults are named in plain words, and endless loops end.
+"""Tests of the lessons' helpers: errors are shown, faults are described plainly, and endless loops end.
 
 Latencies are measured here on a clock that moves only when a model sleeps, or when a test says so.
 """

@@ -1,4 +1,4 @@
-"""Masters to learners' notebooks: the generator, the release, a learner's safety.
+"""Tests from masters to learners' notebooks: the generator, the release, and the safety of a learner's work.
 
 The pipeline's own tests use a tiny course made on the spot; the rest uses the real notebooks of source/.
 """

@@ -1,4 +1,4 @@
-"""Numbers with units in the notebooks' text: each stands in a data file or is a setting, none was measured and typed.
+"""Tests of the numbers with units in the notebooks' text: each is in a data file or is a setting, none is typed.
 
 What is measured is filled in by the cell that measures it; what is cited comes from facts.toml; what a challenge asks
 for from its bars.

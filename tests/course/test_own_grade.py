@@ -1,4 +1,4 @@
-"""The button that grades one's own notebook: what it says, and that it waits until it is pressed."""
+"""Tests of the button that grades one's own notebook: its messages, and that it waits for a click."""
 
 from __future__ import annotations
 

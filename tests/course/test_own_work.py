@@ -1,4 +1,4 @@
-"""Answers that call the library's are seen; one's own work is left alone. Who hides such a call is not looked for."""
+"""Tests of own_work: calls of the library are detected, and own code is accepted. Hidden calls are out of scope."""
 
 from __future__ import annotations
 

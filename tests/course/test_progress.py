@@ -1,4 +1,4 @@
-"""The line of progress and the checks that fill it: in a script, in a kernel, out of order, with wrong answers."""
+"""Tests of the progress line and its checks: in a script, in a kernel, out of order, with wrong answers."""
 
 from __future__ import annotations
 

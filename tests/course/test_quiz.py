@@ -1,4 +1,4 @@
-"""The readiness quiz: choices that give nothing away, wrong ones told with the reason, answers written down."""
+"""Tests of the readiness quiz: choices reveal nothing, wrong ones are explained, and answers go to the cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is handed in may have been written by other versions of the libraries underneath."""
+"""Tests of artifacts that other versions of the underlying libraries have written."""
 
 from __future__ import annotations
 

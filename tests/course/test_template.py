@@ -1,4 +1,4 @@
-"""A new exercise takes a master, a file of checks and a file of answers: the template, in a copy of the course."""
+"""Tests of the template: a new exercise in a copy of the course takes a master, a checks file and an answers file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The explorer without a browser: what its controls do, and that they never wait for it."""
+"""Tests of the explorer without a browser: the effect of its controls, which never wait for a result."""
 
 from __future__ import annotations
 

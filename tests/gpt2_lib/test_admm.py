@@ -1,4 +1,4 @@
-"""ADMM: exact counts, zeros that stay, the best support where it is known, and never an error above SparseGPT's."""
+"""Tests of ADMM: exact counts, zeros that stay, the best support if known, and an error at most SparseGPT's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may import whom, read from the sources: a room of gpt2_lib those below it, a file those above it."""
+"""Tests of the imports, from the sources: a folder of gpt2_lib imports those below it, a file those above it."""
 
 from __future__ import annotations
 

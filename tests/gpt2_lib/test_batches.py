@@ -1,4 +1,4 @@
-"""Text in any form: windows of it, and batches whose padding counts for nothing."""
+"""Tests of text in any form: its windows, and batches whose padding is ignored."""
 
 from __future__ import annotations
 

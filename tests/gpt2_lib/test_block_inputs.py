@@ -1,4 +1,4 @@
-"""Calibration block after block: each block is run twice, on what it would have read in a pass from the embedding."""
+"""Tests of calibration block by block: each block runs twice, on the inputs of a full pass."""
 
 from __future__ import annotations
 

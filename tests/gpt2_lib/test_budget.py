@@ -1,4 +1,4 @@
-"""Widths by a budget: the best choice within it, a forward pass's costs, the errors that least squares leave."""
+"""Tests of widths under a budget: the best choice, the costs of a forward pass, the errors of least squares."""
 
 from __future__ import annotations
 

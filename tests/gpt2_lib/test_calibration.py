@@ -1,4 +1,4 @@
-"""What a model says of its weights when it reads text, against sums written out by hand."""
+"""Tests of calibration statistics against plain sums."""
 
 from __future__ import annotations
 

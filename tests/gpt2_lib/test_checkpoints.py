@@ -1,4 +1,4 @@
-"""Loading and saving: bundled, from a folder, from a Hub; and what is said when it can't be done."""
+"""Tests of loading and saving: bundled, from a folder, from a Hub; and the messages of failures."""
 
 from __future__ import annotations
 

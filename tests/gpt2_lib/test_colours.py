@@ -1,4 +1,4 @@
-"""The colours of the pictures: seen on white, and told apart by colour-blind eyes."""
+"""Tests of the plots' colours: visible on white, and distinct for colour-blind eyes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands, where Ctrl-C is pressed, their reader goes away, or what they write can't be written or shown."""
+"""Tests of commands under Ctrl-C, with a closed pipe, and with output that can't be written or shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: a foreign model and text in, tables, JSON and a pruned folder out; bad input in a sentence."""
+"""Tests of the command line: another model and text, tables, JSON and a pruned folder; bad input in a sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server as clients of OpenAI's API know it, with OpenAI's own package; where a text ends, and why."""
+"""Tests of the server with OpenAI's own client: the completions API, the end of a text and its reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plays are all there, three of them are never trained on, and windows cover them once."""
+"""Tests of the corpus: all plays are there, three are never trained on, and windows cover them once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of targets: every target is measured, or says why not; and the commands of gpt2_lib.deploy."""
+"""Tests of the table of targets: each is measured or has a reason; and of the commands of gpt2_lib.deploy."""
 
 from __future__ import annotations
 

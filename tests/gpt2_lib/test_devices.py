@@ -1,4 +1,4 @@
-"""A model on another device than its text: every public function that takes both, tried on a made-up second device.
+"""Tests of a model on another device than its text: every public function with both, on a simulated device.
 
 What it gives must be what it gives on the CPU. A new function that takes a model and data has to be entered here.
 """

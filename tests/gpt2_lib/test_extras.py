@@ -1,4 +1,4 @@
-"""What the base installation may need, and what a missing package says."""
+"""Tests of the base installation's needs, and of the message for a missing package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sampling: greedy or by chance, repeatable, and beyond the end of the context."""
+"""Tests of sampling: greedy or random, repeatable, and beyond the end of the context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model computes what the original computes, with a cache and without, and refuses what it can't read."""
+"""Tests of the model: the original's outputs, with a cache and without, and refusals of bad input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pruning while training: the schedule is met exactly, and a run that is killed ends as if it had not been."""
+"""Tests of pruning during training: the schedule is met exactly, and a killed run continues to the same result."""
 
 from __future__ import annotations
 

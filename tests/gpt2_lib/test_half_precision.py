@@ -1,4 +1,4 @@
-"""Losses and scores in half precision: those of the same logits and weights, as if all sums were float32."""
+"""Tests of losses and scores in half precision: they equal those with float32 sums."""
 
 from __future__ import annotations
 

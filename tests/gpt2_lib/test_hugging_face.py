@@ -1,4 +1,4 @@
-"""Folders that transformers loads: the same logits, in a fresh process, with no network."""
+"""Tests of folders that transformers loads: the same logits, in a fresh process, without a network."""
 
 from __future__ import annotations
 

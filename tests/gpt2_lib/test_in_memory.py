@@ -1,4 +1,4 @@
-"""Between transformers and this library without a folder; and tokenizers of others."""
+"""Tests of conversion between transformers and this library in memory, and of foreign tokenizers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""int4 in groups: how close it comes, what becomes of zeros, two entries a byte, and what a file of it holds."""
+"""Tests of int4 in groups: accuracy, zeros, two entries a byte, and the content of a file."""
 
 from __future__ import annotations
 

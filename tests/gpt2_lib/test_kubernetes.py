@@ -1,4 +1,4 @@
-"""The manifests have no fault that can be found without a cluster, and every fault that is planted is found."""
+"""Tests of the manifests: they have no fault that is detectable without a cluster, and every planted fault is found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders as others write them, and what is told of one that can't be loaded."""
+"""Tests of folders as other programs write them, and of the messages for those that can't be loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is pruned stays exactly zero while a model trains, can come back as it was, and disturbs nothing else."""
+"""Tests of masking: pruned weights stay exactly zero in training, can be restored, and nothing else changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What exported files say of their models, read back without the programs that write them."""
+"""Tests of exported files' metadata, read without the programs that write them."""
 
 from __future__ import annotations
 

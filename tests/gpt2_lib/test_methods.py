@@ -1,4 +1,4 @@
-"""One way to prune by every method: by name, by layer, by n:m; and what compares and allocates."""
+"""Tests of every method by name, by layer and by n:m; and of comparison and allocation."""
 
 from __future__ import annotations
 

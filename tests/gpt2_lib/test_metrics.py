@@ -1,4 +1,4 @@
-"""Quality against a plain loop; sparsity against a plain count."""
+"""Tests of quality against a plain loop, and of sparsity against a plain count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GPT-2 in ONNX: the same numbers as in PyTorch, in one file, and nothing half-written."""
+"""Tests of GPT-2 in ONNX: PyTorch's numbers, in one file, never half written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that are not a plain GPT2 of this library: transformers', wrapped, reparametrised, with adapters."""
+"""Tests of models that are no plain GPT2 of this library: transformers', wrapped, reparametrised, with adapters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Own optimisers, schedulers, accumulation, autocast, callbacks, accelerate and transformers' Trainer: zeros stay."""
+"""Tests of custom loops: optimisers, schedulers, accumulation, autocast, callbacks, accelerate, Trainer: zeros stay."""
 
 from __future__ import annotations
 

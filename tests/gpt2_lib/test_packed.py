@@ -1,4 +1,4 @@
-"""Packed files: exact both ways, honest about their size, and refused when damaged."""
+"""Tests of packed files: exact round trips, true sizes, and refusal of damaged files."""
 
 from __future__ import annotations
 

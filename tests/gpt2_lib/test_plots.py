@@ -1,4 +1,4 @@
-"""What the pictures show is what they were given."""
+"""Tests that plots show their data."""
 
 from __future__ import annotations
 

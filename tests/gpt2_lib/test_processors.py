@@ -1,4 +1,4 @@
-"""How many processors count: a container's quota, in folders that stand for the kernel's."""
+"""Tests of the number of processors: a container's quota, in folders that imitate the kernel's."""
 
 from __future__ import annotations
 

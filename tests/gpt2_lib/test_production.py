@@ -1,4 +1,4 @@
-"""Production metrics: what is measured is what is said, and nothing is changed by measuring it."""
+"""Tests of production metrics: they measure what they say, and leave the model unchanged."""
 
 from __future__ import annotations
 

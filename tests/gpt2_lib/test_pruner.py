@@ -1,4 +1,4 @@
-"""Every verb cuts what it says and nothing else, refuses what would ruin the model, and counts truthfully."""
+"""Tests of every method of the pruner: it cuts what it says, refuses to ruin the model, and counts correctly."""
 
 from __future__ import annotations
 

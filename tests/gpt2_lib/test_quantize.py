@@ -1,4 +1,4 @@
-"""int8: how close it comes, and what becomes of zeros."""
+"""Tests of int8: accuracy, and zeros."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Least squares after structured pruning: the optimum, what stays as it is, and what it buys."""
+"""Tests of least squares after structured pruning: the optimum, what is unchanged, and the gain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saving: all of it or nothing, never over what is somebody else's, never what could not be loaded again."""
+"""Tests of saving: all or nothing, never over another model, never a model that can't be loaded again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules give the sparsities of their formulas, at the steps that they say."""
+"""Tests of schedules: the sparsities of their formulas at their steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores say what they claim to: each against a plain loop or a closed form."""
+"""Tests of scores, each against a plain loop or a closed form."""
 
 from __future__ import annotations
 

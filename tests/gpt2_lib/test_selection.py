@@ -1,4 +1,4 @@
-"""Masks remove exactly as many entries as they should, the lowest, and the earlier ones among equals.
+"""Tests of masks: exact counts, the lowest entries, and the earlier ones among equals.
 
 The specifications here are plain loops that sort places; the library never sorts.
 """

@@ -1,4 +1,4 @@
-"""The scan measures each layer on its own, as pruning by hand would, and gives the model back as it was."""
+"""Tests of the scan: it measures each layer alone, as pruning by hand would, and leaves the model unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server, asked over real connections: right answers, clear refusals, limits, draining; and the handle to it.
+"""Tests of the server over real connections: right answers, clear refusals, limits, draining; and its handle.
 
 What depends on time is tested with a model that follows a script, so that no test depends on this machine's speed.
 """

@@ -1,4 +1,4 @@
-"""SparseGPT: exact counts, the closed form it must agree with, and an error that is worth the trouble."""
+"""Tests of SparseGPT: exact counts, agreement with a closed form, and a lower error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The smaller model computes what the silenced one computes; nothing else about it changes."""
+"""Tests of surgery: the smaller model computes what the silenced one computes, and nothing else changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes to TensorRT: the 2:4 pattern, checked and never made, and a report that says what was not done."""
+"""Tests of TensorRT's preparation: the 2:4 pattern is checked and never made, and the report is true."""
 
 from __future__ import annotations
 

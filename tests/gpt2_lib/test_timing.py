@@ -1,4 +1,4 @@
-"""Timing: who is timed when, and by which clock."""
+"""Tests of timing: the order of the calls, and the clock."""
 
 from __future__ import annotations
 

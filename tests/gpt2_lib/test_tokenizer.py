@@ -1,4 +1,4 @@
-"""Every text comes back from its ids."""
+"""Tests of the tokenizer: every text comes back from its ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradual pruning tracked in MLflow: what went in comes out, and how a run ended is said truly."""
+"""Tests of gradual pruning tracked in MLflow: the data come back, and the end of a run is recorded truly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that is killed ends as if it had not been; and the parts of a step do what they say."""
+"""Tests of training: a killed run continues to the same result, and each part of a step does its work."""
 
 from __future__ import annotations
 

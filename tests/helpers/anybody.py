@@ -1,4 +1,4 @@
-"""Classes, what they hand in, and the exports of it, drawn by hypothesis. Each file says in its bytes whose it is."""
+"""Random classes, their submissions and exports, drawn by hypothesis. Each file's bytes name its owner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small course, and what learners may hand in to it: attacks on the grader, accidents, and unusual honest work.
+"""A small course and submissions to it: attacks on the grader, accidents, and unusual honest work.
 
 Every entry says what it is, what it hands in and what must come of it; `test_attacks` grades them all.
 """

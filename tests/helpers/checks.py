@@ -1,4 +1,4 @@
-"""The checks of a phase, run in this process: no nbgrader, no kernel, no sandbox.
+"""The checks of a phase, run in this process without nbgrader, kernel or sandbox.
 
 A phase's locked cells and its reference answers are run once. A check's cell calls a function of a file in
 gpt2_lib/course/checks/, which is looked at like a cell. Then one other answer at a time takes the place of a

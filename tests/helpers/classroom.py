@@ -1,4 +1,4 @@
-"""A course made of real masters, with students who hand in what a test wants and are graded by nbgrader."""
+"""A course of real masters, with students whose submissions a test chooses and nbgrader grades."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A second device without any hardware: tensors that say they are elsewhere, and are refused beside those of the CPU.
+"""A simulated second device: its tensors can't be mixed with those of the CPU.
 
 Numbers are real (they lie on the CPU), so whole functions run, and what they give can be compared. As on Apple's
 MPS there is no float64. They call themselves "meta" since PyTorch asks every other device for a driver.

@@ -1,4 +1,4 @@
-"""Exports of learning platforms, made for tests: zips and folders of given files, and what collecting makes of them."""
+"""Exports of learning platforms for tests: zips and folders of given files, and the results of collection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A class that was graded without running anything: autograded notebooks and gradebook entries made by hand."""
+"""A class graded without running anything: autograded notebooks and gradebook entries made by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kill the grader, a worker or a zygote at random moments, run it again, and look whether anything was lost.
+"""Kill the grader, a worker or a zygote at random moments, run it again, and check that nothing was lost.
 
 ``python tests/system/killing.py --kills 20`` does it on a small class; test_killing.py does it a few times.
 """

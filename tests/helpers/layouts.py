@@ -1,4 +1,4 @@
-"""The layouts in which learning platforms export what learners hand in, as their grammars' docstrings show them."""
+"""The layouts of learning platforms' exports, as the grammars' docstrings show them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of GPT-2s as different programs and versions write them: one function a make, without these programs."""
+"""Folders of GPT-2s as different programs and versions write them, one function each, without these programs."""
 
 from __future__ import annotations
 

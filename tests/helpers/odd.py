@@ -1,4 +1,4 @@
-"""Cells that are odd in some way: what parses and does not compile, what is deep, long, or no text at all."""
+"""Odd cells: code that parses and does not compile, that is deep or long, or that is no text at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server whose model follows a script, so that no test of it depends on this machine's speed; and requests to it."""
+"""A server whose model follows a script, so that its tests don't depend on the machine's speed; and its requests."""
 
 from __future__ import annotations
 

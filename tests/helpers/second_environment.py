@@ -1,4 +1,4 @@
-"""A second virtual environment, with transformers 4 and CTranslate2: programs that open what this library writes.
+"""A second virtual environment, with transformers 4 and CTranslate2, which open this library's files.
 
 It is made once, in .venv/second, and holds only the packages of second_environment.txt: all else, PyTorch too, it finds
 in the first one, whose path it looks at after its own.

@@ -1,4 +1,4 @@
-"""A class of 25 in Moodle and in Canvas, as both export it: lists, hand-ins, and all that goes wrong with these."""
+"""A class of 25 in Moodle and in Canvas: lists, submissions, and all usual faults in these."""
 
 from __future__ import annotations
 

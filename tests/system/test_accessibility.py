@@ -1,5 +1,5 @@
 # ruff: noqa: F811  (pytest's fixtures are imported by name)
-"""What everybody can see and reach: the notebooks in JupyterLab, and the pages about grades.
+"""Tests of accessibility: the notebooks in JupyterLab, and the pages about grades.
 
 Looked at by axe-core in both themes, wide and narrow, and gone through with the Tab key.
 """

@@ -1,4 +1,4 @@
-"""Any nbgrader course: cell by cell the same points as stock ``nbgrader autograde`` gives.
+"""Tests of any nbgrader course: each cell gets the points that stock ``nbgrader autograde`` gives.
 
 nbgrader's own example course, and the notebooks that its tests hand in, as they lie in the installed package.
 """

@@ -1,4 +1,4 @@
-"""The grader under attack: everything in attacks.py is handed in by one class, graded at once, looked at.
+"""Tests of the grader under attack: one class submits everything in attacks.py, is graded once, and is examined.
 
 An attack is blocked, or gives no points and is flagged. Honest work gets its points and is not flagged. Nobody else's
 grade changes, no file of the machine's is read or written, nothing is left running.

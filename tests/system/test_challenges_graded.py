@@ -1,4 +1,4 @@
-"""The challenges graded for real: in the sandbox, judged outside of it, on all pages."""
+"""Tests of the challenges' grading: in the sandbox, judged outside of it, on all pages."""
 
 from __future__ import annotations
 

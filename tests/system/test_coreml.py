@@ -1,4 +1,4 @@
-"""Core ML packages, read back and computed operation by operation, against the model in torch."""
+"""Tests of Core ML packages, read back and computed operation by operation, against the model in torch."""
 
 from __future__ import annotations
 

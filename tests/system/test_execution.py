@@ -1,4 +1,4 @@
-"""The real notebooks executed: the masters, the learners' versions, and Phase 3's targets with all extras.
+"""Tests of the executed notebooks: masters, learners' versions, and Phase 3's targets with all extras.
 
 Each is executed once, and looked at by several tests. Phase 1's master runs in JupyterLab, in test_lab.py.
 """

@@ -1,4 +1,4 @@
-"""ExecuTorch programs, run from Python, against the model in torch."""
+"""Tests of ExecuTorch programs, run from Python, against the model in torch."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: F811  (pytest's fixtures are imported by name)
-"""nbgrader's formgrader in JupyterLab, as an instructor meets it: `make lab` in a course's folder, a real browser."""
+"""Tests of nbgrader's formgrader for instructors: `make lab` in a course's folder, in a real browser."""
 
 from __future__ import annotations
 

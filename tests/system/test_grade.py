@@ -1,4 +1,4 @@
-"""Grading a class: what is graded again, what goes wrong with files and gradebooks, and who does the work."""
+"""Tests of grading a class: regrading, faulty files and gradebooks, and the workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real nbgrader runs on the real notebooks: right answers get their points, wrong ones lose them where they should.
+"""Tests of real nbgrader runs on the real notebooks: right answers get their points, wrong ones lose the right ones.
 
 How it works. `classroom.Class` releases a phase's real master into a course of its own. A student hands in the released
 notebook with one answer written into each exercise's cell, nbgrader grades all students, and the tests look at which

@@ -1,4 +1,4 @@
-"""One check at a time, with its judge and a learner's function, each in a sandbox: what comes of it."""
+"""Tests of single checks, with a judge and a learner's function, each in a sandbox."""
 
 from __future__ import annotations
 

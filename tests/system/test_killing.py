@@ -1,4 +1,4 @@
-"""A grader that is killed loses nothing (tests/system/killing.py does it more often)."""
+"""Tests that a killed grader loses nothing (tests/helpers/killing.py kills more often)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What learners' tools and habits do to a notebook, and what they and the instructor are told: one class."""
+"""Tests of learners' tools and habits: their effect on a notebook, and the messages to learner and instructor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disks that are full or can only be read, and a container's quota: real ones, mounted for one process."""
+"""Tests with full or read-only disks and a container's quota: real ones, mounted for one process."""
 
 from __future__ import annotations
 

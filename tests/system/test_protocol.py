@@ -1,4 +1,4 @@
-"""Whatever a sandbox sends, and whatever becomes of messages on their way: a verdict or an error, and never any code.
+"""Tests of the protocol: any message from a sandbox, in any order, gives a verdict or an error, and runs no code.
 
 python tests/system/test_protocol.py 200000 5000     the same, so often
 """

@@ -1,4 +1,4 @@
-"""A hidden test draws the same inputs each time for a learner and a check, and can be run again; the self-test."""
+"""Tests of reruns: a hidden test draws the same inputs for a learner and a check each time; and of the self-test."""
 
 from __future__ import annotations
 

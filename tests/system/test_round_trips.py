@@ -1,4 +1,4 @@
-"""Folders of many makes, saved in each way and opened by transformers 4 and 5: the same logits, the same 50 tokens."""
+"""Tests of round trips: folders of many makes, saved in each way, give transformers 4 and 5 the same 50 tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sandbox is made, bounds what runs in it, and ends with it; where it can't be made, the error says what to do."""
+"""Tests of the sandbox: it limits its processes and ends with them; if it can't be made, the error says what to do."""
 
 from __future__ import annotations
 

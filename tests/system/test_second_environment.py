@@ -1,4 +1,4 @@
-"""Programs that nobody here wrote open what this library writes: the same text, which ends at the same place.
+"""Tests with foreign programs that open this library's files: the same text, with the same end.
 
 They run in the second environment (`second_environment`): transformers 4, CTranslate2 and gguf. These tests stand in
 docs/interoperability.md.

@@ -1,4 +1,4 @@
-"""What a type checker says of a user's script: nothing where it is right, and the line where a key is misspelt."""
+"""Tests of a type checker on a user's script: no error in a right one, and the line of a misspelt key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel, outside of the repository, in a clean environment: what it brings, and what works without the course.
+"""Tests of the wheel in a clean environment: its contents, and what works without the course.
 
 PyTorch is linked from the environment that runs this, so that no test downloads it.
 """

@@ -1,4 +1,4 @@
-"""From an export of 25 to the files that Moodle and Canvas take, by the commands of docs/instructor.md."""
+"""Tests of a term from an export of 25 to the files for Moodle and Canvas, by the commands of docs/instructor.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The course as a site: no solution and no hidden test on any page, and each page whole in a real browser."""
+"""Tests of the website: no page has a solution or a hidden test, and each is complete in a real browser."""
 
 from __future__ import annotations
 
