@@ -88,7 +88,7 @@ def test_the_two_locks_agree(repository: Path) -> None:
     assert default - dev == set()
 
 
-def test_what_runs_these_tests_is_what_the_lock_pins(repository: Path) -> None:
+def test_the_packages_that_run_these_tests_are_those_of_the_lock(repository: Path) -> None:
     from importlib.metadata import version
 
     here = [r for r in lock(repository / "requirements.lock") if r.marker is None or r.marker.evaluate()]

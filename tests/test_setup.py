@@ -176,7 +176,7 @@ def test_the_tests_environment_is_the_learners_and_more(folder: Folder) -> None:
     assert folder.run(".venv/lab")[2] == []
 
 
-def test_what_it_takes_is_said_before_it_is_taken(folder: Folder) -> None:
+def test_the_needed_disk_space_is_printed_before_the_set_up(folder: Folder) -> None:
     lines = folder.run(".venv/dev")[1].splitlines()
     for lock in ("requirements.lock", "requirements-dev.lock"):
         before = lines[: lines.index(f"pip install -r {lock}")]
@@ -207,7 +207,7 @@ def test_an_install_that_failed_is_redone_from_nothing(folder: Folder, pip: str)
 
 
 @pytest.mark.parametrize("pip", ["broken", "killed"])
-def test_where_the_tests_tools_cant_be_installed_the_course_stays_as_it_was(folder: Folder, pip: str) -> None:
+def test_the_course_is_unchanged_where_the_tests_tools_cant_be_installed(folder: Folder, pip: str) -> None:
     """Somebody without a network types `make test`, and goes on learning."""
     assert folder.run()[0] == 0
     assert folder.run(".venv/dev", PIP=pip)[0] != 0
@@ -303,7 +303,7 @@ def test_python_is_looked_for_by_its_versions_names(folder: Folder) -> None:
 
 @pytest.mark.parametrize("broken", [{"VENV": "broken"}, {"PIP": "broken"}, {"PIP": "killed"}])
 @pytest.mark.parametrize("target", [".venv/lab", ".venv/dev"])
-def test_what_stops_the_set_up_is_followed_by_what_to_do(folder: Folder, target: str, broken: dict[str, str]) -> None:
+def test_a_failure_of_the_set_up_is_followed_by_advice(folder: Folder, target: str, broken: dict[str, str]) -> None:
     code, output, _ = folder.run(target, **broken)
     assert code != 0
     assert "the network" in said(output)
@@ -530,7 +530,7 @@ WANTED = {
 
 
 @pytest.mark.parametrize(("command", "wanted"), WANTED.items())
-def test_what_is_left_out_is_asked_for_before_anything_is_set_up(folder: Folder, command: str, wanted: str) -> None:
+def test_a_missing_argument_is_reported_before_the_set_up(folder: Folder, command: str, wanted: str) -> None:
     code, output, installed = folder.run(command)
     assert code != 0
     assert f"make {command} {wanted}" in output

@@ -46,7 +46,7 @@ def test_root_on_debian_installs_what_is_missing_and_is_told(machine: dict, caps
     assert capsys.readouterr().out == "Installing bubblewrap and chromium with apt-get.\n"
 
 
-def test_what_is_there_is_not_installed_again(machine: dict) -> None:
+def test_installed_programs_are_not_installed_again(machine: dict) -> None:
     machine["programs"] |= {"bwrap", "google-chrome"}
     assert needs.main() is None
     assert machine["ran"] == []
@@ -112,7 +112,7 @@ def test_a_skip_is_a_failure_where_none_is_allowed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_so_it_is_in_several_processes_and_the_tests_of_one_file_share_one(tmp_path: Path) -> None:
+def test_the_tests_of_one_file_share_one_of_several_processes(tmp_path: Path) -> None:
     """pytest-xdist has forgotten groups before (its issue 1386), silently."""
     assert run_pytest(tmp_path, "--numprocesses=2", "--dist=loadgroup", "--no-skips") == 1
     assert len((tmp_path / "processes").read_text().splitlines()) == 1

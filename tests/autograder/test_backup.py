@@ -39,7 +39,7 @@ def contents(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
-def test_what_was_backed_up_comes_back_and_what_was_there_is_kept(root: Path, tmp_path: Path) -> None:
+def test_a_backup_comes_back_and_the_present_state_is_kept(root: Path, tmp_path: Path) -> None:
     before = contents(root)
     (root / "submitted" / "link").symlink_to("/etc/hostname")
     assert main(["backup", str(tmp_path / "term.zip")], root=root) == 0
@@ -74,7 +74,7 @@ def made(path: Path, *names: str, mark: bool = True) -> None:
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "text", "cut", "unmarked", "outside", "absolute", "strange"])
-def test_what_is_no_whole_backup_changes_nothing(
+def test_an_incomplete_backup_changes_nothing(
     root: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "b.zip"

@@ -21,7 +21,7 @@ def test_the_grader_makes_room_and_each_sandbox_gets_its_limits(tmp_path: Path) 
         assert limits == {"memory.max": str(1 << 30), "pids.max": "96", "cpu.weight": "50"}
 
 
-def test_where_nothing_was_given_nothing_changes(tmp_path: Path) -> None:
+def test_nothing_changes_without_a_delegated_group(tmp_path: Path) -> None:
     assert not cgroup.enter(tmp_path / "missing")
     assert cgroup.make(1, 1, own=tmp_path) is None  # no room was made beside it
     cgroup.remove(None)

@@ -115,7 +115,7 @@ def test_the_learners_command_runs_no_demonstration_that_nothing_needs(
     assert trace.read_text().split() == ran.split()
 
 
-def test_lost_marks_cost_no_points_and_are_told(small: Classroom, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lost_marks_cost_no_points_and_are_reported(small: Classroom, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_answer(small, GOOD)
     notebook = read_notebook(path)
     for number, cell in enumerate(notebook.cells):
@@ -155,7 +155,7 @@ def test_a_learner_reads_what_grading_says_of_their_notebook(
         ("def double(x):\n\u00a0   return 2 * x", "invalid non-printable character U+00A0 (line 2)"),
     ],
 )
-def test_a_message_that_only_programmers_understand_is_told_in_words(
+def test_a_message_that_only_programmers_understand_is_explained(
     small: Classroom, capsys: pytest.CaptureFixture[str], code: str, told: str
 ) -> None:
     write_answer(small, code)
@@ -163,7 +163,7 @@ def test_a_message_that_only_programmers_understand_is_told_in_words(
     assert told in " ".join(capsys.readouterr().out.split())
 
 
-def test_marks_that_are_lost_where_nothing_tells_them_are_told(
+def test_lost_marks_are_reported_where_nothing_else_shows_them(
     small: Classroom, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(small.root / "source")
@@ -183,7 +183,7 @@ def test_an_unknown_phase_is_an_error_that_lists_the_phases(
     assert "Phases: tiny" in capsys.readouterr().err
 
 
-def test_nothing_handed_in_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_folder_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["grade"], root=tmp_path) == 1
     assert "There is nothing in submitted/" in capsys.readouterr().out
 

@@ -66,7 +66,7 @@ def root(tmp_path: Path) -> Path:
         "Phase2 Techniques.ipynb",
     ],
 )
-def test_in_a_folder_of_theirs_two_learners_never_become_one(root: Path, file: str) -> None:
+def test_two_learners_are_never_joined_whatever_their_folder(root: Path, file: str) -> None:
     collected(root, {f"ada/{file}": "of ada", f"bob/{file}": "of bob"})
     assert there(root) == {f"ada/{PHASE}/{PHASE}.ipynb": "of ada", f"bob/{PHASE}/{PHASE}.ipynb": "of bob"}
 
@@ -93,7 +93,7 @@ def test_a_notebook_is_known_by_its_cells_whatever_its_name(with_cells: Path, fi
     assert there(with_cells) == {f"ada-lovelace/{LAST}/challenges.ipynb": work}
 
 
-def test_what_a_learner_writes_into_a_cell_is_no_cells_name(with_cells: Path) -> None:
+def test_a_learners_text_in_a_cell_is_no_cells_name(with_cells: Path) -> None:
     quoted = notebook("challenges_1", text=notebook(f"{PHASE}_1", f"{PHASE}_2"))
     collected(with_cells, {f"{ADA}/x.ipynb": quoted})
     assert list(there(with_cells)) == [f"ada-lovelace/{LAST}/challenges.ipynb"]
@@ -202,7 +202,7 @@ def test_a_model_that_is_too_large_is_named_and_not_taken(
 # Groups
 
 
-def test_a_group_does_not_make_somebody_known_another_person(root: Path) -> None:
+def test_a_group_does_not_turn_a_known_learner_into_another_person(root: Path) -> None:
     """Moodle puts the group before the name when groups hand in: "Group A-Ada Lovelace"."""
     collected(root, {f"{ADA}/{PHASE}.ipynb": "alone"})
     report = collected(root, {"Group A-Ada Lovelace_7_assignsubmission_file_/challenges.ipynb": "in a group"})
@@ -216,7 +216,7 @@ def test_a_group_does_not_make_somebody_known_another_person(root: Path) -> None
 # Which attempt
 
 
-def test_of_two_copies_in_a_folder_the_newer_is_taken(root: Path, tmp_path: Path) -> None:
+def test_the_newer_of_two_copies_in_a_folder_is_taken(root: Path, tmp_path: Path) -> None:
     ada = tmp_path / "unpacked" / "ada"
     laid_out(ada, {f"{PHASE}.ipynb": "older"}, FIRST)
     laid_out(ada, {f"{PHASE} (1).ipynb": "newer"}, SECOND)
@@ -258,7 +258,7 @@ def test_an_older_hand_in_never_replaces_a_newer(root: Path) -> None:
     assert notebooks(root) == {f"ada/{PHASE}/{PHASE}": "second"}
 
 
-def test_of_several_copies_the_newest_is_taken_then_the_one_with_the_exact_name(root: Path, tmp_path: Path) -> None:
+def test_the_newest_of_several_copies_is_taken_then_the_one_with_the_exact_name(root: Path, tmp_path: Path) -> None:
     source = tmp_path / "1.zip"
     packed(
         source,
@@ -338,7 +338,7 @@ def test_a_name_that_two_assignments_have_needs_the_assignment(root: Path, tmp_p
 # The report
 
 
-def test_the_table_says_who_what_and_from_where() -> None:
+def test_the_table_lists_owner_outcome_and_origin() -> None:
     files = [
         Collected("a\nb.ipynb", "taken", "taken", "ada", PHASE),
         Collected("\udcff.pdf", "set aside", "no notebook"),
@@ -383,7 +383,7 @@ def test_every_file_of_a_zip_is_in_the_report(tmp_path_factory: pytest.TempPathF
     assert len(table(report).splitlines()) == len(report.files) + 2 + bool(report.nothing)
 
 
-def test_who_handed_in_no_notebook_has_a_folder_with_the_reasons_until_one_comes(root: Path) -> None:
+def test_a_learner_without_a_notebook_has_a_folder_with_the_reasons_until_one_comes(root: Path) -> None:
     """So that there is a page for them."""
     other = f"Bob_2_assignsubmission_file_/{PHASE}.ipynb"
     collected(root, {f"{ADA}/essay.pdf": "x", f"{ADA}/work.zip": "no zip", other: "bob"})
@@ -406,7 +406,7 @@ def with_stub(root: Path) -> Path:
 
 
 @pytest.mark.parametrize("times", [(FIRST, FIRST), (FIRST, SECOND), (SECOND, FIRST)])
-def test_what_was_handed_out_never_counts_before_what_was_written(with_stub: Path, times: tuple) -> None:
+def test_an_unchanged_notebook_never_counts_before_a_changed_one(with_stub: Path, times: tuple) -> None:
     """Of two files of one attempt; the learner reads of the other."""
     source = with_stub.parent / "1.zip"
     packed(source, {f"{ADA}/{PHASE}_FINAL_v2.ipynb": SOLVED}, times[0])
@@ -430,7 +430,7 @@ def test_a_notebook_under_another_suffix_is_one(with_stub: Path, name: str) -> N
 @pytest.mark.parametrize(
     ("text", "told"), [("", "is empty"), (" \n", "is empty"), ("<!DOCTYPE html>", "is a web page")]
 )
-def test_what_holds_no_notebook_is_refused_with_what_to_do(root: Path, text: str, told: str) -> None:
+def test_a_file_without_a_notebook_is_refused_with_advice(root: Path, text: str, told: str) -> None:
     report = collected(root, {f"{ADA}/{PHASE}.ipynb": text, f"Bob_2_assignsubmission_file_/{PHASE}.ipynb": "bob"})
     [refused] = [c for c in report.files if c.kind == "refused"]
     assert refused.outcome.startswith(told)

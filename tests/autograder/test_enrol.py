@@ -64,7 +64,7 @@ def groups_of(root: Path) -> dict[str, str]:
     return {one.id: one.group for one in ClassList.of(root).learners}
 
 
-def test_moodles_participants_tell_all_groups_of_somebody(root: Path) -> None:
+def test_moodles_participants_list_all_groups_of_a_learner(root: Path) -> None:
     head = "First name,Last name,Email address,Roles,Groups"
     people = ['Ada,L,a@x,Student,"Team 1, Tutorial B"', "Bob,M,b@x,Student,No groups", "Eve,N,e@x,Student,Team 1"]
     brought(root, "\n".join([head, *people]))
@@ -190,7 +190,7 @@ def test_a_worksheet_with_a_participant_twice_is_told(root: Path) -> None:
     assert not (root / "roster.csv").exists()
 
 
-def test_a_name_that_two_people_have_is_nobodys(root: Path) -> None:
+def test_a_name_that_two_people_have_matches_neither(root: Path) -> None:
     brought(root, "id,name\nsam-1,Sam Smith\nsam-2,Sam Smith\n")
     before = (root / "roster.csv").read_bytes()
     with pytest.raises(TableError, match="may be sam-1 or sam-2, since two people have that name"):

@@ -114,7 +114,7 @@ def test_the_courses_own_words_for_a_missing_function_count_as_well() -> None:
     assert "was it renamed?" in told(handed_in(double="def dbl(x): return x"), double_test=error)["double_test"]
 
 
-def test_a_name_that_is_made_in_a_way_that_nobody_reads_is_not_said_to_be_missing() -> None:
+def test_a_name_that_is_defined_indirectly_is_not_reported_as_missing() -> None:
     notebook = handed_in(double="from helpers import *")
     assert told(notebook, double_test=("AssertionError", "Twice 2 is 4."))["double_test"] == "Twice 2 is 4."
 
@@ -192,5 +192,5 @@ def test_values_of_the_wrong_type_in_an_error_do_no_harm() -> None:
         ("ValueError: SystemExits are fine", "ValueError: SystemExits are fine"),
     ],
 )
-def test_what_only_programmers_understand_is_told_in_words(text: str, words: str) -> None:
+def test_errors_that_only_programmers_understand_are_explained(text: str, words: str) -> None:
     assert in_words(text).startswith(words)

@@ -358,7 +358,7 @@ def test_an_archive_a_student(root: Path) -> None:
 # Which platform
 
 
-def test_the_platform_can_be_said(root: Path) -> None:
+def test_the_platform_can_be_set(root: Path) -> None:
     files = {f"Ada_1_assignsubmission_file_/{PHASE}.ipynb": "ada"}
     with pytest.raises(CollectError, match="No file in it is named as Canvas names them"):
         collected(root, files, platform="canvas")
@@ -397,7 +397,7 @@ def test_a_decomposed_name_is_the_same_person(root: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("file", [f"homework/ada/{PHASE}.ipynb", f"eve/ada_{PHASE}.ipynb"])
-def test_a_name_within_a_name_may_be_either_and_is_nobodys_until_one_is_known(root: Path, file: str) -> None:
+def test_a_name_within_a_name_may_be_either_and_matches_neither_until_one_is_known(root: Path, file: str) -> None:
     [found] = collected(root, {file: "?"}).files
     folder = file.partition("/")[0]
     assert found.outcome == f"whose is it, {folder} or ada? Collect the folder in which the student's lies"

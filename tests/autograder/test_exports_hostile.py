@@ -81,14 +81,14 @@ def assert_nobody_is_harmed(folder: Path, layout: str, others: list[HandIn], upl
 
 @pytest.mark.parametrize("forged", FORGED)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_no_upload_of_a_learner_concerns_another(tmp_path: Path, layout: str, forged: str) -> None:
+def test_an_upload_of_a_learner_affects_no_other(tmp_path: Path, layout: str, forged: str) -> None:
     for name, others in OTHERS.items():
         assert_nobody_is_harmed(tmp_path / name, layout, others, of_eve(forged, layout))
 
 
 @pytest.mark.parametrize("forged", FORGED)
 @pytest.mark.parametrize("layout", ["Moodle, flat", "Sakai", "plain folders"])
-def test_nor_what_is_in_an_archive_of_theirs(tmp_path: Path, layout: str, forged: str) -> None:
+def test_an_archive_of_a_learner_affects_no_other(tmp_path: Path, layout: str, forged: str) -> None:
     files = {name: data.decode() for name, data in of_eve(forged, layout).items()}
     upload = {"work.zip": zipped(files), f"ada_{PHASE}.tar.gz": tarred(files)}
     assert_nobody_is_harmed(tmp_path, layout, OTHERS["Ada"], upload)

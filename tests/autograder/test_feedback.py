@@ -261,7 +261,7 @@ def test_a_refused_submission_gets_a_page_that_says_why_and_what_to_do(graded: G
     page.assert_harmless()
 
 
-def test_what_was_not_graded_or_does_not_exist_is_an_error_that_says_what_to_do(graded: Graded) -> None:
+def test_ungraded_or_missing_work_is_an_error_that_says_what_to_do(graded: Graded) -> None:
     with pytest.raises(CourseError, match="run make grade first"):
         feedback(graded.course, PHASE, "nobody")
     with pytest.raises(CourseError, match="run make release first"):
@@ -411,7 +411,7 @@ TOO_MANY = {
 
 
 @pytest.mark.parametrize("name", TOO_MANY)
-def test_a_picture_of_too_many_pixels_or_of_nobody_knows_how_many_is_left_out(graded: Graded, name: str) -> None:
+def test_a_picture_of_too_many_or_unknown_pixels_is_left_out(graded: Graded, name: str) -> None:
     content = TOO_MANY[name]
     data = base64.b64encode(content).decode()
     shown = displayed(image_png=data) if content.startswith(b"\x89PNG") else displayed(image_jpeg=data)

@@ -41,17 +41,17 @@ def test_a_hand_in_of_any_of_their_groups_counts(tmp_path: Path) -> None:
     assert given(tmp_path, TWO_TEAMS, {"eve": 1}) == Shares({"bob": "eve"}, {})
 
 
-def test_who_is_in_two_groups_hands_in_for_both(tmp_path: Path) -> None:
+def test_a_member_of_two_groups_submits_for_both(tmp_path: Path) -> None:
     assert given(tmp_path, TWO_TEAMS, {"bob": 1}) == Shares({"ada": "bob", "eve": "bob"}, {})
 
 
-def test_of_two_groups_the_newer_hand_in_counts_and_it_is_told(tmp_path: Path) -> None:
+def test_the_newer_submission_of_two_groups_counts_and_is_reported(tmp_path: Path) -> None:
     found = given(tmp_path, TWO_TEAMS, {"ada": 2, "eve": 1})
     assert found.given == {"bob": "ada"}
     assert found.unclear["bob"].startswith("handed in more than once (Team 1 by ada, Team 2 by eve): ada's counts")
 
 
-def test_ones_own_hand_in_counts_where_it_counts_for_a_group_so_that_it_is_graded(tmp_path: Path) -> None:
+def test_a_members_own_submission_is_graded_where_it_counts_for_a_group(tmp_path: Path) -> None:
     found = given(tmp_path, TWO_TEAMS, {"ada": 3, "bob": 2, "eve": 1})
     assert found.given == {"eve": "bob"}, "bob's is the newest of Team 2, ada's of Team 1"
     assert list(found.unclear) == ["bob"]
@@ -64,7 +64,7 @@ def test_the_same_file_for_each_member_as_moodle_exports_it_is_no_conflict(tmp_p
     assert (found.given, found.unclear) == ({"eve": "bob"}, {})
 
 
-def test_where_nobody_knows_which_is_newer_it_is_told(tmp_path: Path) -> None:
+def test_an_unknown_order_is_reported(tmp_path: Path) -> None:
     """Canvas does not say when."""
     found = given(tmp_path, {"ada": "Team 1", "bob": "team 1", "zoe": ""}, {"ada": 0, "bob": 0, "zoe": 0})
     assert found.given == {"bob": "ada"}
@@ -78,7 +78,7 @@ def test_only_the_groups_that_the_term_names_count(tmp_path: Path, which: str) -
     assert given(tmp_path, groups, {"ada": 3, "bob": 1}, which) == Shares({"eve": "bob"}, {})
 
 
-def test_whoever_is_in_two_groups_gets_points_and_a_page_and_the_instructor_reads_why(tmp_path: Path) -> None:
+def test_a_member_of_two_groups_gets_points_and_a_page_and_the_instructor_reads_why(tmp_path: Path) -> None:
     made = Graded(tmp_path)
     lines = ["id,group", *(f"{who},{group}" for who, group in TWO_TEAMS.items())]
     (made.root / "roster.csv").write_text("\n".join(lines), encoding="utf-8")

@@ -71,7 +71,7 @@ GENERIC = re.compile(
 )
 
 
-def test_no_line_of_a_solution_or_a_hidden_test_is_handed_out(made: Path) -> None:
+def test_the_handout_has_no_line_of_a_solution_or_a_hidden_test(made: Path) -> None:
     secrets = {line: kind for line, kind in secret_lines().items() if not GENERIC.fullmatch(line)}
     assert sum(kind == "SOLUTION" for kind in secrets.values()) > 20
     assert sum(kind == "HIDDEN TESTS" for kind in secrets.values()) > 100
@@ -281,7 +281,7 @@ def test_an_update_leaves_what_somebody_changed_alone(root: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("what", ["files", "a broken marker", "a file"])
-def test_a_folder_of_somebody_else_is_never_touched(root: Path, tmp_path: Path, what: str) -> None:
+def test_a_folder_that_is_no_handout_is_never_touched(root: Path, tmp_path: Path, what: str) -> None:
     out = tmp_path / "out"
     if what == "a file":
         out.write_text("mine")

@@ -88,7 +88,7 @@ def test_an_honest_submission_is_taken_whole_and_not_flagged(folder: Path) -> No
     assert (taken.refused, taken.review) == ({}, [])
 
 
-def test_what_tools_leave_behind_is_ignored_without_a_word(folder: Path) -> None:
+def test_files_that_tools_leave_behind_are_ignored_silently(folder: Path) -> None:
     for name in (".ipynb_checkpoints", "__pycache__", "sub/.git"):
         (folder / name).mkdir(parents=True)
         (folder / name / "left.txt").write_text("left")
@@ -177,7 +177,7 @@ def test_half_a_surrogate_pair_can_be_written_afterwards() -> None:
         ('{"nbformat": ' + "9" * 5000 + "}", "not a valid notebook|format"),
     ],
 )
-def test_what_is_no_notebook_is_refused_with_the_reason(folder: Path, content: str, reason: str) -> None:
+def test_a_file_that_is_no_notebook_is_refused_with_the_reason(folder: Path, content: str, reason: str) -> None:
     (folder / f"{LAB}.ipynb").write_text(content, encoding="utf-8")
     taken = intake(folder, {LAB})
     assert taken.notebooks == {LAB: content.encode()}  # nobody reads it here
@@ -270,7 +270,7 @@ def assert_refused_for_review(folder: Path, name: str, words: str) -> None:
 
 @pytest.mark.parametrize("name", [f"{LAB}.ipynb", "data.csv", "other.ipynb", "sub/data.csv", "timestamp.txt"])
 @pytest.mark.parametrize("kind", ["link", "dead link", "link to a folder", "hard link", "pipe", "socket"])
-def test_what_is_no_plain_file_is_refused_and_flagged(
+def test_a_path_that_is_no_plain_file_is_refused_and_flagged(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
 ) -> None:
     if kind == "hard link" and name == "other.ipynb":

@@ -52,7 +52,7 @@ def line_of(process: subprocess.Popen[str], stream: str) -> str:
     return getattr(process, stream).readline()
 
 
-def test_the_second_waits_and_reads_for_whom(tmp_path: Path) -> None:
+def test_the_second_command_waits_and_names_the_first(tmp_path: Path) -> None:
     with started(HOLD, tmp_path, "grade") as first:
         assert line_of(first, "stdout") == "True\n"
         with started(HOLD, tmp_path, "collect") as second:
@@ -76,7 +76,7 @@ def test_a_killed_process_frees_the_lock(tmp_path: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().err == ""
 
 
-def test_never_do_two_hold_it(tmp_path: Path) -> None:
+def test_two_processes_never_hold_the_lock(tmp_path: Path) -> None:
     (tmp_path / "number").write_text("0")
     counting = [started(COUNT, tmp_path) for _ in range(4)]
     for process in counting:
@@ -85,7 +85,7 @@ def test_never_do_two_hold_it(tmp_path: Path) -> None:
     assert (tmp_path / "number").read_text() == "100"
 
 
-def test_a_note_from_another_machine_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_lock_from_another_machine_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     note = {"user": "ada\x1b[2K", "host": "elsewhere", "pid": 7, "since": "2030-01-01 10:00", "command": "grade"}
     (tmp_path / FILE).write_text(json.dumps(note))
     with locked(tmp_path, "grade") as alone:
@@ -98,13 +98,13 @@ def test_a_note_from_another_machine_is_told(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("note", ["", "{", "[]", '{"user": 1}', "\xff" * 10_000])
-def test_what_is_no_note_is_no_obstacle(tmp_path: Path, note: str) -> None:
+def test_an_invalid_lock_file_is_no_obstacle(tmp_path: Path, note: str) -> None:
     (tmp_path / FILE).write_text(note, encoding="latin-1")
     with locked(tmp_path, "grade") as alone:
         assert alone
 
 
-def test_a_disk_without_locks_is_told(
+def test_a_disk_without_locks_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: object) -> None:

@@ -176,7 +176,7 @@ TOOLS = [formatted, through_text("py:percent"), through_text("md"), through_text
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=["formatter", "percent", "markdown", "ipynb", "colab", "windows", "text"])
-def test_what_a_tool_wrote_anew_is_found(tool: Callable[[NotebookNode], NotebookNode]) -> None:
+def test_a_cell_rewritten_by_a_tool_is_found(tool: Callable[[NotebookNode], NotebookNode]) -> None:
     made = tool(handed_in())
     wanted = {name: made.cells[at(made, name)].source for name in ANSWERS}
     assert found(made) == wanted
@@ -196,7 +196,7 @@ def test_an_answer_in_two_cells_runs_in_its_order() -> None:
     assert code[1:4] == ["def _twice(x):\n    return x * 2", found(made)["double"], "assert double(2) == 4\n# hidden"]
 
 
-def test_of_two_attempts_both_run_in_their_order() -> None:
+def test_both_of_two_attempts_run_in_their_order() -> None:
     made = handed_in()
     made.cells.insert(at(made, "double") + 1, new_code_cell("def double(x):\n    return x + x"))
     assert found(made) == ANSWERS
@@ -243,7 +243,7 @@ def test_a_copy_in_which_nothing_was_written_replaces_no_answer() -> None:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_of_two_cells_with_the_same_mark_the_one_with_an_answer_counts(first: bool) -> None:
+def test_the_cell_with_an_answer_counts_of_two_with_the_same_mark(first: bool) -> None:
     made = handed_in()
     cell = made.cells[at(made, "double")]
     cell.metadata["nbgrader"] = {"grade_id": "double"}

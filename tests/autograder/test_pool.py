@@ -65,7 +65,7 @@ def test_after_a_crash_all_that_were_under_way_run_alone() -> None:
     assert sorted(name for name, _ in given) == ["a", "a", "b", "b", "c"]
 
 
-def test_who_crashes_the_workers_again_and_again_is_given_up() -> None:
+def test_a_submission_that_crashes_workers_repeatedly_is_given_up() -> None:
     crashes: list[object] = [BrokenProcessPool() for _ in range(CRASHES + 1)]
     outcomes, _ = graded({"a": crashes, "b": [FINE, FINE]})
     assert outcomes["a"] == "the processes that graded it died repeatedly"

@@ -61,7 +61,9 @@ def students(graded: Graded) -> dict[str, str]:
     return {row.student: row.status for row in summarise(graded.course, PHASE).rows}
 
 
-def test_who_left_is_nowhere_and_their_files_are_kept(graded: Graded, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_removed_learner_is_nowhere_and_their_files_are_kept(
+    graded: Graded, capsys: pytest.CaptureFixture[str]
+) -> None:
     for student in ("ada", "bob"):
         graded.add(student)
         hand_in(graded, student)
@@ -107,7 +109,7 @@ def test_one_assignment_of_a_learner_goes_and_they_stay(graded: Graded) -> None:
         (["rename", "bob", "ada"], f"Both bob and ada handed in {PHASE}, and nobody knows which one is newer"),
     ],
 )
-def test_what_can_not_be_done_is_said_in_a_sentence_and_changes_nothing(
+def test_an_impossible_change_is_refused_in_a_sentence_and_changes_nothing(
     graded: Graded, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
     for student in ("ada", "bob"):
@@ -143,7 +145,7 @@ EARLY, LATE = "2026-11-20 10:00:00", "2026-11-21 10:00:00"
 
 
 @pytest.mark.parametrize(("old", "new"), [(EARLY, LATE), (LATE, EARLY)])
-def test_of_two_ids_of_one_person_the_newer_submission_counts(graded: Graded, old: str, new: str) -> None:
+def test_the_newer_submission_of_two_ids_of_one_person_counts(graded: Graded, old: str, new: str) -> None:
     graded.add("smith", {"double_basics": 0})
     graded.add("sam-smith")
     hand_in(graded, "smith", old, name="smith", system="Sakai", number="7")

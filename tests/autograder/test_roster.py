@@ -34,7 +34,7 @@ def test_moodles_number_is_new_in_each_assignment_and_the_learner_is_the_same(ro
     assert notebooks(root) == {f"ada/{PHASE}/{PHASE}": "2", "ada/phase3_production/challenges": "3"}
 
 
-def test_a_namesake_who_hands_in_later_is_somebody_else(root: Path) -> None:
+def test_a_namesake_who_submits_later_is_another_person(root: Path) -> None:
     collected(root, {f"Ada_11_assignsubmission_file_/{PHASE}.ipynb": "first"})
     collected(root, {f"Ada_12_assignsubmission_file_/{PHASE}.ipynb": "other"})
     assert notebooks(root) == {f"ada/{PHASE}/{PHASE}": "first", f"ada-12/{PHASE}/{PHASE}": "other"}
@@ -165,7 +165,7 @@ def test_no_name_is_a_formula_in_the_table_of_students_and_all_are_known_again(r
 
 
 @pytest.mark.parametrize("name", ["students.csv", "collected.csv", "Collected.CSV"])
-def test_nobody_is_called_as_the_tables_are(root: Path, name: str) -> None:
+def test_no_student_id_is_a_name_of_a_table(root: Path, name: str) -> None:
     report = collected(root, {f"{name}/{PHASE}.ipynb": "one", f"ada/{PHASE}.ipynb": "two"})
     assert sorted(there(root).values()) == ["one", "two"]
     assert all(c.taken for c in report.files)
@@ -181,7 +181,7 @@ def test_nobody_is_called_as_the_tables_are(root: Path, name: str) -> None:
         ["satoyuki_2027_1_phase2_techniques.ipynb", "satoyuki_2027_2_challenges.ipynb"],
     ],
 )
-def test_who_hands_in_for_several_assignments_at_once_is_one_student(root: Path, files: list[str]) -> None:
+def test_a_person_with_several_assignments_at_once_is_one_student(root: Path, files: list[str]) -> None:
     report = collected(root, {**dict.fromkeys(files, "x"), files[0].replace("phase2_techniques.ipynb", "y.csv"): "z"})
     assert len({c.student for c in report.files if c.taken}) == 1
     collected(root, dict.fromkeys(files[:1], "newer"), SECOND)
@@ -202,7 +202,7 @@ def test_a_folder_with_the_name_of_one_known_learner_is_theirs(root: Path) -> No
 
 @pytest.mark.parametrize("name", ["Ada Lovelace_11_assignsubmission_file_/{}", "lovelaceada_LATE_11_1_{}"])
 @pytest.mark.parametrize("first", [f"{PHASE}.ipynb", "essay.pdf"])
-def test_who_is_corrected_in_a_folder_stays_known_to_the_platform(root: Path, name: str, first: str) -> None:
+def test_a_learner_corrected_in_a_folder_stays_known_to_the_platform(root: Path, name: str, first: str) -> None:
     collected(root, {name.format(first): "old", name.format("notes.pdf"): ""}, assignment=PHASE)
     (before,) = {row["student"]: row for row in rows(root)}.values()
     collected(root, {f"{before['student']}/{PHASE}.ipynb": "right"}, SECOND)

@@ -130,7 +130,7 @@ def kernel(made: NotebookNode) -> None:
 
 
 @pytest.mark.parametrize("change", [tags, roles, outputs, marks_lost, ids_lost, marks_that_are_none, kernel])
-def test_what_a_cell_is_comes_from_the_plan(change: Callable[[NotebookNode], None]) -> None:
+def test_the_role_of_a_cell_comes_from_the_plan(change: Callable[[NotebookNode], None]) -> None:
     made = handed_in()
     change(made)
     clean, notes = sanitised(made)
@@ -150,7 +150,7 @@ def test_changes_in_the_instructors_cells_are_put_back_and_that_is_noted() -> No
     assert notes == [told.format(name) for name in ("setup", "double_test", "last")]
 
 
-def test_what_an_older_release_handed_out_was_not_changed() -> None:
+def test_text_of_an_older_release_does_not_count_as_changed() -> None:
     """The instructor corrects a cell while people work; nbgrader's checksum tells what they got."""
     made = handed_in()
     cell = by_name(made)["setup"]
@@ -198,7 +198,7 @@ def test_moved_cells_are_back_in_order_and_that_is_noted(seed: int) -> None:
     assert own(clean) == ["double(3)"]
 
 
-def test_of_a_cell_that_is_there_twice_the_first_counts_and_the_other_is_the_learners() -> None:
+def test_the_first_of_two_equal_cells_counts_and_the_other_is_the_learners() -> None:
     made = handed_in()
     twin = by_name(made)["double"].copy() | {"id": "twin", "source": "double = None"}
     made.cells.insert(2, nbformat.from_dict(twin))
@@ -268,7 +268,7 @@ def test_a_file_becomes_the_notebook_to_run_and_the_cells_to_skip(change: Callab
     assert [notebook.cells[index].source for index in prepared.skip] == [SHOWN]
 
 
-def test_what_was_put_right_in_a_file_is_noted() -> None:
+def test_a_correction_in_a_file_is_noted() -> None:
     made = with_demonstration()
     made.cells.remove(by_name(made)["setup"])
     prepared = prepare(nbformat.writes(made).encode(), SHOWING)

@@ -46,7 +46,7 @@ def test_the_page_has_answer_solution_checks_and_messages(graded: Graded) -> Non
     assert "default-src 'none'" in text
 
 
-def test_who_was_refused_is_shown_with_the_reason(graded: Graded) -> None:
+def test_a_refused_learner_is_shown_with_the_reason(graded: Graded) -> None:
     write_grading(graded.course.folder("autograded", PHASE, "eve"), Grading("k", refused="It is a link."))
     assert main(["show", "eve"], root=graded.root) == 0
     assert "Refused: It is a link." in Page(graded.root / "grades" / "show" / "eve.html").words
@@ -63,7 +63,7 @@ def test_who_was_refused_is_shown_with_the_reason(graded: Graded) -> None:
         ([".."], "There is no learner '..'"),
     ],
 )
-def test_of_whom_nothing_is_graded_there_is_no_page(
+def test_a_learner_without_graded_work_has_no_page(
     graded: Graded, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
 ) -> None:
     graded.add("ada")

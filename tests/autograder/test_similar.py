@@ -61,7 +61,7 @@ def test_an_answer_that_differs_is_another_one(other: str) -> None:
     assert fingerprint(OTHERS[other]) not in ("", fingerprint(ANSWER))
 
 
-def test_what_the_handout_gave_makes_no_answers_equal_nor_different() -> None:
+def test_the_handouts_code_makes_no_answers_equal_or_different() -> None:
     given = "def double(values, times=2):\n" + "".join(f"    given_{n} = prepare(values, {n})\n" for n in range(30))
     assert fingerprint(given + "    return 2 * values", given) == "", "all but one line is the handout's"
     without = "".join(line for line in ANSWER.splitlines(keepends=True))
@@ -74,13 +74,11 @@ HEAVY = ("-" * 10_000 + "1", "(" * 5_000, f"x = {'9' * 5_000}", f"x = '{'a' * MO
 
 
 @pytest.mark.parametrize("source", [*SHORT, *HEAVY])
-def test_what_is_short_or_no_python_is_not_compared(source: str) -> None:
+def test_an_answer_that_is_short_or_no_python_is_not_compared(source: str) -> None:
     assert fingerprint(source) == ""
 
 
-def test_an_answer_that_ends_the_process_costs_nobody_else_anything(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_that_ends_the_process_affects_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "dies.py"
     file.write_text(
         "import json, os, sys\npairs = json.load(sys.stdin)\n"

@@ -49,7 +49,7 @@ def skipped(*cells: NotebookNode, shown: tuple[str, ...] = (SHOWN,), taken: tupl
 # Which cells run
 
 
-def test_a_demonstration_that_nobody_uses_is_skipped() -> None:
+def test_an_unused_demonstration_is_skipped() -> None:
     cells = locked("import torch"), own(SHOWN), answer("def f(x): return x"), check("f(torch.ones(1))")
     assert skipped(*cells, taken=("f",)) == {SHOWN}
 
@@ -106,12 +106,12 @@ def test_an_attribute_of_a_modules_is_no_use_of_a_name() -> None:
     assert skipped(own(shown), answer("x = zeros"), shown=(shown,)) == set()
 
 
-def test_what_a_needed_demonstration_needs_runs_too() -> None:
+def test_a_demonstration_that_a_needed_one_uses_runs_too() -> None:
     chain = ("a = 1", "b = a", "c = b", "d = c", "e = 1")
     assert skipped(*map(own, chain), answer("print(c)"), shown=chain) == {"d = c", "e = 1"}
 
 
-def test_what_a_skipped_demonstration_mentions_does_not_count() -> None:
+def test_names_in_a_skipped_demonstration_do_not_count() -> None:
     shown = ("a = 1", "b = a")
     assert skipped(*map(own, shown), answer("c = 1"), shown=shown) == set(shown)
 
@@ -160,9 +160,7 @@ STRANGE = {
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "many assignments" else []) for name in STRANGE]
 )
-def test_whatever_a_learners_cell_holds_is_only_looked_at_for_words(
-    make: Callable[[str], NotebookNode], name: str
-) -> None:
+def test_a_learners_cell_is_only_searched_for_words(make: Callable[[str], NotebookNode], name: str) -> None:
     assert skipped(own(SHOWN), make(STRANGE[name])) == {SHOWN}
     assert skipped(own(SHOWN), make(STRANGE[name] + "\ndemonstration")) == set()
 

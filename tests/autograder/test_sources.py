@@ -203,7 +203,7 @@ GOOD = tarred({f"{PHASE}.ipynb": "x" * 500})
     ],
     ids=itertools.count(),  # the archives hold the time
 )
-def test_an_archive_of_a_learner_that_is_not_as_it_should_be_is_told_in_a_sentence_and_stops_nobody(
+def test_a_faulty_archive_of_a_learner_is_reported_in_a_sentence_and_stops_nobody(
     root: Path, name: str, data: bytes, told: str
 ) -> None:
     report = collected(root, {f"ada/{name}": data, f"bob/{PHASE}.ipynb": "fine"})
@@ -240,7 +240,7 @@ ODD = ("a" * 300, "é" * 97, "李" * 60, "a\0b", "CON", "a:b", "é" * 200, "\udc
 
 
 @pytest.mark.parametrize("name", ODD, ids=itertools.count())
-def test_odd_and_long_names_stop_nobody(root: Path, name: str) -> None:
+def test_odd_and_long_names_stop_nothing(root: Path, name: str) -> None:
     files = {f"ada/{name}.gpt2pack": "model", f"ada/{PHASE}.ipynb": "ada", f"{name}/{PHASE}.ipynb": "odd"}
     files = {key.encode("utf-8", "replace").decode(): text for key, text in files.items()}
     report = collected(root, files)

@@ -94,7 +94,7 @@ def test_dates_extensions_and_penalties_show_in_the_next_export_and_nothing_runs
     assert moodle.ran() == ran
 
 
-def test_what_canvas_says_of_lateness_is_kept_and_no_penalty_is_guessed(canvas: Term) -> None:
+def test_canvass_mark_of_lateness_is_kept_and_no_penalty_is_guessed(canvas: Term) -> None:
     canvas.say('[tiny]\ndue = "2020-01-01"\nlate = "cut-off"\n')  # before the files' own times
     canvas.export()
     row = canvas.table()["kim-lee"]
@@ -216,7 +216,7 @@ def test_a_day_alone_is_its_end_and_a_time_is_of_the_terms_zone(tmp_path: Path) 
     assert (term.of("a").due, term.of("b").due) == (datetime(2026, 11, 20, 22, 59, 59), datetime(2026, 11, 20, 11))
 
 
-def test_a_group_hands_in_once_and_each_gets_the_points_and_the_page(tmp_path: Path) -> None:
+def test_a_group_submits_once_and_each_member_gets_the_points_and_the_page(tmp_path: Path) -> None:
     made = Graded(tmp_path)
     lines = ["id,first_name,last_name,group", "ada,Ada,L,Team 1", "bob,Bob,M,Team 1", "eve,Eve,N,team 1", "zoe,Zoe,O,"]
     (made.root / "roster.csv").write_text("\n".join(lines), encoding="utf-8")

@@ -26,7 +26,7 @@ from autograder.text import FORMULA, for_table, from_table, plain
         (ValueError("an error"), "an error"),
     ],
 )
-def test_what_is_shown_is_one_line_without_commands(text: object, shown: str) -> None:
+def test_plain_text_is_one_line_without_terminal_commands(text: object, shown: str) -> None:
     assert plain(text) == shown
 
 

@@ -113,7 +113,7 @@ def test_another_notebook_is_refused_as_well(graded: Graded) -> None:
     assert contents(graded.root) == before
 
 
-def test_what_is_handed_in_and_not_graded_yet_counts_too(tmp_path: Path) -> None:
+def test_an_ungraded_submission_counts_too(tmp_path: Path) -> None:
     source = tmp_path / f"{NOTEBOOK}.py"
     source.write_text(MASTER, encoding="utf-8")
     classroom = Classroom.made_of([source], tmp_path / "course", PHASE)
@@ -163,7 +163,7 @@ def two(graded: Graded) -> Graded:
     return graded
 
 
-def test_a_version_stands_beside_the_old_one_which_stays_as_it_was(graded: Graded) -> None:
+def test_a_new_version_goes_beside_the_old_one_which_is_unchanged(graded: Graded) -> None:
     before = contents(graded.root)
     before.pop("gradebook.db")
     master(graded.root).write_text(ADDED, encoding="utf-8")
@@ -198,7 +198,7 @@ def test_each_hand_in_goes_to_the_version_that_was_worked_in(two: Graded, tmp_pa
     }
 
 
-def test_to_the_registrar_and_to_moodle_all_versions_are_one_assignment(two: Graded, tmp_path: Path) -> None:
+def test_all_versions_are_one_assignment_for_the_registrar_and_moodle(two: Graded, tmp_path: Path) -> None:
     people = tmp_path / "worksheet.csv"
     head = (
         "Identifier,Full name,Email address,Status,Grade,Maximum grade,Last modified (submission),Feedback comments\n"
@@ -225,7 +225,7 @@ def test_to_the_registrar_and_to_moodle_all_versions_are_one_assignment(two: Gra
     assert {row["student"]: row["status"] for row in csv_of(two.root / "grades" / f"{NEW}.csv")}["ada"] != "graded"
 
 
-def test_who_handed_in_another_version_is_not_missing(two: Graded) -> None:
+def test_a_learner_with_another_version_is_not_missing(two: Graded) -> None:
     for student, name in (("ada", PHASE), ("grace", NEW)):
         (two.root / "submitted" / student / name).mkdir(parents=True)
     export_all(two.course)

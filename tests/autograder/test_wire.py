@@ -174,7 +174,7 @@ def test_plain_data_comes_out_as_it_went_in_and_can_be_sent_back(value: object) 
 @pytest.mark.parametrize("strict", [True, False])
 @often
 @given(nested | st.lists(nested | st.builds(object), max_size=3), small)
-def test_what_an_encoder_sends_a_decoder_takes_however_full_the_message(
+def test_a_decoder_accepts_every_message_of_an_encoder_at_any_size(
     strict: bool, value: object, limited: AbstractContextManager[None]
 ) -> None:
     with limited:
@@ -335,7 +335,7 @@ class Whole(int):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_is_no_plain_data_is_refused_and_from_strangers_is_opaque(value: object) -> None:
+def test_a_value_that_is_no_plain_data_is_refused_or_if_untrusted_opaque(value: object) -> None:
     with pytest.raises(NotPlainError, match=type(value).__name__):
         carried([value])
     (out,) = carried([value], strict=False)
@@ -361,14 +361,14 @@ Pair = namedtuple("Pair", "a b")
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_is_plain_at_heart_arrives_as_that(value: object, arrives: object) -> None:
+def test_a_subclass_of_plain_data_arrives_as_its_base_type(value: object, arrives: object) -> None:
     out = carried(value)
     assert out == arrives
     assert type(out) is type(arrives)
 
 
 @pytest.mark.parametrize("make", [tuple, set, frozenset, iter, lambda items: dict.fromkeys(items, 1)])
-def test_what_is_no_plain_data_is_found_inside_of_anything(make: Callable[[list], object]) -> None:
+def test_a_value_that_is_no_plain_data_is_found_inside_of_anything(make: Callable[[list], object]) -> None:
     with pytest.raises(NotPlainError, match="object"):
         carried(make([object()]))
     assert [type(part).__name__ for part in carried(make([object()]), strict=False)] == ["object"]
@@ -421,7 +421,7 @@ def test_larger_values_are_refused_by_both_sides(name: str) -> None:
         Decoder([]).decode(coded)
 
 
-def test_what_holds_itself_is_refused() -> None:
+def test_a_recursive_value_is_refused() -> None:
     itself: list = []
     itself.append(itself)
     with pytest.raises(NotPlainError, match="nested too deeply"):
@@ -501,7 +501,7 @@ def test_each_reference_to_the_same_bytes_counts() -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: bytes(BYTES + 1), lambda: torch.zeros(BYTES + 1, dtype=torch.uint8)[:1]])
-def test_what_is_too_big_from_a_stranger_is_opaque_and_the_rest_is_carried(make: Callable[[], object]) -> None:
+def test_an_oversized_untrusted_value_is_opaque_and_the_rest_is_transferred(make: Callable[[], object]) -> None:
     opaque, rest = carried([make(), [1]], strict=False)
     assert isinstance(opaque, Opaque)
     assert rest == [1]
@@ -510,7 +510,7 @@ def test_what_is_too_big_from_a_stranger_is_opaque_and_the_rest_is_carried(make:
 # What strangers send
 
 
-def test_what_a_stranger_sent_is_not_sent_back() -> None:
+def test_an_untrusted_value_is_not_sent_back() -> None:
     (opaque,) = carried([object()], strict=False)
     with pytest.raises(TheirsError, match="Your code returned a object"):
         carried({"x": opaque})
@@ -689,9 +689,7 @@ random = st.tuples(anything, st.lists(st.binary(max_size=32), max_size=3))
 @pytest.mark.parametrize("full", [False, True], ids=["", "full"])
 @settings(often, max_examples=600)
 @given(random | changed(), small)
-def test_what_a_decoder_accepts_can_be_sent_back(
-    full: bool, message: Coded, limited: AbstractContextManager[None]
-) -> None:
+def test_a_decoded_value_can_be_sent_back(full: bool, message: Coded, limited: AbstractContextManager[None]) -> None:
     coded, buffers = message
     with limited if full else nullcontext():
         try:

@@ -38,7 +38,7 @@ def test_elsewhere_than_on_linux_the_error_names_the_ways_out(
 
 
 @only_linux
-def test_where_bubblewrap_is_forbidden_the_error_has_its_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_error_of_bubblewrap_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     forbidden = tmp_path / "bwrap"
     forbidden.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
     forbidden.chmod(0o755)
@@ -71,7 +71,7 @@ def test_without_bubblewrap_nothing_runs_and_the_way_out_is_named(
     assert not (room.root / "autograded").exists()
 
 
-def test_on_windows_not_even_somebody_who_insists_grades(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_windows_never_grades_without_a_sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "submitted" / "ada" / "quiz").mkdir(parents=True)
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(SandboxError, match="grade in WSL2"):

@@ -146,7 +146,7 @@ RIGHT_BY_NATURE = {
 @pytest.mark.slow
 @pytest.mark.parametrize("exercise", WRONG)
 @pytest.mark.usefixtures("folder")
-def test_a_file_that_nobody_has_made_anything_of_gets_no_points(notebook: dict[str, object], exercise: str) -> None:
+def test_an_unchanged_or_empty_file_gets_no_points(notebook: dict[str, object], exercise: str) -> None:
     """No file, an empty one, gpt2-mini as it is, gpt2-mini with nothing but zeros; with a log that was made up."""
     names = notebook | {"files": {name: eval(code, notebook) for name, code in UNTOUCHED.items()}}
     values = {value: value for value in NOTHING} | {name: f"files[{name!r}]" for name in UNTOUCHED}

@@ -226,6 +226,6 @@ def test_no_answer_that_does_nothing_passes(name: str, exercise: str, check: Cel
 
 
 @pytest.mark.parametrize(("name", "exercise", "check"), every_check())
-def test_who_returns_nothing_is_told_so_in_the_part_that_learners_see(name: str, exercise: str, check: Cell) -> None:
+def test_an_answer_that_returns_nothing_is_reported_in_the_visible_part(name: str, exercise: str, check: Cell) -> None:
     for text in ("returns None", "returns 'done'", "returns NotImplementedError"):
         assert phase(name).error(check.id, answering(exercise, ANSWERS[text]), check.visible()) is not None, text

@@ -59,7 +59,7 @@ def test_every_fact_has_a_source_and_a_date_that_has_been() -> None:
         assert 2012 <= fact.year <= fact.checked.year, name
 
 
-def test_what_was_not_looked_up_for_a_year_is_old() -> None:
+def test_a_fact_not_checked_for_a_year_is_old() -> None:
     checked = min(fact.checked for fact in facts.facts().values())
     assert facts.old(checked) == []
     assert facts.old(checked + datetime.timedelta(days=366)) != []

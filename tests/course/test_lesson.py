@@ -35,7 +35,7 @@ from gpt2_lib.course.lesson import (
 )
 
 
-def test_what_is_not_written_yet_is_announced(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unwritten_function_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with when_written("exercise 1.1"):
         raise NotImplementedError
     assert "exercise 1.1" in capsys.readouterr().out
@@ -63,7 +63,7 @@ def test_every_dtype_is_shown(dtype: torch.dtype) -> None:
     assert show(torch.tensor([0, 1]).to(dtype)).split() == (["False", "True"] if dtype == torch.bool else ["0", "1"])
 
 
-def test_of_a_big_tensor_only_the_first_rows_and_columns_are_shown() -> None:
+def test_a_big_tensor_is_shown_by_its_first_rows_and_columns() -> None:
     lines = show(torch.zeros(100, 200)).splitlines()
     assert len(lines) == 10
     assert lines[0].endswith("...")
@@ -294,7 +294,7 @@ def test_a_model_that_was_made_to_sleep_less_is_found_out(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("interrupted", "passes"), [(2, True), (3, False)])
-def test_of_a_few_attempts_the_best_counts(clock: Clock, interrupted: int, passes: bool) -> None:
+def test_the_best_of_a_few_attempts_counts(clock: Clock, interrupted: int, passes: bool) -> None:
     """An interruption between the model's look at the clock and the learner's can't be told from a mistake."""
     attempts = []
 
@@ -324,7 +324,7 @@ def test_a_ratio_of_any_latencies_is_a_speedup_however_busy_the_machine(clock: C
     ],
     ids=["difference", "too much", "nan"],
 )
-def test_what_is_no_speedup_is_told_so(clock: Clock, wrong: Callable, words: str) -> None:
+def test_a_wrong_speedup_is_reported(clock: Clock, wrong: Callable, words: str) -> None:
     def measure(*models: Slow) -> float:
         return wrong(*(statistics.median(timed(clock, model, torch.zeros(1, 2))) for model in models))
 
@@ -385,7 +385,7 @@ def test_a_busy_machine_costs_nothing() -> None:
 
 @interrupting
 @pytest.mark.timeout(method="thread")  # else the timer is pytest's
-def test_what_was_set_before_is_set_again() -> None:
+def test_the_earlier_timer_is_set_again() -> None:
     handler = signal.getsignal(signal.SIGALRM)
     with pytest.raises(ValueError, match="mine"), time_limit(explain=False):
         raise ValueError("mine")
@@ -425,7 +425,7 @@ def test_under_a_limit_torch_computes_on_one_thread_and_on_as_many_as_before_aft
         torch.set_num_threads(before)
 
 
-def test_in_another_thread_there_is_no_limit_but_the_work_is_done() -> None:
+def test_another_thread_has_no_limit_but_does_the_work() -> None:
     done = []
 
     def work() -> None:

@@ -204,7 +204,7 @@ def test_points_minutes_and_counts_are_filled_in(tmp_path: Path) -> None:
     assert not any("minutes" in cell.metadata for cell in cells)
 
 
-def test_what_is_deeper_counts_apart(tmp_path: Path) -> None:
+def test_cells_off_the_core_path_count_separately(tmp_path: Path) -> None:
     marks = "# two words, <<words>> <<lines>> <<minutes>> <<minutes deeper>>"
     root = make_course(tmp_path, TINY.replace("# # Doubling", marks))
     phase = root / "source" / "tiny"
@@ -233,7 +233,7 @@ def test_a_quiz_has_the_same_check_for_each_question_and_its_key_in_one_place(tm
     assert 'check.right_choice("ask_2", double, "ab")' in cells[1].source
 
 
-def test_a_mark_that_stands_for_nothing_is_an_error(tmp_path: Path) -> None:
+def test_a_mark_without_a_value_is_an_error(tmp_path: Path) -> None:
     root = make_course(tmp_path, TINY.replace("# # Doubling", "# <<minutes 9.9>>"))
     with pytest.raises(SourceError, match=r"doubling\.ipynb: <<minutes 9\.9>> has no value"):
         release(root)
@@ -447,7 +447,7 @@ def test_a_learners_notebook_runs_to_its_end_and_says_what_is_missing(tmp_path: 
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_what_the_learner_is_to_write_is_marked_and_nothing_else(notebook: Path) -> None:
+def test_cells_for_the_learner_are_marked_and_no_others(notebook: Path) -> None:
     """The page's style gives the cell below such a mark the blue bar."""
     cells = to_notebook(notebook).cells
     marked = [after.id for cell, after in pairwise(cells) if 'class="gpt2-yours"' in cell.source]

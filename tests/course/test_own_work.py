@@ -98,7 +98,7 @@ def test_the_code_of_a_decorated_function_is_the_learners_own() -> None:
     assert {code.co_name for code in code_of(notebook["f"], notebook)} == {"f"}
 
 
-def test_what_stands_for_a_function_in_another_process_knows_what_was_found() -> None:
+def test_a_proxy_of_a_function_knows_its_borrowed_name() -> None:
     class Proxy:
         def __init__(self, found: str | None) -> None:
             self.__borrowed__ = found

@@ -66,7 +66,7 @@ def test_checks_run_twice_and_in_any_order_and_the_setup_run_again_count_once(pr
     assert progress.points() == (6, 7)
 
 
-def test_before_the_setup_cell_a_check_works_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_check_works_before_the_setup_cell(capsys: pytest.CaptureFixture[str]) -> None:
     early = Progress()
     with checking(early, "halve"):
         pass
@@ -99,7 +99,7 @@ def test_an_error_in_a_helper_is_the_answers_too(progress: Progress) -> None:
     assert message(progress, "def h(x): return x / 0\ndef f(x): return h(x)").startswith("f() stopped with Zero")
 
 
-def test_what_the_check_cannot_look_at_is_the_returned_value(progress: Progress) -> None:
+def test_a_result_that_cannot_be_checked_is_reported_as_such(progress: Progress) -> None:
     said = message(progress, "def f(x): return 'text'", use="f(3).sum()")
     assert said.startswith("The result of f() could not be checked (AttributeError")
 
@@ -142,7 +142,7 @@ def test_the_checks_own_words_and_the_stubs_come_through(progress: Progress) -> 
     ("answer", "said"),
     [(None, r"no f yet: run the cell"), (0.5, r"f is no function any more but float"), ("f", r"but str: was the name")],
 )
-def test_what_is_no_answer_is_told(progress: Progress, answer: object, said: str) -> None:
+def test_a_value_that_is_no_answer_is_reported(progress: Progress, answer: object, said: str) -> None:
     with pytest.raises(AssertionError, match=said), progress.check("halve", "", {"len": len, "f": answer}, {}):
         raise RuntimeError
     assert progress.passed() == []
@@ -220,7 +220,7 @@ def test_a_progress_file_that_is_none_counts_for_nothing(tmp_path: Path, text: s
     assert not any(progress_module._kept(file).values())
 
 
-def test_in_plain_python_checks_work_and_nothing_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_checks_work_in_plain_python_and_draw_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "script.py"
     script.write_text("\n".join([CELLS[0], CELLS[2].rpartition("\n")[0], CELLS[3]]), encoding="utf-8")
     runpy.run_path(str(script))

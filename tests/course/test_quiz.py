@@ -153,7 +153,7 @@ def test_choices_are_written_into_the_answers_cell_when_it_runs(shell: Shell) ->
     assert shell.user_ns["readiness"]() == {1: "c", 4: "d"}
 
 
-def test_what_is_written_by_hand_afterwards_stays_and_is_shown(shell: Shell) -> None:
+def test_an_answer_written_by_hand_afterwards_stays_and_is_shown(shell: Shell) -> None:
     quiz = quiz_module.ask()
     quiz.choices[0].value = "b"
     shell.run_cell(STUB)
@@ -183,5 +183,5 @@ def test_the_questions_shown_again_keep_the_choices_and_other_cells_their_text(s
         "def readiness():\n    return ['a']",
     ],
 )
-def test_what_a_learner_wrote_in_another_way_is_left_alone(cell: str) -> None:
+def test_an_answer_in_another_form_is_left_alone(cell: str) -> None:
     assert written(cell, {1: "a"}) == cell

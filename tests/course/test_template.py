@@ -60,7 +60,7 @@ def test_the_release_derives_the_points_and_hides_what_is_hidden(copy: Path) -> 
     assert "draw.random" not in text
 
 
-def test_in_a_notebook_that_is_there_it_takes_a_line_in_the_list(tmp_path: Path) -> None:
+def test_an_exercise_in_an_existing_notebook_takes_a_line_in_the_list(tmp_path: Path) -> None:
     phase = tmp_path / "source" / "phase1_overview"
     shutil.copytree(REPOSITORY / "source" / "phase1_overview", phase)
     exercise = TEMPLATE.read_text(encoding="utf-8").partition("# %% [markdown] minutes=")

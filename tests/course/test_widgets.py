@@ -63,7 +63,7 @@ def test_each_number_has_a_label_and_its_slider_no_readout_and_what_changes_is_t
     assert explorer.status.value.startswith("<div role='status' aria-live='polite'")
 
 
-def test_what_the_model_wrote_is_shown_as_a_play_and_never_as_html() -> None:
+def test_the_models_sample_is_shown_as_a_play_and_never_as_html() -> None:
     quoted = _quoted("**MACBETH**  \n**MERC\nFAREY** ** \n<b>out</b>\n\n\n\n\n\n\n\n\n")
     assert "<b>MACBETH</b>" in quoted
     assert "<b>MERC\nFAREY</b>" in quoted

@@ -151,7 +151,7 @@ def test_every_file_has_its_place_in_the_order() -> None:
 
 
 @pytest.mark.parametrize(("room", "file"), IN_ORDER, ids=[named(*place) for place in IN_ORDER])
-def test_a_file_imports_only_what_stands_above_it_or_in_a_room_below(room: str, file: str) -> None:
+def test_a_file_imports_only_files_above_it_or_in_a_folder_below(room: str, file: str) -> None:
     above = {named(room, other) for other in ROOMS[room][: ROOMS[room].index(file)]}
     assert {one for one in imports(named(room, file))[0] if room_of(one) not in BELOW[room]} <= above
 
@@ -181,7 +181,7 @@ def test_a_room_says_what_is_in_it_and_has_at_most_14_files() -> None:
         assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))), folder
 
 
-def test_to_import_the_library_loads_no_target_and_nothing_of_the_course() -> None:
+def test_importing_the_library_loads_no_target_and_nothing_of_the_course() -> None:
     rooms = ("gpt2_lib.deploy", "gpt2_lib.course", "gpt2_lib.commands")
     code = f"import sys, gpt2_lib; print(*(name for name in sys.modules if name.startswith({rooms})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -81,7 +81,7 @@ def test_an_iterator_is_held_for_the_methods_that_read_it_once_a_block() -> None
         ({"input_ids": WINDOWS, "attention_mask": torch.ones(8, 3)}, "they must agree"),
     ],
 )
-def test_what_is_no_text_is_refused(given: Any, message: str) -> None:
+def test_data_that_are_no_text_are_refused(given: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         evaluate(random_model(), given)
 
@@ -113,7 +113,7 @@ def test_windows_are_the_same_whatever_the_text_comes_in() -> None:
         ([], "The text has 0 tokens"),
     ],
 )
-def test_what_makes_no_window_is_refused(source: Any, message: str) -> None:
+def test_text_shorter_than_a_window_is_refused(source: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         windows_of(source, tokenizer(), 16)
 
@@ -150,7 +150,7 @@ def test_a_language_models_text_comes_in_any_form(form: Any) -> None:
 
 
 @pytest.mark.parametrize("form", ["a text", b"bytes", None, 7, [{"other": 1}], [["a"]], [[1.5, 2.5]], [True, False]])
-def test_what_is_no_text_is_refused_to_measure_and_to_calibrate(form: Any) -> None:
+def test_data_that_are_no_text_are_refused_for_measuring_and_calibration(form: Any) -> None:
     model = random_model()
     before = model.wte.weight.clone()
     for use in (lambda: evaluate(model, form), lambda: ModelPruner(model).prune("wanda", 0.5, text=form)):

@@ -259,7 +259,7 @@ def test_the_models_that_are_known_to_be_chains_are(kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a chain", "in place", *sorted(NO_CHAIN)])
-def test_what_is_no_chain_is_seen(name: str) -> None:
+def test_blocks_that_are_no_chain_are_detected(name: str) -> None:
     model = MODELS[name][0]()
     assert is_chain(model, [f"blocks.{k}" for k in range(6)], VECTORS[0]) is (name not in NO_CHAIN)
 
@@ -270,7 +270,7 @@ def pruned(model: nn.Module) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("room", [0, 8 * 32 * 24 * 4], ids=["all in files", "some in files"])
-def test_what_does_not_fit_in_memory_lies_in_files_for_as_long_as_it_is_needed(
+def test_outputs_beyond_the_memory_limit_are_in_files_while_needed(
     room: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(layers, "TOKENS_PER_BATCH", 2 * 32)

@@ -296,11 +296,11 @@ def said(tmp_path_factory) -> dict[str, tuple[str, float]]:
         ("other offline", "Can't reach the Hugging Face Hub for a/other, and it is not in the local cache. Check the"),
     ],
 )
-def test_what_a_load_from_the_hub_says(said, case, message):
+def test_a_load_from_the_hub_has_a_clear_message(said, case, message):
     assert message in said[case][0]
 
 
-def test_no_network_is_told_at_once(said):
+def test_a_missing_network_is_reported_at_once(said):
     assert said["other offline"][1] < 10  # seconds; a client that retried would take a minute
 
 

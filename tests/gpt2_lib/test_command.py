@@ -56,7 +56,7 @@ def test_a_reader_that_goes_away_ends_a_command_silently():
     ["print('x' * 10**6)", "print('x'); raise SystemExit(3)", "[print(i, flush=True) for i in range(10**6)]"],
     ids=["at once", "at its end", "line by line"],
 )
-def test_what_it_still_has_to_say_then_is_dropped(body: str):
+def test_output_after_a_closed_pipe_is_dropped(body: str):
     process = start("-c", f"{LOADED}run(lambda: exec({body!r}))")
     assert process.stdout is not None
     process.stdout.close()
@@ -149,7 +149,7 @@ COMMANDS: list[tuple[str, Callable[[list[str]], object], str]] = [
 
 
 @pytest.mark.parametrize(("name", "main", "file"), COMMANDS, ids=[name for name, *_ in COMMANDS])
-def test_what_cannot_be_written_is_told_before_any_work(
+def test_an_unwritable_path_is_reported_before_any_work(
     name: str,
     main: Callable[[list[str]], object],
     file: str,

@@ -203,7 +203,7 @@ BAD: list[tuple[list[str], str]] = [
 
 
 @pytest.mark.parametrize(("options", "message"), BAD, ids=[" ".join(options[1:]) for options, _ in BAD])
-def test_what_can_not_be_done_is_told_and_nothing_is_written(
+def test_an_impossible_command_is_refused_and_writes_nothing(
     options: list[str], message: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = refused(capsys, "prune", folder / "in", tmp_path / "out", *options, "--test", folder / "test.txt")

@@ -128,7 +128,7 @@ def test_a_field_at_its_usual_value_changes_nothing(client: openai.OpenAI):
         ({"temprature": 1}, "no field 'temprature'"),
     ],
 )
-def test_what_cannot_be_done_is_refused_in_that_apis_words(client: openai.OpenAI, fields: dict, words: str):
+def test_an_unsupported_field_is_refused_in_that_apis_words(client: openai.OpenAI, fields: dict, words: str):
     with pytest.raises(openai.BadRequestError) as refusal:
         client.completions.create(model="gpt2", prompt="To be", extra_body=fields)
     body = cast(dict[str, Any], refusal.value.body)
@@ -271,7 +271,7 @@ def head(url: str, path: str, method: str = "HEAD") -> HTTPResponse:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/v1/models"])
-def test_who_asks_for_the_head_alone_gets_that_of_the_answer(served: Deployment, path: str):
+def test_a_request_for_the_head_gets_the_answers_headers_alone(served: Deployment, path: str):
     alone, whole = head(served.url, path), head(served.url, path, "GET")
     assert alone.status == whole.status == 200
     assert alone.getheader("Content-Type") == whole.getheader("Content-Type")

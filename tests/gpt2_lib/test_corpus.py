@@ -25,7 +25,7 @@ def test_there_are_38_plays_and_three_whole_ones_are_held_out():
     assert min(len(text) for text in plays().values()) > 50_000
 
 
-def test_no_passage_of_the_held_out_plays_is_trained_on():
+def test_training_uses_no_passage_of_the_held_out_plays():
     """200 characters from every 2,000 of the held-out plays, sought in all the others."""
     training = "\n".join(training_plays().values())
     for name, text in held_out_plays().items():

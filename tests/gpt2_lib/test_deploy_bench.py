@@ -97,7 +97,7 @@ def test_every_target_has_a_row_in_a_fixed_order(mini_rows):
 
 @pytest.mark.parametrize("target", TIMED)
 @pytest.mark.slow
-def test_what_runs_here_is_measured_in_every_column(mini_rows, target):
+def test_a_target_that_runs_here_is_measured_in_every_column(mini_rows, target):
     row = mini_rows[target]
     assert 0 < row.prefill_ms <= row.prefill_p95_ms
     assert 0 < row.decode_ms < row.prefill_ms
@@ -138,7 +138,7 @@ def test_an_error_in_the_logits_is_found(mini_rows):
 
 
 @pytest.mark.slow
-def test_what_does_not_run_here_has_a_size_and_no_times(mini_rows):
+def test_a_target_that_does_not_run_here_has_a_size_and_no_times(mini_rows):
     for target in (PACKED, COREML):
         assert mini_rows[target].prefill_ms is None
         assert mini_rows[target].note

@@ -43,7 +43,7 @@ def test_the_servers_image_has_what_the_base_installation_has(repository: Path, 
     assert wanted | {"pytorch-cpu"} <= set(line.split())
 
 
-def test_what_is_missing_is_named_with_the_command_that_adds_it() -> None:
+def test_a_missing_package_is_named_with_the_command_that_adds_it() -> None:
     with pytest.raises(MissingExtraError, match=r"nowhere_at_all is not installed .*-m pip install .*\[deploy\]"):
         need("nowhere_at_all.inside", "deploy")
     with pytest.raises(MissingExtraError, match=r"^Not installed: nowhere_at_all\. .*-m pip install .*\[course\]"):

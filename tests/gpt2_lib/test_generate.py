@@ -50,7 +50,7 @@ def test_a_batch_is_continued_row_by_row(model):
 
 
 @torch.inference_mode()
-def test_when_the_context_is_full_the_older_half_is_forgotten(model):
+def test_the_older_half_is_dropped_when_the_context_is_full(model):
     context, new_tokens = TINY.n_positions, 40
     prompt = random_ids(TINY, 1, 20)
     seen, expected = prompt, []
@@ -129,7 +129,7 @@ def test_a_text_ends_before_the_end_token(ending):
     assert sample(ending, random_ids(TINY, 1, 5), 6, temperature=0) == []
 
 
-def test_where_a_text_stops_can_be_chosen(ending):
+def test_the_end_of_a_text_can_be_chosen(ending):
     assert generate(ending, "to be", 3, temperature=0, stop_at=None) == "to be" + 3 * "<|endoftext|>"
     assert generate(ending, "to be", 3, temperature=0, stop_at=5) == "to be" + 3 * "<|endoftext|>"
 

@@ -80,7 +80,7 @@ def pruned(model: GPT2, verb: str) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("verb", VERBS)
-def test_what_goes_in_half_precision_is_nearly_what_goes_in_float32(verb: str, dtype: torch.dtype) -> None:
+def test_half_precision_prunes_nearly_the_same_weights_as_float32(verb: str, dtype: torch.dtype) -> None:
     half = random_model().to(dtype)
     wide = pruned(random_model().to(dtype).float(), verb)
     for name, weight in pruned(half, verb).items():

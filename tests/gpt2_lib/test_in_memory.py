@@ -66,7 +66,7 @@ def test_half_precision_the_bare_model_and_special_ids_are_taken_over() -> None:
         assert not ours.training
 
 
-def test_what_is_no_gpt2_of_theirs_or_ours_is_refused() -> None:
+def test_a_model_that_is_no_gpt2_is_refused() -> None:
     for other in (nn.Linear(2, 2), random_model()):
         with pytest.raises(
             CheckpointError, match=f"GPT2LMHeadModel of transformers is needed; got a {type(other).__name__}"

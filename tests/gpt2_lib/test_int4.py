@@ -27,7 +27,7 @@ def matrices(draw: st.DrawFn) -> torch.Tensor:
 
 
 @given(matrices())
-def test_it_is_the_formula_group_by_group(w: torch.Tensor) -> None:
+def test_quantisation_follows_the_formula_group_by_group(w: torch.Tensor) -> None:
     q, scale = quantize_int4(w)
     assert (q.dtype, q.shape) == (torch.int8, w.shape)
     assert (scale.dtype, scale.shape) == (torch.float16, (len(w), math.ceil(w.size(1) / GROUP)))
@@ -78,7 +78,7 @@ def test_the_bits_of_an_entry_count_its_scales() -> None:
         (torch.tensor([[1e6, 1.0]]), "too large"),
     ],
 )
-def test_what_has_no_four_bits_is_refused(weight: torch.Tensor, message: str) -> None:
+def test_a_value_without_four_bits_is_refused(weight: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         quantize_int4(weight)
 
@@ -107,7 +107,7 @@ def test_a_packed_file_in_int4_gives_the_rounded_blocks_and_the_embeddings_in_in
             assert torch.equal(back[name], p)
 
 
-def test_both_precisions_at_once_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+def test_int8_and_int4_at_once_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="choose one"):
         save_packed(random_model(), tmp_path / "both", int8=True, int4=True)
     assert list(tmp_path.iterdir()) == []

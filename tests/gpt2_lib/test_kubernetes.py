@@ -290,7 +290,7 @@ def test_quantities_are_read_as_kubernetes_reads_them(written, amount):
 
 
 @pytest.mark.parametrize("written", ["", "Mi", "1 Gi", "1GiB", "-1", "1,5", "0x10", "ten", "1K"])
-def test_what_is_no_quantity_is_none(written):
+def test_an_invalid_quantity_is_none(written):
     assert quantity(written) is None
 
 

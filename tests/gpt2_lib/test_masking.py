@@ -358,7 +358,7 @@ def test_masks_that_do_not_fit_are_refused_and_the_model_is_left_as_it_was(wrong
         assert torch.equal(mask, masks[name])
 
 
-def test_no_masks_are_no_restraint():
+def test_training_without_masks_is_unrestrained():
     free, kept = small(), small()
     one, other = OPTIMIZERS["AdamW"](free), OPTIMIZERS["AdamW"](kept)
     MaskKeeper(kept, other, {})

@@ -89,7 +89,7 @@ def test_structures_and_rectangles_go_by_the_same_call() -> None:
         (("structured",), "one fraction for the heads"),
     ],
 )
-def test_what_does_not_fit_together_is_refused_in_a_sentence(arguments: tuple[Any, ...], message: str) -> None:
+def test_arguments_that_do_not_fit_together_are_refused_in_a_sentence(arguments: tuple[Any, ...], message: str) -> None:
     model = random_model()
     pruner, before = ModelPruner(model), copy.deepcopy(model.state_dict())
     with pytest.raises(ValueError, match=message):
@@ -137,7 +137,7 @@ def test_masks_read_from_zeros_hold_a_loaded_model_in_training() -> None:
 
 
 @pytest.mark.parametrize("text", [None, WINDOWS])
-def test_what_is_silenced_is_removed_and_the_model_computes_the_same(text: torch.Tensor | None) -> None:
+def test_silenced_units_are_removed_and_the_model_computes_the_same(text: torch.Tensor | None) -> None:
     model = random_model()
     ModelPruner(model).prune("structured", 0.5, text=text)
     smaller = remove_silenced(model)
@@ -147,7 +147,7 @@ def test_what_is_silenced_is_removed_and_the_model_computes_the_same(text: torch
     assert remove_silenced(random_model()).config == TINY
 
 
-def test_of_a_block_that_is_all_silent_one_unit_stays() -> None:
+def test_one_unit_stays_of_a_block_that_is_all_silent() -> None:
     model = random_model()
     with torch.no_grad():
         model.h[0].mlp.c_proj.weight.zero_()

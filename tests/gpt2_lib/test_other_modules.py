@@ -135,7 +135,7 @@ LLAMA = [
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_what_is_prunable_in_llama_is_all_but_embedding_norms_and_head(tied: bool) -> None:
+def test_all_weights_of_llama_but_embedding_norms_and_head_are_prunable(tied: bool) -> None:
     model = llama(tied)
     assert list(prunable_weights(model)) == LLAMA
     assert list(attention_weights(model) | feedforward_weights(model)) == sorted(LLAMA, key=lambda n: ".mlp." in n)

@@ -69,7 +69,7 @@ def removed(masks: dict[str, torch.Tensor]) -> int:
     return sum(int((~mask).sum()) for mask in masks.values())
 
 
-def test_what_is_prunable_is_named():
+def test_prunable_weights_are_named():
     model = random_model()
     assert set(attention_weights(model)) == ATTENTION
     assert set(feedforward_weights(model)) == FEEDFORWARD
@@ -235,7 +235,7 @@ def test_admm_keeps_more_of_the_neurons_that_the_loss_depends_on():
     assert kept[48:].sum() > 1.5 * kept[:48].sum()
 
 
-def test_what_sparsegpt_has_pruned_stays_pruned_when_it_prunes_further():
+def test_weights_pruned_by_sparsegpt_stay_pruned_when_it_prunes_further():
     torch.manual_seed(0)
     mixed = torch.randn(600, 300) @ torch.randn(300, 300)  # inputs that depend on each other, in three of its blocks
     batches: Any = [mixed]
@@ -256,7 +256,7 @@ def test_what_sparsegpt_has_pruned_stays_pruned_when_it_prunes_further():
     ],
     ids=["random, random", "more, less", "layers, n:m", "n:m, SparseGPT"],
 )
-def test_the_masks_name_every_weight_that_has_gone_whichever_verb_took_it(verbs):
+def test_the_masks_name_every_pruned_weight_whichever_method_pruned_it(verbs):
     pruner = ModelPruner(random_model())
     for verb in verbs:
         verb(pruner)
@@ -339,7 +339,7 @@ def test_structures_that_are_zeroed_leave_the_shapes_and_compute_what_the_smalle
     torch.testing.assert_close(again(IDS), smaller(IDS), rtol=0, atol=1e-5)
 
 
-def test_with_a_text_the_structures_go_that_add_least_to_it():
+def test_structures_with_the_least_contribution_to_a_text_are_removed():
     model = random_model()
     with torch.no_grad():  # the weights of these are the smallest, but what they read is large
         model.h[0].mlp.c_fc.weight[:10] *= 0.5
@@ -717,7 +717,7 @@ def test_a_global_cut_that_would_empty_one_layer_names_it_and_the_guard_that_hel
     assert removed(masks) == 13824 // 2
 
 
-def test_of_two_sparsities_in_one_call_neither_is_applied_when_one_is_refused():
+def test_neither_of_two_sparsities_is_applied_when_one_is_refused():
     model = random_model()
     before = copies(model)
     with pytest.raises(ValueError, match="would leave nothing"):

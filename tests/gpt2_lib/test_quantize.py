@@ -124,7 +124,7 @@ def test_nan_and_infinity_are_refused(bad):
 @pytest.mark.parametrize(
     "weight", [torch.ones(3), torch.ones(2, 2, 2), torch.ones(0, 3), torch.ones(3, 0), torch.ones(2, 2).long()]
 )
-def test_what_is_no_float_matrix_is_refused(weight):
+def test_a_tensor_that_is_no_float_matrix_is_refused(weight):
     with pytest.raises(ValueError, match=r"float matrix \(out, in\) is needed; got torch"):
         quantize_int8(weight)
 

@@ -113,7 +113,7 @@ def test_the_types_that_came_in_come_back(dtype):
         (lambda w, b, m: (w, b, replace(m, xy=m.xy * float("inf")), 0.1), "NaN or infinite"),
     ],
 )
-def test_what_can_not_be_solved_is_refused(change, message):
+def test_an_unsolvable_system_is_refused(change, message):
     x, y, weight, bias = layer()
     with pytest.raises(ValueError, match=message):
         refit(*change(weight, bias, Moments.of(x, y)))
@@ -183,7 +183,7 @@ def test_silenced_and_removed_structures_are_refitted_alike():
 
 
 @pytest.mark.parametrize("verb", ["prune_structures", "remove_structures"])
-def test_weights_that_are_gone_stay_so_when_structures_are_refitted(verb):
+def test_pruned_weights_stay_pruned_when_structures_are_refitted(verb):
     pruner = ModelPruner(random_model())
     pruner.prune_layers(0.5)
     before = {name: int((p == 0).sum()) for name, p in pruner.model.named_parameters() if "c_proj.weight" in name}

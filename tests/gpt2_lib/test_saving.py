@@ -300,7 +300,7 @@ CHANGES: dict[str, tuple[Callable[[GPT2], object], str]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("save", [save_pretrained, save_packed, save_for_transformers])
-def test_what_cannot_be_loaded_again_is_refused_by_name(folder, tmp_path, save, change):
+def test_a_model_that_cannot_be_loaded_again_is_refused_by_name(folder, tmp_path, save, change):
     apply, message = CHANGES[change]
     model = with_text(random_model())
     changed = apply(model)

@@ -123,7 +123,7 @@ def test_a_single_entry_stays_or_goes(select, sparsity, kept):
 
 @settings(deadline=None, max_examples=25)
 @given(MODELS, SPARSITIES, DTYPES)
-def test_what_is_looked_at_in_many_chunks_is_ranked_as_in_one(layers, sparsity, dtype):
+def test_many_chunks_are_ranked_as_one(layers, sparsity, dtype):
     scores = named(layers, dtype)
     whole = global_masks(scores, sparsity)
     with chunks_of(7):
@@ -149,7 +149,7 @@ LARGE = {
 
 
 @pytest.mark.parametrize("case", LARGE)
-def test_where_a_sample_says_where_to_look_the_masks_are_the_same(case, monkeypatch):
+def test_masks_found_with_a_sample_are_the_same(case, monkeypatch):
     tensors, helps = LARGE[case]
     scores = {f"layer {i}": t for i, t in enumerate(tensors)}
     order = torch.cat([t.double() for t in tensors]).abs().argsort(stable=True)
@@ -197,7 +197,7 @@ def test_layers_are_ranked_each_on_its_own_or_all_together():
 
 @settings(deadline=None)
 @given(MODELS, SPARSITIES, st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]), DTYPES)
-def test_of_each_layer_the_highest_stay_out_of_the_global_ranking(layers, sparsity, min_kept, dtype):
+def test_the_highest_of_each_layer_stay_out_of_the_global_ranking(layers, sparsity, min_kept, dtype):
     scores = named(layers, dtype)
     places = [(name, i) for name, s in scores.items() for i in range(len(s))]
     values = {(name, i): abs(v) for name, s in scores.items() for i, v in enumerate(s.tolist())}
@@ -261,7 +261,7 @@ def n_of_m(matrix: torch.Tensor, n: int, m: int) -> torch.Tensor:
 
 @settings(deadline=None)
 @given(st.data(), st.sampled_from([(2, 4), (4, 8), (1, 4), (1, 1), (3, 3), (2, 3)]), st.sampled_from([9, 16, 1 << 18]))
-def test_of_every_m_neighbours_the_n_highest_stay_however_many_chunks_it_takes(data, n_m, chunk):
+def test_the_n_highest_of_every_m_neighbours_stay_for_any_number_of_chunks(data, n_m, chunk):
     n, m = n_m
     matrix = data.draw(matrices(columns=st.integers(1, 4).map(lambda groups: groups * m)))
     with chunks_of(chunk):

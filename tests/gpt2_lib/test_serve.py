@@ -67,7 +67,7 @@ def test_an_answer_counts_its_tokens(served):
     assert answer["prompt_tokens"] == len(TOKENIZER.encode("To be"))
 
 
-def test_it_is_alive_and_ready(served):
+def test_the_server_is_alive_and_ready(served):
     assert [ask(served.url, path)[0] for path in ("/healthz", "/readyz")] == [200, 200]
 
 
@@ -132,7 +132,7 @@ def test_text_of_any_kind_is_taken(served):
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
-def test_what_is_not_announced_as_json_is_refused(served, kind):
+def test_a_body_without_the_json_type_is_refused(served, kind):
     status, answer, _ = post(served.url, b'{"prompt": "a"}', {"Content-Type": kind})
     assert status == 415
     assert "Content-Type: application/json" in answer["error"]
@@ -163,7 +163,7 @@ def test_wrong_paths_and_methods_are_refused(served):
     assert ask(served.url, "/")[0] == 404
 
 
-def test_after_all_that_nothing_went_wrong_inside(served):
+def test_the_server_had_no_internal_error_in_all_of_this(served):
     assert 'gpt2_requests_total{status="500"}' not in metrics(served.url)
 
 
@@ -295,7 +295,7 @@ def test_without_an_extra_the_command_that_adds_it_is_named(file, monkeypatch):
         deploy_to_production(file)
 
 
-def test_what_is_no_model_is_refused():
+def test_an_object_that_is_no_model_is_refused():
     with pytest.raises(ValueError, match="got NoneType"):
         deploy_to_production(None)  # pyright: ignore[reportArgumentType]  # no model
 
@@ -317,7 +317,7 @@ def refused(capsys, *argv: str) -> str:
     return error
 
 
-def test_what_can_not_be_served_is_one_line_and_status_2(file, tmp_path, capsys):
+def test_a_failure_to_serve_is_one_line_and_status_2(file, tmp_path, capsys):
     other = tmp_path / "other.onnx"
     other.write_bytes(file.read_bytes()[:1000])
     assert "no file" in refused(capsys, "--model", str(tmp_path / "none.onnx"), "--port", "0")
@@ -405,7 +405,7 @@ def test_the_queue_is_bounded_and_who_waits_gets_an_answer():
         assert answers == [200, 200]
 
 
-def test_who_hangs_up_while_waiting_leaves_the_queue():
+def test_a_client_that_disconnects_while_waiting_leaves_the_queue():
     gate = threading.Event()
 
     def one_when_the_gate_opens() -> Iterator[int]:

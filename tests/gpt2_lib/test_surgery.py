@@ -203,7 +203,7 @@ def test_masks_cover_the_biases_that_would_leak():
 
 
 @pytest.mark.parametrize("keep_of_blocks", [None, [1], [0, 1]], ids=["all blocks", "one block", "all blocks, named"])
-def test_it_survives_saving_and_loading(tmp_path, keep_of_blocks):
+def test_the_smaller_model_survives_saving_and_loading(tmp_path, keep_of_blocks):
     smaller = shrink(random_model(), keeps({0: [1, 2], 1: [3]}), keeps({1: [3, 4, 5]}))
     if keep_of_blocks is not None:
         smaller = remove_blocks(smaller, torch.tensor(keep_of_blocks))
@@ -214,7 +214,7 @@ def test_it_survives_saving_and_loading(tmp_path, keep_of_blocks):
     assert_same_function(loaded, smaller, atol=0)
 
 
-def test_it_survives_a_copy_and_its_state_dict():
+def test_the_smaller_model_survives_a_copy_and_its_state_dict():
     smaller = shrink(random_model(), keeps({0: [1, 2]}), keeps({1: [3, 4, 5]}))
     assert_same_function(deepcopy(smaller), smaller, atol=0)
     other = GPT2(smaller.config).eval()
@@ -226,7 +226,7 @@ def test_it_survives_a_copy_and_its_state_dict():
 
 
 @torch.no_grad()
-def test_removed_neurons_are_gone_and_the_rest_computes_the_same():
+def test_removed_neurons_are_missing_and_the_rest_computes_the_same():
     fc, bias, proj, x = torch.randn(7, 4), torch.randn(7), torch.randn(4, 7), torch.randn(5, 4)
     originals = [t.clone() for t in (fc, bias, proj)]
     keep = torch.tensor([0, 3, 4])

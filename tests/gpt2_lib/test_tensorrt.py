@@ -205,7 +205,7 @@ class FakeTensorRT(types.ModuleType):
         self.NetworkDefinitionCreationFlag = self.BuilderFlag = Anything
 
 
-def test_where_tensorrt_is_installed_an_engine_is_built_with_sparse_weights(
+def test_an_engine_is_built_with_sparse_weights_if_tensorrt_is_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     fake = FakeTensorRT(b"engine")

@@ -132,7 +132,7 @@ def test_a_run_that_goes_on_from_a_snapshot_has_the_whole_curve(folder: Path, tm
     assert [m.step for m in client.get_metric_history(logged.info.run_id, "held_out_loss")] == [2, 4, 6]
 
 
-def test_what_is_not_there_is_said(folder: Path, tmp_path: Path):
+def test_a_missing_model_is_reported(folder: Path, tmp_path: Path):
     with tracked_run(folder, "tiny", {}) as tracked:
         tracked.register(tiny.random_model())
     with pytest.raises(DeployError, match=r"No model tiny version 7.*tiny version 1"):

@@ -222,7 +222,7 @@ def test_axe_finds_nothing_serious_in_what_grading_ones_own_notebook_shows(plain
     assert findings(plain, "light") == []
 
 
-def test_what_axe_would_find_is_found(plain: Page) -> None:
+def test_planted_faults_are_found_by_axe(plain: Page) -> None:
     plain.set_content("<html lang='en'><title>Bad</title><main><h1>A</h1><img src='x.png'><p style='color: #ccc'>pale")
     found = findings(plain, "light")
     assert [rule for rule in ("image-alt", "color-contrast") if not any(rule in text for text in found)] == []

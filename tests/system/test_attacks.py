@@ -193,7 +193,7 @@ def test_there_are_thirty_honest_ones_and_no_two_are_the_same(graded: Graded) ->
     assert len(texts) == len(students) >= 30
 
 
-def test_somebody_elses_grade_is_as_it_would_be_alone(graded: Graded) -> None:
+def test_another_learners_grade_is_as_it_would_be_alone(graded: Graded) -> None:
     assert graded.points("control") == POINTS
     assert not graded.submissions["control"].review
     assert set(graded.submissions) == {"control", *CATALOGUE}
@@ -209,7 +209,7 @@ def test_the_gradebook_holds_what_was_reported_and_nothing_else(graded: Graded) 
             assert sorted(names) == sorted(POINTS)
 
 
-def test_nobody_has_changed_the_course_or_the_library(graded: Graded) -> None:
+def test_the_course_and_the_library_are_unchanged(graded: Graded) -> None:
     assert guarded(graded.room.root) == graded.before
     top = {path.name for path in graded.room.root.iterdir()}
     steps = {"source", "release", "notebooks", "submitted", "autograded"}
@@ -217,7 +217,7 @@ def test_nobody_has_changed_the_course_or_the_library(graded: Graded) -> None:
     assert not list(REPOSITORY.glob("**/planted*"))
 
 
-def test_nobody_has_reached_a_server_of_this_machine(graded: Graded) -> None:
+def test_no_submission_has_reached_a_server_of_this_machine(graded: Graded) -> None:
     assert graded.visitors == []
 
 
@@ -292,7 +292,7 @@ SOME += ("every folder filled up", "a bomb of threads", "a link to the source as
 SOME += ("another right answer", "a plot", "an answer that reads a file beside the notebook")
 
 
-def test_it_is_the_same_for_an_ordinary_user(tmp_path: Path) -> None:
+def test_the_results_are_the_same_for_an_ordinary_user(tmp_path: Path) -> None:
     """Inside of a user namespace: no root, no capability, and the machine's files as this test has them."""
     entries = {student: entry for student, entry in CATALOGUE.items() if entry.what in SOME}
     assert len(entries) == len(SOME) - 1 + len(ATTEMPTS)

@@ -139,7 +139,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_stands_in_the_way_is_left_alone(uneven: GPT2, tmp_path: Path):
+def test_another_file_at_the_path_is_left_alone(uneven: GPT2, tmp_path: Path):
     (tmp_path / "mine.mlpackage").mkdir()
     (tmp_path / "mine.mlpackage" / "thesis.txt").touch()
     with pytest.raises(DeployError, match="no Core ML package"):

@@ -360,7 +360,7 @@ def test_grading_before_the_release_says_what_to_do(tmp_path: Path, capsys: pyte
     assert "run make release first" in capsys.readouterr().out
 
 
-def test_what_was_taken_in_is_graded_like_what_was_handed_in(small: Classroom) -> None:
+def test_a_prepared_notebook_is_graded_like_the_submitted_one(small: Classroom) -> None:
     handed_in = small.hand_in("ada", "doubling", {"double": DOUBLE})
     small.submit("bob", "doubling", intake(handed_in.parent, {"doubling"}).notebooks["doubling"].decode())
     small.grade()

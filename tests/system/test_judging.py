@@ -38,7 +38,7 @@ def test_a_check_can_hand_over_and_take_back_most_things() -> None:
     assert outcome.review == outcome.trouble == ()
 
 
-def test_what_cant_travel_is_a_failed_check_and_a_flag() -> None:
+def test_an_untransferable_argument_is_a_failed_check_and_a_flag() -> None:
     for value in ("object()", "[double, open]", "type('A', (), {})()", "iter(int, 1)"):
         outcome = graded_by(f"try:\n    double({value})\nexcept Exception:\n    pass", "def double(x):\n    return x")
         assert outcome.scores == {"n": {"check": 0.0}}, value
@@ -46,7 +46,7 @@ def test_what_cant_travel_is_a_failed_check_and_a_flag() -> None:
         assert "'double'" not in outcome.review[0][2]
 
 
-def test_a_result_that_cant_travel_is_told_and_a_wrong_one_is_not() -> None:
+def test_an_untransferable_result_is_reported_and_a_wrong_one_is_not() -> None:
     """A function that a check hands over can't come back, and need not."""
     check = "assert double(lambda: 3) == 6"
     assert graded_by(check, "def double(f):\n    return 2 * f()").scores == {"n": {"check": 2.0}}
@@ -58,7 +58,7 @@ def test_a_result_that_cant_travel_is_told_and_a_wrong_one_is_not() -> None:
 @pytest.mark.parametrize(
     "check", ["import os; os._exit(1)", "exec('x = 1')", "raise KeyError('of the check itself')", "raise SystemExit"]
 )
-def test_what_ends_a_check_without_a_verdict_is_the_graders_trouble(check: str) -> None:
+def test_a_check_without_a_verdict_is_an_error_of_the_grader(check: str) -> None:
     outcome = graded_by(f"assert double(1) == 2\n{check}")
     assert outcome.scores == {"n": {"check": 0.0}}
     assert [where[:2] for where in outcome.trouble] == [("n", "check")], outcome
@@ -98,7 +98,7 @@ def test_a_check_that_gives_part_of_its_points_gives_that_part(value: str, point
     assert bool(outcome.review) == ("-1" in value or "nan" in value), outcome.review
 
 
-def test_what_is_no_number_counts_as_with_nbgrader_and_is_flagged() -> None:
+def test_a_last_value_that_is_no_number_counts_as_with_nbgrader_and_is_flagged() -> None:
     for value in ("'many'", "True", "[2]"):
         outcome = graded_by(f"double(1)\n{value}")
         assert outcome.scores == {"n": {"check": 2.0}}
@@ -143,7 +143,7 @@ def several(sources: dict[str, str], answer: str, answers: tuple[str, ...] = ("d
     return dict(outcome.scores["n"])
 
 
-def test_what_an_earlier_check_made_is_the_checks_own() -> None:
+def test_names_of_an_earlier_check_stay_the_checks_own() -> None:
     checks = {
         "first": "from numpy.testing import assert_equal\n\ndef close(a, b):\n    return a == b\nassert_equal(1, 1)",
         "second": "assert_equal(double(2), 4)\nassert close(double(3), 6)",
@@ -233,7 +233,7 @@ def test_arguments_arrive_as_what_they_are(given: str, answer: str) -> None:
         ),
     ],
 )
-def test_what_a_call_does_beside_its_result_is_seen(check: str, answer: str) -> None:
+def test_side_effects_of_a_call_are_seen(check: str, answer: str) -> None:
     outcome = graded_by(check, answer, answers=("double",))
     assert outcome.scores == {"n": {"check": 2.0}}, outcome
     assert outcome.review == outcome.trouble == ()
@@ -258,7 +258,7 @@ def test_a_check_sees_plain_values_and_imported_modules_of_the_notebook() -> Non
     assert graded_by("assert np.array(double(1)) == 2", imports="import numpy as np").scores == {"n": {"check": 2.0}}
 
 
-def test_an_odd_cell_costs_nobody_anything_but_itself(tmp_path: Path) -> None:
+def test_an_odd_cell_affects_only_its_own_points(tmp_path: Path) -> None:
     """Each as a cell of the learner's own, before and after a right answer; all of them as the answer of somebody."""
     room = small_course(tmp_path)
     for number, source in enumerate(ODD.values()):

@@ -215,7 +215,7 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Class:
 
 
 @pytest.mark.parametrize("student", COSTS_NOTHING)
-def test_it_costs_nothing(graded: Class, student: str) -> None:
+def test_a_tool_or_habit_costs_no_points(graded: Class, student: str) -> None:
     assert graded.graded[student].points == 3, graded.message(student)
 
 
@@ -256,7 +256,7 @@ def test_a_guess_is_up_for_review_and_told_to_the_learner(
         ("tabs", "doubling.ipynb was graded, not what lies beside it: 'doubling (1).ipynb'"),
     ],
 )
-def test_what_was_put_right_is_told_to_both(graded: Class, student: str, told: str) -> None:
+def test_a_correction_is_reported_to_both(graded: Class, student: str, told: str) -> None:
     assert told in graded.notes(student)
     assert told in graded.page(student)
     assert graded.graded[student].review == ()

@@ -66,9 +66,7 @@ def test_the_same_inputs_each_time_for_a_learner_and_a_check(
     assert "did you mean double_random?" in capsys.readouterr().err
 
 
-def test_the_solution_gets_all_points_and_stands_in_no_table(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_solution_gets_all_points_and_is_in_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     room = small_course(tmp_path)
     assert main(["solution"], root=room.root) == 0
     assert "tiny: 3 of 3 points" in capsys.readouterr().out

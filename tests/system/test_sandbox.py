@@ -28,7 +28,7 @@ def test_a_sandbox_can_be_made_here() -> None:
     check(REPOSITORY)
 
 
-def test_it_ends_with_all_that_runs_in_it(made: Sandbox) -> None:
+def test_a_sandbox_ends_with_all_its_processes(made: Sandbox) -> None:
     processes = [psutil.Process(made.pid), *psutil.Process(made.pid).children(recursive=True)]
     assert len(processes) > 1
     made.close()
@@ -36,7 +36,7 @@ def test_it_ends_with_all_that_runs_in_it(made: Sandbox) -> None:
     assert not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_it_ends_with_who_made_it() -> None:
+def test_a_sandbox_ends_with_the_process_that_made_it() -> None:
     program = (
         "import time; from autograder.sandbox.bubblewrap import *\n"
         "s = Sandbox(Limits()); print(s.pid, flush=True); time.sleep(99)"
@@ -49,7 +49,7 @@ def test_it_ends_with_who_made_it() -> None:
     assert not inside.is_running() or inside.status() == psutil.STATUS_ZOMBIE
 
 
-def test_what_can_be_written_is_limited_and_in_memory(made: Sandbox) -> None:
+def test_writable_folders_are_limited_and_in_memory(made: Sandbox) -> None:
     for folder in ("/tmp", "/dev/shm", HOME, sandbox.SOCKETS):
         room = os.statvfs(made.path(folder))
         assert room.f_blocks * room.f_frsize == Limits().disk, folder
@@ -81,7 +81,7 @@ def test_a_course_under_usr_is_covered_but_for_the_library() -> None:
             made.close()
 
 
-def test_what_of_a_course_lies_elsewhere_is_covered_too() -> None:
+def test_parts_of_a_course_in_other_places_are_covered_too() -> None:
     """A link out of the course, to a folder or a file that all of a sandbox's programs could read."""
     with (
         tempfile.TemporaryDirectory() as place,
@@ -109,7 +109,7 @@ def test_the_processes_that_wait_in_it_are_under_the_filter_of_system_calls(made
     assert ["Seccomp:\t2\n" in status and "NoNewPrivs:\t1\n" in status for status in found] == [True] * len(found)
 
 
-def test_where_the_course_can_be_seen_nothing_is_graded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_graded_where_the_course_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "gradebook.db").touch()
         monkeypatch.setattr(sandbox, "SYSTEM", (*sandbox.SYSTEM, place))
