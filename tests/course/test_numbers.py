@@ -28,7 +28,7 @@ SETTINGS = {
     "phase2_techniques/cubic_sparsity": {"4"},  # the example
     "phase2_techniques/ending": {"50"},  # a question
     "phase2_techniques/layer_sparsities": {"60", "80"},  # the budget, and the sparsity of the scan
-    "phase2_techniques/opening": {"60", "2", "12"},  # the bar of benchmarks/gradual.py; the pages of its cell
+    "phase2_techniques/opening": {"60", "2"},  # the bar of benchmarks/gradual.py
     "phase2_techniques/remove_heads": {"1,536"},  # tokens of six windows
     "phase2_techniques/train_step_with_masks": {"80"},  # FINAL of its cell
     "phase3_production/challenge_sparse": {"100"},  # steps to try first
