@@ -135,7 +135,7 @@ def test_every_relative_link_leads_somewhere(repository: Path, page: str) -> Non
     broken = []
     for target in targets(text):
         path, _, anchor = target.partition("#")
-        file = repository / path if path else repository / page
+        file = (repository / page).parent / path if path else repository / page
         if not file.exists() or (anchor and anchor not in anchors(file.read_text(encoding="utf-8"))):
             broken.append(target)
     assert broken == []
