@@ -14,7 +14,7 @@ teach: .venv/lab     ## open JupyterLab with nbgrader's tools: Formgrader, Creat
 test: .venv/dev      ## run the tests that need Python alone, on all cores: some minutes
 	$(pytest) --ignore=tests/system -m "not slow"
 	@echo "Left out: tests/system (JupyterLab in a browser, the sandbox, attacks, whole classes, whole notebooks), and what"
-	@echo "computes for long (a killed training, each wrong artefact). make test-all runs everything. It needs Linux."
+	@echo "computes for long (a killed training, each wrong artifact). make test-all runs everything. It needs Linux."
 
 test-all: programs .venv/dev  ## run every test, in the sandbox and in a real browser too (Linux)
 	$(pytest) --no-skips --cov --cov-report=term

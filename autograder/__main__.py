@@ -33,10 +33,10 @@ from .intake.source import CollectError
 from .intake.tables import TableError
 from .lock import LockError, locked
 from .notebooks import NotebookError
-from .reports.closing import closing, nothing
 from .reports.export import export_all
 from .reports.feedback import feedback
 from .reports.people import people
+from .reports.run_summary import closing, nothing
 from .reports.state import states
 from .sandbox import bubblewrap
 from .sandbox.bubblewrap import SandboxError

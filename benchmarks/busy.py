@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers"), str(ROOT / "tests" / "course")]
 
 from answers import answers  # noqa: E402
-from classroom import ARTEFACTS  # noqa: E402
+from classroom import ARTIFACTS  # noqa: E402
 
 from autograder.authoring.sources import to_notebook  # noqa: E402
 from gpt2_lib import ModelPruner, load_pretrained_gpt2  # noqa: E402
@@ -64,7 +64,7 @@ def models() -> dict[str, challenges.Exported]:
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, model in (
-            ("reference", load_packed(ARTEFACTS / "mobile.gpt2pack")),
+            ("reference", load_packed(ARTIFACTS / "mobile.gpt2pack")),
             ("1.15 times as fast", slower),
         ):
             path = export_onnx(model, Path(folder, f"{name}.onnx"))

@@ -1,6 +1,6 @@
 """The four challenges' reference solutions, trained from scratch: do they meet the bars, and in how many minutes?
 
-python benchmarks/challenges.py [--out docs/benchmarks.md] [--artefacts tests/course/artefacts]
+python benchmarks/challenges.py [--out docs/benchmarks.md] [--artifacts tests/course/artifacts]
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 
 from autograder.authoring.sources import to_notebook
 from gpt2_lib.course import challenges
-from gpt2_lib.course.challenges import bars, ruler, speed
+from gpt2_lib.course.challenges import bars, reference, speed
 from gpt2_lib.storage.packed import save_packed
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "source" / "phase3_production" / "challenges.ipynb"
@@ -102,9 +102,9 @@ def measure(names: dict[str, Any], minutes: dict[str, tuple[float, float]]) -> t
 def main() -> None:
     parser = argparse.ArgumentParser(description=report.first_line(__doc__))
     parser.add_argument("--out", type=Path, help="Markdown page whose section is rewritten")
-    parser.add_argument("--artefacts", type=Path, help="folder into which the files are copied")
+    parser.add_argument("--artifacts", type=Path, help="folder into which the files are copied")
     arguments = parser.parse_args()
-    page, target = (path and path.resolve() for path in (arguments.out, arguments.artefacts))
+    page, target = (path and path.resolve() for path in (arguments.out, arguments.artifacts))
     names, exported = notebook(), []
     export_onnx = names["export_onnx"]
     names["export_onnx"] = lambda model, path: (exported.append(model), export_onnx(model, path))
@@ -127,7 +127,7 @@ def main() -> None:
 
 The reference solutions of the notebook `challenges`, from scratch, on {torch.get_num_threads()} threads:
 **{total:.1f} minutes** all together (bar: {MINUTES}). Accuracy lost is relative to gpt2-mini, on the
-{ruler.HIDDEN} held-out pages that grading looks at; the speed-up is ONNX Runtime's on one thread, batch and
+{reference.HIDDEN} held-out pages that grading looks at; the speed-up is ONNX Runtime's on one thread, batch and
 length {speed.TIMED}. The run of challenge a is gradual and keeps a log, so it is that of challenge c, too; d
 packs a's model as int8, and is compared with gpt2-mini rounded to int8 alone, packed in the same way.
 

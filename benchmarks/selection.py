@@ -42,8 +42,8 @@ BARS = {"speed": 50.0, "memory": 0.5, "n:m": 20.0, "error": 1.01}
 PEERS = """\
 The peers for Wanda and SparseGPT are their authors' code, the reference for what the methods are. It has no package:
 each is loaded from a checkout (`git clone https://github.com/locuslab/wanda`, `git clone
-https://github.com/IST-DASLab/sparsegpt`) that `--wanda` and `--sparsegpt` name. Kept implementations, to use at work:
-Wanda in torchao, SparseGPT in NVIDIA's ModelOpt, llm-compressor and coremltools."""
+https://github.com/IST-DASLab/sparsegpt`) that `--wanda` and `--sparsegpt` name. Maintained implementations for work
+are Wanda in torchao, and SparseGPT in NVIDIA's ModelOpt, llm-compressor and coremltools."""
 
 Section = tuple[str, list[str]]  # Markdown, and the bars that were missed
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / part) for part in ("", "tests/helpers", "tests/course") if str(ROOT / part) not in sys.path]
 
 from answers import answers  # noqa: E402
-from classroom import lay_artefacts, solutions  # noqa: E402
+from classroom import lay_artifacts, solutions  # noqa: E402
 from lab_page import Lab, chromium, open_notebook, run_all, running_lab  # noqa: E402
 from nbformat import NotebookNode  # noqa: E402
 from PIL import Image, ImageDraw, ImageFont  # noqa: E402
@@ -141,7 +141,7 @@ def photograph(name: str, master: Path) -> Shots:
             for state in STATES:
                 notebook = variant(name, master, state)
                 if name == "challenges" and state == "passing":
-                    lay_artefacts(work)
+                    lay_artifacts(work)
                 file = f"{name}-{state}.ipynb"
                 (work / file).write_text(to_text(notebook), encoding="utf-8")
                 page = opened(browser, lab, file)

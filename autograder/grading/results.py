@@ -15,7 +15,7 @@ from nbgrader.utils import is_grade, is_solution
 
 from ..course import Course
 from ..notebooks import grade_id, read_notebook
-from .words import in_words
+from .error_words import in_words
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from ..intake.class_list import ClassList
 from ..intake.roster import rewrite
 from ..learners import check_learner
 from ..text import plain
-from .kept import check_dates, folders_of, has_manual, put_aside, remove, submissions_of
+from .learner_data import check_dates, folders_of, has_manual, put_aside, remove, submissions_of
 
 
 def drop(root: Path, student: str, assignment: str | None = None) -> list[str]:

@@ -20,7 +20,7 @@ from ..intake.roster import Row, rewrite
 from ..learners import STEPS, check_learner
 from ..term import read_term
 from ..text import plain
-from .kept import (
+from .learner_data import (
     check_dates,
     folders_of,
     has_manual,

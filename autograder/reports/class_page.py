@@ -18,7 +18,7 @@ from ..course import Course
 from ..grading.results import of_notebook
 from ..notebooks import as_node
 from .grade_table import FOLDER
-from .left import FLAGGED, LITTLE, TO_DO, left, needs_help
+from .open_tasks import FLAGGED, LITTLE, TO_DO, left, needs_help
 from .pages import points, write_page
 from .similar import similar
 from .summary import NOTHING, REFUSED, WAITING, Cell, Row, Summary

@@ -18,7 +18,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 from pygments.lexers.special import TextLexer
 
-from ..grading.words import in_words
+from ..grading.error_words import in_words
 from ..text import ANSI
 
 HIGHLIGHTED = 4_000  # characters of a cell: no lexer is quick with all texts

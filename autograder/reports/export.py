@@ -14,11 +14,11 @@ from .canvas import uploads, write_canvas, write_canvas_feedback
 from .class_page import write_class_page
 from .feedback import feedback
 from .grade_table import write_grades
-from .joined import joined
+from .merged_versions import merge_versions
 from .moodle import participants, write_moodle
-from .overall import write_term
 from .state import is_fresh, states
 from .summary import GRADED, REFUSED, Summary, summarise
+from .term_table import write_term
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def export_all(course: Course, assignment: str | None = None) -> Exported:
     Missing or outdated pages of feedback/ are written first.
     """
     every = summaries(course, assignment)
-    whole = joined(summaries(course, None)) if assignment else joined(every)
+    whole = merge_versions(summaries(course, None)) if assignment else merge_versions(every)
     asked = {base(summary.assignment) for summary in every}
     files, told = [], []
     sent = [write_canvas(course, whole)]

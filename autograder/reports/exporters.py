@@ -16,8 +16,8 @@ from ..course import Course
 from .canvas import write_canvas, write_canvas_feedback
 from .export import refresh, summaries
 from .moodle import Sent, write_moodle
-from .overall import write_term
 from .summary import Summary
+from .term_table import write_term
 
 
 def _with_pages(course: Course, summary: Summary, write: Callable[[Course, Summary], Sent]) -> Sent:

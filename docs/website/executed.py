@@ -41,10 +41,10 @@ def run(master: NotebookNode) -> None:
     """Execute it in a folder of its own, with the challenges' files there: training them takes half an hour."""
     if str(HELPERS) not in sys.path:
         sys.path[:0] = [str(HELPERS), str(HELPERS.with_name("course"))]
-    from classroom import lay_artefacts
+    from classroom import lay_artifacts
 
     with tempfile.TemporaryDirectory() as folder:
-        lay_artefacts(Path(folder))
+        lay_artifacts(Path(folder))
         NotebookClient(master, timeout=SECONDS, resources={"metadata": {"path": folder}}).execute()
 
 

@@ -33,7 +33,7 @@ from .extras import DeployError, need
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-MODEL = "model.gpt2pack"  # the artefact, as save_packed writes it
+MODEL = "model.gpt2pack"  # the artifact, as save_packed writes it
 
 
 def track_gradual(run: GradualRun, ids: Tensor, held_out: Tensor, every: int, folder: str | Path, name: str) -> int:

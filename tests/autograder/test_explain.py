@@ -7,11 +7,11 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
 
+from autograder.grading.error_words import in_words
 from autograder.grading.explain import Reasons, explain, reasons
 from autograder.grading.plan import Cell, Plan
 from autograder.grading.results import of_notebook
 from autograder.grading.sanitise import sanitise
-from autograder.grading.words import in_words
 
 STUB = "def double(x):\n    raise NotImplementedError('Nothing here yet')"
 NET = "class Net:\n    pass"

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from anybody import Term, terms
 from exports import rows
 from hypothesis import HealthCheck, given, settings
+from random_classes import Term, terms
 
 from autograder.intake.collect import collect
 from autograder.intake.report import ASIDE, REFUSED, TAKEN

@@ -16,8 +16,8 @@ from autograder.grading.groups import Shares, shares
 from autograder.grading.lateness import HandedIn
 from autograder.grading.verdicts import Grading, write_grading
 from autograder.intake.class_list import ClassList, Learner
-from autograder.reports.closing import closing
 from autograder.reports.export import export_all
+from autograder.reports.run_summary import closing
 from autograder.term import Dates, Term
 
 TWO_TEAMS = {"ada": "Team 1", "bob": "Team 1; Team 2", "eve": "Team 2", "zoe": ""}
@@ -59,7 +59,7 @@ def test_a_members_own_submission_is_graded_where_it_counts_for_a_group(tmp_path
 
 
 def test_the_same_file_for_each_member_as_moodle_exports_it_is_no_conflict(tmp_path: Path) -> None:
-    same: dict[str, str] = {who: "one" for who in ("ada", "bob", "eve")}
+    same: dict[str, str] = dict.fromkeys(("ada", "bob", "eve"), "one")
     found = given(tmp_path, TWO_TEAMS, {"ada": 0, "bob": 0, "eve": 0}, texts=same)
     assert (found.given, found.unclear) == ({"eve": "bob"}, {})
 

@@ -18,8 +18,8 @@ from autograder.course import CourseError
 from autograder.grading.grade import Submission
 from autograder.grading.settle import settle
 from autograder.grading.verdicts import Grading, Review, write_grading
-from autograder.reports.closing import closing
 from autograder.reports.export import export_all
+from autograder.reports.run_summary import closing
 from autograder.term import Policy, read_term
 
 

@@ -20,8 +20,8 @@ from autograder.course import Course, CourseError
 from autograder.grading.plan import read_assignment
 from autograder.intake.collect import collect
 from autograder.intake.enrol import enrol
-from autograder.reports.closing import closing
 from autograder.reports.export import export_all
+from autograder.reports.run_summary import closing
 from autograder.versions import base, following, order
 
 NEW = f"{PHASE}-v2"

@@ -1,6 +1,6 @@
 """Tests of the four challenges: the checks' verdicts on right, wrong and hostile files.
 
-The answers in tests/course/answers/challenges.py make their files from the reference's (`classroom.lay_artefacts`) by
+The answers in tests/course/answers/challenges.py make their files from the reference's (`classroom.lay_artifacts`) by
 code. The notebook's own check cells judge them here, in this process and on few pages; FLOPs stand in for times, so
 that no verdict depends on the clock.
 """
@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import torch
 from answers.challenges import HELPERS, RIGHT, WRONG
-from classroom import ARTEFACTS, NOTEBOOKS, lay_artefacts, solutions
+from classroom import ARTIFACTS, NOTEBOOKS, lay_artifacts, solutions
 
 from autograder.authoring.sources import to_notebook
 from gpt2_lib.course import challenges
-from gpt2_lib.course.challenges import bars, onnx_file, packed_file, ruler, speed
+from gpt2_lib.course.challenges import bars, onnx_file, packed_file, reference, speed
 from gpt2_lib.deploy.onnx import OnnxGPT2
 from gpt2_lib.gpt2 import GPT2
 from gpt2_lib.metrics import flops
@@ -50,8 +50,8 @@ def checks_of(exercise: str) -> dict[str, str]:
 def notebook() -> Iterator[dict[str, object]]:
     """The names that the locked cells and the answers' helpers make; few pages, and no clock."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ruler, "VISIBLE", FEW)
-        patch.setattr(ruler, "HIDDEN", FEW)
+        patch.setattr(reference, "VISIBLE", FEW)
+        patch.setattr(reference, "HIDDEN", FEW)
         patch.setattr(speed, "speed_up", flop_ratio)
         forget()
         names: dict[str, object] = {"__name__": "__main__"}
@@ -64,7 +64,7 @@ def notebook() -> Iterator[dict[str, object]]:
 
 def forget() -> None:
     """What `challenges` remembers."""
-    for function in (ruler.pages, ruler.accuracy, packed_file.read_packed, onnx_file.read_exported):
+    for function in (reference.pages, reference.accuracy, packed_file.read_packed, onnx_file.read_exported):
         function.cache_clear()
 
 
@@ -77,7 +77,7 @@ def flop_ratio(found: challenges.Exported) -> float:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder we are in, with the reference's files."""
-    lay_artefacts(tmp_path)
+    lay_artifacts(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -221,7 +221,7 @@ def test_a_file_that_is_there_is_not_made_again() -> None:
 def test_the_visible_and_the_hidden_pages_have_none_in_common() -> None:
     forget()
     seen, hidden = ({tuple(page) for page in challenges.pages(h).tolist()} for h in (False, True))
-    assert (len(seen), len(hidden)) == (ruler.VISIBLE, ruler.HIDDEN)
+    assert (len(seen), len(hidden)) == (reference.VISIBLE, reference.HIDDEN)
     assert not seen & hidden
 
 
@@ -263,4 +263,4 @@ def test_the_text_names_each_check_with_its_points() -> None:
 def test_the_references_files_are_small_enough_to_be_handed_in_and_committed(folder: Path) -> None:
     handed_in = {"sparse.gpt2pack", "mobile.onnx", "run.csv", "edge.gpt2pack"}
     assert max((folder / name).stat().st_size for name in handed_in) <= challenges.LARGEST
-    assert max(path.stat().st_size for path in ARTEFACTS.iterdir()) <= 5_000_000
+    assert max(path.stat().st_size for path in ARTIFACTS.iterdir()) <= 5_000_000

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gpt2_lib.checkpoints import load_pretrained_gpt2
-from gpt2_lib.course.challenges import artefacts, bars, ruler, speed
+from gpt2_lib.course.challenges import artifacts, bars, reference, speed
 
 SOURCE = Path(__file__).parent.parent.parent / "source"
 UNIT = r"%|[kMG]B\b|ms\b|seconds?\b|minutes?\b|times\b|x\b|steps\b|tokens\b|bits\b|pages\b|of them\b|each\b|without\b"
@@ -53,7 +53,7 @@ def asked() -> set[str]:
     """The challenges' bars and limits, as a text writes them."""
     shares = [bars.SPARSE, bars.SPARSE_LOST, bars.HALF, bars.HALF_LOST, bars.MOBILE_LOST, bars.REMOVED, bars.EDGE_LOST]
     shares += [bars.REMOVED_LOST, bars.EDGE_PART_LOST, bars.SLACK, bars.TOO_GOOD]
-    whole = [bars.FASTER, bars.SMALLER, bars.PART_SMALLER, ruler.VISIBLE, ruler.HIDDEN, artefacts.LARGEST / 1e6]
+    whole = [bars.FASTER, bars.SMALLER, bars.PART_SMALLER, reference.VISIBLE, reference.HIDDEN, artifacts.LARGEST / 1e6]
     return {f"{100 * share:g}" for share in shares} | {f"{n:g}" for n in [*whole, *speed.TIMED]}
 
 

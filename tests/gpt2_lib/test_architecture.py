@@ -35,7 +35,10 @@ ROOMS = {
         "selection",
         "schedules",
         "targets",
-        *(f"calibration.{file}" for file in ("kept", "layers", "block_inputs", "input_statistics", "loss_gradients")),
+        *(
+            f"calibration.{file}"
+            for file in ("tensor_store", "layers", "block_inputs", "input_statistics", "loss_gradients")
+        ),
         "sparsegpt",
         "admm",
         "surgery",
@@ -59,12 +62,12 @@ ROOMS = {
         "answer_errors",
         "progress",
         "check",
-        "challenges.ruler",
+        "challenges.reference",
         "challenges.identity",
         "challenges.packed_file",
         "challenges.onnx_file",
         "challenges.log",
-        "challenges.artefacts",
+        "challenges.artifacts",
         "challenges.speed",
         "challenges.bars",
         "equal_bytes",

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from elsewhere import ELSEWHERE, SecondDevice, There, moved
+from simulated_device import ELSEWHERE, SecondDevice, There, moved
 from tiny import TINY, in_transformers, random_ids, random_model
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from makes import MAKES, edit, original, sharded, split_tokenizer, stored, write
+from foreign_folders import MAKES, edit, original, sharded, split_tokenizer, stored, write
 from safetensors.torch import save_file
 from tiny import bpe_of, random_ids, tokenizer, tokenizer_with_end
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from makes import edit, sharded
+from foreign_folders import edit, sharded
 from safetensors import SafetensorError
 from tiny import TINY, UNEVEN, bpe_of, random_ids, random_model, tokenizer, tokenizer_with_end
 from torch import nn

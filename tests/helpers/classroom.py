@@ -25,7 +25,7 @@ from gpt2_lib.deploy.onnx import export_onnx
 from gpt2_lib.storage.packed import load_packed
 
 REPOSITORY = Path(__file__).parents[2]
-ARTEFACTS = REPOSITORY / "tests" / "course" / "artefacts"  # written by benchmarks/challenges.py
+ARTIFACTS = REPOSITORY / "tests" / "course" / "artifacts"  # written by benchmarks/challenges.py
 NOTEBOOKS = {path.stem: path for path in notebooks(REPOSITORY)}
 PHASES = sorted({path.parent.name for path in NOTEBOOKS.values()})
 
@@ -161,11 +161,11 @@ def _grade(student: str, name: str, text: str) -> list[Result]:
     return _copy.results(student)
 
 
-def lay_artefacts(folder: Path) -> None:
+def lay_artifacts(folder: Path) -> None:
     """Into ``folder``: the files that the reference's challenges hand in, mobile.onnx made from its packed model."""
-    for path in ARTEFACTS.iterdir():
+    for path in ARTIFACTS.iterdir():
         shutil.copy(path, folder)
-    export_onnx(load_packed(ARTEFACTS / "mobile.gpt2pack"), folder / "mobile.onnx")
+    export_onnx(load_packed(ARTIFACTS / "mobile.gpt2pack"), folder / "mobile.onnx")
 
 
 def variants(wrong: dict[str, dict], right: dict[str, dict], exercise: str) -> list[str]:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from classroom import NOTEBOOKS, REPOSITORY, lay_artefacts
+from classroom import NOTEBOOKS, REPOSITORY, lay_artifacts
 from execution import execute, no_extras, one_core
 from filelock import FileLock
 from nbformat import NotebookNode
@@ -33,7 +33,7 @@ class Executed:
 
     def _master(self, name: str) -> tuple[NotebookNode, int]:
         def run(folder: Path) -> tuple[NotebookNode, int]:
-            lay_artefacts(folder)  # else the challenges would train, for minutes
+            lay_artifacts(folder)  # else the challenges would train, for minutes
             return execute(to_notebook(NOTEBOOKS[name]), folder)
 
         return self._once(f"{name}, master", run)

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from classroom import NOTEBOOKS, Classroom, lay_artefacts, lost, solutions
+from classroom import NOTEBOOKS, Classroom, lay_artifacts, lost, solutions
 from test_challenges import NOTEBOOK, checks_of
 
 from autograder.grading.results import Result
@@ -35,7 +35,7 @@ def hand_in(room: Classroom, student: str, answers: dict[str, str], files: bool 
     notebook = room.written("challenges", answers, whole=True)
     room.submit(student, "challenges", to_text(notebook))
     if files:
-        lay_artefacts(folder)
+        lay_artifacts(folder)
     return folder
 
 

@@ -30,8 +30,8 @@ from autograder.grading.grade import grade
 from autograder.grading.verdicts import Grading, read_grading
 from autograder.intake.folder import intake
 from autograder.notebooks import read_notebook, to_text
-from autograder.reports.closing import table
 from autograder.reports.export import export
+from autograder.reports.run_summary import table
 from autograder.workers.pool import cluster, processes
 
 MASTER = '''# %% locked="setup"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from doubling import GOOD, small_course
 from nbformat.v4 import new_code_cell, new_notebook
-from odd import ODD
+from odd_cells import ODD
 
 from autograder.grading.grade import grade
 from autograder.grading.plan import Cell, Plan

@@ -17,8 +17,8 @@ from autograder.grading.grade import Submission, grade
 from autograder.grading.results import results
 from autograder.grading.verdicts import read_grading
 from autograder.notebooks import read_notebook
-from autograder.reports.closing import table
 from autograder.reports.feedback import feedback
+from autograder.reports.run_summary import table
 from autograder.workers.pool import processes
 
 MASTER = '''# %% locked="setup"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import second_environment
 import torch
-from makes import FIRST, MAKES
+from foreign_folders import FIRST, MAKES
 
 from gpt2_lib import GPT2, load_pretrained_gpt2, save_pretrained
 from gpt2_lib.checkpoints import BUNDLED

@@ -1,6 +1,6 @@
 """Artifacts of the four challenges, read and measured: packed models, an ONNX file, the log of a training run.
 
-`bars` has the requirements, `ruler` the pages for measuring. Nothing is trained: a submission ships its files, and
+`bars` has the requirements, `reference` the pages for measuring. Nothing is trained: a submission ships its files, and
 these functions raise an AssertionError that says what is missing. They run outside the sandbox when a submission is
 graded, so a file is inspected before it is used:
 
@@ -16,7 +16,7 @@ was typed by hand, as long as its end fits the model, nor which text a model was
 than gpt2-mini on the held-out plays by more than TOO_GOOD is refused: it must have been trained on them.
 """
 
-from .artefacts import LARGEST, Tracked, exported, packed, tracked
+from .artifacts import LARGEST, Tracked, exported, packed, tracked
 from .bars import (
     EDGE_LOST,
     EDGE_PART_LOST,
@@ -44,7 +44,7 @@ from .bars import (
 )
 from .onnx_file import Exported
 from .packed_file import Packed
-from .ruler import accuracy, dense, int8_alone, lost, pages, weights
+from .reference import accuracy, dense, int8_alone, lost, pages, weights
 
 __all__ = [
     "EDGE_LOST",

@@ -8,10 +8,10 @@ import torch
 
 from ...storage.quantize import dequantize_int8, quantize_int8
 from . import speed
-from .artefacts import Tracked
+from .artifacts import Tracked
 from .onnx_file import Exported
 from .packed_file import Packed
-from .ruler import accuracy, dense, int8_alone, lost, weights
+from .reference import accuracy, dense, int8_alone, lost, weights
 
 # The bars. Accuracy lost is relative to gpt2-mini as bundled: 0.02 is 2 % of its top-1 accuracy.
 SPARSE, SPARSE_LOST = 0.6, 0.02  # challenges a and c: the share of the prunable weights that is gone

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 
 from ...config import GPT2Config
 from ...tokenizer import Tokenizer
-from .ruler import dense
+from .reference import dense
 
 
 def claimed_config(found: object) -> GPT2Config:

@@ -15,7 +15,7 @@ from ...deploy.onnx import CONFIG, TOKENIZER, OnnxGPT2, export_onnx
 from ...gpt2 import GPT2
 from ...pruning.pruner import prunable_weights
 from .identity import check_tokenizer, claimed_config
-from .ruler import weights
+from .reference import weights
 
 
 @dataclass(frozen=True)

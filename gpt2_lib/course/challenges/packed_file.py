@@ -16,7 +16,7 @@ from ...gpt2 import GPT2
 from ...pruning.pruner import prunable_weights
 from ...storage.packed import HEADER, LENGTH, load_packed
 from .identity import check_tokenizer, claimed_config
-from .ruler import dense, int8_alone, weights
+from .reference import dense, int8_alone, weights
 
 
 @dataclass(frozen=True)

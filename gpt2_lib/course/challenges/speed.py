@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...deploy.onnx import OnnxGPT2, export_onnx
 from .onnx_file import Exported
-from .ruler import dense, pages
+from .reference import dense, pages
 
 TIMED, ROUNDS, ATTEMPTS = (1, 128), 21, 3  # batch and length; rounds in which the models take turns
 

@@ -1,6 +1,6 @@
 """Checks of the four challenges; gpt2_lib/course/challenges/ has the measurements.
 
-A check returns the artefact that it opened: its hidden part measures that on other pages.
+A check returns the artifact that it opened: its hidden part measures that on other pages.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ replaced, for that pass, by its stored output. So L blocks cost L blocks' work, 
 begin at the embedding.
 
 One residual stream is stored: for a text of N tokens in a model of width C, 4 N C bytes (2 N C in half precision);
-`kept` limits how much of it is in memory.
+`tensor_store` limits how much of it is in memory.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from ...modules import to_device_of
-from .kept import Kept, room_beside, tensors_in
 from .layers import evaluating, split_batches
+from .tensor_store import TensorStore, room_beside, tensors_in
 
 # Of transformers' models, those whose blocks are known to go by `is_chain`; others are tried first.
 CHAINS = ("gpt2", "llama", "mistral", "qwen2")
@@ -32,7 +32,7 @@ class BlockInputs:
 
     def __init__(self, model: nn.Module, blocks: Sequence[str], batches: Sequence[Any]) -> None:
         self._model, self._blocks, self._batches = model, list(blocks), batches
-        self._kept = Kept(room_beside(model))  # what the block before gave
+        self._kept = TensorStore(room_beside(model))  # what the block before gave
         self._at = 0
 
     def advance(self, block: str) -> None:

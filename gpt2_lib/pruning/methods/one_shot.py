@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from .. import scores, selection
 from ..admm import admm
 from ..calibration.input_statistics import block_by_block, hessians, input_norms
-from ..calibration.kept import restored_on_error
 from ..calibration.loss_gradients import gradients, loss_of
+from ..calibration.tensor_store import restored_on_error
 from ..masking import Masks, apply_masks
 from ..sparsegpt import sparsegpt
 from ..targets import as_stored, matrices, prunable_weights

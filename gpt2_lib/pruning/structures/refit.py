@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from ...gpt2 import GPT2, Attention, Block, FeedForward
 from ...system.progress import progress_bar
-from ..calibration.kept import Kept, room_beside
 from ..calibration.layers import TOKENS_PER_BATCH
+from ..calibration.tensor_store import TensorStore, room_beside
 
 RIDGE = 0.003  # measured on gpt2-mini; 0.001 and 0.01 differ by 0.3 % in perplexity
 
@@ -99,12 +99,15 @@ def refit_projections(pruned: GPT2, dense: GPT2, windows: Tensor, ridge: float =
     after block, so that each layer is fitted to the inputs that it will really get. Its target is the difference
     between the residual stream of ``dense`` after the same part and its own.
 
-    The residual streams of both models are kept, 8 N T C bytes, C the width (`kept` says where). Raises ValueError for
-    models that don't belong together, and for fewer tokens than the widest ``c_proj`` has inputs.
+    The residual streams of both models are stored, 8 N T C bytes, C the width (see `tensor_store`). Raises ValueError
+    for models that don't belong together, and for fewer tokens than the widest ``c_proj`` has inputs.
     """
     _check_pair(pruned, dense, windows)
     batches = windows.split(max(1, TOKENS_PER_BATCH // windows.size(1)))
-    ours, wanted = Kept(room_beside(dense) / 2), Kept(room_beside(dense) / 2)  # residual streams, (n, T, C) each
+    ours, wanted = (
+        TensorStore(room_beside(dense) / 2),
+        TensorStore(room_beside(dense) / 2),
+    )  # residual streams, (n, T, C) each
     for i, ids in enumerate(batches):
         ours[i], wanted[i] = pruned.embed(ids), dense.embed(ids)
     blocks = list(zip(pruned.h, dense.h, strict=True))

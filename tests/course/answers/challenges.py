@@ -1,6 +1,6 @@
 """Answers to the four challenges: wrong ones with the checks that each must fail, and unusual right ones.
 
-Each makes its files from the reference's, which lie in the folder where it runs (`classroom.lay_artefacts`). It may use
+Each makes its files from the reference's, which lie in the folder where it runs (`classroom.lay_artifacts`). It may use
 what HELPERS define.
 """
 

@@ -15,7 +15,7 @@ from ..grading.grade import Submission
 from ..learners import check_learner
 from ..text import did_you_mean, plain
 from .export import summaries
-from .left import FLAGGED, TO_DO, left
+from .open_tasks import FLAGGED, TO_DO, left
 from .pages import points
 from .summary import GRADED, Row, Summary
 

@@ -18,7 +18,7 @@ KEPT_BYTES = 2**26  # 64 MB, or
 KEPT_SHARE = 1 / 8  # of what the weights take, where that is more
 
 
-class Kept:
+class TensorStore:
     """A list of tensors, or of objects with tensors: up to ``limit`` bytes in memory, the others in temporary files."""
 
     def __init__(self, limit: float) -> None:
@@ -63,14 +63,14 @@ class Kept:
 
 
 def room_beside(model: nn.Module) -> float:
-    """Return the bytes that `Kept` may hold in memory beside ``model``."""
+    """Return the bytes that `TensorStore` may hold in memory beside ``model``."""
     return max(KEPT_BYTES, KEPT_SHARE * sum(p.numel() * p.element_size() for p in model.parameters()))
 
 
 @contextmanager
 def restored_on_error(weights: Mapping[str, Tensor]) -> Iterator[None]:
     """Restore the weights if the body raises an error; copies of at most KEPT_BYTES stay in memory."""
-    before = Kept(KEPT_BYTES)
+    before = TensorStore(KEPT_BYTES)
     for i, w in enumerate(weights.values()):
         before[i] = w.detach().clone()
     try:

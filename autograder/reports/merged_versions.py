@@ -9,7 +9,7 @@ from ..versions import base, order
 from .summary import NOTHING, Row, Summary
 
 
-def joined(summaries: list[Summary]) -> list[Summary]:
+def merge_versions(summaries: list[Summary]) -> list[Summary]:
     """Return the summaries with the versions of an assignment merged, under the first one's name.
 
     For each learner the newest submitted version counts. If the versions' maxima differ, all points are scaled to the
