@@ -70,37 +70,45 @@ def layer_sparsities(weights: dict[str, int]) -> dict[str, float]:
 # **☑ Check it.** Four steps of one score.
 
 # %% tests="budget_met" points=1
-shares = check.budget_met(layer_sparsities)
+found = check.budget_met(layer_sparsities)
 ### BEGIN HIDDEN TESTS
+from gpt2_lib.course import challenges
+
 with check.hidden():
-    sizes = check.prunable_sizes()
+    sizes = challenges.prunable_sizes()
     before = dict(sizes)
     layer_sparsities(sizes)
     assert sizes == before, "layer_sparsities() changed the dict that it was given."
-    assert check.shared_out(layer_sparsities) == shares, (
+    assert check.shared_out(layer_sparsities) == found, (
         "layer_sparsities() returned other sparsities when it was called again: the numbers are your choice."
     )
 ### END HIDDEN TESTS
 
 # %% tests="budget_better" points=1
-shares = check.budget_better(layer_sparsities)
+found = check.budget_better(layer_sparsities)
 ### BEGIN HIDDEN TESTS
+from gpt2_lib.course import challenges
+
 with check.hidden(60):
-    check.assert_left(shares, "better", hidden=True)
+    challenges.assert_left(found, "better", hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="budget_good" points=1
-shares = check.budget_good(layer_sparsities)
+found = check.budget_good(layer_sparsities)
 ### BEGIN HIDDEN TESTS
+from gpt2_lib.course import challenges
+
 with check.hidden(60):
-    check.assert_left(shares, "good", hidden=True)
+    challenges.assert_left(found, "good", hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="budget_best" points=1
-shares = check.budget_best(layer_sparsities)
+found = check.budget_best(layer_sparsities)
 ### BEGIN HIDDEN TESTS
+from gpt2_lib.course import challenges
+
 with check.hidden(60):
-    check.assert_left(shares, "best", hidden=True)
+    challenges.assert_left(found, "best", hidden=True)
 ### END HIDDEN TESTS
 
 

@@ -302,7 +302,7 @@ def test_loose_notebooks_and_folders_named_by_students(root: Path, tmp_path: Pat
     }
     got = outcomes(report)
     assert len(got) == 12
-    assert "whose is it?" in got[f"{PHASE}.ipynb"]
+    assert "its owner is unknown" in got[f"{PHASE}.ipynb"]
     assert "rename it" in got["max/essay.ipynb"]
     assert "no whole archive" in got[f"max/{PHASE}.zip"]
     assert got[f"max/.ipynb_checkpoints/{PHASE}-checkpoint.ipynb"] == "set aside: left behind by a program"

@@ -63,6 +63,7 @@ ROOMS = {
         "progress",
         "check",
         "challenges.reference",
+        "challenges.budget",
         "challenges.identity",
         "challenges.packed_file",
         "challenges.onnx_file",

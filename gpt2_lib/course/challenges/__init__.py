@@ -42,11 +42,14 @@ from .bars import (
     assert_schedule,
     assert_smaller,
 )
+from .budget import BUDGET, BUDGET_LEFT, assert_left, perplexity_left, prunable_sizes
 from .onnx_file import Exported
 from .packed_file import Packed
 from .reference import accuracy, dense, int8_alone, lost, pages, weights
 
 __all__ = [
+    "BUDGET",
+    "BUDGET_LEFT",
     "EDGE_LOST",
     "EDGE_PART_LOST",
     "EDGE_SPARSE",
@@ -70,6 +73,7 @@ __all__ = [
     "assert_faster",
     "assert_gone",
     "assert_int8",
+    "assert_left",
     "assert_log",
     "assert_quality",
     "assert_removed",
@@ -81,6 +85,8 @@ __all__ = [
     "lost",
     "packed",
     "pages",
+    "perplexity_left",
+    "prunable_sizes",
     "tracked",
     "weights",
 ]
