@@ -27,7 +27,7 @@ from ..term import Term, read_term
 from ..text import plain
 from ..versions import base
 from .archive import write_zip
-from .grade_table import FOLDER, safe, write_csv
+from .grade_table import FOLDER, amount, safe, write_csv
 from .moodle import Sent
 from .pages import points
 from .summary import GRADED, Row, Summary
@@ -132,7 +132,7 @@ def _maxima(table: Table, places: Iterable[int]) -> dict[int, float]:
     """Return {column: maximum points in Canvas}; 0 if unknown."""
     for cells in table.rows:
         if "Points Possible" in cells[0]:
-            return {place: _number(cells[place]) for place in places}
+            return {place: amount(cells[place]) for place in places}
     return dict.fromkeys(places, 0.0)
 
 
@@ -141,13 +141,6 @@ def _points(student: str, summary: Summary, most: float) -> str:
     if row is None or row.status != GRADED or row.total is None:
         return ""
     return points(round(row.total * most / summary.maximum if most and summary.maximum else row.total, 2))
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
 
 
 def _squashed(text: str) -> str:

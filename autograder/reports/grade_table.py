@@ -69,3 +69,11 @@ def safe(cell: str) -> str:
         shown = for_table(cell)
         return cell if cell == "-" or cell.startswith("'") or not shown.startswith("'") else shown
     return cell
+
+
+def amount(text: str) -> float:
+    """Return the number in a platform's cell, with a decimal point or comma; 0 if there is none."""
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        return 0.0

@@ -23,7 +23,7 @@ from ..intake.tables import Table
 from ..text import plain
 from ..versions import base
 from .archive import write_zip
-from .grade_table import FOLDER, safe, write_csv
+from .grade_table import FOLDER, amount, safe, write_csv
 from .pages import points
 from .summary import GRADED, REFUSED, Row, Summary
 
@@ -85,7 +85,7 @@ def _filled(table: Table, summary: Summary, numbers: dict[str, Row]) -> tuple[li
         row = numbers.get(worksheet.participant(table, cells))
         if row is not None:
             met.add(row.student)
-            most = 0.0 if maximum is None else _number(cells[maximum])
+            most = 0.0 if maximum is None else amount(cells[maximum])
             scaled |= {most} if most and most != summary.maximum else set()
             written[grade] = _grade(row, summary.maximum, most)
             if comments is not None and not cells[comments].strip():
@@ -138,10 +138,3 @@ def remark(row: Row, maximum: float) -> str:
         return ""
     late = f", after {points(row.penalty)} taken off for handing in late" if row.penalty else ""
     return f"{points(row.total)} of {points(maximum)} points{late}. The page of feedback says why."
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text.replace(",", "."))
-    except ValueError:
-        return 0.0

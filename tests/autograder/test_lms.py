@@ -118,6 +118,20 @@ def test_a_column_that_canvas_calls_otherwise_is_asked_for(canvas: Term, tmp_pat
         (canvas.root / "term.toml").unlink()
 
 
+def test_a_gradebook_with_semicolons_and_decimal_commas_is_scaled_as_any(canvas: Term) -> None:
+    """Canvas's own setting for countries that write 10,5."""
+    path = canvas.root / "lms" / "canvas.csv"
+    before = path.read_bytes()
+    rows = csv.reader(canvas.people.gradebook("Tiny").replace(",10,5,", ',"10,00","5,00",').splitlines())
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=";").writerows(rows)
+    try:
+        assert "Canvas's maximum for tiny is 10, here it is 4.5: the points were scaled." in canvas.export()
+        assert "5.56" in (canvas.root / "grades" / "canvas.csv").read_text(encoding="utf-8")
+    finally:
+        path.write_bytes(before)
+
+
 @pytest.mark.parametrize(
     ("exporter", "files"),
     [
