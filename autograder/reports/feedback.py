@@ -24,6 +24,8 @@ from .pages import points, write_page
 from .people import people
 from .state import states
 
+AS_ABOVE = "The message is the same as above."
+
 
 @dataclass(frozen=True)
 class Check:
@@ -180,6 +182,7 @@ def _exercises(
 ) -> Iterator[Exercise]:
     for name in dict.fromkeys(check.exercise for check in checks):
         mine = [check for check in checks if check.exercise == name]
+        messages = _once([viewer.text(check.message) for check in mine])
         yield Exercise(
             name,
             sum(check.points for check in mine),
@@ -192,13 +195,18 @@ def _exercises(
                     labels.get(check.check, ""),
                     check.points,
                     check.max_points,
-                    viewer.text(check.message),
+                    message,
                     book.by_hand.get(check.check, "")
                     or ("Your instructor will review this check." if review & {check.check, name} else ""),
                 )
-                for check in mine
+                for check, message in zip(mine, messages, strict=True)
             ],
         )
+
+
+def _once(messages: list[str]) -> list[str]:
+    """Return the messages of an exercise's checks; a repeated one only refers to the one above it."""
+    return [AS_ABOVE if text and text in messages[:place] else text for place, text in enumerate(messages)]
 
 
 def _cells(path: Path) -> list[NotebookNode]:
