@@ -166,7 +166,13 @@ def _check_release(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _handout(arguments: argparse.Namespace, root: Path) -> int:
-    print("\n".join(handout(root, arguments.target)) or "Everything was up to date.")
+    told = handout(root, arguments.target)
+    files = [line for line in told if line.endswith(": written") and not line.startswith("notebooks/")]
+    lines = [line for line in told if line not in files]
+    lines += [f"{len(files)} files of the library and the set-up: written"] if files else []
+    print("\n".join(lines) or "Everything was up to date.")
+    if told:
+        print(f"next: push {arguments.target} as the learners' repository, or send it as a zip")
     return 0
 
 

@@ -10,6 +10,7 @@ ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@
 BREAK = re.compile("[\t-\r\x85\u2028\u2029]+")
 # Control characters, those that turn text around, and those that have no width.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]+")
+PREDICATE = re.compile(r"(?:is|has|holds|may|could|would|was|can't)\b")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -18,6 +19,11 @@ def plain(text: object, limit: int = 2_000) -> str:
     shown = ANSI.sub("", str(text)[: 4 * limit]).encode("utf-8", "replace").decode()
     shown = CONTROL.sub("?", BREAK.sub(" ", shown)).strip()
     return shown if len(shown) <= limit else shown[:limit] + " ..."
+
+
+def of_file(name: str, reason: str) -> str:
+    """Return a sentence about a file from a reason such as "is a link" or "no notebook"."""
+    return f"{name} {reason}" if PREDICATE.match(reason) else f"{name}: {reason}"
 
 
 def for_table(text: object) -> str:

@@ -26,7 +26,7 @@ from ..sandbox import bubblewrap, cgroup
 from ..sandbox.bubblewrap import SandboxError
 from ..seeds import key_of, secret_of
 from ..term import read_term
-from ..text import plain
+from ..text import of_file, plain
 from ..workers.job import Job, Outcome
 from ..workers.pool import Workers, processes
 from . import lateness
@@ -200,7 +200,7 @@ def _task(
     secret = secret_of(terms.key, assignment, student)
     key = digest_of(taken, digest, secret)
     review = tuple(Review("", "", plain(reason)) for reason in taken.review)
-    refused = tuple(plain(f"{name} {reason}") for name, reason in sorted(taken.refused.items()))
+    refused = tuple(plain(of_file(name, reason)) for name, reason in sorted(taken.refused.items()))
     notes = (*refused, *map(plain, which(taken.notebooks, taken.further)))
     recorded = course.folder("autograded", assignment, student)
     before = read_grading(recorded)

@@ -7,7 +7,7 @@ import re
 from ..course import Course
 from .summary import GRADED, NOTHING, REFUSED, WAITING, Row, Summary
 
-STOPPED = re.compile(rb'"ename": ?"CellTimeoutError"')
+STOPPED = re.compile(rb'"ename": ?"CellTimeoutError"|"evalue": ?"This (?:took|waited)[^"]{1,80} was stopped')
 LATE = "late by an unknown time"
 TIMED_OUT, BY_HAND, UNLISTED = "timed out", "needs points by hand", "not on the class list"
 FLAGGED, LITTLE = "flagged", "less than half of the points"

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..text import for_table
 from .grade_table import FOLDER, status, write_csv
 from .pages import points
-from .summary import Row, Summary
+from .summary import GRADED, Row, Summary
 
 WHO = ("student", "last_name", "first_name", "email", "group")
 
@@ -30,7 +30,8 @@ def write_term(root: Path, summaries: list[Summary]) -> Path:
         cells: list[str] = []
         for name in names:
             row = mine.get(name)
-            cells += ["" if row is None or row.total is None else points(row.total), status(row) if row else ""]
+            got = row.total if row and row.status == GRADED else None
+            cells += ["" if got is None else points(got), status(row) if row else ""]
         total = sum(row.total or 0.0 for row in mine.values())
         rows.append([*map(for_table, who), *cells, points(total), maximum])
     return write_csv(root / FOLDER / "term.csv", rows)

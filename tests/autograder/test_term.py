@@ -21,6 +21,7 @@ from autograder.grading.verdicts import Grading, Review, write_grading
 from autograder.reports.export import export_all
 from autograder.reports.run_summary import closing
 from autograder.term import Policy, read_term
+from autograder.workers.outputs import TOO_LONG
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,8 @@ def test_everybody_is_accounted_for_in_every_table(term: Term) -> None:
         assert len(rows) == 25
         odd = {student: row[column] for student, row in rows.items() if row[column] != "graded"}
         assert odd == {term.who(MISSING): "nothing handed in", term.who(WRONG): "refused"}
+        points = PHASE if name == "term" else "total"
+        assert {student for student, row in rows.items() if not row[points]} == odd.keys()
     ada = term.table()["ada-lovelace"]
     assert (ada["name"], ada["total"], ada["number"]) == ("Ada Lovelace", "2.5", "500")
     registrar = term.table("term")["ada-lovelace"]
@@ -116,6 +119,7 @@ def test_the_end_of_grading_says_what_is_left_to_do(moodle: Term) -> None:
             gradebook.find_grade(check, NOTEBOOK, PHASE, "lars-berg").auto_score = 0  # pyright: ignore[reportAttributeAccessIssue]  # nbgrader's columns have no types
         gradebook.db.commit()
     notebook.write_text(notebook.read_text().replace('"cells": [', '"ename": "CellTimeoutError", "cells": [', 1))
+    moodle.made.add("hiro-tanaka", errors={"double_basics": TOO_LONG.format(15)})
     moodle.made.add("mary")
     done = [Submission("ada-lovelace", PHASE, "", 2.5, 4.5, (Review("", "double", "It patched torch."),))]
     done += [Submission(moodle.who(WRONG), PHASE, "No notebook.", refused=True)]
@@ -127,7 +131,7 @@ def test_the_end_of_grading_says_what_is_left_to_do(moodle: Term) -> None:
         r"^tiny: 24 of 26 graded$",
         r"^  nothing handed in \(1\): ulla-berg$",
         r"^  refused \(1\): tuğba-şahin$",
-        r"^  timed out \(1\): lars-berg$",
+        r"^  timed out \(2\): hiro-tanaka, lars-berg$",
         r"^  flagged \(1\): ada-lovelace$",
         r"^  not on the class list \(1\): mary$",
         r"^  less than half of the points \(1\): lars-berg$",

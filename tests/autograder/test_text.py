@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.text import FORMULA, for_table, from_table, plain
+from autograder.text import FORMULA, for_table, from_table, of_file, plain
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,16 @@ def test_no_spreadsheet_reads_a_formula(text: str) -> None:
 @given(st.text())
 def test_a_table_gives_back_what_was_put_into_it(text: str) -> None:
     assert from_table(for_table(text)) == plain(text)
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("is a link", "lab.ipynb is a link"),
+        ("can't be read: no", "lab.ipynb can't be read: no"),
+        ("no notebook, and nothing that one asks for", "lab.ipynb: no notebook, and nothing that one asks for"),
+        ("'b.ipynb' was taken in its place", "lab.ipynb: 'b.ipynb' was taken in its place"),
+    ],
+)
+def test_a_file_and_the_reason_are_a_sentence(reason: str, told: str) -> None:
+    assert of_file("lab.ipynb", reason) == told
