@@ -11,6 +11,7 @@ from .course import Course
 from .grading.rerun import rerun
 from .grading.results import table
 from .grading.solution import solution
+from .labels import labels
 from .lock import locked
 from .records.backup import backup, restore
 from .records.drop import drop
@@ -75,7 +76,7 @@ def _solution(arguments: argparse.Namespace, root: Path) -> int:
         got, most = points(submission.points), points(submission.max_points)
         print(f"{submission.assignment}: {submission.failure or f'{got} of {most} points'}")
         if found:
-            print(table(found))
+            print(table(found, labels(Course(root).rules.checks)))
         for review in submission.review:
             print(plain(f"  flagged: {review.cell or review.notebook}: {review.reason}"))
         whole = whole and not submission.failure and not submission.review and got == most
