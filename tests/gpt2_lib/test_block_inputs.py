@@ -17,7 +17,7 @@ from tiny import TINY, in_transformers, random_ids, random_model
 from torch import Tensor, nn
 
 from gpt2_lib import ModelPruner
-from gpt2_lib.pruning.calibration import block_by_block, hessians, kept, layer_groups, layers
+from gpt2_lib.pruning.calibration import block_by_block, hessians, layer_groups, layers, tensor_store
 from gpt2_lib.pruning.calibration.block_inputs import CHAINS, is_chain
 from gpt2_lib.pruning.methods import one_shot
 from gpt2_lib.pruning.sparsegpt import sparsegpt
@@ -275,8 +275,8 @@ def test_outputs_beyond_the_memory_limit_are_in_files_while_needed(
 ) -> None:
     monkeypatch.setattr(layers, "TOKENS_PER_BATCH", 2 * 32)
     expected = pruned(random_model(DEEP))
-    monkeypatch.setattr(kept, "KEPT_BYTES", room / 2)
-    monkeypatch.setattr(kept, "KEPT_SHARE", 0)
+    monkeypatch.setattr(tensor_store, "KEPT_BYTES", room / 2)
+    monkeypatch.setattr(tensor_store, "KEPT_SHARE", 0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(one_shot, "restored_on_error", nullcontext)  # its copies would lie there too
     model = random_model(DEEP)
@@ -290,7 +290,7 @@ def test_outputs_beyond_the_memory_limit_are_in_files_while_needed(
 
 
 def test_an_error_puts_the_weights_back_from_files_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "KEPT_BYTES", 3000)
+    monkeypatch.setattr(tensor_store, "KEPT_BYTES", 3000)
     model, before = random_model(DEEP), random_model(DEEP).state_dict()
     model.h[4].mlp.register_forward_hook(lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -302,8 +302,8 @@ def test_a_full_disk_is_told_in_words_and_the_model_is_as_it_was(monkeypatch: py
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(kept, "KEPT_BYTES", 0)
-    monkeypatch.setattr(kept, "KEPT_SHARE", 0)
+    monkeypatch.setattr(tensor_store, "KEPT_BYTES", 0)
+    monkeypatch.setattr(tensor_store, "KEPT_SHARE", 0)
     monkeypatch.setattr("torch.save", full)
     model, before = random_model(DEEP), random_model(DEEP).state_dict()
     with pytest.raises(OSError, match=r"could not be kept in .*is the disk full\? Free some space, or set .* TMPDIR"):
