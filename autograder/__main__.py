@@ -58,10 +58,10 @@ def main(argv: list[str] | None = None, root: Path = PROJECT) -> int:
     except ERRORS as error:
         print("\n".join(map(plain, str(error).split("\n"))), file=sys.stderr)
         return 1
-    except BrokenPipeError:  # who read the output went away
+    except BrokenPipeError:  # the reader of the pipe has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # at its end Python would complain
         return 141
-    except OSError as error:  # a full disk, a folder that can't be written, whichever command meets it
+    except OSError as error:  # a full disk or a read-only folder, in any command
         print(plain(of_disk(error)), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -193,7 +193,7 @@ def _collect(arguments: argparse.Namespace, root: Path) -> int:
     with locked(root, "collect"):
         report = collect(root, arguments.source, arguments.assignment, arguments.platform)
     print(collected_table(report))
-    return int(all(entry.kind == REFUSED for entry in report.files))  # of an empty export, too
+    return int(all(entry.kind == REFUSED for entry in report.files))  # also of an empty export
 
 
 def _grade(arguments: argparse.Namespace, root: Path) -> int:
@@ -221,7 +221,7 @@ def _feedback(arguments: argparse.Namespace, root: Path) -> int:
         try:
             person = who.get(student, Learner(student))
             pages += len(feedback(course, assignment, student, person, state.get(student, "")))
-        except Exception as error:  # one submission's trouble is nobody else's
+        except Exception as error:  # an error in one submission does not stop the others
             if isinstance(error, GradebookError) or (isinstance(error, OSError) and error.errno in FULL):
                 raise  # this is everybody's
             reason = of_disk(error) if isinstance(error, OSError) else error
@@ -247,6 +247,6 @@ def _nothing(root: Path, step: str, assignment: str | None, student: str | None 
 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # on Windows a file or a pipe knows few characters
+        if isinstance(stream, io.TextIOWrapper):  # on Windows the encoding of a file or a pipe has few characters
             stream.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -22,7 +22,7 @@ from .errors import gradebook_sentence, of_gradebook
 
 PROJECT = Path(__file__).resolve().parents[1]
 CONFIG = "nbgrader_config.py"
-WAIT = 2  # seconds for a gradebook that another program holds: whoever writes a grade holds it for milliseconds
+WAIT = 2  # seconds to wait for a locked gradebook: writing a grade locks it for milliseconds
 EXCEPTION = re.compile(r"^\s*(?:\w+\.)*(\w*(?:Error|Exception|Entry)): (.+)$", re.MULTILINE)
 
 

@@ -68,7 +68,7 @@ def locked(root: Path, command: str) -> Iterator[bool]:
             _write(file, command)
             yield alone
         finally:
-            with contextlib.suppress(OSError):  # whoever waits for the file finds it gone, and makes another
+            with contextlib.suppress(OSError):  # a process that waits for the file finds it deleted and creates another
                 os.unlink(root / FILE)
 
 
@@ -78,7 +78,7 @@ def _acquired(path: Path) -> Iterator[tuple[TextIO, bool]]:
     while True:
         with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8", errors="replace") as file:
             with contextlib.suppress(PermissionError):  # another user's file
-                os.fchmod(file.fileno(), 0o666)  # whoever may write in the folder, may wait for the lock
+                os.fchmod(file.fileno(), 0o666)  # every user who may write in the folder may wait for the lock
             could = _flock(file)
             if not could or _is_at(file, path):
                 yield file, could

@@ -29,7 +29,7 @@ def read_notebook(path: Path) -> NotebookNode:
         raise NotebookError(f"{path.name} is missing.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise NotebookError(f"{path.name} can't be read: {error}.") from error
-    except Exception as error:  # nbformat lets through whatever a malformed file makes it stumble on
+    except Exception as error:  # nbformat does not wrap the errors that a malformed file raises
         raise NotebookError(
             f"{path.name} is not a valid notebook ({_first_line(error)}). Was it cut short or edited as text? "
             "In JupyterLab, File > Revert Notebook to Checkpoint brings back the last good copy."

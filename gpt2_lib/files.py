@@ -85,7 +85,7 @@ def finish_replacing(folder: Path, stale: Iterable[str] = ()) -> None:
     names = json.loads((complete / NAMES).read_text(encoding="utf-8"))
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
-    new = [name for name in names if (complete / name).exists()]  # the others are in their places already
+    new = [name for name in names if (complete / name).exists()]  # the others have already been moved
     old = {file.name for pattern in stale for file in folder.glob(pattern)} - set(names)
     moved: list[tuple[Path, Path]] = []
     try:
@@ -117,7 +117,7 @@ def _folder(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
-        with suppress(OSError):  # it was not made, or somebody else has put a file there
+        with suppress(OSError):  # it was not created, or another process has put a file there
             for empty in missing:
                 empty.rmdir()
         raise

@@ -67,7 +67,7 @@ def generate_ids(
     generator = None if seed is None else torch.Generator(ids.device).manual_seed(seed)
     ended = torch.zeros(len(ids), 1, dtype=torch.bool, device=ids.device)
     cache = KVCache(min(context, ids.size(1) + max_new_tokens))
-    fed = ids  # what the cache has not seen yet
+    fed = ids  # tokens that are not in the cache yet
     for _ in range(max_new_tokens):
         if cache.seen + fed.size(1) > context:
             fed = ids[:, -(context // 2) :]

@@ -64,7 +64,7 @@ class Attention(nn.Module):
             past = cache.seen
             kv = cache.extend(self.block, kv)  # (2, B, N, S, H)
         k, v = kv
-        if past == 0 or T == 1:  # one new token may look at everything before it
+        if past == 0 or T == 1:  # one new token may attend to everything before it
             y = F.scaled_dot_product_attention(q, k, v, is_causal=T > 1)
         else:
             visible = torch.ones(T, past + T, dtype=torch.bool, device=x.device).tril(past)

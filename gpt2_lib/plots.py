@@ -17,11 +17,11 @@ from torch import Tensor
 
 from .files import replace_whole
 
-STAYS, GOES = "#0B5CAD", "#BF5700"  # weights; "yours" is a thing that stays, too
+STAYS, GOES = "#0B5CAD", "#BF5700"  # weights; "yours" is also something that stays
 ATTENTION, FEEDFORWARD = "#6A1B6E", "#1B9AAA"
 REFERENCE, HERE = "#57606A", "#111111"  # what yours is compared with; the point where you are
 COLOURS = (STAYS, GOES, ATTENTION, FEEDFORWARD, REFERENCE, HERE)
-WRITTEN = {FEEDFORWARD: "#0F7C8A"}  # this one is too light for words, and below them
+WRITTEN = {FEEDFORWARD: "#0F7C8A"}  # this one is too light for text, and is drawn below it
 INK, PALE, GRID = "#1F2328", "#D0D7DE", "#E6E9EC"
 PARTS = {"attention": ATTENTION, "feed-forward": FEEDFORWARD}
 ORDER = (

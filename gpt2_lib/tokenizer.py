@@ -96,7 +96,7 @@ class Tokenizer:
         vocab, merges = folder / "vocab.json", folder / "merges.txt"
         if (folder / "tokenizer.json").is_file():
             bpe = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-            bpe.no_truncation()  # a limit that it was trained with is none of the model
+            bpe.no_truncation()  # the limit of its training is not the model's
             bpe.no_padding()
         elif vocab.is_file() and merges.is_file():
             bpe = _byte_level(models.BPE.from_file(str(vocab), str(merges)), bool(described.get("add_prefix_space")))

@@ -71,7 +71,7 @@ class Run:
         self.optimizers = list(means.optimizers) or optimizers(model, recipe)
         check_optimizers(model, self.optimizers)
         self._rates = [[float(group["lr"]) for group in optimizer.param_groups] for optimizer in self.optimizers]
-        self._identity = self.identity()  # before a step of a scheduler changes what it tells
+        self._identity = self.identity()  # before the scheduler's step changes its value
         self.step = 0
         self.text: int | None = None  # a sum over the token ids that are trained on
         self.log: list[dict] = []

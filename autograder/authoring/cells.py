@@ -14,7 +14,7 @@ from ..course import Course, CourseError
 from ..text import plain
 
 SHOWN = 5  # cells named in a sentence
-Roles = dict[str, frozenset[str]]  # cell -> what it is to nbgrader
+Roles = dict[str, frozenset[str]]  # cell -> its nbgrader type
 
 
 def check_cells(course: Course, made: Mapping[Path, NotebookNode]) -> None:

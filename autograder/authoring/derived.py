@@ -26,7 +26,7 @@ HEADING = re.compile(r"^(##|###) (?:(?:Exercise )?(\S+(?: [a-z])?) · )?", re.MU
 MARK = re.compile(r'"<<checks>>"|<<(points|minutes|exercises|sections|words|lines)(?: ([^<>\n]+))?>>')
 HIDDEN_FROM_LEARNERS = r"### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS"
 SOLUTION = r"### BEGIN SOLUTION.*?### END SOLUTION"
-DEEPER = "deeper"  # the tag of what the core path leaves out
+DEEPER = "deeper"  # the tag of sections outside the core path
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
 Checks = Mapping[str, Mapping[str, float]]  # section -> check -> points
@@ -41,7 +41,7 @@ def fill_in(cells: list[dict], minutes: list[int]) -> None:
 
     Raises MarkError.
     """
-    from gpt2_lib.course import facts  # brings PyTorch, which the other commands do not need
+    from gpt2_lib.course import facts  # imports PyTorch, which the other commands do not need
 
     for cell in cells:  # first, since their words count
         try:

@@ -20,7 +20,7 @@ from .results import Result, results, table
 from .verdicts import Grading
 
 ME = "me"
-DAY = 86_400.0  # seconds: nobody waits for a worker here
+DAY = 86_400.0  # seconds: no other submission waits for the worker here
 
 
 class CheckError(Exception):
@@ -37,7 +37,7 @@ class Checked:
 
     def json(self) -> str:
         """Return the results as JSON for the notebook's page, with each check's label."""
-        from gpt2_lib.course import checks  # brings PyTorch in, which the command line does without
+        from gpt2_lib.course import checks  # imports PyTorch, which the command line does not need
 
         told = [
             asdict(result) | {"label": getattr(getattr(checks, result.check, None), "label", result.check)}

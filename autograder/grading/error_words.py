@@ -12,7 +12,7 @@ ASKED = re.compile(
     r"\b(?:\w+Error: )?StdinNotImplementedError: (?:raw_input|getpass) was called[^.\n]*\.?"
     r"|\bEOFError: EOF when reading a line\b"
 )
-# A cell's file is made up by the kernel: nobody has it.
+# The kernel invents the file name of a cell: no such file exists.
 NO_FILE = re.compile(r"\((?:\d+\.py|<[^<>\n]*>), line (\d+)\)")
 
 

@@ -19,7 +19,7 @@ from .sanitise import MISSING, Sanitised
 
 WORD = re.compile(r"[^\W\d]\w*")
 NAMED = 5  # names in a sentence, at most
-TEXT = 20_000  # characters of a message that are looked at
+TEXT = 20_000  # characters of a message that are searched
 
 
 @dataclass(frozen=True)

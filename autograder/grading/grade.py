@@ -72,7 +72,7 @@ class _Task:
     student: str
     assignment: str
     job: Job
-    grading: Grading  # without what only running it tells
+    grading: Grading  # without the results of running it
     stamp: datetime | None
 
 
@@ -107,7 +107,7 @@ def grade(
     ready(course)
     hidden = tuple(bubblewrap.names_of(course.root)) if sys.platform == "linux" else ()
     terms = _Terms(safe, again, hidden, key_of(course.root))
-    settle(course, assignment)  # what is wrong in its files is told before anything runs
+    settle(course, assignment)  # errors in its files are reported before anything runs
     given = _given(course, handed_in)
     handed_in = [key for key in handed_in if key not in given]
     done: dict[tuple[str, str], Submission] = {}

@@ -30,9 +30,9 @@ class Match:
     """``place`` maps each course cell that was found to its index in the learner's notebook."""
 
     place: dict[str, int] = field(default_factory=dict)
-    guessed: dict[str, str] = field(default_factory=dict)  # of those, the guesses: what each was told by
+    guessed: dict[str, str] = field(default_factory=dict)  # the guesses among them, each with its evidence
     again: list[str] = field(default_factory=list)  # that are there more than once
-    stubs: dict[int, str] = field(default_factory=dict)  # untouched copies of an answer's cell that is elsewhere
+    stubs: dict[int, str] = field(default_factory=dict)  # unchanged copies of an answer cell found elsewhere
 
 
 def match(cells: Sequence[NotebookNode], plan: Plan) -> Match:

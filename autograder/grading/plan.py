@@ -57,7 +57,7 @@ class Plan:
     answers: tuple[str, ...] = ()  # the names that answers are asked to make
     imports: str = ""  # the modules that the instructor's other cells import, for the checks
     kernelspec: str = json.dumps(KERNELSPEC)
-    asked: Mapping[str, Names] = field(default_factory=dict)  # check -> what it takes from the learner; worked out
+    asked: Mapping[str, Names] = field(default_factory=dict)  # check -> the learner's names that it uses, computed
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "asked", self.asked or self._asked())

@@ -45,7 +45,7 @@ def prepare(data: bytes, plan: Plan) -> Prepared:
     except Refused as refused:
         return Prepared(refused=str(refused))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Python thinks of a learner's code, once it is read, is for the learner
+        warnings.simplefilter("ignore")  # Python's warnings about a learner's code are not for the instructor
         made = sanitise(clean, plan)
         skipped = skip(made.notebook, plan.demonstrations, plan.taken)
         told = reasons(made, plan)

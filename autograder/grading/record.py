@@ -77,7 +77,7 @@ def _into_gradebook(course: Course, assignment: str, student: str, outcome: Outc
             tasks = {cell.name for cell in entry.notebook.task_cells}
             for grade in entry.grades:
                 if grade.name in tasks:
-                    continue  # a person's, from the start
+                    continue  # needs a person, from the start
                 grade.auto_score = scores.get(grade.name, 0.0) if there else 0.0
                 grade.needs_manual_grade = grade.auto_score is None or grade.manual_score is not None
             for comment in entry.comments:

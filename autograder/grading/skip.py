@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_locked, is_solution
 
 WORD = re.compile(r"[^\W\d]\w*")
-# Ways to names that Python does not see; `model.eval()` and `re.compile()` are none.
+# Calls that reach names which the analysis does not see; `model.eval()` and `re.compile()` are not among them.
 HIDDEN = re.compile(
     r"(?<!\.)\b(?:exec|eval|compile|globals|locals|vars)\b"
     r"|\b(?:get_ipython|__import__|__builtins__|builtins|gc|importlib|inspect|IPython(?!\.display\b)|__main__|modules|user_ns|_getframe)\b"

@@ -83,7 +83,7 @@ def _divided(files: list[HandIn]) -> list[list[HandIn]]:
         uploads[file.place.order].append(file)
     orders = sorted(uploads)
     attempts, begun = [], 0
-    last: dict[str, int] = {}  # name -> where it was met last
+    last: dict[str, int] = {}  # name -> where it was found last
     for at, order in enumerate(orders):
         same = max((last.get(file.file, -1) for file in uploads[order]), default=-1)
         if same >= begun:

@@ -56,7 +56,7 @@ class _Collecting:
                 [file.place.person for file in files if file.assignment == assignment], assignment
             )
         plans = [(*settled[:2], self._store.plan(*settled)) for settled in self._owners.settled(files)]
-        self._roster.save()  # before the files: whoever has one keeps the id, even if this is interrupted
+        self._roster.save()  # before the files: a learner who has an id keeps it, even if this is interrupted
         for plan in plans:
             self._store.put(*plan)
         every = list(dict([*placed, *found]).items())

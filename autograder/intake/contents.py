@@ -18,10 +18,10 @@ from .source import OTHER_ARCHIVES, CollectError, Entry
 
 ARTIFACTS = (".gpt2pack", ".onnx", ".csv", ".json")  # models and logs that a notebook asks for
 MAX_NAME = 200  # bytes; file systems take 255, and some of these names get a suffix
-# In JSON a quotation mark inside a text is escaped: this finds nbgrader's key alone. No parser sees a stranger's file.
+# In JSON a quotation mark inside a text is escaped: this finds nbgrader's key alone. No parser reads untrusted files.
 GRADE_ID = re.compile(rb'(?<!\\)"grade_id"\s{0,9}:\s{0,9}"([^"\\]{1,200})"')
 STAMP = re.compile(rb'(?<!\\)"digest"\s{0,9}:\s{0,9}"([0-9a-f]{64})"')
-STUB = b"YOUR CODE HERE"  # nbgrader's mark of what is to be written
+STUB = b"YOUR CODE HERE"  # nbgrader's metadata of the cells to be written
 LIKE_A_NOTEBOOK = (b'"nbformat"', b'"cells"')
 
 
@@ -34,7 +34,7 @@ class Released:
     cells: dict[tuple[str, str], set[bytes]] = field(default_factory=lambda: defaultdict(set))  # with the assignment
     stamps: dict[bytes, str] = field(default_factory=dict)  # the digest that a notebook carries -> its assignment
     stubs: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # notebook -> what is to be written in it
-    texts: dict[str, str] = field(default_factory=lambda: defaultdict(str))  # assignment -> all that it says
+    texts: dict[str, str] = field(default_factory=lambda: defaultdict(str))  # assignment -> all its text
 
     @classmethod
     def of(cls, root: Path) -> Released:

@@ -146,7 +146,7 @@ def _merged(before: ClassList, found: Listing, lines: list[Row]) -> tuple[list[L
             met.add(id)
             after[id] = with_names(after[id], listed, whole, found.groups)
         else:
-            id = handed_in.get(listed.id.casefold(), listed.id)  # some file systems don't tell A from a
+            id = handed_in.get(listed.id.casefold(), listed.id)  # some file systems are case-insensitive
             id = id or _known(listed, lines, namesakes) or _new(listed, namesakes, taken)
             taken.add(id.casefold())
             new.add(id)

@@ -30,7 +30,7 @@ MAX_REASONS = 4_000  # bytes
 MAX_EXTRA = 12_000_000  # bytes, each: the challenges hand in models of up to 9 MB
 MAX_EXTRAS = 40_000_000  # bytes, together
 MAX_EXTRA_FILES = 200
-MAX_ENTRIES = 2_000  # files and folders that are looked at
+MAX_ENTRIES = 2_000  # files and folders that are examined
 MAX_DEPTH = 8  # folders within folders
 NAMED = 5  # files in a sentence, at most
 
@@ -205,7 +205,7 @@ def _walk(taken: Intake, descriptor: int, prefix: str, seen: _Seen, skip: Collec
         try:
             inner = open_folder(name, descriptor)
         except OSError as error:
-            linked = error.errno in (errno.ELOOP, errno.ENOTDIR)  # exchanged since it was looked at
+            linked = error.errno in (errno.ELOOP, errno.ENOTDIR)  # replaced since it was checked
             _refuse(taken, path, Refused(f"can't be read: {error.strerror}", suspicious=linked))
             continue
         try:

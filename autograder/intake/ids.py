@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 MAX_ID = 60  # characters
-RESERVED = ("students.csv", "collected.csv")  # names in submitted/ that are nobody's
+RESERVED = ("students.csv", "collected.csv")  # names in submitted/ that belong to no learner
 
 
 def student_id(name: str, keep_case: bool = False) -> str:

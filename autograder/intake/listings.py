@@ -46,7 +46,7 @@ NAMES = {  # what may stand at the head of a column, by what it holds
     "moodle": ("moodle",),
     "group": ("group", "groups", "group_name", "group name", "team", "gruppe", "gruppen", "groupe"),
 }
-SEPARATED = {PARTICIPANTS: ",", BY_HAND: ",;", GROUP_SET: ""}  # what stands between the groups of somebody
+SEPARATED = {PARTICIPANTS: ",", BY_HAND: ",;", GROUP_SET: ""}  # the separator between a learner's groups
 STAFF = re.compile(r"teacher|manager|trainer|lehr|dozent|tutor", re.IGNORECASE)
 IDENTIFIER = re.compile(r"\D*(\d+)")
 NO_GROUP = ("default group", "no group", "no groups", "none", "-")

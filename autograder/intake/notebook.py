@@ -36,7 +36,7 @@ def clean_notebook(data: bytes) -> bytes:
         raise
     except RecursionError as error:
         raise Refused("is nested too deeply to be a notebook") from error
-    except Exception as error:  # nbformat lets through whatever an old, malformed file makes it stumble on
+    except Exception as error:  # nbformat does not wrap the errors that an old, malformed file raises
         lines = str(error).splitlines() or [type(error).__name__]
         raise Refused(
             f"is not a valid notebook ({lines[0][:100]}). Was it cut short or edited as text? "

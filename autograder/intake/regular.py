@@ -30,10 +30,10 @@ def read_regular(path: str | Path, limit: int, dir_fd: int | None = None) -> byt
     """Return the bytes of a regular file of at most ``limit`` bytes. Raises Refused, and FileNotFoundError."""
     try:
         before = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
-        _assert_regular(before)  # before opening: to open a device can do something
+        _assert_regular(before)  # before opening: opening a device can have effects
         flags = functools.reduce(operator.or_, (getattr(os, name, 0) for name in OPEN_FLAGS), os.O_RDONLY)
         with os.fdopen(os.open(path, flags, dir_fd=dir_fd), "rb") as file:
-            _assert_regular(os.fstat(file.fileno()))  # once more: it may have been exchanged in between
+            _assert_regular(os.fstat(file.fileno()))  # again: it may have been replaced in between
             data = file.read(limit + 1)
     except FileNotFoundError:
         raise

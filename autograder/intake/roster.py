@@ -19,7 +19,7 @@ from .platforms.place import Person
 from .source import CollectError
 
 COLUMNS: tuple[str, ...] = ("student", "name", "system", "number", "assignment", "file", "attempt", "entry", "time")
-COLUMNS += ("late",)  # who says that it was handed in late: "Canvas", or "" where nobody does
+COLUMNS += ("late",)  # the source of the late mark: "Canvas", or "" without one
 BEFORE = (  # what older versions wrote
     COLUMNS[:-1],
     ("student", "name", "system", "number", "assignment", "notebook", "entry", "time"),
@@ -48,7 +48,7 @@ class Roster:
         folders = {path.name for path in submitted.glob("*/") if not path.name.startswith(".")}
         ids = folders | {student for student, _ in self._of} | self._list.by_id.keys()
         self._before = {_same(name): name for name in ids}
-        self._taken = {name.casefold() for name in ids}  # some file systems don't tell A from a
+        self._taken = {name.casefold() for name in ids}  # some file systems are case-insensitive
 
     def is_known(self, name: str) -> bool:
         """Return whether a folder of this name is a learner's on the class list, or has any data."""
@@ -82,7 +82,7 @@ class Roster:
             return next(iter(alike))  # or by the one learner of this name
         if person.system != "Moodle" or person.name in EVERYBODY:
             return ""
-        # A name that is met once in each assignment is the same person's, with a new number.
+        # A name that occurs once in each assignment is the same person's, with a new number.
         elsewhere = {row["student"] for row in mine} - {r["student"] for r in mine if r["assignment"] == assignment}
         if names.get(person.name, 0) <= 1 == len(elsewhere):
             return elsewhere.pop()

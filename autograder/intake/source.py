@@ -140,7 +140,7 @@ def _damage_told() -> Iterator[None]:
         yield
     except (Refused, CollectError):
         raise
-    except Exception as error:  # of a damaged archive, the libraries let through what they stumble on
+    except Exception as error:  # the libraries do not wrap the errors that a damaged archive raises
         raise Refused(f"is no whole archive ({type(error).__name__}): ask for it again") from error
 
 
@@ -164,7 +164,7 @@ def opened(root: Path, source: Path) -> Iterator[Source]:
         raise CollectError(f"There is no {source}: name a zip as the platform exports it, or a folder.") from error
     except OSError as error:
         raise CollectError(f"{source} can't be read: {error.strerror}.") from error
-    except Exception as error:  # of a damaged directory of files, zipfile lets through what it stumbles on
+    except Exception as error:  # zipfile does not wrap the errors that a damaged directory of files raises
         raise CollectError(
             f"{source.name} is no whole zip file. Was the download cut short? Download it again."
         ) from error
@@ -229,7 +229,7 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, budge
     try:
         with archive.open(info) as file:
             data = file.read(limit + 1)
-    except Exception as error:  # of damaged data, zipfile lets through what it stumbles on
+    except Exception as error:  # zipfile does not wrap the errors that damaged data raise
         raise Refused(f"is damaged in the zip ({error})") from error
     budget.spend(bytes=len(data))
     if len(data) > limit:

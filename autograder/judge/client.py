@@ -39,7 +39,7 @@ class Judge:
 
     def __init__(self, line: Line, sandbox: Sandbox | None = None) -> None:
         self._line, self._sandbox = line, sandbox
-        self._process: Forked | None = None  # to let go of it kills it
+        self._process: Forked | None = None  # dropping the last reference kills it
         self.dropped = 0  # unsolicited messages
 
     @classmethod

@@ -37,7 +37,7 @@ class Decoder:
         self.storages = [torch.frombuffer(bytearray(b), dtype=torch.uint8) if len(b) else None for b in buffers]
         self._buffers = buffers
         self._seen: set[int] = set()  # storages that are counted
-        self.opaque = ""  # the type's name of something that did not come
+        self.opaque = ""  # the type's name of a value that was not transferred
         self._count = Count()
 
     def decode(self, coded: object) -> object:
@@ -112,7 +112,7 @@ class Decoder:
         sizes, steps = [_whole(size) for size in shape], [_whole(step) for step in stride]
         if len(sizes) != len(steps) or len(sizes) > DIMENSIONS:
             raise ValueError("no place in a storage")
-        if math.prod(sizes) * empty.element_size() > BYTES:  # a stride of 0 makes much out of little
+        if math.prod(sizes) * empty.element_size() > BYTES:  # a stride of 0 makes a large tensor from little data
             raise ValueError("too big a tensor")
         new = number not in self._seen
         self._seen.add(number)

@@ -110,7 +110,7 @@ class Judge:
         seeds: Mapping[int, int],
     ) -> None:
         self._line, self._checks, self._notebook, self._seeds = line, checks, notebook, seeds
-        self._given: dict[str, object] = {}  # what the learner's names stood for, last time
+        self._given: dict[str, object] = {}  # the values of the learner's names at the last check
 
     def serve(self) -> None:
         while True:
@@ -156,7 +156,7 @@ class Judge:
         for name, what in message.content["found"].items():
             try:
                 self._given[name] = self._value_of(name, what, decoder, calls)
-            except Exception as error:  # no kernel of ours tells that
+            except Exception as error:  # our kernels never send that
                 calls.untravelled = f"the value of {name} can't be read ({type(error).__name__}: {error})"
         self._notebook |= self._given
 

@@ -36,9 +36,9 @@ class Calls:
         self.functions: dict[str, Proxy] = {}  # those that a check may delete or replace for a while
         self.errors: list[BaseException] = []  # that the learner's code has raised
         self.missing: set[str] = set()  # names that the learner's notebook doesn't have
-        self.untravelled = ""  # what could not be carried
-        self.opaque = ""  # the type of a result, or of a part of one, of which only the type's name was carried
-        self.dropped = 0  # messages that nobody asked for
+        self.untravelled = ""  # values that could not be transferred
+        self.opaque = ""  # the type of a result, or of a part of one, of which only the type's name was transferred
+        self.dropped = 0  # unexpected messages
         self.answered = False  # whether a call has come back with something
         self._line, self._notebook, self._number, self._random = line, notebook, 0, get_random()
 
@@ -122,7 +122,7 @@ class Proxy:
             pass
         try:
             return {**call, "packed": True}, [pack(everything)]
-        except NotPlainError:  # a type that is known here alone goes as what it is at heart
+        except NotPlainError:  # a type that only this process knows is sent as its built-in base type
             encoder = Encoder(strict=True)
             return {**call, "values": encoder.encode(everything)}, encoder.buffers
 
@@ -156,5 +156,5 @@ def error_of(told: dict) -> Exception:
             whole = kind(number, reason, *([file[1:-1]] if file else []))
             made = whole if (str(whole), reason) == (text, os.strerror(number)) else made
         return made
-    except Exception:  # UnicodeDecodeError and the like want more than a text
+    except Exception:  # UnicodeDecodeError and similar classes need more arguments than a text
         return RuntimeError(f"{kind.__name__}: {text}")

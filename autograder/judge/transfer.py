@@ -73,7 +73,7 @@ class _Pickler(pickle.Pickler):
     def reducer_override(self, thing: object) -> object:
         if isinstance(thing, Opaque):
             raise TheirsError(f"a {type(thing).__name__} came from your code; a check can't use it")
-        if isinstance(thing, nn.Parameter):  # PyTorch's own way forgets its gradient
+        if isinstance(thing, nn.Parameter):  # PyTorch's own method loses its gradient
             return _parameter, (thing.detach(), thing.requires_grad, thing.grad)
         if type(thing) is Tensor and thing.is_leaf and thing.grad is not None:
             return _leaf, (thing.detach(), thing.grad)
@@ -215,7 +215,7 @@ def take_over(ours: object, theirs: object) -> None:
     with torch.no_grad():
         if isinstance(ours, Tensor) and isinstance(theirs, Tensor):
             if ours.shape == theirs.shape and ours.dtype == theirs.dtype and not torch.equal(ours, theirs):
-                ours.copy_(theirs)  # other tensors of the check's may look at the same memory
+                ours.copy_(theirs)  # other tensors of the check may share this memory
             ours.data = theirs.detach()  # and what came back may share it
         elif isinstance(ours, np.ndarray) and isinstance(theirs, np.ndarray):
             if ours.shape == theirs.shape and ours.dtype == theirs.dtype and ours.flags.writeable:

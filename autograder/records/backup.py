@@ -44,7 +44,7 @@ def backup(root: Path, target: Path | None = None) -> list[str]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     left = 0
     try:
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))  # grades and the key are nobody else's
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))  # private: it holds grades and the key
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
             archive.writestr(MARK, "make restore brings this back.\n")
             for file in _files(root):

@@ -35,7 +35,7 @@ def drop(root: Path, student: str, assignment: str | None = None) -> list[str]:
         if assignment is None:
             for learner in [one for one in gradebook.students if str(one.id) == student]:
                 gradebook.db.delete(learner)
-            gradebook.db.flush()  # a gradebook that is held is told before anything else changes
+            gradebook.db.flush()  # a locked gradebook is reported before anything else changes
             people = ClassList.of(course.root)
             if student in people.by_id:
                 ClassList(one for one in people.learners if one.id != student).save(course.root)

@@ -121,7 +121,7 @@ def _join_grades(gradebook: Gradebook, pair: _Pair, graded: Mapping[str, Mapping
     gradebook.db.flush()
     gradebook.db.expire(students[pair.old])
     gradebook.db.delete(students[pair.old])
-    gradebook.db.flush()  # a gradebook that is held is told before anything else changes
+    gradebook.db.flush()  # a locked gradebook is reported before anything else changes
     return lost
 
 

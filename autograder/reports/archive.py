@@ -16,7 +16,7 @@ def write_zip(path: Path, pages: Iterable[tuple[str, Path]]) -> list[Path]:
     """Write a zip with each file under its name, whole or not at all; none without files. Returns what was written."""
     pages = sorted(pages)
     if not pages:
-        path.unlink(missing_ok=True)  # what an earlier one held is true no more
+        path.unlink(missing_ok=True)  # an earlier archive is out of date
         return []
     memory = io.BytesIO()
     with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:

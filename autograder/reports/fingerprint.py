@@ -32,7 +32,7 @@ def fingerprint(source: str, handout: str = "") -> str:
         return ""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Python thinks of a learner's code is for the learner
+            warnings.simplefilter("ignore")  # Python's warnings about a learner's code are not for the instructor
             tree = ast.parse(source)
             known = {ast.dump(step) for step in _steps(ast.parse(handout))}
         _strip(tree, known)

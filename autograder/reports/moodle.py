@@ -50,7 +50,7 @@ def write_moodle(course: Course, summary: Summary) -> Sent:
     if rows:
         write_csv(path, rows)
     else:
-        path.unlink(missing_ok=True)  # what it told is true no more
+        path.unlink(missing_ok=True)  # an earlier file is out of date
     pages = []
     for number, row in numbers.items():
         name = re.sub(r"[_/\\:*?\"<>|\0]", " ", plain(row.person.name)).strip() or row.student

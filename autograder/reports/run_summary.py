@@ -19,7 +19,7 @@ from .open_tasks import FLAGGED, TO_DO, left
 from .pages import points
 from .summary import GRADED, Row, Summary
 
-ALIKE = 3  # failures of an assignment for one reason that are told one by one
+ALIKE = 3  # failures of an assignment for one reason that are listed one by one
 
 
 def closing(course: Course, submissions: list[Submission]) -> str:

@@ -57,7 +57,7 @@ def digests(pairs: list[Pair]) -> list[str]:
     if done.returncode == 0:
         return json.loads(done.stdout)
     if len(pairs) == 1:
-        return [""]  # whatever ended the process is in this one
+        return [""]  # the answer that ended the process is in this one
     half = len(pairs) // 2
     return digests(pairs[:half]) + digests(pairs[half:])
 

@@ -231,7 +231,7 @@ def command(limits: Limits, info: int, hidden: Sequence[str] = (), rules: int | 
     # The folder before what is in it: the library lies in the course, and the course may lie under /usr or /tmp.
     for path, step in sorted(steps.items(), key=lambda entry: len(Path(entry[0]).parts)):
         for parent in reversed(Path(path).parents):
-            made += ["--perms", "0755", "--dir", str(parent)]  # else nobody but root could go through it
+            made += ["--perms", "0755", "--dir", str(parent)]  # else only root could enter it
         if step == "memory":
             made += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", path]
         elif step == "hide":

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 OURS = "grader"
-WEIGHT = 50  # of processor time, where 100 is anybody's: less than who grades
+WEIGHT = 50  # of processor time, where 100 is the default: less than the grader's own
 _numbers = itertools.count()
 
 

@@ -82,7 +82,7 @@ class Kernel(IPythonKernel):
     def _borrowed(self, function: object) -> str | None:
         try:
             return self.borrowed(function, self.shell.user_ns) if self.borrowed else None
-        except Exception as error:  # whatever a strange object does when looked at
+        except Exception as error:  # an object may raise anything when it is inspected
             return f"a value that can't be inspected ({type(error).__name__})"
 
     def _call(self, stream, ident, parent) -> None:
@@ -111,7 +111,7 @@ class Kernel(IPythonKernel):
                 reply = {"returned": returned} if returned is not None else {"result": encoder.encode(result)}
             except KeyboardInterrupt:
                 reply = {"interrupted": True}
-            except NotPlainError as reason:  # of the result: the grader is to tell that, not the learner's code
+            except NotPlainError as reason:  # of the result: the grader determines it, not the learner's code
                 reply = {"error": {"types": [], "name": "NotPlainError", "text": _text(reason)}}
                 encoder = Encoder(strict=False)
             except (Exception, SystemExit) as error:
@@ -132,7 +132,7 @@ def _is_plain(value: object) -> bool:
     """Return whether a value can be transferred, and read more than once."""
     try:
         return not isinstance(value, Iterator) and bool(Encoder(strict=True).encode(value))
-    except Exception:  # whatever a strange object does when looked at
+    except Exception:  # an object may raise anything when it is inspected
         return False
 
 
@@ -150,7 +150,7 @@ def _told(error: BaseException) -> dict:
 def _text(error: BaseException) -> str:
     try:
         return _clean(str(error)[:20_000])
-    except Exception:  # a class of the learner's may have a text that can't be made
+    except Exception:  # the `__str__` of a learner's class may raise an error
         return type(error).__name__
 
 

@@ -49,7 +49,7 @@ def drop(uid: int | None, limits: Limits) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     os.setsid()
     with open("/proc/self/oom_score_adj", "w") as score:
-        score.write("1000")  # if memory runs out, this is what goes
+        score.write("1000")  # the kernel kills this process first if memory runs out
     resource.setrlimit(resource.RLIMIT_DATA, (limits.memory, limits.memory))
     room = _mapped() + limits.memory  # memory that is shared counts here, and not as data
     resource.setrlimit(resource.RLIMIT_AS, (room, room))

@@ -28,7 +28,7 @@ REFUSED = {
 AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 SOCKET = {"x86_64": 41, "aarch64": 198}
 CLONE = {"x86_64": 56, "aarch64": 220}
-# These are said not to exist, so that programs do without them.
+# These fail with ENOSYS, so that programs do without them.
 CLONE3 = 435  # hides from filters which flags it is called with
 UNLIMITED = {  # memfd_create, shmget, msgget, memfd_secret: memory that no limit counts
     "x86_64": (319, 29, 68, 447),
@@ -88,7 +88,7 @@ def _steps(machine: str) -> list[tuple[int, int, int, int]]:
     steps += [(RETURN, 0, 0, ALLOW)]
     steps += [(EQUAL, 0, 3 + len(BUFFERS), SETSOCKOPT[machine]), (LOAD, 0, 0, ARGUMENT + 16)]
     steps += [(EQUAL, len(BUFFERS) - n, 0, option) for n, option in enumerate(BUFFERS)]
-    steps += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, ERROR)]  # done, it says, and nothing is
+    steps += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, ERROR)]  # returns success and does nothing
     steps += [(EQUAL, 0, 2 + len(FAMILIES), SOCKET[machine]), (LOAD, 0, 0, ARGUMENT)]
     steps += [(EQUAL, len(FAMILIES) - n, 0, family) for n, family in enumerate(FAMILIES)]
     return [*steps, (RETURN, 0, 0, ERROR | errno.EAFNOSUPPORT), (RETURN, 0, 0, ALLOW)]

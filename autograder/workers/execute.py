@@ -44,7 +44,7 @@ class Run:
                 break
             except BrokenToolError:
                 raise
-            except Exception as error:  # whatever forged messages make the code that reads them stumble on
+            except Exception as error:  # forged messages may cause any error in the code that reads them
                 why = f"The kernel sent messages that no kernel sends ({type(error).__name__}: {error})."[:300]
                 self._note(why)
                 break

@@ -113,7 +113,7 @@ def _run_all(job: Job, begun: float) -> Outcome:
 
 def _run(name: str, data: bytes, job: Job, account: Account) -> tuple[Prepared, NotebookNode, Report]:
     """Read and run one notebook; again if the grader's own processes died."""
-    from .execute import Run  # brings PyTorch, which a process that hands jobs out does not need
+    from .execute import Run  # imports PyTorch, which the process that distributes jobs does not need
 
     for attempt in range(ATTEMPTS):
         try:
@@ -221,4 +221,4 @@ def start() -> None:
     grader = multiprocessing.parent_process()
     assert grader is not None
     if grader.pid != os.getppid():
-        os._exit(1)  # the grader ended before: nobody would ever tell
+        os._exit(1)  # the grader ended earlier: no signal would ever come

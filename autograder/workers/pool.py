@@ -73,7 +73,7 @@ class _Run(Generic[Task]):
     def __init__(self, workers: Workers, fresh: Iterator[_Attempt[Task]]) -> None:
         self._workers, self._fresh = workers, fresh
         self._suspects: deque[_Attempt[Task]] = deque()  # under way when a process died
-        self._later: deque[_Attempt[Task]] = deque()  # with which the grader had trouble
+        self._later: deque[_Attempt[Task]] = deque()  # for which the grader raised an error
         self._running: dict[Future, _Attempt[Task]] = {}
         self._executor = workers.open()
 
@@ -86,7 +86,7 @@ class _Run(Generic[Task]):
                     outcome = future.result()
                 except BrokenProcessPool:
                     broken.append(attempt)
-                except Exception as error:  # one submission's trouble is nobody else's
+                except Exception as error:  # an error in one submission does not stop the others
                     shown = plain(f"{type(error).__name__}: {error}")
                     yield attempt.task, f"the grader failed on it ({shown}); please report this"
                 else:
@@ -140,7 +140,7 @@ class _Run(Generic[Task]):
 def processes(count: int | None = None) -> Workers:
     """Return workers that are processes on this machine, by default one for each usable processor."""
     if count is None:
-        from gpt2_lib.system.processors import processors  # brings PyTorch, which nothing else here needs
+        from gpt2_lib.system.processors import processors  # imports PyTorch, which nothing else here needs
 
         count = processors()
     context = multiprocessing.get_context("spawn")

@@ -23,7 +23,7 @@ from ..sandbox.provisioner import SandboxKernelManager
 from .setting import Account, StoppedError
 from .usage import Usage, Use, slowness
 
-LOOK = 0.5  # seconds between two looks at what it uses up, where nothing runs for longer
+LOOK = 0.5  # seconds between two measurements of usage, where nothing runs for longer
 STUBBORN = 5.0  # seconds in which code may go on after it was interrupted
 SOCKETS = 512  # Unix sockets in a sandbox: what waits in them is memory that no other limit counts
 
@@ -120,7 +120,7 @@ class Watch:
             used, now = self._use().seconds, time.monotonic()
             if before is None:
                 before, active, since = used, used, now
-            if used > active + 0.1:  # even on a busy machine, who computes gets further
+            if used > active + 0.1:  # even on a busy machine, a computation makes progress
                 active, since = used, now
             pause = min(1.0, pause * 1.5)
             self._over = self._too_much()
@@ -144,7 +144,7 @@ class Watch:
     async def _interrupt(self) -> bool:
         """Interrupt repeatedly, for code that catches it; returns True if the code still runs."""
         begun, patience = time.monotonic(), STUBBORN * max(1.0, 2 * slowness())
-        while time.monotonic() < begun + patience:  # whoever waits for the reply cancels this as soon as it comes
+        while time.monotonic() < begun + patience:  # the task that waits for the reply cancels this when it comes
             await self._manager.interrupt_kernel()
             await asyncio.sleep(0.003 if time.monotonic() > begun + 1 else 0.2)
         return True

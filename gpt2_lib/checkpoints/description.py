@@ -32,7 +32,7 @@ OTHER_NAMES = {  # transformers takes either
     "n_head": ("num_attention_heads",),
     "n_positions": ("max_position_embeddings", "n_ctx"),
 }
-WEIGHTS = {".safetensors", ".bin", ".h5", ".msgpack", ".gguf"}  # files of a model, whosever
+WEIGHTS = {".safetensors", ".bin", ".h5", ".msgpack", ".gguf"}  # model files of any program
 IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 

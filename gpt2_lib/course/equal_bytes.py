@@ -19,7 +19,7 @@ from ..pruning.pruner import ModelPruner
 from ..storage.packed import load_packed, save_packed
 
 SPARSITIES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-BOUND = 1.1  # times the dense model's perplexity: what a smaller file may cost
+BOUND = 1.1  # times the dense model's perplexity: the bar for a smaller file
 PRUNED, BOTH, INT8, INT4 = "pruned, float16", "pruned, int8", "int8 alone", "int4 alone"
 
 

@@ -57,7 +57,7 @@ def _pages(model: GPT2, count: int = 64) -> Tensor:
 
 def _prune_structures(model: GPT2, attention: float, feedforward: float) -> None:
     one_head = 1 - 1 / min(model.config.heads)  # of each block's heads one stays, however high the sparsity
-    pages = _pages(model, 8)  # few: the explorer waits for it
+    pages = _pages(model, 8)  # few, since the explorer waits for it
     ModelPruner(model).prune_structures(min(attention, one_head), feedforward, pages)
 
 
@@ -81,7 +81,7 @@ METHODS = (
     _from_registry("magnitude-global"),
     replace(_from_registry("structured"), prune=_prune_structures, separate=True),
 )
-# Beyond the four: chance, and those that look at text.
+# Besides the four: random pruning, and the methods that need text.
 BEYOND = tuple(map(_from_registry, ("random", "taylor", "taylor-global", "wanda", "sparsegpt", "admm")))
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 ROWS = COLUMNS = 8  # of a tensor that `show` writes out
-TICK = 0.1  # seconds between two looks at the time
+TICK = 0.1  # seconds between two readings of the clock
 WAITING = 40  # how many times as long as computing may waiting take: a niced process may get a thirtieth of a processor
 LONGER = [1.5**attempt for attempt in range(8)]  # how much longer the naps get of two models that are to be told apart
 PASSES, MOST, ATTEMPTS = 5, 1000, 3  # a latency: the median of PASSES to MOST, measured so often at most
@@ -311,6 +311,6 @@ class time_limit:
         computed, waited = time.thread_time() - self._computed, time.monotonic() - self._waited
         on_its_way_out = frame is not None and frame.f_globals.get("__name__") in ("contextlib", __name__)
         if (computed > self.seconds or waited > WAITING * self.seconds) and not on_its_way_out:
-            # Again and again, should a bare `except:` swallow it: in the end one comes outside of the `try`.
+            # Repeatedly, since a bare `except:` may swallow it: in the end one is raised outside of the `try`.
             signal.setitimer(signal.ITIMER_REAL, TICK / 100, TICK / 100)
             raise _OutOfTime

@@ -63,7 +63,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 def _reach(function: object, notebook: dict[str, object]) -> Iterator[object]:
     """Yield ``function``, what it uses, and what its helpers in the same notebook use."""
-    waiting, seen = [function], {}  # seen keeps what it has seen alive, so that no id comes twice
+    waiting, seen = [function], {}  # `seen` keeps its objects alive, so that no id is used twice
     while waiting:
         thing = waiting.pop()
         if isinstance(thing, FunctionType):
@@ -122,5 +122,5 @@ def _named(dotted: str) -> object:
         return None
     try:
         return pkgutil.resolve_name(dotted)
-    except Exception:  # whatever a module that can't be imported stops with
+    except Exception:  # importing a broken module may raise any error
         return None

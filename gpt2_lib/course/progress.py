@@ -130,7 +130,7 @@ class Progress:
     def _update(self) -> None:
         if get_ipython() is not None:
             update_display(self, display_id=DISPLAY)
-            with suppress(OSError):  # a folder that can't be written, a full disk: ticks are no reason to stop
+            with suppress(OSError):  # a read-only folder or a full disk must not stop the notebook
                 kept = _kept(Path(FILE)) | {self._title: self.passed()}
                 replace_whole(Path(FILE), lambda file: file.write_text(json.dumps(kept), encoding="utf-8"))
 

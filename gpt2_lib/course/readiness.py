@@ -109,7 +109,7 @@ QUESTIONS = (
     ),
 )
 
-# Measurements and claims to judge: for practice, told at once, without points.
+# Measurements and claims to judge: practice with immediate answers, without points.
 JUDGEMENTS = (
     Question(
         "“Our pruned file is 3.4 times smaller.” The original was counted as it lies in memory, the pruned file as "

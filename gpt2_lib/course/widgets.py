@@ -22,7 +22,7 @@ from ..pruning.pruner import prunable_weights
 from .experiments import METHODS, Point, measure, readable
 from .page.live import PIXELS, Control, Live, Seen
 
-START = 50  # percent: something is to be seen at once
+START = 50  # percent: the first picture already shows an effect
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _quoted(sample: str) -> str:
     """Return the model's sample as HTML, with the speakers' names in bold."""
     text = html.escape(readable(sample))
     text = re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", text)
-    text = re.sub(r"\*([^*]+)\*", r"<i>\1</i>", text).replace("*", "")  # a ruined model leaves some open
+    text = re.sub(r"\*([^*]+)\*", r"<i>\1</i>", text).replace("*", "")  # a ruined model has some that are not finite
     style = "border-left: 4px solid #8c959f; margin: 0; padding: 0 12px; line-height: 1.4; white-space: pre-line"
     return f"<blockquote style='{style}; max-height: 13em; overflow: auto' tabindex='0'>{text}</blockquote>"
 

@@ -2,5 +2,5 @@
 
 import os
 
-# ONNX Runtime reports its use to its makers from version 1.29 on; it looks for this before it is imported.
+# ONNX Runtime sends telemetry from version 1.29 on; this must be set before it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -40,7 +40,7 @@ def export_executorch(model: GPT2, path: str | Path, int8: bool = True) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of torch and torchao about their own insides
+            warnings.simplefilter("ignore")  # of torch and torchao about their own internals
             program = _lower(model, int8)
         replace_whole(path, lambda part: part.write_bytes(program))
     except OSError as error:

@@ -75,7 +75,7 @@ class DeploymentAnalysis:
     kv_cache: float  # keys and values, original over pruned: heads change it, neurons and zeros don't
     speedup: float  # time of the original over time of the pruned one, to the first token
     speedup_decode: float  # and for each token after it
-    flops: float  # operations of the original over those of the pruned one: what to hope for
+    flops: float  # operations of the original over those of the pruned one: the ideal speed-up
     quality: float  # accuracy of the pruned model over the original's: 0.98 is 2 % lost
     perplexity: float  # perplexity of the pruned model over the original's
     original: ProductionMetrics

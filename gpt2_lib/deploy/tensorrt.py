@@ -7,7 +7,7 @@ changes no weight: `ModelPruner.prune_n_m(2, 4)` makes it, at a cost in quality 
 tensorrt_rtx is TensorRT for RTX, NVIDIA's edition for desktops: its engines are compiled again on the user's GPU.
 """
 
-# Who uses no type checker is told of a wrong model too.
+# A wrong model is reported to users without a type checker too.
 # pyright: reportUnnecessaryIsInstance=false
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ def _with_sparsity(run: Run, row: dict) -> dict:
 
 def _import_quietly():  # -> the module mlflow
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else every table of a new database is announced
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else MLflow logs every table of a new database
     return need("mlflow", "mlops")
 
 

@@ -59,7 +59,7 @@ def admm(
     if (sparsity is None) == (n_m is None) or (by_row and n_m is not None):
         raise ValueError("Give either sparsity or n_m, not both; by_row goes with sparsity.")
     if n_m is not None:
-        selection.n_m_masks({"weight": weight}, *n_m)  # refuses what doesn't fit, before the work begins
+        selection.n_m_masks({"weight": weight}, *n_m)  # raises for unsuitable arguments, before the work begins
         choose = partial(_choose_n_m, n_m=n_m)
     else:
         choose = partial(_choose_by_row if by_row else _choose, final=selection.check_sparsity(sparsity or 0.0))

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CHUNK = 1 << 18  # entries looked at together: small enough for the processor's cache
+CHUNK = 1 << 18  # entries processed together: small enough for the processor's cache
 DIGIT = 16  # bits that one histogram resolves
 SAMPLE = 1 << 20  # entries, more or less, that guess where the threshold is
 
@@ -240,7 +240,7 @@ def _cut(parts: Sequence[np.ndarray], rank: int) -> tuple[int, int]:
     keys = np.concatenate(parts)
     threshold = np.partition(keys, rank - 1)[rank - 1]
     ties = rank - int(np.count_nonzero(keys < threshold))
-    if ties == np.count_nonzero(keys == threshold):  # all that are equal go: no need to look for them
+    if ties == np.count_nonzero(keys == threshold):  # all equal entries go: no search is needed
         return int(threshold) + 1, 0
     return int(threshold), ties
 

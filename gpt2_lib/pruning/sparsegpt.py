@@ -44,7 +44,7 @@ def sparsegpt(
     if sparsity is not None:
         sparsity = selection.check_sparsity(sparsity)
     if n_m is not None:
-        selection.n_m_masks({"weight": weight}, *n_m)  # refuses what doesn't fit, before the work begins
+        selection.n_m_masks({"weight": weight}, *n_m)  # raises for unsuitable arguments, before the work begins
         block -= block % n_m[1]
     R, dead = (found.to(weight.device) for found in _factor(hessian, damping))  # (in, in), (in, 1)
     original = weight.detach().float().t().contiguous()  # (in, out): one input's weights lie side by side

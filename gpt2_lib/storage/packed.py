@@ -160,7 +160,7 @@ def _write(model: nn.Module, bits: int | None, file: BinaryIO) -> Sizes:
     file.seek(HEADER)  # the header needs the hash, and is written last
     frame = _Hashed(file)
     compressing = zstandard.ZstdCompressor(level=LEVEL)
-    # All that it asks of a file is to be written to.
+    # It only needs a file that can be written to.
     with compressing.stream_writer(frame, closefd=False) as compressor:  # pyright: ignore[reportArgumentType]
         for pieces in _parts(inner, weights, bits):
             part = safetensors.torch.save(pieces)

@@ -71,7 +71,7 @@ def _drop_unwritten() -> None:
         try:
             stream.flush()
         except OSError:
-            with suppress(OSError, ValueError):  # a stream that is no file
+            with suppress(OSError, ValueError):  # a stream without a file descriptor
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)

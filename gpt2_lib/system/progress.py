@@ -8,7 +8,7 @@ from typing import TypeVar
 from tqdm.auto import tqdm
 
 Step = TypeVar("Step")
-DELAY = 1.0  # seconds after which a bar appears: what is done by then needs none
+DELAY = 1.0  # seconds after which a bar appears: shorter work needs none
 
 
 def progress_bar(steps: Iterable[Step], title: str, unit: str, total: int | None = None) -> Iterable[Step]:

@@ -71,7 +71,7 @@ class _Branches:
 
     def votes(self, places: Places, depth: int) -> tuple[int, int]:
         """Return how many branches have names that were parsed at ``depth``, and how many others there are."""
-        theirs = self._learners if depth > self._level else ()  # what is in a learner's own folder tells nothing
+        theirs = self._learners if depth > self._level else ()  # the content of a learner's own folder is no evidence
         read = {
             name
             for name, members in self._members.items()

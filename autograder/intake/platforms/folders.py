@@ -22,7 +22,7 @@ from ..source import ARCHIVES, Entry, is_archive
 from ..times import read_time
 from .place import Aside, Course, Person, Place, Places
 
-AROUND = ("notebooks", "submitted", "release")  # folders that are nobody's name
+AROUND = ("notebooks", "submitted", "release")  # folders that are not named after a learner
 STAMP = "timestamp.txt"
 
 
@@ -32,7 +32,7 @@ class Folders:
     def __init__(self, entries: list[Entry], course: Course) -> None:
         self._course = course
         places = {*course.assignments, *AROUND}
-        # position in the path of each folder that may be somebody's
+        # position in the path of each folder that may belong to a learner
         self.at = [[n for n, part in enumerate(e.parts[:-1]) if part not in places] for e in entries]
         self.entries = entries
         self.notebooks = [course.notebook_of(entry.parts[-1]) for entry in entries]

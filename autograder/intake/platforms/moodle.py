@@ -19,7 +19,7 @@ from .place import Aside, Course, Person, Place, Places, names_at
 NAME = re.compile(
     r"(?P<name>[^_]+)(?:_(?P<number>\d+))?_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.*))?", re.DOTALL
 )
-# What everybody is called in blind marking.
+# The name of every participant in blind marking.
 EVERYBODY = {
     *("Participant", "Participante", "Teilnehmerin", "Teilnehmer", "Teilnehmer in", "Partecipante", "Deelnemer"),
     *("Deltager", "Deltaker", "Deltagare", "Osallistuja", "Uczestnik", "Účastník", "Участник", "参加者", "参与者"),

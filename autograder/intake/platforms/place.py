@@ -21,7 +21,7 @@ class Person:
     login: str = ""
 
     def __post_init__(self) -> None:
-        for field in ("name", "number", "login"):  # one name, however its accents are written
+        for field in ("name", "number", "login"):  # normalises the encoding of accents
             object.__setattr__(self, field, unicodedata.normalize("NFKC", getattr(self, field)))
 
     @property

@@ -33,5 +33,5 @@ def claimed_config(found: object) -> GPT2Config:
 
 def check_tokenizer(text: str | None) -> None:
     _, tokenizer = dense()
-    if text is not None and Tokenizer.from_json(text).to_json() != tokenizer.to_json():  # whatever the spaces in it
+    if text is not None and Tokenizer.from_json(text).to_json() != tokenizer.to_json():  # spaces in it do not matter
         raise AssertionError("This file has another tokenizer than gpt2-mini: leave that as it is.")

@@ -19,7 +19,7 @@ def read_log(data: bytes) -> list[dict[str, float]]:
         rows = [{name: float(row[name]) for name in COLUMNS} for row in found[: MOST_ROWS + 1]]
     except KeyError as error:
         raise AssertionError(f"The log has no column {error}; it needs {', '.join(COLUMNS)}.") from error
-    except Exception as error:  # whatever a file that is no log makes the parsers stumble on
+    except Exception as error:  # the parsers may raise any error for a file that is no log
         raise AssertionError(
             f"The log can't be read ({type(error).__name__}: {str(error)[:200]}). It is CSV with the header "
             f"{','.join(COLUMNS)}, or a JSON list of objects with these keys."

@@ -51,7 +51,7 @@ def read_packed(data: bytes) -> Packed:
             model = load_packed(path)
     except AssertionError:
         raise
-    except Exception as error:  # whatever damaged bytes make the libraries stumble on
+    except Exception as error:  # the libraries may raise any error for damaged bytes
         raise AssertionError(
             f"This is no packed file that can be read ({type(error).__name__}: {str(error)[:200]}). Save the model "
             "again with gpt2_lib.storage.packed.save_packed."

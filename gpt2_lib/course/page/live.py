@@ -176,7 +176,7 @@ class Live:
             return  # the running task looks at the controls again when it is done
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:  # no event loop (a script, a test): do it here and now
+        except RuntimeError:  # no event loop (a script, a test): run it at once
             self._show(self._compute(settings))
             return
         self._busy = True

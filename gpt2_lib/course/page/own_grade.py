@@ -60,7 +60,7 @@ class GradeMyNotebook(ipywidgets.VBox):
         unsaved = unsaved_answers(self._path, _history())
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:  # no event loop (a script, a test): do it here and now
+        except RuntimeError:  # no event loop (a script, a test): run it at once
             self._show(graded(self._path), unsaved)
             return
         self._task = loop.create_task(self._grade(loop, unsaved))
@@ -135,7 +135,7 @@ def unsaved_answers(path: Path, history: Sequence[str]) -> list[str]:
             if cell["metadata"].get("nbgrader", {}).get("solution")
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return []  # grading says what is wrong with the file
+        return []  # grading reports the file's error
     return [name for name, source in answers.items() if _ran(source, history) not in (None, source.strip())]
 
 

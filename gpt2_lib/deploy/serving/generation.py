@@ -124,7 +124,7 @@ class Utf8Pieces:
         """Return the text that is complete with this token; it may be empty."""
         self.waiting.append(token)
         text = self.tokenizer.decode(self.waiting)
-        if text.endswith("\N{REPLACEMENT CHARACTER}"):  # cut, or no text at all: the next tokens will tell
+        if text.endswith("\N{REPLACEMENT CHARACTER}"):  # perhaps incomplete: the next tokens decide
             return ""
         self.waiting.clear()
         return text

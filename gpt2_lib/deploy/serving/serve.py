@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> None:
     if with_stdin:
         threading.Thread(target=_when_stdin_ends, args=(server.drain,), daemon=True).start()
     server.run([listener])
-    with suppress(BrokenPipeError):  # whoever started it is gone
+    with suppress(BrokenPipeError):  # the parent process has ended
         print(json.dumps(service.metrics.summary()), flush=True)
 
 

@@ -1,6 +1,6 @@
 """`deploy_to_production(model)`: a served model in its own process, with a handle to query, measure and stop it."""
 
-# Who uses no type checker is told of a wrong model too.
+# A wrong model is reported to users without a type checker too.
 # pyright: reportUnnecessaryIsInstance=false
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def is_chain(model: nn.Module, blocks: Sequence[str], batch: Any) -> bool:
     for k, (_, output) in enumerate(calls):
         try:
             alone = run_block(model, blocks[: k + 1], copy.deepcopy(before), batch)
-        except Exception:  # the plain pass went well: it is what was replaced that is missing
+        except Exception:  # the plain pass succeeded: the replaced part is missing
             return False
         if not _same(alone, output):
             return False

@@ -50,7 +50,7 @@ class TensorStore:
         file = self._file(index)
         try:
             torch.save(entry, file)
-        except (OSError, RuntimeError) as error:  # PyTorch's words for a full disk are those of its archive
+        except (OSError, RuntimeError) as error:  # for a full disk PyTorch raises an error about its archive
             raise OSError(
                 f"What pruning needs later could not be kept in {file.parent}; is the disk full? Free some space, or "
                 "set the environment variable TMPDIR to a folder on a larger disk."

@@ -72,7 +72,7 @@ def make_plan(
         raise ValueError(f"Nothing is left to prune: the model's prunable layers are {', '.join(every)}.")
     if n_m is not None:
         first_rows = {name: w[:1] for name, w in matrices(model, list(fractions)).items()}
-        selection.n_m_masks(first_rows, *n_m)  # does it fit? Said before anything is cut
+        selection.n_m_masks(first_rows, *n_m)  # raises an error for arguments that don't fit, before anything is cut
     return Plan(fractions, n_m)
 
 

@@ -76,7 +76,7 @@ def refit(weight: Tensor, bias: Tensor, moments: Moments, ridge: float = RIDGE) 
     fit, a ridge that is not above 0 or too small, and moments that are NaN or infinite.
     """
     _check(weight, bias, moments, ridge)
-    strength = ridge * float(moments.xx.diagonal().mean()) or 1.0  # inputs that are all constant say nothing of W
+    strength = ridge * float(moments.xx.diagonal().mean()) or 1.0  # constant inputs carry no information about W
     before = weight.detach().cpu().double()
     XX = moments.xx + strength * torch.eye(len(moments.x), dtype=torch.float64)  # (in, in)
     XY = moments.xy + strength * before.t()  # (in, out)
