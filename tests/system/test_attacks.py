@@ -235,7 +235,7 @@ def test_nothing_is_left_running(graded: Graded) -> None:
 
 
 def rows(entries: dict[str, Entry], graded: Graded) -> Iterator[tuple[str, str, str]]:
-    """(group, what, what came of it) as it was graded."""
+    """Yield (group, attempt, result) as graded."""
     for student, entry in entries.items():
         submission = graded.submissions[student]
         flagged = ", flagged" if submission.review else ""
@@ -256,18 +256,18 @@ def rows(entries: dict[str, Entry], graded: Graded) -> Iterator[tuple[str, str, 
 def test_the_table_of_attacks_is_as_graded_now(graded: Graded) -> None:
     found = list(rows(CATALOGUE, graded))
     attacks = [row for row in found if row[0] != WORKING]
-    text = f"""# What the grader stands
+    text = f"""# Attacks on the grader
 
 {len(attacks)} attacks and accidents, and {len(found) - len(attacks)} honest submissions of unusual kinds, handed in by
-one class and graded in the sandbox. `tests/system/test_attacks.py` grades them and compares this page with what came
-of it; the code is in [tests/helpers/attacks.py](../tests/helpers/attacks.py).
+one class and graded in the sandbox. `tests/system/test_attacks.py` grades them and compares this page with the
+results; the code is in [tests/helpers/attacks.py](../tests/helpers/attacks.py).
 
-The small course has {len(POINTS)} checks with {sum(POINTS.values()):g} points. "Blocked": what was tried failed. Points
-are lost only for what the code itself breaks. "Flagged": a person is told to look.
+The small course has {len(POINTS)} checks with {sum(POINTS.values()):g} points. "Blocked": the attempt failed. Points
+are lost only for what the code itself breaks. "Flagged": a person is asked to look.
 
 """
     for group in dict.fromkeys(row[0] for row in found):
-        text += f"## {group[0].upper()}{group[1:]}\n\n| what | what came of it |\n|-|-|\n"
+        text += f"## {group[0].upper()}{group[1:]}\n\n| attempt | result |\n|-|-|\n"
         text += "".join(f"| {what.replace('|', chr(92) + '|')} | {came} |\n" for g, what, came in found if g == group)
         text += "\n"
     text = text.rstrip("\n") + "\n"
