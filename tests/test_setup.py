@@ -140,7 +140,7 @@ class Folder:
 
 @pytest.fixture
 def folder(tmp_path: Path, repository: Path) -> Folder:
-    """Its name is as hard as a home's may be."""
+    """Return a folder with a difficult but valid name."""
     return Folder(tmp_path / "größer 课程's $5", repository)
 
 
@@ -150,12 +150,12 @@ def project(repository: Path) -> dict:
 
 
 def hear_control_c() -> None:
-    """What a shell starts in the background inherits deaf ears."""
+    """Restore SIGINT's default: a shell's background jobs inherit that it is ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def said(output: str) -> str:
-    """The last words before make's own."""
+    """Return the last lines before make's own."""
     *_, ours, makes = output.splitlines()
     assert makes.startswith("make"), output
     return ours
@@ -419,7 +419,7 @@ def builds(folder: Folder) -> list[str]:
 
 
 def nobody() -> str:
-    """The address of an index where nobody listens."""
+    """Return the address of an index without a server."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{closed.getsockname()[1]}/whl/cpu"

@@ -23,7 +23,7 @@ def conftest(pytestconfig: pytest.Config) -> Any:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> dict:
-    """One to be described: its programs, its user, and what apt-get adds; it notes the commands that it is given."""
+    """Return a simulated machine: its programs, its user, and what apt-get adds; it records its commands."""
     about = {"programs": {"apt-get"}, "user": 0, "adds": {"bwrap", "chromium"}, "ran": []}
 
     def run(command: str, **_: object) -> None:

@@ -19,7 +19,7 @@ NAMES = [
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Its notebook has cells of its own."""
+    """Return a course whose notebook has cells of its own."""
     made = made_course(tmp_path / "course")
     return laid_out(made, {f"release/{PHASE}/{FILE}": notebook("setup", "magnitude_mask", "n_of_m")})
 
@@ -29,7 +29,7 @@ def work(number: int) -> str:
 
 
 def handed_in(number: int) -> dict[str, str | bytes]:
-    """What the learner of this number uploads, with the trouble of it."""
+    """Return the files that the learner of this number uploads, with their faults."""
     mine = work(number)
     troubles: dict[int, dict[str, str | bytes]] = {
         1: {f"{PHASE} (1).ipynb": mine},

@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def brought(root: Path, text: str | bytes, name: str = "people.csv", **how: str) -> list[str]:
-    """The ids on the class list, after a file of this text was brought."""
+    """Return the ids on the class list after a file of this text was imported."""
     path = root.parent / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     enrol(root, path, **how)

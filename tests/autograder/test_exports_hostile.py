@@ -58,14 +58,14 @@ OTHERS = {
 
 
 def of_eve(forged: str, layout: str) -> dict[str, bytes]:
-    """All of it many times, at two depths: numbers win nothing."""
+    """Return Eve's files many times, at two depths: repetition gains nothing."""
     files = {name: text or f"of eve {number}" for number, (name, text) in enumerate(FORGED[forged].items())}
     around = [""] if layout in FLAT else ["", "1/", "2/", "3/"]
     return {f"{folder}{name}": text.encode() for folder in around for name, text in files.items()}
 
 
 def assert_nobody_is_harmed(folder: Path, layout: str, others: list[HandIn], upload: dict[str, bytes]) -> None:
-    """All is as without Eve, but for what is hers: in a course that knows the others, and in one that is new."""
+    """Assert that only Eve's own files differ, in a course that knows the others and in a new one."""
     root, new = made_course(folder / "course"), made_course(folder / "new" / "course")
     alone = collected(root, LAYOUTS[layout](others))
     before = notebooks(root)

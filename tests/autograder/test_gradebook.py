@@ -77,7 +77,7 @@ TROUBLES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Graded:
-    """A class of one, graded, and somebody who is still to be graded."""
+    """Return a class of one graded learner and one who is not graded yet."""
     graded = Graded(tmp_path_factory.mktemp("gradebook"))
     graded.add("ada")
     (graded.root / "submitted" / "bob" / PHASE).mkdir(parents=True)
@@ -143,7 +143,7 @@ def recorded(room: Classroom) -> list[str]:
 
 
 def in_between(monkeypatch: pytest.MonkeyPatch, other: Callable[[], object]) -> None:
-    """``other`` happens between a submission's files and its points."""
+    """Run ``other`` between writing a submission's files and its points."""
     real = recording._into_gradebook
 
     def and_the_other(*arguments: object) -> None:

@@ -26,7 +26,7 @@ TWO_TEAMS = {"ada": "Team 1", "bob": "Team 1; Team 2", "eve": "Team 2", "zoe": "
 def given(
     root: Path, groups: dict[str, str], handed_in: dict[str, int], which: str = "*", texts: dict[str, str] | None = None
 ) -> Shares:
-    """Who gets whose in a class of these groups; ``handed_in``: who -> on which day, 0 where nobody knows.
+    """Return whose submission each learner gets; ``handed_in``: learner -> day, 0 where it is unknown.
 
     ``texts``: what they handed in, where it is not each their own.
     """

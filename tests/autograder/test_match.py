@@ -136,7 +136,7 @@ def test_an_answer_that_is_deleted_is_missing_and_the_others_are_found(name: str
 
 
 def formatted(notebook: NotebookNode) -> NotebookNode:
-    """As a formatter of code would: harder than any does, since the comments go as well."""
+    """Return the code reformatted, without its comments: a larger change than any formatter's."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.source = ast.unparse(ast.parse(cell.source)).replace("'", '"') + "\n"

@@ -17,7 +17,7 @@ def test_the_filters_jumps_all_land_on_a_step(machine: str) -> None:
 
 
 def verdict(machine: str, number: int, argument: int = 0, third: int = 0) -> int:
-    """What the filter says to a call: classic BPF, run here."""
+    """Return the filter's verdict on a call: classic BPF, run here."""
     given = {seccomp.NUMBER: number, seccomp.MACHINE: seccomp.AUDIT[machine], seccomp.ARGUMENT: argument}
     given[seccomp.ARGUMENT + 16] = third
     steps, place, held = seccomp._steps(machine), 0, 0

@@ -31,7 +31,7 @@ Coded = tuple[Any, list[bytes]]  # a message's JSON, and its buffers
 
 
 def encoded(value: object, strict: bool = True) -> Coded:
-    """What travels: JSON and bytes, nothing else."""
+    """Return the encoded message: JSON and bytes, nothing else."""
     encoder = Encoder(strict)
     coded = json.loads(json.dumps(encoder.encode(value)))
     return coded, [bytes(buffer) for buffer in encoder.buffers]
@@ -43,7 +43,7 @@ def decoded(message: Coded) -> Any:
 
 
 def carried(value: object, strict: bool = True) -> Any:
-    """Through the wire and back."""
+    """Encode a value, decode it, and return the result."""
     return decoded(encoded(value, strict))
 
 
@@ -652,7 +652,7 @@ def places(coded: object) -> Iterator[tuple[list, int]]:
 
 @st.composite
 def changed(draw: st.DrawFn) -> Coded:
-    """Nearly what an encoder has sent."""
+    """Return a slightly changed message of an encoder."""
     coded, buffers = encoded(draw(ordered))
     message = [coded]
     for _ in range(draw(st.integers(1, 3))):

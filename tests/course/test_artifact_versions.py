@@ -22,7 +22,7 @@ def other_words(text: str) -> str:
 
 
 def older(text: str) -> str:
-    """Sizes as they were written before special tokens were kept beside them."""
+    """Return sizes in the format from before special tokens were stored beside them."""
     return json.dumps({name: value for name, value in json.loads(text).items() if name not in SPECIAL})
 
 

@@ -63,7 +63,7 @@ def notebook() -> Iterator[dict[str, object]]:
 
 
 def forget() -> None:
-    """What `challenges` remembers."""
+    """Clear the caches of `challenges`."""
     for function in (reference.pages, reference.accuracy, packed_file.read_packed, onnx_file.read_exported):
         function.cache_clear()
 

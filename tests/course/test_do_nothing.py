@@ -110,7 +110,7 @@ RESULTS |= {
 
 
 def fill(arguments: tuple, number: float) -> None:
-    """Every entry of every tensor becomes ``number``."""
+    """Set every entry of every tensor to ``number``."""
     for thing in arguments:
         tensors = [thing] if isinstance(thing, Tensor) else []
         tensors += thing.values() if isinstance(thing, dict) else []
@@ -179,7 +179,7 @@ RIGHT_BY_NATURE: dict[tuple[str, str], str] = {
 
 
 def answering(exercise: str, answer: Answer) -> Callable[[dict], None]:
-    """Puts the answer in the place of the reference."""
+    """Put the answer in the place of the reference."""
     result, deed = answer
 
     def put(names: dict) -> None:

@@ -50,7 +50,7 @@ class Phase(Checks):
         self._listen()
 
     def spoken(self, error: BaseException) -> bool:
-        """Whether an assertion of a cell raised it."""
+        """Return whether an assertion of a cell raised the error."""
         place = traceback.extract_tb(error.__traceback__)[-1].filename
         return isinstance(error, AssertionError) and place in {cell.id for cell in self.cells}
 
@@ -78,7 +78,7 @@ class Phase(Checks):
                             (assertion.spoke_to if self.spoken(error) else assertion.broke).append(answer)
 
     def is_needed(self, exercise: str, check: Cell, assertion: Assertion) -> bool:
-        """Whether some wrong answer passes the hidden part without the assertion, or meets no words."""
+        """Return whether a wrong answer passes the hidden part without the assertion, or gets no message."""
         codes = self.wrong_answers(exercise)
         for answer in assertion.spoke_to:
             error = self.error(check.id, codes[answer], check.hidden(assertion.line))
@@ -189,7 +189,7 @@ MODULES = ("torch", "math", "optimizer")  # torch.cat(x) can't be mistaken for t
 
 
 def alternatives(node: ast.AST) -> Iterator[ast.AST | list[ast.stmt]]:
-    """What may stand in the place of ``node`` by a small mistake."""
+    """Yield the nodes that a small mistake may put in the place of ``node``."""
     match node:
         case ast.Constant(value=bool(value)):
             yield ast.Constant(not value)
@@ -243,7 +243,7 @@ def changes(source: str) -> Iterator[tuple[str, str]]:
 
 
 def undressed(source: str) -> ast.Module:
-    """A function without its docstring and types."""
+    """Return a function without its docstring and types."""
     tree = ast.parse(source)
     function = tree.body[-1]
     assert isinstance(function, ast.FunctionDef)

@@ -9,7 +9,7 @@ from gpt2_lib.course.own_work import borrowed, code_of
 
 
 def look(code: str) -> str | None:
-    """What the function f of a notebook that holds ``code`` is built on."""
+    """Return what the function f of a notebook with ``code`` is built on."""
     notebook = {"__name__": "__main__", "torch": torch}
     exec(code, notebook)
     return borrowed(notebook["f"], notebook)

@@ -232,7 +232,7 @@ def test_checks_work_in_plain_python_and_draw_nothing(tmp_path: Path, capsys: py
 
 @check("half of it")
 def halved(f: Callable) -> int:
-    """What the hidden part goes on with."""
+    """Return the values that the hidden part continues with."""
     if f(4) != 2:
         raise AssertionError("half of 4 is 2")  # no `assert`: pytest would add to its words
     return 7

@@ -98,7 +98,7 @@ IN_ORDER = [(room, file) for room, files in ROOMS.items() for file in files]
 
 
 def module(path: Path) -> str:
-    """``pruning.scores`` for gpt2_lib/pruning/scores.py, ``pruning`` for the room itself."""
+    """Return ``pruning.scores`` for gpt2_lib/pruning/scores.py, ``pruning`` for the package itself."""
     return ".".join(path.relative_to(FOLDER).with_suffix("").parts).removesuffix(".__init__").removesuffix("__init__")
 
 

@@ -31,7 +31,7 @@ def start(*arguments: str, **options) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Status and errors."""
+    """Return the exit status and the errors."""
     assert process.stderr is not None
     with process.stderr as errors:
         said = errors.read()

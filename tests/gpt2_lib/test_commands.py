@@ -40,7 +40,7 @@ def call(*arguments: object) -> None:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What a command that must fail says."""
+    """Return the error message of a command that must fail."""
     with pytest.raises(SystemExit) as end:
         call(*arguments)
     assert end.value.code not in (0, None)

@@ -63,7 +63,7 @@ def copies(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def state_of(optimizers: list[torch.optim.Optimizer], p: nn.Parameter) -> list[torch.Tensor]:
-    """All that the optimisers remember of each entry of ``p``."""
+    """Return the optimisers' state of each entry of ``p``."""
     tensors = [v for o in optimizers for v in o.state.get(p, {}).values() if isinstance(v, torch.Tensor)]
     return [t for t in tensors if t.shape == p.shape]
 

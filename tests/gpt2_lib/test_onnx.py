@@ -291,7 +291,7 @@ def test_weights_that_are_no_numbers_are_refused_by_their_name(name, value, int8
 
 @pytest.fixture
 def beside(monkeypatch):
-    """A file holds little."""
+    """Lower the size limit of a file."""
     monkeypatch.setattr(target, "LARGEST", 5_000)
 
 

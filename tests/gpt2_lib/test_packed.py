@@ -308,7 +308,7 @@ def whole(tmp_path_factory) -> bytes:
 
 
 def refused(path: Path, content: bytes) -> str:
-    """What is said about a file of this content."""
+    """Return the error message for a file of this content."""
     path.write_bytes(content)
     with pytest.raises(CheckpointError) as error:
         load_packed(path)

@@ -57,7 +57,7 @@ def copies(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def assert_as_before(model: nn.Module, before: dict[str, torch.Tensor]) -> None:
-    """The same bits, NaN included, and nothing left behind in the modules."""
+    """Assert that the bits are the same, NaN included, and that the modules have no additions."""
     for name, p in model.named_parameters():
         assert torch.equal(p.detach().view(torch.int32), before[name].view(torch.int32)), f"{name} has changed"
         assert p.grad is None

@@ -32,7 +32,7 @@ def with_text(model: GPT2) -> GPT2:
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A model's folder, with something of its owner's in it."""
+    """Return a model's folder that also has a user's own file."""
     save_pretrained(with_text(random_model()), tmp_path / "model")
     (tmp_path / "model" / "notes.txt").write_text("mine")
     return tmp_path / "model"

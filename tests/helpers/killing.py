@@ -127,7 +127,7 @@ def torment(course: Path, kills: int, patience: float = 600.0) -> Story:
 
 
 def faults(course: Path, due: dict[str, float]) -> list[str]:
-    """What is wrong with the gradebook; nothing, it is hoped."""
+    """Return the faults of the gradebook, empty if there are none."""
     found = []
     with sqlite3.connect(course / "gradebook.db") as book:
         if book.execute("PRAGMA integrity_check").fetchone() != ("ok",):

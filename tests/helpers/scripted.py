@@ -81,7 +81,7 @@ class Scripted:
         self.thread.join()
 
     def stands_still(self) -> bool:
-        """Nothing is in flight and no tokens are made."""
+        """Return whether no request is in flight and no tokens are generated."""
         if self.service.in_flight:
             return False
         before = self.given
@@ -90,7 +90,7 @@ class Scripted:
 
 
 def endless() -> Iterator[int]:
-    """Tokens until nobody asks for more."""
+    """Yield tokens for as long as they are requested."""
     while True:
         time.sleep(0.002)
         yield 65

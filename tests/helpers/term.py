@@ -46,7 +46,7 @@ class Class:
         return [Learner(first, last, self.first + n, f"user{n}") for n, (first, _, last) in enumerate(parts)]
 
     def hand_ins(self) -> list[HandIn]:
-        """One each, in one attempt or two, in all forms."""
+        """Return one submission for each learner, in one attempt or two, in all forms."""
         found = []
         for n, learner in enumerate(self.learners):
             mine = self.notebook(n)
@@ -142,7 +142,7 @@ class Term:
         (self.root / "term.toml").write_text(text, encoding="utf-8")
 
     def ran(self) -> str:
-        """Changes with any notebook that is run."""
+        """Return a value that changes when a notebook is run."""
         files = sorted((self.root / "autograded").rglob("*.ipynb"))
         return hashlib.sha256(
             b"".join(path.read_bytes() + str(path.stat().st_mtime_ns).encode() for path in files)

@@ -77,7 +77,7 @@ class Looks:
         self._seen: dict[str, Look | Exception] = {}
 
     def of(self, name: str) -> Look:
-        """Raises again what went wrong the first time."""
+        """Return the result, or raise the first call's error again."""
         if name not in self._seen:
             try:
                 self._seen[name] = self._look(name)
@@ -114,7 +114,7 @@ class Looks:
 
 
 def unreached(page: Page) -> list[str]:
-    """What the Tab key does not come by in each widget, from its first place on."""
+    """Return the controls of each widget that the Tab key does not reach."""
     missed = []
     for widget in page.locator(WIDGETS).all():
         stops = widget.evaluate(STOPS)

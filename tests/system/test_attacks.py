@@ -108,7 +108,7 @@ def guarded(root: Path) -> str:
 
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graded]:
-    """The whole class, graded once, while servers on this machine wait for visitors."""
+    """Return the whole class, graded once, while servers on this machine accept connections."""
     name = f"attacked-{os.getpid()}"
     with (
         socket.create_server(("127.0.0.1", 0)) as web,

@@ -42,7 +42,7 @@ def classroom(tmp_path_factory: pytest.TempPathFactory) -> Classroom:
 
 
 def plant_html(path: Path) -> None:
-    """What a hostile submission would show: HTML and Markdown with a script in it."""
+    """Plant what a hostile submission would show: HTML and Markdown with a script in it."""
     notebook = read_notebook(path)
     image = f'<img id="planted" src="nowhere" onerror="{ATTACK}">'
     data = {"text/html": f"<b>An output</b><script>{ATTACK}</script>{image}", "text/plain": "An output"}

@@ -39,7 +39,7 @@ def serve(connection: socket.socket) -> None:
 
 @contextmanager
 def judging() -> Iterator[socket.socket]:
-    """The other end of the line to a real judge, in a process without a sandbox."""
+    """Yield the client's end of a line to a real judge, in a process without a sandbox."""
     ours, theirs = socket.socketpair()
     context = multiprocessing.get_context("forkserver")  # with what a judge imports
     context.set_forkserver_preload(["autograder.judge.process"])
@@ -68,7 +68,7 @@ def value(draw: random.Random, depth: int = 0) -> object:
 
 
 def answer(draw: random.Random) -> tuple[dict, Sequence[bytes]]:
-    """What a sandbox says to a call: right in its form, nearly, or not at all."""
+    """Return a sandbox's reply to a call: well-formed, nearly, or not at all."""
     encoder = Encoder(strict=False)
     forms = [
         lambda: {"result": encoder.encode(draw.choice([1, "x", [1, 2], {"a": (1.5, None)}, b"x", object()]))},
@@ -84,7 +84,7 @@ def answer(draw: random.Random) -> tuple[dict, Sequence[bytes]]:
 
 
 def names(draw: random.Random) -> dict:
-    """What the sandbox says of the learner's names: mostly that they are functions."""
+    """Return the sandbox's report on the learner's names: mostly functions."""
     found = {"f": {"type": "function", "callable": True, "function": True, "borrowed": None}}
     found["value"] = {"type": "int", "callable": False, "value": value(draw)}
     if draw.random() < 0.2:

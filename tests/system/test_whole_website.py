@@ -69,7 +69,7 @@ def pages(site: Path) -> dict[str, Page]:
 
 
 def secrets() -> set[str]:
-    """The lines of solutions and hidden tests that stand nowhere else for everybody to read."""
+    """Return the lines of solutions and hidden tests that occur nowhere in public."""
     texts = [cell.source for path in NOTEBOOKS.values() for cell in to_notebook(path).cells]
     inside = {line.strip() for text in texts for _, block in SECRET.findall(text) for line in block.splitlines()}
     folders = ("notebooks/*/*.ipynb", "docs/*.md", "*.md")
