@@ -1,4 +1,4 @@
-"""Gradual pruning beside its controls: the dense model trained as long, and a small dense one of the same size.
+"""Gradual pruning compared with its controls: the dense model trained as long, and a small dense one of the same size.
 
     python benchmarks/controls.py [--steps 600 --batch 8] [--seeds 0 1 2] [--out docs/benchmarks.md]
 
@@ -94,7 +94,7 @@ def spread(values: list[float], form: str) -> str:
 
 
 def answer(found: dict[str, list[dict[str, float]]]) -> str:
-    """What the pruned model has lost beside its controls, in a sentence."""
+    """Return the loss of the pruned model compared with its controls, in a sentence."""
     mean = {name: statistics.fmean(run["perplexity"] for run in runs) for name, runs in found.items()}
     right = {name: statistics.fmean(run["accuracy"] for run in runs) for name, runs in found.items()}
     ours, as_long, small_dense = mean
@@ -128,7 +128,7 @@ def section(found: dict[str, list[dict[str, float]]], bundled: Quality, argument
         "lost, relative",
     ]
     seeds = ", ".join(map(str, arguments.seeds))
-    return f"""## Gradual pruning beside its controls
+    return f"""## Gradual pruning compared with its controls
 
 Three models from gpt2-mini, all trained for {arguments.steps} steps of {arguments.batch} windows of 256 tokens by the
 same recipe (`RECOVERY`) with the bundled model as the teacher: pruned gradually to {TARGET:.0%} in {CUTS} cuts by

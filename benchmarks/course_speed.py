@@ -1,4 +1,4 @@
-"""What a learner waits for: a pass over 10,000 held-out tokens, and a new point of the explorer.
+"""Waiting times of learners: a pass over 10,000 held-out tokens, and a new point of the explorer.
 
 python benchmarks/course_speed.py [--out docs/benchmarks.md]
 """
@@ -58,7 +58,7 @@ def main() -> None:
         f"a new point of the explorer, seconds (bar: {POINT_BAR:g})",
     ]
     text = (
-        "## What a learner waits for\n\n"
+        "## Waiting times of learners\n\n"
         f"gpt2-mini, wall-clock, median of {ROUNDS}. A point is: prune, measure on {windows.size(0)} windows of "
         f"{length} tokens, write 40 tokens, draw four pictures. The bars are for two cores.\n\n"
         f"{environment()}.\n\n{table(header, rows)}"

@@ -1,4 +1,4 @@
-"""Which weights go: global magnitude, n:m, Wanda and SparseGPT, each beside the code that people use today.
+"""Selection of weights: global magnitude, n:m, Wanda and SparseGPT, each compared with the code that people use today.
 
 python benchmarks/selection.py [--wanda DIR] [--sparsegpt DIR] [--xl] [--out docs/benchmarks.md]
 
@@ -442,7 +442,7 @@ def main() -> None:
         global_section(given.xl),
     ]
     text = "\n\n".join(text for text, _ in sections)
-    publish("selection", f"## Which weights go\n\n{PEERS}\n\n{environment()}.\n\n{text}", given.out)
+    publish("selection", f"## Selection of weights\n\n{PEERS}\n\n{environment()}.\n\n{text}", given.out)
     stop_if([bar for _, bars in sections for bar in bars])
 
 

@@ -188,7 +188,7 @@ def main() -> None:
     header = ["model, input", "dense, ms", "smaller, ms", "speed-up", "FLOP ratio", "speed-up / FLOP ratio"]
     text = (
         f"## Structured pruning\n\n{PROTOCOL}\n\n{environment()}.\n\n{table(header, rows)}\n\n"
-        f"### Beside Torch-Pruning\n\n{PEER}\n\n{comparison}"
+        f"### Comparison with Torch-Pruning\n\n{PEER}\n\n{comparison}"
     )
     missed = (
         [f"the speed-up over the FLOP ratio is {min(shares):.3f}, not {SPEED_BAR:g}"] if min(shares) < SPEED_BAR else []

@@ -3,7 +3,7 @@
 # that was measured. Elsewhere smaller matrices gain only where arithmetic takes the time and the sizes suit the kernels: on a
 # GPU at batch 1, <<fact depth_or_width>>.
 #
-# ## Ways out
+# ## Deployment targets
 #
 # Each cell says where it stops on this machine.
 
