@@ -15,8 +15,9 @@ its parameter; what depends on the inputs (`matrices`) is always (out, in).
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -84,6 +85,8 @@ def prunable_layers(model: nn.Module, names: Iterable[str] | None = None) -> dic
     for owner, layer in _named_modules(model).items():
         adapter = ADAPTER.search(owner) or owner.startswith(adapters)
         of_a_block = owner.startswith("h.") or not isinstance(model, GPT2)
+        if callable(getattr(layer, "weight", None)):  # of torch.ao's quantised layers it is a method
+            raise ValueError(f"The layer {owner!r} is quantised, and would be left out: prune before you quantise.")
         if is_matrix_layer(layer) and of_a_block and not adapter:
             check_plain(owner, layer)
             if id(layer.weight) not in whole:
@@ -92,8 +95,23 @@ def prunable_layers(model: nn.Module, names: Iterable[str] | None = None) -> dic
     wanted = order if names is None else list(names)
     unknown = [name for name in wanted if name not in order]
     if unknown:
-        raise ValueError(f"No prunable layer is called {unknown[0]!r}. There are: {', '.join(order)}.")
+        raise no_such_layer(unknown[0], order)
     return {name: found[name] for name in wanted}
+
+
+def no_such_layer(name: object, names: Sequence[str]) -> ValueError:
+    """Return the error for a name, or a glob, that none of the prunable layers ``names`` has."""
+    nearest = difflib.get_close_matches(str(name), names, cutoff=0.0)
+    return ValueError(
+        f"No prunable layer is called {name!r}. The nearest of the {len(names)} that there are: {', '.join(nearest)}; "
+        "gpt2_lib.pruning.targets.prunable_weights(model) has them all."
+    )
+
+
+def some_of(names: Sequence[str], most: int = 3) -> str:
+    """Return ``names`` for a message: all of a few, or the first ones and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def is_matrix_layer(module: nn.Module) -> bool:
@@ -144,7 +162,8 @@ def as_gpt2(model: nn.Module) -> GPT2:
     if not isinstance(inner, GPT2):
         raise ValueError(
             f"A {type(inner).__name__} has no attention and feed-forward parts whose heads and neurons are known here: "
-            "load its folder with load_pretrained_gpt2 if it is a GPT-2, or prune it weight by weight."
+            "if it is a GPT-2, convert it with from_transformers or load its folder with load_pretrained_gpt2; else "
+            "prune it weight by weight."
         )
     return inner
 

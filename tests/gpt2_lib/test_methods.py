@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ def test_structures_and_rectangles_go_by_the_same_call() -> None:
     [
         ((0.5, "magnitude"), r"No method is called 0\.5\. There are: magnitude, "),
         (("magnitude", WINDOWS), "from 0 to 1; got a Tensor"),
-        (("magnitude", {"h.7.*": 0.5}), r"No prunable layer is called 'h\.7\.\*'\. There are: h\.0\.attn"),
+        (("magnitude", {"h.7.*": 0.5}), r"No prunable layer is called 'h\.7\.\*'\. The nearest of the 8 that"),
         (("magnitude", {"*": 50}), r"Did you mean 0\.5"),
         (("magnitude", {}), "Nothing is left to prune"),
         (("magnitude",), "Give either sparsity"),
@@ -111,6 +112,20 @@ def test_arguments_that_do_not_fit_together_are_refused_in_a_sentence(arguments:
 def test_options_that_do_not_fit_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ModelPruner(random_model()).prune("magnitude-global", **options)
+
+
+def test_a_message_names_the_nearest_of_many_layers_and_not_all() -> None:
+    model = random_model(replace(TINY, n_layer=9, heads=(), neurons=()))
+    misspelt = {"h.0.atn.c_attn.weight": "h.0.attn.c_attn.weight", "h.7.mlp.c_fc": "h.7.mlp.c_fc.weight"}
+    for name, near in misspelt.items():
+        for options in ({"names": [name]}, {"ignore": [name]}):
+            with pytest.raises(ValueError, match=f"nearest of the 36 that there are: {near}, ") as told:
+                ModelPruner(model).prune("magnitude", 0.5, **options)
+            assert len(str(told.value)) < 300
+    for sparsities in ({}, {"*": 1.0}):
+        with pytest.raises(ValueError, match=r"h\.0\.mlp\.c_fc\.weight and 33 more") as told:
+            ModelPruner(model).prune("magnitude", sparsities)
+        assert len(str(told.value)) < 300
 
 
 def test_own_masks_are_applied_and_remembered() -> None:

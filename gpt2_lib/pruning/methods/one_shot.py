@@ -19,7 +19,7 @@ from ..calibration.loss_gradients import gradients, loss_of
 from ..calibration.tensor_store import restored_on_error
 from ..masking import Masks, apply_masks
 from ..sparsegpt import sparsegpt
-from ..targets import as_stored, matrices, prunable_weights
+from ..targets import as_stored, matrices, prunable_weights, some_of
 from .plan import Plan
 
 Batches: TypeAlias = Tensor | Iterable[Any]  # a language model's windows of token ids (N, T), or what another takes
@@ -118,7 +118,7 @@ def check_nothing_is_empty(masks: Masks) -> None:
     empty = [name for name, mask in masks.items() if not bool(mask.any())]
     if empty:
         raise ValueError(
-            f"This would leave nothing of {', '.join(empty)}, and block the model's input there: lower the "
+            f"This would leave nothing of {some_of(empty)}, and block the model's input there: lower the "
             "sparsity, or keep some of every layer with min_kept where all are ranked together."
         )
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from torch import nn
 
 from .. import selection
-from ..targets import matrices, prunable_layers
+from ..targets import matrices, no_such_layer, prunable_layers, some_of
 
 Sparsity: TypeAlias = float | Mapping[str, float]  # for all layers, or {glob of names: sparsity}
 
@@ -69,7 +69,10 @@ def make_plan(
     else:
         fractions = dict.fromkeys(chosen, None if sparsity is None else selection.check_sparsity(sparsity))
     if not fractions:
-        raise ValueError(f"Nothing is left to prune: the model's prunable layers are {', '.join(every)}.")
+        raise ValueError(
+            f"Nothing is left to prune: nothing of what may go is among the model's {len(every)} prunable layers, "
+            f"{some_of(every)}. Name some, or ignore fewer."
+        )
     if n_m is not None:
         first_rows = {name: w[:1] for name, w in matrices(model, list(fractions)).items()}
         selection.n_m_masks(first_rows, *n_m)  # raises an error for arguments that don't fit, before anything is cut
@@ -88,6 +91,6 @@ def _matching(names: list[str], globs: Iterable[str]) -> list[str]:
     for glob in globs:
         matching = {name for name in names if name == glob or fnmatchcase(name, glob)}
         if not matching:
-            raise ValueError(f"No prunable layer is called {glob!r}. There are: {', '.join(names)}.")
+            raise no_such_layer(glob, names)
         found |= matching
     return [name for name in names if name in found]
