@@ -8,10 +8,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.optim.swa_utils import AveragedModel
+
+WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)  # what they wrap is their ``module``
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """Return the model inside torch.compile, DataParallel or DistributedDataParallel; return any other unchanged.
+    """Return the model inside torch.compile, (Distributed)DataParallel or AveragedModel; any other unchanged.
 
     Raises TypeError for what is no module.
     """
@@ -21,7 +24,7 @@ def unwrap(model: nn.Module) -> nn.Module:
         compiled = model._modules.get("_orig_mod")  # its class is not imported: that would load the compiler
         if compiled is not None:
             model = compiled
-        elif isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        elif isinstance(model, WRAPPERS):
             model = cast("nn.Module", model.module)
         else:
             return model

@@ -10,6 +10,7 @@ import argparse
 import csv
 import json
 import math
+import os
 import pickle
 import sys
 import time
@@ -17,7 +18,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -29,6 +30,7 @@ from .config import GPT2Config
 from .files import replace_whole
 from .gpt2 import GPT2
 from .metrics import evaluate
+from .modules import unwrap
 from .system.command import count, output_folder, run
 from .tokenizer import Tokenizer
 from .training.step import USUAL, Means, Recipe, check_optimizers, lr_scale, optimizers, train_step
@@ -53,7 +55,8 @@ class Run:
     ``teacher``: the model to imitate, in evaluation mode, where the recipe asks for distillation.
     ``means``: your own optimisers, schedulers, accumulation and autocast.
 
-    Raises CheckpointError for a snapshot that is damaged, or of a run with other settings.
+    Raises CheckpointError for a snapshot that is damaged or of a run with other settings, and where none can be
+    written.
     """
 
     def __init__(
@@ -64,10 +67,13 @@ class Run:
         teacher: GPT2 | None = None,
         means: Means = USUAL,
     ) -> None:
+        unwrap(model)  # is it one?
+        if not isinstance(recipe, Recipe):
+            raise TypeError(f"A Recipe is needed; got a {type(recipe).__name__}. Were arguments swapped?")
         if (teacher is None) != (recipe.distillation == 0):
             raise ValueError(f"A teacher goes with distillation above 0; the recipe says {recipe.distillation:g}.")
         self.model, self.recipe, self.teacher, self.means = model, recipe, teacher, means
-        self.snapshot = None if snapshot is None else Path(snapshot)
+        self.snapshot = None if snapshot is None else _place(Path(snapshot))
         self.optimizers = list(means.optimizers) or optimizers(model, recipe)
         check_optimizers(model, self.optimizers)
         self._rates = [[float(group["lr"]) for group in optimizer.param_groups] for optimizer in self.optimizers]
@@ -92,15 +98,20 @@ class Run:
             )
         self.restore(state)
 
+    @property
+    def plain(self) -> GPT2:
+        """Return the model without torch.compile, DataParallel and the like."""
+        return cast("GPT2", unwrap(self.model))
+
     def identity(self) -> dict:
         """Return the settings that a snapshot must match before the run continues from it."""
-        settings = {"recipe": asdict(self.recipe), "config": asdict(self.model.config)}
+        settings = {"recipe": asdict(self.recipe), "config": asdict(self.plain.config)}
         return settings if self.means == USUAL else settings | {"means": self.means.identity()}
 
     def state(self) -> dict:
         """Return the full state of the run, for a snapshot."""
         return {
-            "model": self.model.state_dict(),
+            "model": self.plain.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "schedulers": [scheduler.state_dict() for scheduler in self.means.schedulers],
             "text": self.text,
@@ -110,7 +121,7 @@ class Run:
 
     def restore(self, state: dict) -> None:
         """Continue from ``state``."""
-        self.model.load_state_dict(state["model"])
+        self.plain.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         for scheduler, saved in zip(self.means.schedulers, state.get("schedulers", []), strict=True):
@@ -153,7 +164,7 @@ class Run:
         seed = self.recipe.seed * 1_000_003 + self.step
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        inputs, targets = corpus.random_batch(ids, self.recipe.batch, self.model.config.n_positions, generator)
+        inputs, targets = corpus.random_batch(ids, self.recipe.batch, self.plain.config.n_positions, generator)
         loss = train_step(
             self.model,
             inputs,
@@ -170,6 +181,16 @@ class Run:
         return loss
 
 
+def _place(snapshot: Path) -> Path:
+    """Return ``snapshot``. Raises CheckpointError, before any training, if no such file can be written."""
+    above = next(folder for folder in snapshot.absolute().parents if folder.exists())
+    if snapshot.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
+        raise CheckpointError(
+            f"Can't write the snapshot {snapshot}: give the name of a file in a folder that you may write to."
+        )
+    return snapshot
+
+
 Callback = Callable[[Run, dict], object]  # the run, and a row of its log
 
 
@@ -178,8 +199,11 @@ def fit(run: Run, ids: Tensor, held_out: Tensor, every: int, callbacks: Iterable
 
     ``ids`` (n,) is the text to train on, ``held_out`` the windows (N, T) to measure on. Each of the ``callbacks`` gets
     the run and each new row of its log, when the snapshot is taken: `deploy.tracking` has those for TensorBoard and
-    MLflow. Raises CheckpointError where a run goes on with another text than it began with.
+    MLflow. Raises CheckpointError where a run goes on with another text than it began with, ValueError for ``every``
+    below 1 and where there is nothing to measure on.
     """
+    if every < 1 or len(held_out) == 0:
+        raise ValueError(f"every is at least 1, and held_out has a window or more; got {every} and {len(held_out)}.")
     run.check_text(ids)
     callbacks = list(callbacks)
     average, started = math.nan, time.monotonic()
@@ -196,7 +220,7 @@ def fit(run: Run, ids: Tensor, held_out: Tensor, every: int, callbacks: Iterable
                 run.log.append(
                     {
                         "step": run.step,
-                        "tokens": run.step * run.recipe.batch * run.model.config.n_positions,
+                        "tokens": run.step * run.recipe.batch * run.plain.config.n_positions,
                         "train_loss": round(average, 4),
                         "held_out_loss": round(quality.loss, 4),
                         "bits_per_character": round(quality.bits_per_character, 4),
@@ -229,12 +253,17 @@ def _device(text: str) -> torch.device:
         raise argparse.ArgumentTypeError(f"{text} can't be used here ({str(error).splitlines()[0]})") from error
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's options."""
+    found = argparse.ArgumentParser(prog="python -m gpt2_lib.train", description="Train gpt2-mini from scratch.")
+    found.add_argument("--out", type=output_folder, default="build/gpt2-mini", help="folder for the model and its log")
+    found.add_argument("--steps", type=count, default=2500, help="optimiser steps of 16 windows of 256 tokens")
+    found.add_argument("--device", type=_device, default="cuda" if torch.cuda.is_available() else "cpu")
+    return found
+
+
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m gpt2_lib.train", description="Train gpt2-mini from scratch.")
-    parser.add_argument("--out", type=output_folder, default="build/gpt2-mini", help="folder for the model and its log")
-    parser.add_argument("--steps", type=count, default=2500, help="optimiser steps of 16 windows of 256 tokens")
-    parser.add_argument("--device", type=_device, default="cuda" if torch.cuda.is_available() else "cpu")
-    arguments = parser.parse_args(argv)
+    arguments = parser().parse_args(argv)
     out = arguments.out
 
     texts = corpus.training_plays()

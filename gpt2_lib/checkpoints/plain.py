@@ -34,7 +34,7 @@ def plain_parameters(model: nn.Module, done: str = "saved") -> tuple[GPT2, dict[
         if shape is None or shape != wanted.get(name):
             raise ValueError(
                 f"The model's parameter {name} is not as its configuration describes it ({_shown(shape)}, should be "
-                f"{_shown(wanted.get(name))}), so it could not be loaded again: {_way_out(inner, name)}."
+                f"{_shown(wanted.get(name))}), so it can't be {done} as it is: {_way_out(inner, name)}."
             )
         p = found[name]
         if p.is_meta or p.layout != torch.strided or not p.is_floating_point():

@@ -22,18 +22,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..gpt2 import GPT2
 from ..tokenizer import Tokenizer
-from .contents.metadata import check_finite, metadata_of, tokenizer_in
+from .contents.exportable import exportable
+from .contents.metadata import metadata_of, tokenizer_in
 from .extras import DeployError, install_command, need
 
 WORTH_A_MASK = 1 / 8  # share of zeros in a matrix above which a mask of one bit an entry saves space, int8 too
 
 
-def export_coreml(model: GPT2, path: str | Path, sparse: bool = True, int8: bool = True) -> Path:
+def export_coreml(model: nn.Module, path: str | Path, sparse: bool = True, int8: bool = True) -> Path:
     """Write ``model`` to ``path`` (``.mlpackage``, a folder), whole or not at all. Returns the path.
 
     ``sparse``: matrices with more than an eighth of zeros are stored as mask and values; nothing is pruned that
@@ -42,23 +43,21 @@ def export_coreml(model: GPT2, path: str | Path, sparse: bool = True, int8: bool
 
     Its sizes and its tokenizer go into the package's metadata (`tokenizer_of`).
 
-    Raises MissingExtraError without the extra ``mobile``; ValueError if ``model`` is no GPT2, if its weights are NaN or
-    infinite, or ``path`` doesn't end in ``.mlpackage``; DeployError if coremltools refuses the model, something else is
+    Raises MissingExtraError without the extra ``mobile``; ValueError if ``model`` is none that is `exportable`, or
+    ``path`` doesn't end in ``.mlpackage``; DeployError if coremltools refuses the model, something else is
     at ``path``, or it can't be written.
     """
     path = Path(path)
-    if not isinstance(model, GPT2):
-        raise ValueError(f"Only a GPT2 of this library can be exported; got {type(model).__name__}.")
+    inner = exportable(model)
     if path.suffix != ".mlpackage":
         raise ValueError(f"A Core ML package's name ends in .mlpackage; got {path.name}.")
     if path.exists() and not (path / "Manifest.json").is_file():
         raise DeployError(f"{path} is there and is no Core ML package: choose another name, or remove it.")
-    check_finite(model)
     with _quiet():
         ct = need("coremltools", "mobile")
-        package = _convert(ct, model)
+        package = _convert(ct, inner)
         package = _compress(package, sparse, int8)
-        package.user_defined_metadata.update(metadata_of(model))
+        package.user_defined_metadata.update(metadata_of(inner))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:

@@ -20,28 +20,27 @@ from torch import Tensor, nn
 from ..files import replace_whole
 from ..gpt2 import GPT2
 from ..storage.quantize import quantize_int8
-from .contents.metadata import CONFIG, TOKENIZER, check_finite, metadata_of, tokenizer_in
+from .contents.exportable import exportable
+from .contents.metadata import CONFIG, TOKENIZER, metadata_of, tokenizer_in
 from .extras import DeployError, install_command, need
 
 
-def export_executorch(model: GPT2, path: str | Path, int8: bool = True) -> Path:
+def export_executorch(model: nn.Module, path: str | Path, int8: bool = True) -> Path:
     """Write ``model`` as an ExecuTorch program to ``path`` (``.pte``), whole or not at all. Returns the path.
 
     ``model`` is left as it is, and may have other numbers of heads and neurons in each block. Zeros are stored as
     any number is: they make the file neither smaller nor faster. Its sizes and its tokenizer go into the file. Raises
-    MissingExtraError without the extra ``mobile``; ValueError if ``model`` is no GPT2 or its weights are NaN or
-    infinite; DeployError if ExecuTorch refuses it, or the file can't be written.
+    MissingExtraError without the extra ``mobile``; ValueError if ``model`` is none that is `exportable`; DeployError
+    if ExecuTorch refuses it, or the file can't be written.
     """
-    if not isinstance(model, GPT2):
-        raise ValueError(f"Only a GPT2 of this library can be exported; got {type(model).__name__}.")
+    inner = exportable(model)
     need("executorch.exir", "mobile")
-    check_finite(model)
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of torch and torchao about their own internals
-            program = _lower(model, int8)
+            program = _lower(inner, int8)
         replace_whole(path, lambda part: part.write_bytes(program))
     except OSError as error:
         raise DeployError(f"Can't write {path}: {error}. Choose a file in a folder you may write to.") from error

@@ -32,10 +32,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+from torch import nn
 
 from ..files import replace_whole
 from ..gpt2 import GPT2
-from .contents.metadata import CONFIG, TOKENIZER, check_finite, metadata_of
+from .contents.exportable import exportable
+from .contents.metadata import CONFIG, TOKENIZER, metadata_of
 from .contents.onnx_graph import Graph
 from .extras import DeployError, need
 from .onnx_runtime import DATA, OnnxGPT2
@@ -49,22 +51,21 @@ LARGEST = 2**31 - 1  # bytes; no protobuf message can be larger
 PAGE = 4096  # bytes; a runtime can map a weight that begins at a multiple of it
 
 
-def export_onnx(model: GPT2, path: Path | str, int8: bool = False) -> Path:
+def export_onnx(model: nn.Module, path: Path | str, int8: bool = False) -> Path:
     """Write ``model`` to a .onnx file, with its sizes and its tokenizer in it; returns ``path``.
 
     ``int8``: the matrices, embeddings too, as 8-bit integers, about a quarter of the size. Weights that don't fit one
     file, 2 GiB, are written beside it, to ``<name>.<digest>.data``: copy both. Files are written whole or not at all,
     and the data of an earlier export to ``path`` is removed. Raises DeployError if they can't be written, ValueError
-    for another kind of model or weights that are NaN or infinite, and MissingExtraError without the package onnx.
+    for another kind of model, weights that are NaN or infinite and layers that are not plain (`exportable`), and
+    MissingExtraError without the package onnx.
     """
     onnx = need("onnx", "deploy")
+    model = exportable(model)
     path = Path(path)
-    if not isinstance(model, GPT2):
-        raise ValueError(f"Only a GPT2 of this library can be exported; got {type(model).__name__}.")
     meta = metadata_of(model)
     weights = sum(p.numel() * (1 if int8 and p.dim() == 2 else 4) for p in model.parameters())
     fits = weights + weights // 64 + sum(map(len, meta.values())) < LARGEST  # scales and the graph come on top
-    check_finite(model)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if fits:

@@ -18,6 +18,7 @@ from torch import Tensor
 from .. import metrics
 from ..corpus import held_out_windows
 from ..gpt2 import GPT2, KVCache
+from ..pruning.targets import as_gpt2
 from ..storage.packed import packed_sizes
 from ..system.extras import need
 from ..system.timing import p95, p99, turns, wall_seconds
@@ -91,7 +92,7 @@ def evaluate_production_metrics(model: GPT2, test_data: Tensor | None = None, re
     held to p95 and p99, which of few repeats are close to the slowest, and which say nothing of waiting in a queue
     (`serving.load_test` does). The model is left as it was. Raises ValueError for data that are no windows of ids.
     """
-    return asdict(_measure({"model": model}, test_data, repeats)["model"])
+    return asdict(_measure({"model": as_gpt2(model)}, test_data, repeats)["model"])
 
 
 def deployment_analysis(
@@ -102,6 +103,7 @@ def deployment_analysis(
     The two take turns while they are timed, so that a busy machine slows both alike. Raises as
     `evaluate_production_metrics` does, and ValueError for models with different vocabularies.
     """
+    original_model, pruned_model = as_gpt2(original_model), as_gpt2(pruned_model)
     if original_model.config.vocab_size != pruned_model.config.vocab_size:
         raise ValueError(
             f"The models have vocabularies of {original_model.config.vocab_size} and "

@@ -7,9 +7,6 @@ changes no weight: `ModelPruner.prune_n_m(2, 4)` makes it, at a cost in quality 
 tensorrt_rtx is TensorRT for RTX, NVIDIA's edition for desktops: its engines are compiled again on the user's GPU.
 """
 
-# A wrong model is reported to users without a type checker too.
-# pyright: reportUnnecessaryIsInstance=false
-
 from __future__ import annotations
 
 import importlib
@@ -21,10 +18,13 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
+from torch import nn
 
 from ..files import replace_whole
 from ..gpt2 import GPT2
+from ..modules import unwrap
 from ..pruning.pruner import prunable_weights
+from .contents.exportable import exportable
 from .extras import DeployError, install_command
 from .onnx import export_onnx
 
@@ -69,18 +69,19 @@ class TensorRTReport:
     says: str  # all of it in words
 
 
-def convert_to_tensorrt(model: GPT2, folder: Path | str | None = None) -> GPT2:
-    """Prepare ``model`` for TensorRT in ``folder`` (default: a new temporary one); returns ``model``.
+def convert_to_tensorrt(model: nn.Module, folder: Path | str | None = None) -> GPT2:
+    """Prepare ``model`` for TensorRT in ``folder`` (default: a new temporary one); returns the GPT2.
 
     It writes ``model.onnx`` (float32), ``build_engine.sh`` and ``report.json``; where the package tensorrt or
     tensorrt_rtx (the extra ``tensorrt``) is installed also ``model.engine``, built with sparse kernels allowed, and
     run if there is a GPU. It prints the report and sets it as ``model.tensorrt``, a `TensorRTReport`. The weights are
     not changed.
 
-    Raises ValueError if ``model`` is no GPT2 or has weights that are NaN, DeployError if the folder can't be written,
+    Raises ValueError if ``model`` is none that is `exportable`, DeployError if the folder can't be written,
     MissingExtraError without the extra ``deploy``.
     """
     pattern = check_2_4(model)
+    model = exportable(model)
     folder = Path(tempfile.mkdtemp(prefix="tensorrt-") if folder is None else folder)
     onnx = export_onnx(model, folder / "model.onnx")
     engine, error, built = _build(model, onnx, folder / "model.engine")
@@ -108,13 +109,13 @@ def convert_to_tensorrt(model: GPT2, folder: Path | str | None = None) -> GPT2:
     return model
 
 
-def check_2_4(model: GPT2) -> dict[str, bool]:
+def check_2_4(model: nn.Module) -> dict[str, bool]:
     """Return {name: whether at least two of every four neighbours along the inputs are zero} for prunable matrices.
 
     A matrix whose number of inputs is no multiple of four is not 2:4. Raises ValueError if ``model`` is no GPT2.
     """
-    if not isinstance(model, GPT2):
-        raise ValueError(f"Only a GPT2 of this library can go to TensorRT; got {type(model).__name__}.")
+    if not isinstance(unwrap(model), GPT2):
+        raise ValueError(f"Only a GPT2 of this library can go to TensorRT; got {type(unwrap(model)).__name__}.")
 
     def is_2_4(weight: torch.Tensor) -> bool:
         out, inputs = weight.shape

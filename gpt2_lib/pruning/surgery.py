@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..checkpoints import plain_parameters
 from ..config import GPT2Config
 from ..gpt2 import GPT2
+from .targets import as_gpt2
 
 FEEDFORWARD = ("mlp.c_fc.weight", "mlp.c_fc.bias", "mlp.c_proj.weight")  # what a neuron has a part in
 ATTENTION = ("attn.c_attn.weight", "attn.c_attn.bias", "attn.c_proj.weight")  # what a head has a part in
@@ -60,17 +62,19 @@ def remove_heads(
 
 
 @torch.no_grad()
-def shrink(model: GPT2, heads: Mapping[int, Tensor] | None = None, neurons: Mapping[int, Tensor] | None = None) -> GPT2:
+def shrink(
+    model: nn.Module, heads: Mapping[int, Tensor] | None = None, neurons: Mapping[int, Tensor] | None = None
+) -> GPT2:
     """Return a smaller GPT2 with only these attention heads and feed-forward neurons; ``model`` is unchanged.
 
     ``heads``, ``neurons``: {index of a transformer block: keep}; blocks not named stay whole. The new model
     has weights of its own, the same tokenizer and the same mode (training or evaluation). Raises ValueError
     for a block that doesn't exist and for a ``keep`` that names no subset of its units.
     """
+    model, weights = _plain(model)
     config = model.config
     heads, neurons = _checked(config, heads, neurons)
     n_heads, n_neurons = list(config.heads), list(config.neurons)
-    weights = model.state_dict()
     smaller: dict[str, Tensor] = {}
     for i, keep in heads.items():
         names = [f"h.{i}.{part}" for part in ATTENTION]
@@ -87,12 +91,13 @@ def shrink(model: GPT2, heads: Mapping[int, Tensor] | None = None, neurons: Mapp
     return _build(model, replace(config, heads=tuple(n_heads), neurons=tuple(n_neurons)), smaller)
 
 
-def remove_silenced(model: GPT2) -> GPT2:
+def remove_silenced(model: nn.Module) -> GPT2:
     """Return a smaller GPT2 with the same outputs, without the heads and neurons that contribute nothing.
 
     A unit is silent if all its outgoing weights are zero or, as after `ModelPruner.prune_structures`, the weights and
     biases that compute its value (of a head, V). At least one head and one neuron of each block stay.
     """
+    model, _ = _plain(model)
     heads: dict[int, Tensor] = {}
     neurons: dict[int, Tensor] = {}
     for i, block in enumerate(model.h):
@@ -103,6 +108,14 @@ def remove_silenced(model: GPT2) -> GPT2:
         heads[i] = _at_least_one(speaks)
         neurons[i] = _at_least_one(_speaks(f.c_fc.weight, f.c_fc.bias, f.c_proj.weight))
     return shrink(model, heads, neurons)
+
+
+def _plain(model: nn.Module) -> tuple[GPT2, dict[str, Tensor]]:
+    """Return the GPT2 and its parameters by name, without wrappers.
+
+    Raises ValueError for another kind of model and, by name, for layers that are not plain.
+    """
+    return plain_parameters(as_gpt2(model), "cut")
 
 
 def _speaks(weight: Tensor, bias: Tensor, outgoing: Tensor) -> Tensor:
@@ -116,23 +129,28 @@ def _at_least_one(units: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def remove_blocks(model: GPT2, keep: Tensor) -> GPT2:
+def remove_blocks(model: nn.Module, keep: Tensor) -> GPT2:
     """Return a shallower GPT2 with only the transformer blocks in ``keep``; ``model`` is unchanged.
 
     Weights, tokenizer and mode as in `shrink`. Raises ValueError for a ``keep`` that names no subset of the blocks.
     """
+    model, stored = _plain(model)
     config = model.config
     _check_keep(keep, config.n_layer, "blocks")
     kept = keep.tolist()
-    weights = {name: w.clone() for name, w in model.state_dict().items() if not name.startswith("h.")}
+    weights = {name: w.clone() for name, w in stored.items() if not name.startswith("h.")}
     for new, old in enumerate(kept):
-        weights |= {f"h.{new}.{name}": w.clone() for name, w in model.h[old].state_dict().items()}
+        weights |= {
+            f"h.{new}.{name.removeprefix(f'h.{old}.')}": w.clone()
+            for name, w in stored.items()
+            if name.startswith(f"h.{old}.")
+        }
     sizes = {"heads": tuple(config.heads[i] for i in kept), "neurons": tuple(config.neurons[i] for i in kept)}
     return _build(model, replace(config, n_layer=len(kept), **sizes), weights)
 
 
 def silencing_masks(
-    model: GPT2,
+    model: nn.Module,
     heads: Mapping[int, Tensor] | None = None,
     neurons: Mapping[int, Tensor] | None = None,
     blocks: Tensor | None = None,
@@ -143,9 +161,9 @@ def silencing_masks(
     whole. With zeros where a mask is False, ``model`` computes what ``shrink(model, heads, neurons)``, and then
     ``remove_blocks(..., blocks)``, compute: so a model can be trained before its surgery.
     """
+    model, parameters = _plain(model)
     config = model.config
     heads, neurons = _checked(config, heads, neurons)
-    parameters = dict(model.named_parameters())
     masks: dict[str, Tensor] = {}
     for i, keep in heads.items():
         kept = _indicator(keep, config.heads[i]).repeat_interleave(config.head_size)  # (N H,)

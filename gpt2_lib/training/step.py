@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..gpt2 import GPT2
-from ..modules import at_least_float32, device_of, to_device_of
+from ..modules import at_least_float32, device_of, to_device_of, unwrap
 from .muon import Muon
 
 
@@ -81,7 +81,7 @@ USUAL = Means()
 def optimizers(model: GPT2, recipe: Recipe) -> list[torch.optim.Optimizer]:
     """Return Muon for the matrices inside the blocks and AdamW for all other parameters."""
     qkv, matrices, rest = [], [], []
-    for name, p in model.named_parameters():
+    for name, p in unwrap(model).named_parameters():
         inside = name.startswith("h.") and p.dim() == 2
         (rest if not inside else qkv if "c_attn" in name else matrices).append(p)
     groups = [{"params": qkv, "parts": 3}, {"params": matrices}]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.nn.utils import prune as torch_prune
+from torch.optim.swa_utils import AveragedModel
 
 from gpt2_lib import GPT2, ModelPruner, evaluate, quick_magnitude_prune
 from gpt2_lib.metrics import sparsity
@@ -103,7 +104,7 @@ def test_transformers_gpt2_has_the_quality_that_ours_has() -> None:
 @pytest.mark.parametrize("verb", ["prune_structures", "remove_structures"])
 def test_heads_and_neurons_of_transformers_gpt2_need_ours(verb: str) -> None:
     theirs = in_transformers(random_model())
-    with pytest.raises(ValueError, match=r"GPT2LMHeadModel has no .* load its folder with load_pretrained_gpt2"):
+    with pytest.raises(ValueError, match=r"GPT2LMHeadModel has no .* convert it with from_transformers or load"):
         getattr(ModelPruner(theirs), verb)()
 
 
@@ -223,7 +224,14 @@ def compiled(model: GPT2) -> nn.Module:
     return cast("nn.Module", torch.compile(model, backend="eager"))
 
 
+def averaged(model: GPT2) -> nn.Module:
+    wrapped = AveragedModel(model)
+    wrapped.module = model  # not a copy, so that the tests can look at it
+    return wrapped
+
+
 WRAPPERS: dict[str, Callable[[GPT2], nn.Module]] = {
+    "averaged": averaged,
     "compiled": compiled,
     "DataParallel": nn.DataParallel,
     "compiled, in DataParallel": lambda model: nn.DataParallel(compiled(model)),
@@ -319,6 +327,21 @@ def test_integers_are_refused_as_weights() -> None:
     model.h[0].mlp.c_fc.weight = nn.Parameter(torch.ones(96, 24, dtype=torch.int8), requires_grad=False)
     with pytest.raises(ValueError, match=r"'h\.0\.mlp\.c_fc' has weights of torch\.int8: prune .* before"):
         ModelPruner(model)
+
+
+class Quantised(nn.Module):
+    """As torch.ao's nn.quantized.Linear, whose ``weight`` is a method."""
+
+    def weight(self) -> Tensor:
+        return torch.ones(96, 24)
+
+
+def test_a_quantised_layer_is_not_left_out_without_a_word() -> None:
+    model = random_model()
+    model.h[1].mlp.c_fc = Quantised()  # pyright: ignore[reportAttributeAccessIssue]
+    for use in (ModelPruner, quick_magnitude_prune, prunable_weights):
+        with pytest.raises(ValueError, match=r"'h\.1\.mlp\.c_fc' is quantised.*prune before you quantise"):
+            use(model)
 
 
 # Adapters

@@ -16,7 +16,10 @@ CONFIG, TOKENIZER = "gpt2_lib.config", "gpt2_lib.tokenizer"  # the names of the 
 
 def metadata_of(model: GPT2) -> dict[str, str]:
     """Return the metadata for a file of ``model``; without the tokenizer's entry if it has none."""
-    entries = {CONFIG: json.dumps(asdict(model.config))}
+    config = asdict(model.config)
+    if not model.config.other_ends:  # which earlier versions don't know
+        del config["other_ends"]
+    entries = {CONFIG: json.dumps(config)}
     if model.tokenizer is not None:
         entries[TOKENIZER] = storable(model.tokenizer).to_json()
     return entries
@@ -34,12 +37,3 @@ def tokenizer_in(metadata: Mapping[str, str], path: Path) -> Tokenizer | None:
         return Tokenizer.from_json(text)
     except Exception as error:  # `tokenizers` raises bare Exception
         raise DeployError(f"The tokenizer in {path} can't be read ({error}): export the model again.") from error
-
-
-def check_finite(model: GPT2) -> None:
-    """Raise ValueError for weights that are NaN or infinite, NotImplementedError for weights without values."""
-    for name, weight in model.named_parameters():
-        if weight.is_meta:
-            raise NotImplementedError(f"{name} has no values (it is on the device meta): load the weights first.")
-        if not weight.float().isfinite().all():
-            raise ValueError(f"{name} has NaN or infinite entries in float32: no model can be made of it.")

@@ -21,8 +21,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from torch import nn
+
 from ...generate import renamed
 from ...gpt2 import GPT2
+from ...modules import unwrap
 from ..extras import DeployError, need
 from ..onnx import export_onnx
 from .load_test import ask, load_test, send
@@ -34,7 +37,7 @@ START_SECONDS = 120.0
 STOP_SECONDS = Settings().drain_seconds + 10
 
 
-def deploy_to_production(model: GPT2 | Path | str, port: int = 0, int8: bool = True) -> Deployment:
+def deploy_to_production(model: nn.Module | Path | str, port: int = 0, int8: bool = True) -> Deployment:
     """Serve ``model``, or a file of `export_onnx`, on 127.0.0.1 and return the handle once it is ready.
 
     A GPT2 is exported first, with ``int8`` as 8-bit integers; a file is served as it is. ``port`` 0 takes a free
@@ -49,12 +52,13 @@ def deploy_to_production(model: GPT2 | Path | str, port: int = 0, int8: bool = T
             need(package, "deploy")
     if isinstance(model, str | Path):
         return Deployment(_start(Path(model), port), None)
-    if not isinstance(model, GPT2):
-        raise ValueError(f"A GPT2, or the path of a file of export_onnx, can be deployed; got {type(model).__name__}.")
-    if model.tokenizer is None:
+    inner = unwrap(model) if isinstance(model, nn.Module) else model
+    if not isinstance(inner, GPT2):
+        raise ValueError(f"A GPT2, or the path of a file of export_onnx, can be deployed; got {type(inner).__name__}.")
+    if inner.tokenizer is None:
         raise ValueError("This model carries no tokenizer, and a server takes text: set model.tokenizer.")
     with TemporaryDirectory(prefix="gpt2-served-", ignore_cleanup_errors=True) as folder:
-        return Deployment(_start(export_onnx(model, Path(folder) / "model.onnx", int8), port), model)
+        return Deployment(_start(export_onnx(inner, Path(folder) / "model.onnx", int8), port), inner)
 
 
 class Deployment:
