@@ -27,21 +27,33 @@ class GPT2Config:
     bos_token_id: int | None = field(default=None, compare=False)  # not of the shape
     eos_token_id: int | None = field(default=None, compare=False)
     pad_token_id: int | None = field(default=None, compare=False)
+    other_ends: tuple[int, ...] = field(default=(), compare=False)  # ids that end a text, too
 
     def __post_init__(self) -> None:
+        for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"):
+            check_size(name, getattr(self, name))
         if self.n_embd % self.n_head:
             raise ValueError(f"n_embd ({self.n_embd}) must be a multiple of n_head ({self.n_head}).")
         object.__setattr__(self, "heads", tuple(self.heads) or (self.n_head,) * self.n_layer)
+        object.__setattr__(self, "other_ends", tuple(self.other_ends))  # JSON has lists
         object.__setattr__(self, "neurons", tuple(self.neurons) or (4 * self.n_embd,) * self.n_layer)
         for name in ("heads", "neurons"):
             sizes = getattr(self, name)
-            if len(sizes) != self.n_layer or min(sizes, default=0) < 1:
+            if len(sizes) != self.n_layer:
                 raise ValueError(f"{name} needs {self.n_layer} positive numbers, one a block; got {sizes}.")
+            for size in sizes:
+                check_size(name, size)
 
     @property
     def head_size(self) -> int:
         """Width of one attention head."""
         return self.n_embd // self.n_head
+
+
+def check_size(name: str, size: object) -> None:
+    """Raise ValueError unless a size is a whole number of at least 1."""
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise ValueError(f"{name} takes whole numbers of at least 1; got {size!r}.")
 
 
 PRESETS: dict[str, GPT2Config] = {

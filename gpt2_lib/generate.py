@@ -13,9 +13,11 @@ from torch import Tensor
 
 from .config import special_ids
 from .gpt2 import GPT2, KVCache
+from .modules import at_least_float32, unwrap
 from .tokenizer import encoded
 
 F = TypeVar("F", bound=Callable[..., Any])
+COLDEST = 1e-6  # a temperature below it is greedy, too: logits over it would overflow
 StopAt: TypeAlias = int | Literal["end of text"] | None
 
 
@@ -53,19 +55,23 @@ def generate_ids(
     ``temperature`` 0 takes the likeliest token (greedy); ``top_k`` samples among the k likeliest.
     ``stop_at``: the id at which a text ends; None continues to the last token. Generation ends as soon as each row
     has reached it, and this last token is not yielded; a row that ends before others repeats it.
-    Raises ValueError for a negative temperature, a ``top_k`` below 1, an empty prompt, or a model that gives NaN.
+    Raises ValueError for a negative temperature, a ``top_k`` below 1, a seed of over 64 bits, an empty prompt, or a
+    model that gives NaN.
     When the model's context is full, the older half of it is forgotten.
     """
+    model = cast(GPT2, unwrap(model))
     if not 0 <= temperature < math.inf:
         raise ValueError(f"temperature must be 0 (greedy) or more; got {temperature}.")
+    if seed is not None and not -(2**63) <= seed < 2**63:
+        raise ValueError(f"seed must fit 64 bits; got {seed}.")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k must be 1 or more, or None for all tokens; got {top_k}.")
-    if stop_at == "end of text":
-        stop_at = special_ids(model.config, model.tokenizer)["eos_token_id"]
+    ends = _ends(model) if stop_at == "end of text" else [] if stop_at is None else [stop_at]
     context = model.config.n_positions
     ids = ids[:, -context:].to(next(model.parameters(), ids).device)
     generator = None if seed is None else torch.Generator(ids.device).manual_seed(seed)
     ended = torch.zeros(len(ids), 1, dtype=torch.bool, device=ids.device)
+    stops = torch.tensor(ends, dtype=torch.int64, device=ids.device)
     cache = KVCache(min(context, ids.size(1) + max_new_tokens))
     fed = ids  # tokens that are not in the cache yet
     for _ in range(max_new_tokens):
@@ -74,24 +80,30 @@ def generate_ids(
             cache = KVCache(context)
         logits = model.next_logits(fed, cache)  # (B, V)
         fed = _choose(logits, temperature, top_k, generator)
-        if stop_at is not None:
-            fed = fed.masked_fill(ended, stop_at)
-            ended = fed == stop_at
+        if ends:
+            fed = fed.masked_fill(ended, ends[0])
+            ended = (fed == stops).any(1, keepdim=True)  # (B, 1)
             if ended.all():
                 return
         ids = torch.cat((ids, fed), dim=1)
         yield fed
 
 
+def _ends(model: GPT2) -> list[int]:
+    """Return the ids at which a text of the model ends, the usual one first."""
+    end = special_ids(model.config, model.tokenizer)["eos_token_id"]
+    return [*([] if end is None else [end]), *model.config.other_ends]
+
+
 def _choose(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None) -> Tensor:
     if not logits.isfinite().all():
         raise ValueError("The model gives NaN or infinite logits, so no token can be chosen: check its weights.")
-    if temperature == 0:
+    if temperature < COLDEST:
         return logits.argmax(-1, keepdim=True)
     if top_k is not None:
         least = logits.topk(min(top_k, logits.size(-1))).values[:, -1:]
         logits = logits.masked_fill(logits < least, -torch.inf)
-    return torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)
+    return torch.multinomial((at_least_float32(logits) / temperature).softmax(-1), 1, generator=generator)
 
 
 @renamed(new_tokens="max_new_tokens")
@@ -109,6 +121,7 @@ def generate(
     The text ends before the token ``stop_at``, by default the tokenizer's ``end_of_text``; with None it does not.
     The same ``seed`` gives the same text on the same machine.
     """
+    model = cast(GPT2, unwrap(model))
     if model.tokenizer is None:
         raise ValueError("This model carries no tokenizer; set model.tokenizer, or use generate_ids.")
     ids = encoded(model.tokenizer, prompt)

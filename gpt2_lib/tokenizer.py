@@ -95,7 +95,10 @@ class Tokenizer:
         described = _read(folder / "special_tokens_map.json") | _read(folder / "tokenizer_config.json")
         vocab, merges = folder / "vocab.json", folder / "merges.txt"
         if (folder / "tokenizer.json").is_file():
-            bpe = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+            try:
+                bpe = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+            except Exception as error:  # a bare one
+                raise ValueError(f"tokenizer.json: {error}") from error
             bpe.no_truncation()  # the limit of its training is not the model's
             bpe.no_padding()
         elif vocab.is_file() and merges.is_file():
@@ -120,7 +123,12 @@ class Tokenizer:
 
 
 def encoded(tokenizer: TextCodec, text: str) -> list[int]:
-    """Return the token ids of ``text``; the package tokenizers wraps them in an object."""
+    """Return the token ids of ``text``; the package tokenizers wraps them. Raises TypeError for no tokenizer."""
+    if not callable(getattr(tokenizer, "encode", None)):
+        raise TypeError(
+            f"A tokenizer, anything with encode(text), is needed; got a {type(tokenizer).__name__}. Were arguments "
+            "swapped?"
+        )
     found = tokenizer.encode(text)
     return list(getattr(found, "ids", found))
 
@@ -153,7 +161,14 @@ def _byte_level(model: models.BPE, add_prefix_space: bool = False) -> tokenizers
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """Return the object in a JSON file, {} without a file. Raises ValueError with the file's name."""
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{path.name} is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} holds {type(found).__name__}, and an object is needed")
+    return found
 
 
 def _content(token: str | dict[str, Any]) -> str:

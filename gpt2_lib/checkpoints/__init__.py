@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast, overload
 
 import torch
 from safetensors import SafetensorError
@@ -32,6 +33,7 @@ from .description import config_json, read_config, refuse_another_model, tokeniz
 from .errors import CheckpointError, SaveError, not_written
 from .hub import BUNDLED, HUB, folder_of
 from .in_memory import from_transformers
+from .loaded import LoadedGPT2, Published
 from .plain import plain_parameters
 from .weights import INDEX, ONE, TRANSPOSED, assign, fill, other_weights
 
@@ -58,10 +60,15 @@ OF_A_MODEL = (
     *("config.json", "generation_config.json", modelling.FILE, ONE, INDEX, "model-*-of-*.safetensors"),
     *("pytorch_model*.bin", "pytorch_model*.bin.index.json", "tf_model*.h5", "flax_model*.msgpack"),
     *tokenizers.FILES,
+    *("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt", "chat_template.jinja*"),
 )
 
 
-def load_pretrained_gpt2(name_or_folder: str | Path = "gpt2-mini") -> GPT2:
+@overload
+def load_pretrained_gpt2(name_or_folder: Published = "gpt2-mini") -> LoadedGPT2[Tokenizer]: ...
+@overload
+def load_pretrained_gpt2(name_or_folder: str | Path) -> LoadedGPT2[Tokenizer | None]: ...
+def load_pretrained_gpt2(name_or_folder: str | Path = "gpt2-mini") -> LoadedGPT2[Any]:
     """Load a GPT-2 in float32, in evaluation mode, with its tokenizer as ``model.tokenizer``.
 
     ``name_or_folder``: ``"gpt2-mini"`` (bundled, no network), a folder in Hugging Face's format,
@@ -74,7 +81,7 @@ def load_pretrained_gpt2(name_or_folder: str | Path = "gpt2-mini") -> GPT2:
     Raises CheckpointError when the model can't be had: unknown name, no network, a file that is
     missing, truncated or of another model.
     """
-    return load_folder(folder_of(name_or_folder))
+    return cast("LoadedGPT2[Any]", load_folder(folder_of(name_or_folder)))
 
 
 def load_folder(folder: str | Path) -> GPT2:

@@ -9,12 +9,13 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from ..config import GPT2Config, TextCodec, special_ids
+from ..config import GPT2Config, TextCodec, check_size, special_ids
 from ..tokenizer import Tokenizer
 from . import modelling
 from .errors import CheckpointError
 
 MODEL_TYPE = "gpt2"
+TYPES = {MODEL_TYPE, modelling.TYPE}  # an earlier version called both the first
 HEADS = {"GPT2LMHeadModel", "GPT2Model", modelling.NAME}  # classes whose language model this one is
 # Settings of other GPT-2s that would change the numbers; only these values are built in.
 BUILT_IN = {
@@ -38,14 +39,20 @@ IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 def read_config(folder: Path) -> GPT2Config:
     """Return the model's sizes and special token ids. Raises CheckpointError for another kind of model."""
-    path = folder / "config.json"
+    first = folder / "generation_config.json"
+    generation = _object(first) if first.is_file() else {}
+    return config_of(_object(folder / "config.json"), folder / "config.json", generation)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file. Raises CheckpointError."""
     try:
-        first = folder / "generation_config.json"
-        generation: dict[str, Any] = json.loads(first.read_text(encoding="utf-8")) if first.is_file() else {}
-        c = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError(f"it holds {type(found).__name__}, and an object is needed")
+    except (OSError, ValueError, RecursionError) as error:
         raise _broken(path, error) from error
-    return config_of(c, path, generation)
+    return cast("dict[str, Any]", found)
 
 
 def _broken(where: Path | str, error: Exception) -> CheckpointError:
@@ -55,13 +62,15 @@ def _broken(where: Path | str, error: Exception) -> CheckpointError:
 def config_of(c: dict[str, Any], where: Path | str, generation: dict[str, Any]) -> GPT2Config:
     """Return the configuration in a parsed config.json and generation_config.json; messages name ``where``."""
     try:
-        if c.get("model_type") != MODEL_TYPE:
+        if c.get("model_type") not in TYPES:
             raise CheckpointError(f"{where} describes a {c.get('model_type')!r} model; only 'gpt2' can be loaded.")
         _check_built_in(where, c)
         for name, others in OTHER_NAMES.items():
             for other in others:
                 if other in c:
                     c.setdefault(name, c[other])
+        for name in OTHER_NAMES:
+            check_size(name, c[name])
         neurons = c.get("n_inner") or 4 * c["n_embd"]
         return GPT2Config(
             vocab_size=c["vocab_size"],
@@ -92,20 +101,21 @@ def _heads_left(c: dict[str, Any]) -> tuple[int, ...]:
     return tuple(c["n_head"] - len(gone.get(str(block), ())) for block in range(c["n_layer"]))
 
 
-def _ids(first: dict[str, Any], c: dict[str, Any]) -> dict[str, int]:
-    """Return the special ids inside the vocabulary. generation_config.json goes first, as in transformers."""
-    found: dict[str, int] = {}
+def _ids(first: dict[str, Any], c: dict[str, Any]) -> dict[str, Any]:
+    """Return the special ids inside the vocabulary. generation_config.json goes first, as in transformers.
+
+    A text may have several ends; the first is the usual one.
+    """
+    found: dict[str, Any] = {}
     for name in IDS:
         for value in (first.get(name), c.get(name)):
-            number = _first(value)
-            if type(number) is int and 0 <= number < c["vocab_size"]:
-                found.setdefault(name, number)
+            listed = cast("list[Any]", value) if isinstance(value, list) else [value]
+            numbers = [number for number in listed if type(number) is int and 0 <= number < c["vocab_size"]]
+            if numbers and name not in found:
+                found[name] = numbers[0]
+                if name == "eos_token_id":
+                    found["other_ends"] = tuple(numbers[1:])
     return found
-
-
-def _first(value: Any) -> Any:
-    """Return the id, or the first of a list: generation here stops at a single id."""
-    return value[0] if isinstance(value, list) and value else value
 
 
 def config_json(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, Any]:
@@ -119,11 +129,14 @@ def config_json(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, An
         **{name: number for name, number in special_ids(config, tokenizer).items() if name != "pad_token_id"},
         "vocab_size": config.vocab_size,
         "n_positions": config.n_positions,
+        "n_ctx": config.n_positions,  # the same; llama.cpp's converter looks for this one
         "n_embd": config.n_embd,
         "n_layer": config.n_layer,
         "n_head": config.n_head,
         "n_inner": config.neurons[0] if len(set(config.neurons)) == 1 else None,
     }
+    if config.other_ends:
+        c["eos_token_id"] = [c["eos_token_id"], *config.other_ends]
     if (pad := special_ids(config, tokenizer)["pad_token_id"]) is not None:
         c["pad_token_id"] = pad
     if set(config.heads) != {config.n_head} or len(set(config.neurons)) > 1:
@@ -150,11 +163,13 @@ def tokenizer_json(config: GPT2Config, tokenizer: Tokenizer) -> dict[str, Any]:
 def refuse_another_model(folder: Path) -> None:
     """Raise CheckpointError if ``folder`` holds anything but a GPT-2 that `save_pretrained` could replace."""
     found: Any = None
-    if (folder / "config.json").exists():
+    if adapters := sorted((file.name for file in folder.glob("adapter_*")), reverse=True):
+        kind = f"{adapters[0]}, an adapter, which PEFT would put on the new model"
+    elif (folder / "config.json").exists():
         try:
             found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             classes = set(found.get("architectures") or HEADS)
-            if found.get("model_type") == MODEL_TYPE and classes & HEADS:
+            if found.get("model_type") in TYPES and classes & HEADS:
                 return
             kind = f"a {found.get('model_type')!r} model ({', '.join(sorted(classes - HEADS)) or 'of no class'})"
         except (ValueError, AttributeError, TypeError):

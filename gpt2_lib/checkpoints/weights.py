@@ -26,21 +26,37 @@ HEAD = "lm_head.weight"
 CONVERT = (
     "it is not opened here. transformers converts it: GPT2LMHeadModel.from_pretrained(folder).save_pretrained(new)"
 )
+PICKLE = f"it is a pickle, which can run any code when it is opened, so {CONVERT}"
+OF_TRAINING = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")  # files beside weights
+BELOW = ("*/config.json", "snapshots/*/config.json")  # of a run with its checkpoints, of a repository in the cache
 ELSEWHERE = {  # files of other programs, and what to do with them
     "adapter_model.*": "it is an adapter for another model: in PEFT, merge_and_unload() joins the two; save that",
-    "pytorch_model*.bin*": f"it is a pickle, which can run any code when it is opened, so {CONVERT}",
+    "model-*-of-*.safetensors": f"weights in several files need {INDEX}, which says what is in which: copy it, too",
+    "model.*.safetensors": f"its name is that of a variant: give {ONE} that name if it is the one that you want",
+    "*.safetensors": f"it has another name: call it {ONE} if these are the model's weights",
+    "*.bin*": PICKLE,
+    "*.pt": PICKLE,
+    "*.pth": PICKLE,
     "*.h5": f"it is TensorFlow's, and {CONVERT}, with from_tf=True",
     "*.msgpack": f"it is Flax's, and {CONVERT}, with from_flax=True",
     "*.ckpt*": f"it is TensorFlow's, and {CONVERT}, with from_tf=True",
     "*.gguf": f"it is llama.cpp's, and {CONVERT}, with gguf_file=...",
+    "*.onnx": "it is ONNX's, from which no model is made here: look for the folder that it was exported from",
+    "*.npz": "it is NumPy's, which is not opened here: look for the model's folder in Hugging Face's format",
 }
 
 
 def other_weights(folder: Path) -> str:
-    """Return a sentence about weights in another program's format, or ""."""
+    """Return a sentence about weights of another name or format, or about models in folders below, or ""."""
+    if (folder / ONE).is_file() or (folder / INDEX).is_file():
+        return ""
     for pattern, what in ELSEWHERE.items():
         for found in sorted(folder.glob(pattern)):
-            return f" There is {found.name}, but {what}."
+            if not found.name.startswith(OF_TRAINING):
+                return f" There is {found.name}, but {what}."
+    for below in BELOW:
+        for found in sorted(folder.glob(below)):
+            return f" There is a model in {found.parent.relative_to(folder)}: give that folder, {found.parent}."
     return ""
 
 

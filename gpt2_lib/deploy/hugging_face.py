@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from ..checkpoints import TRANSPOSED, CheckpointError, config_json, not_written, plain_parameters, save_pretrained
+from ..modules import unwrap
 from .extras import DeployError, need
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def save_for_transformers(model: nn.Module, folder: str | Path) -> Path:
     transformers. Raises ValueError if ``model`` is no GPT2, or none that could be loaded again; DeployError if
     ``folder`` holds something already (it is left as it was), or can't be written.
     """
+    unwrap(model)  # is it one? It may have been given after the folder
     folder = Path(folder)
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

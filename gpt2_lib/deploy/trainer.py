@@ -28,6 +28,8 @@ class KeepMasks(transformers.TrainerCallback):
     """
 
     def __init__(self, masks: Mapping[str, Tensor] | None = None) -> None:
+        if masks is not None and not isinstance(masks, Mapping):
+            raise TypeError(f"Masks, {{parameter name: bool tensor}}, are needed; got a {type(masks).__name__}.")
         self.masks = masks
         self.keeper: MaskKeeper | None = None
 

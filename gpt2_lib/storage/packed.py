@@ -37,6 +37,7 @@ from ..checkpoints import CheckpointError, assign, not_written, plain_parameters
 from ..config import GPT2Config, special_ids
 from ..files import replace_whole
 from ..gpt2 import GPT2
+from ..modules import unwrap
 from ..tokenizer import Tokenizer, storable
 from .bitmask import pack, packed_bytes, unpack, unpack_bits
 from .int4 import dequantize_int4, from_nibbles, quantize_int4, to_nibbles
@@ -80,6 +81,7 @@ def save_packed(model: nn.Module, path: str | Path, int8: bool = False, int4: bo
     configuration describes, are float64, or NaN or infinite and to become integers, or for int8 and int4 at once;
     SaveError, which is an OSError too, where the file can't be written. After each of these an old file is unchanged.
     """
+    unwrap(model)  # is it one? It may have been given after the path
     path = Path(path)
     sizes: list[Sizes] = []
 
@@ -106,6 +108,8 @@ def load_packed(path: str | Path) -> GPT2:
     Raises CheckpointError when there is no such file, or it is of another kind, of a newer format, or
     damaged (it is checked whole before anything is read from it).
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"A packed file's path is needed; got a {type(path).__name__}.")
     path = Path(path)
     try:
         with open(path, "rb") as file:
@@ -186,7 +190,7 @@ def _write(model: nn.Module, bits: int | None, file: BinaryIO) -> Sizes:
 def _parts(model: GPT2, weights: dict[str, Tensor], bits: int | None) -> Iterator[dict[str, Tensor]]:
     """Yield the tensors of each part, in the file's order."""
     config = asdict(model.config) | special_ids(model.config, model.tokenizer)
-    texts = {"config.json": json.dumps({name: value for name, value in config.items() if value is not None})}
+    texts = {"config.json": json.dumps({name: value for name, value in config.items() if value not in (None, ())})}
     if model.tokenizer is not None:
         texts["tokenizer.json"] = storable(model.tokenizer).to_json()
     yield {name: torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8) for name, text in texts.items()}

@@ -44,10 +44,10 @@ ROOMS = {
         "surgery",
         "masking",
     ],
-    "checkpoints": ["errors", "modelling", "description", "hub", "plain", "weights", "in_memory"],
+    "checkpoints": ["errors", "modelling", "description", "hub", "plain", "weights", "in_memory", "loaded"],
     "storage": ["quantize", "int4", "bitmask", "packed"],
     "deploy": [],
-    "commands": ["texts", "arguments", "prune", "compare", "evaluate", "generate", "export"],
+    "commands": ["listing", "texts", "arguments", "prune", "compare", "evaluate", "generate", "export", "completion"],
     "course": [
         "page.outcome",
         "page.card",

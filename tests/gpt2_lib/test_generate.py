@@ -9,6 +9,7 @@ import torch
 from tiny import TINY, random_ids, random_model, tokenizer, tokenizer_with_end
 
 from gpt2_lib import generate
+from gpt2_lib.deploy.onnx import OnnxGPT2, export_onnx
 from gpt2_lib.generate import generate_ids
 
 
@@ -80,11 +81,19 @@ def test_no_new_tokens_leave_the_prompt(model):
         ({"temperature": float("nan")}, "temperature must be 0"),
         ({"temperature": float("inf")}, "temperature must be 0"),
         ({"top_k": 0}, "top_k must be 1"),
+        ({"seed": 2**70}, "seed must fit 64 bits"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(model, options, message):
     with pytest.raises(ValueError, match=message):
         generate(model, "To be", 5, **options)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("temperature", [1e-5, 1e-30, 1e-320])
+def test_a_temperature_near_zero_is_greedy(model, temperature, dtype):
+    prompt = random_ids(TINY, 1, 5)
+    assert sample(model.to(dtype), prompt, 8, temperature=temperature) == sample(model, prompt, 8, temperature=0)
 
 
 def test_an_empty_prompt_is_refused(model):
@@ -138,6 +147,16 @@ def test_the_configuration_tells_the_end_where_no_tokenizer_does(ending):
     ending.config = replace(ending.config, eos_token_id=ending.tokenizer.end_of_text)
     ending.tokenizer = None
     assert sample(ending, random_ids(TINY, 1, 5), 6, temperature=0) == []
+
+
+def test_a_text_ends_at_any_of_several_ends(ending, tmp_path):
+    end = ending.tokenizer.end_of_text
+    for config in (replace(ending.config, eos_token_id=5, other_ends=(end, 7)), replace(TINY, other_ends=(end,))):
+        ending.config, ending.tokenizer = config, None
+        assert sample(ending, random_ids(TINY, 2, 5), 6, temperature=0) == []
+    assert sample(ending, random_ids(TINY, 1, 5), 2, temperature=0, stop_at=5) == [end, end]
+    exported = OnnxGPT2(export_onnx(ending, tmp_path / "model.onnx"))
+    assert list(exported.generate_ids(random_ids(TINY, 1, 5), 6, temperature=0)) == []
 
 
 def test_a_row_that_ends_before_others_repeats_the_end(model):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,12 @@ import torch, transformers
 transformers.utils.logging.set_verbosity_error()
 found = {}
 for folder, stock in json.loads(sys.argv[1]):
+    refused = ""
+    if not stock:
+        try:
+            transformers.AutoModelForCausalLM.from_pretrained(folder)
+        except ValueError as error:
+            refused = str(error)
     if stock:
         model = transformers.GPT2LMHeadModel.from_pretrained(folder)
     else:
@@ -40,6 +47,7 @@ for folder, stock in json.loads(sys.argv[1]):
     text = "To be,  or not 'tis !\\n nobler"
     found[folder] = {
         "class": type(model).__name__,
+        "refused": refused,
         "logits": logits.tolist(),
         "generated": new.tolist(),
         "zeros": sum(int((p == 0).sum()) for p in model.parameters() if p.dim() == 2),
@@ -47,6 +55,7 @@ for folder, stock in json.loads(sys.argv[1]):
         "encoded": tokenizer(text)["input_ids"],
     }
 assert "gpt2_lib" not in sys.modules
+print()  # after the question whether a folder's code may run
 print(json.dumps(found))
 """
 
@@ -77,7 +86,8 @@ def found(models: dict[str, GPT2], tmp_path_factory: pytest.TempPathFactory) -> 
     jobs = [(folder, name not in ("uneven", "fewer heads")) for name, folder in folders.items()]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(root / "home"), "PYTHONPATH": ""}
     command = [sys.executable, "-W", "ignore", "-c", LOAD, json.dumps(jobs), json.dumps(IDS)]
-    run = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=300)
+    options: dict[str, Any] = {"env": environment, "cwd": root, "stdin": subprocess.DEVNULL, "timeout": 300}
+    run = subprocess.run(command, capture_output=True, text=True, **options)
     assert run.returncode == 0, run.stderr[-2000:]
     answers = json.loads(run.stdout.splitlines()[-1])
     return {name: answers[folder] for name, folder in folders.items()}
@@ -92,6 +102,11 @@ def test_transformers_has_the_same_logits(name: str, models: dict[str, GPT2], fo
         expected = models[name](torch.tensor(IDS)).numpy()
     np.testing.assert_allclose(found[name]["logits"], expected, atol=1e-4, rtol=0)
     assert found[name]["class"] == ("PrunedGPT2LMHeadModel" if name in ("uneven", "fewer heads") else "GPT2LMHeadModel")
+
+
+@pytest.mark.parametrize("name", ["uneven", "fewer heads"])
+def test_transformers_asks_in_words_for_the_code_that_pruned_heads_need(name: str, found: dict[str, dict]):
+    assert "trust_remote_code=True" in found[name]["refused"]
 
 
 @EVERY

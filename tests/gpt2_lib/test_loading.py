@@ -45,6 +45,7 @@ def test_ids_in_generation_config_go_first_and_those_outside_of_the_vocabulary_a
     loaded = load_pretrained_gpt2(folder)
     assert (loaded.config.bos_token_id, loaded.config.eos_token_id, loaded.config.pad_token_id) == (None, 9, None)
     assert bpe_of(loaded).end_of_text == 9
+    assert loaded.config.other_ends == (10,)
     assert bpe_of(loaded).encode("to be, ü") == tokenizer().encode("to be, ü")  # 9 is text as before
 
 
@@ -93,6 +94,12 @@ def rename(folder: Path, name: str) -> None:
     (folder / "model.safetensors").rename(folder / name)
 
 
+def into(folder: Path, below: str) -> None:
+    (folder / below).mkdir(parents=True)
+    for file in [path for path in folder.iterdir() if path.is_file()]:
+        file.rename(folder / below / file.name)
+
+
 INDEX = "model.safetensors.index.json"
 
 
@@ -113,6 +120,16 @@ def in_three_files(folder: Path, file: str | None = None) -> None:
         (lambda f: rename(f, "flax_model.msgpack"), r"flax_model\.msgpack.*from_flax"),
         (lambda f: rename(f, "model-f16.gguf"), r"model-f16\.gguf.*gguf_file"),
         (lambda f: rename(f, "adapter_model.safetensors"), r"adapter_model\.safetensors.*merge_and_unload"),
+        (lambda f: rename(f, "gpt2.bin"), r"There is gpt2\.bin, but it is a pickle"),
+        (lambda f: rename(f, "final.pt"), r"There is final\.pt, but it is a pickle"),
+        (lambda f: rename(f, "model.fp16.safetensors"), r"model\.fp16\.safetensors.*a variant: give model\.safe"),
+        (lambda f: rename(f, "weights.safetensors"), r"weights\.safetensors, but it has another name"),
+        (lambda f: rename(f, "model.onnx"), r"model\.onnx, but it is ONNX's"),
+        (lambda f: (in_three_files(f), (f / INDEX).unlink()), r"00001-of-00003\.safetensors.*need model\.safe.*index"),
+        (lambda f: rename(f, "training_args.bin"), r"has no model\.safetensors\. A model's folder needs .*\.json\.$"),
+        (lambda f: (f / "config.json").unlink(), r"has no config\.json\. A model's folder needs .*\.json\.$"),
+        (lambda f: into(f, "checkpoint-500"), r"There is a model in checkpoint-500: give that folder"),
+        (lambda f: into(f, "snapshots/0a1b"), r"There is a model in snapshots.0a1b: give that folder"),
         (lambda f: edit(f / "config.json", n_layer=1), r"has 12 tensors that this GPT-2 lacks, such as 'h\.1\."),
         (lambda f: change(f, score__weight=torch.ones(2, 24)), r"1 tensors that this GPT-2 lacks.*'score\.weight'"),
         (lambda f: change(f, h__9__attn__bias=torch.ones(1)), r"lacks, such as 'h\.9\.attn\.bias'"),
@@ -130,6 +147,21 @@ def in_three_files(folder: Path, file: str | None = None) -> None:
         (lambda f: in_three_files(f, "../model.safetensors"), r"names '\.\./model\.safetensors'"),
         (lambda f: in_three_files(f, "/etc/passwd"), "names '/etc/passwd'"),
         (lambda f: in_three_files(f, "model-00002-of-00003.safetensors"), "Can't read .*model-00002.*wte.weight"),
+        (lambda f: (f / "generation_config.json").write_text("{"), r"generation_config\.json is no GPT-2 config"),
+        (lambda f: (f / "generation_config.json").write_text("[]"), r"generation_config\.json .* holds list"),
+        (lambda f: (f / "config.json").write_text("[" * 10**5), r"config\.json is no GPT-2 configuration"),
+        (lambda f: (f / "config.json").write_bytes(b"\xff\xfe{"), r"config\.json is no GPT-2 configuration"),
+        (lambda f: edit(f / "config.json", vocab_size="300"), r"config\.json .*vocab_size takes whole .*got '300'"),
+        (lambda f: edit(f / "config.json", n_layer=2.0), r"n_layer takes whole numbers of at least 1; got 2\.0"),
+        (lambda f: edit(f / "config.json", n_head=True), "n_head takes whole numbers of at least 1; got True"),
+        (lambda f: edit(f / "config.json", n_positions=-1), "n_positions takes whole .*got -1"),
+        (lambda f: edit(f / "config.json", n_embd=0), "n_embd takes whole .*got 0"),
+        (lambda f: edit(f / "config.json", n_inner=96.5), r"neurons takes whole .*got 96\.5"),
+        (lambda f: edit(f / "config.json", heads=[4, "4"]), "heads takes whole .*got '4'"),
+        (lambda f: edit(f / "config.json", heads=[4]), "heads needs 2 positive numbers"),
+        (lambda f: (f / "tokenizer.json").write_text("{"), r"Can't read the tokenizer in .*tokenizer\.json: "),
+        (lambda f: (f / "tokenizer_config.json").write_text("{"), r"tokenizer_config\.json is no JSON"),
+        (lambda f: (f / "special_tokens_map.json").write_text("[]"), r"special_tokens_map\.json holds list"),
         (lambda f: (f / "vocab.json").write_text("{}") and (f / "tokenizer.json").unlink(), "no tokenizer.json"),
         (lambda f: edit(f / "config.json", activation_function="gelu"), "sets activation_function to 'gelu'"),
     ],

@@ -195,7 +195,7 @@ def test_nothing_of_the_model_that_was_there_is_mixed_with_the_new_one(folder):
     sharded(folder)
     for name in ("vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json", "generation_config.json"):
         (folder / name).write_text("{}")
-    for name in ("pytorch_model.bin", "modeling_pruned_gpt2.py"):
+    for name in ("pytorch_model.bin", "modeling_pruned_gpt2.py", "tokenizer.model", "vocab.txt", "chat_template.jinja"):
         (folder / name).write_text("old")
     (folder / "masks.safetensors").write_bytes(b"mine too")
     model = random_model(seed=1)  # it has no tokenizer
@@ -216,6 +216,8 @@ def test_nothing_of_the_model_that_was_there_is_mixed_with_the_new_one(folder):
         ({"pytorch_model.bin": "weights"}, "holds pytorch_model.bin"),
         ({"adapter_model.safetensors": "weights", "adapter_config.json": "{}"}, "holds adapter_model.safetensors"),
         ({"model.gguf": "weights"}, r"holds model\.gguf"),
+        ({"config.json": '{"model_type": "gpt2"}', "adapter_config.json": "{}"}, r"holds adapter_config\.json, an ad"),
+        ({"config.json": '{"model_type": "pruned_gpt2", "architectures": ["Other"]}'}, "Other"),
     ],
 )
 def test_another_kind_of_model_is_not_overwritten(tmp_path, there, message):
@@ -405,7 +407,10 @@ def test_a_saved_folder_names_its_special_tokens(tmp_path, save):
     assert described["model_input_names"] == ["input_ids", "attention_mask"]
 
 
-@pytest.mark.parametrize("ids", [{"bos_token_id": 3, "eos_token_id": 5, "pad_token_id": 7}, {"eos_token_id": 0}])
+@pytest.mark.parametrize(
+    "ids",
+    [{"bos_token_id": 3, "eos_token_id": 5, "pad_token_id": 7}, {"eos_token_id": 0}, {"eos_token_id": [5, 9, 7]}],
+)
 @pytest.mark.parametrize("with_tokenizer", [True, False])
 def test_ids_are_kept_by_every_way_of_saving(tmp_path, ids, with_tokenizer):
     model = random_model()
@@ -417,10 +422,12 @@ def test_ids_are_kept_by_every_way_of_saving(tmp_path, ids, with_tokenizer):
     save_packed(load_pretrained_gpt2(tmp_path / "b"), tmp_path / "c")
     save_for_transformers(load_packed(tmp_path / "c"), tmp_path / "d")
     last = load_pretrained_gpt2(tmp_path / "d")
-    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
-        assert getattr(last.config, name) == ids.get(name)
+    end, *others = ids["eos_token_id"] if isinstance(ids["eos_token_id"], list) else [ids["eos_token_id"]]
+    assert (last.config.bos_token_id, last.config.eos_token_id) == (ids.get("bos_token_id"), end)
+    assert (last.config.pad_token_id, last.config.other_ends) == (ids.get("pad_token_id"), tuple(others))
+    assert json.loads((tmp_path / "d" / "config.json").read_text())["eos_token_id"] == ids["eos_token_id"]
     if last.tokenizer is not None:
-        assert bpe_of(last).end_of_text == ids["eos_token_id"]
+        assert bpe_of(last).end_of_text == end
         assert last.tokenizer.encode("to be, ü") == tokenizer().encode("to be, ü")
 
 

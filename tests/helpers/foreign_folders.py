@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import save_file
@@ -188,12 +188,19 @@ for gelu in ("gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurat
 def heads_pruned(folder: Path) -> GPT2:
     model = original(replace(SIZES, heads=(2, 3)))
     pruned = {"0": [0, 2], "1": [3]}
-    return write(folder, model, heads=..., neurons=..., auto_map=..., pruned_heads=pruned, n_inner=None)
+    plain: dict[str, Any] = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "auto_map": ...}
+    return write(folder, model, heads=..., neurons=..., pruned_heads=pruned, n_inner=None, **plain)
 
 
 @make("with fewer heads and blocks of different widths")
 def uneven(folder: Path) -> GPT2:
     return write(folder, original(replace(SIZES, heads=(3, 1), neurons=(40, 7))))
+
+
+@make("with uneven blocks, by an earlier version of this library")
+def earlier(folder: Path) -> GPT2:
+    auto_map = {"AutoModelForCausalLM": "modeling_pruned_gpt2.PrunedGPT2LMHeadModel"}
+    return write(folder, original(replace(SIZES, heads=(3, 1))), model_type="gpt2", auto_map=auto_map)
 
 
 @make("with fewer neurons in all blocks alike")

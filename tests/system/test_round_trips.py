@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,7 +115,8 @@ def opened(request: pytest.FixtureRequest, saved: dict, tmp_path_factory: pytest
     else:
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(root / "home"), "PYTHONPATH": ""}
         command = [sys.executable, "-W", "ignore", "-c", OPEN, *arguments]
-        done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=600)
+        options: dict[str, Any] = {"env": environment, "cwd": root, "stdin": subprocess.DEVNULL, "timeout": 600}
+        done = subprocess.run(command, capture_output=True, text=True, **options)
         assert done.returncode == 0, done.stderr[-3000:]
     return json.loads((root / "found.json").read_text())
 
