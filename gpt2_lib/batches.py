@@ -14,6 +14,8 @@ from .gpt2 import GPT2
 from .modules import unwrap
 from .tokenizer import encoded
 
+NO_LABEL = -100  # in a batch's labels: this token is not one to predict
+
 
 def token_batches(batches: Any) -> Iterator[Any]:
     """Yield the batches of a language model as tensors of token ids (N, T) without padding.
@@ -23,13 +25,19 @@ def token_batches(batches: Any) -> Iterator[Any]:
     make them. Padding is taken out, on whichever side it is, so that rows of one length go together. A batch of
     another kind, which a model of another kind takes, stays as it is.
     """
+    for batch, _ in _with_counted(batches, labels=False):
+        yield batch
+
+
+def _with_counted(batches: Any, labels: bool) -> Iterator[tuple[Any, Tensor | None]]:
+    """Yield each batch of `token_batches` and which of its tokens count by its ``labels``, bool (N, T); None: all."""
     if isinstance(batches, Mapping) and "input_ids" in batches:
         batches = [batches]
     for batch in [batches] if isinstance(batches, Tensor) else batches:
         if isinstance(batch, Mapping) and "input_ids" in batch:
-            yield from _unpadded(cast("Mapping[str, Any]", batch))
+            yield from _unpadded(cast("Mapping[str, Any]", batch), labels)
         else:
-            yield _as_ids(batch)
+            yield _as_ids(batch), None
 
 
 def id_batches(batches: Any) -> Iterator[Tensor]:
@@ -38,16 +46,29 @@ def id_batches(batches: Any) -> Iterator[Tensor]:
     It also accepts NumPy arrays and lists of numbers instead of tensors, single rows (T,), and a list of one tensor,
     as a TensorDataset's loader yields. Raises ValueError for anything else.
     """
+    for rows, _ in _checked(batches, labels=False):
+        yield rows
+
+
+def labelled_batches(batches: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches of `id_batches` and which of their tokens count as ones to predict, bool (N, T).
+
+    Those are all of them, or, in a mapping with ``labels``, those whose label isn't -100, as in transformers.
+    """
+    return _checked(batches, labels=True)
+
+
+def _checked(batches: Any, labels: bool) -> Iterator[tuple[Tensor, Tensor]]:
     if isinstance(batches, str | bytes) or not (isinstance(batches, Iterable) or hasattr(batches, "__getitem__")):
         raise ValueError(_wanted(batches))
     if hasattr(batches, "__array__") and not isinstance(batches, Tensor):
         batches = torch.as_tensor(batches)
     if isinstance(batches, Tensor) and batches.dim() != 2:
         raise ValueError(_shape(batches))
-    for batch in token_batches(batches):
+    for batch, counted in _with_counted(batches, labels):
         rows = _rows(batch)
         if len(rows):
-            yield rows
+            yield rows, torch.ones_like(rows, dtype=torch.bool) if counted is None else counted
 
 
 def is_language_model(model: nn.Module) -> bool:
@@ -100,10 +121,11 @@ def _as_ids(batch: Any) -> Any:
     return batch.long()
 
 
-def _unpadded(batch: Mapping[str, Any]) -> Iterator[Tensor]:
+def _unpadded(batch: Mapping[str, Any], labels: bool) -> Iterator[tuple[Tensor, Tensor]]:
     ids = torch.atleast_2d(torch.as_tensor(batch["input_ids"])).long()  # (N, T)
+    counted = _counted(ids, batch.get("labels") if labels else None)
     if batch.get("attention_mask") is None:
-        yield ids
+        yield ids, counted
         return
     mask = torch.atleast_2d(torch.as_tensor(batch["attention_mask"])) != 0
     if mask.shape != ids.shape:
@@ -114,7 +136,21 @@ def _unpadded(batch: Mapping[str, Any]) -> Iterator[Tensor]:
     for length in sorted(set(lengths.tolist())):
         rows = lengths == length
         if length > 0:
-            yield ids[rows][mask[rows]].view(-1, length)
+            yield ids[rows][mask[rows]].view(-1, length), counted[rows][mask[rows]].view(-1, length)
+
+
+def _counted(ids: Tensor, labels: Any) -> Tensor:
+    """Return which of ``ids`` (N, T) are to be predicted, bool (N, T)."""
+    if labels is None:
+        return torch.ones_like(ids, dtype=torch.bool)
+    wanted = torch.atleast_2d(torch.as_tensor(labels))
+    counted = wanted != NO_LABEL
+    if wanted.shape != ids.shape or not torch.equal(wanted[counted].to(ids), ids[counted]):
+        raise ValueError(
+            f"labels must be the input_ids, not shifted, with {NO_LABEL} where a token doesn't count; got others, of "
+            f"shape {tuple(wanted.shape)} for ids of shape {tuple(ids.shape)}: leave labels out to count all tokens."
+        )
+    return counted
 
 
 def windows_of(source: Any, tokenizer: TextCodec | None = None, length: int = 1024) -> Tensor:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .batches import id_batches
+from .batches import labelled_batches
 from .config import TextCodec
 from .gpt2 import GPT2
 from .modules import at_least_float32, to_device_of, unwrap
@@ -60,21 +60,26 @@ def evaluate(model: nn.Module, windows: Tensor | Iterable[Any], tokens_per_batch
     windows, any batches that `batches.id_batches` reads, such as a DataLoader's: padding doesn't count.
 
     Each window stands alone: its tokens 2 ... T are predicted from those before them, so N (T - 1)
-    tokens count. Bits per character divides the same bits by the characters those tokens spell.
+    tokens count; with ``labels`` those whose label isn't -100. Bits per character divides the same bits by the
+    characters those tokens spell.
     """
     tokenizer: TextCodec | None = getattr(unwrap(model), "tokenizer", None)
     was_training = model.training
     model.eval()
     loss = hits = tokens = characters = 0.0
     try:
-        for rows in id_batches(windows):
-            for batch in torch.split(rows, max(1, tokens_per_batch // rows.size(1))):
+        for rows, counted in labelled_batches(windows):
+            size = max(1, tokens_per_batch // rows.size(1))
+            for batch, wanted in zip(torch.split(rows, size), torch.split(counted[:, 1:], size), strict=True):
                 logits, targets = next_tokens(model, batch)  # (n (T - 1), V), (n (T - 1),)
+                if not bool(wanted.all()):
+                    some = wanted.flatten().to(targets.device)
+                    logits, targets = logits[some], targets[some]
                 loss += F.cross_entropy(logits, targets, reduction="sum").item()
                 hits += (logits.argmax(-1) == targets).sum().item()
-            tokens += rows.size(0) * (rows.size(1) - 1)
-            pages = cast("list[list[int]]", rows[:, 1:].tolist())
-            characters += sum(len(tokenizer.decode(page)) for page in pages) if tokenizer else math.nan
+            tokens += int(counted[:, 1:].sum())
+            pages = [row[1:][some[1:]] for row, some in zip(rows, counted, strict=True)]
+            characters += sum(len(tokenizer.decode(page.tolist())) for page in pages) if tokenizer else math.nan
     finally:
         model.train(was_training)
     if tokens == 0:
@@ -138,6 +143,7 @@ def flops(model: GPT2, tokens: int) -> dict[str, int]:
     (causal ones may skip almost half). Biases, LayerNorm, softmax and GELU are left out. The whole is
     the sum of the values. Zeros in a weight don't lower it; rows and columns that are gone do.
     """
+    model = cast(GPT2, unwrap(model))
     if not 1 <= tokens <= model.config.n_positions:
         raise ValueError(f"tokens must be from 1 to {model.config.n_positions}, this model's context; got {tokens!r}.")
     parts: dict[str, int] = {}
@@ -156,6 +162,7 @@ def kv_cache_bytes(model: GPT2, tokens: int, batch: int = 1) -> int:
     2 · heads · head size · tokens · batch · bytes of a number, summed over the blocks. Heads that are removed shrink
     it; removed neurons and zeros do not.
     """
+    model = cast(GPT2, unwrap(model))
     numbers = sum(2 * block.attn.n_head * block.attn.head_size for block in model.h)
     return numbers * tokens * batch * model.wte.weight.element_size()
 

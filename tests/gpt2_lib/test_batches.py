@@ -7,11 +7,32 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import TINY, random_ids, random_model, tokenizer
+from tiny import TINY, in_transformers, random_ids, random_model, tokenizer
 from torch.utils.data import DataLoader
 
-from gpt2_lib import MaskKeeper, ModelPruner, evaluate, load_pretrained_gpt2, save_pretrained, windows_of
-from gpt2_lib.pruning import calibration
+from gpt2_lib import (
+    KeepMasks,
+    MaskKeeper,
+    ModelPruner,
+    convert_to_tensorrt,
+    evaluate,
+    evaluate_production_metrics,
+    export_onnx,
+    from_transformers,
+    generate,
+    held_out_windows,
+    load_packed,
+    load_pretrained_gpt2,
+    masks_of_zeros,
+    remove_silenced,
+    save_for_transformers,
+    save_packed,
+    save_pretrained,
+    windows_of,
+)
+from gpt2_lib.pruning import calibration, sensitivity
+from gpt2_lib.pruning.schedules import Schedule
+from gpt2_lib.train import Recipe, Run
 
 WINDOWS = random_ids(TINY, 8, 32)
 ROWS = [WINDOWS[0, :20], WINDOWS[1, :32], WINDOWS[2, :20], WINDOWS[3, :9]]
@@ -79,11 +100,39 @@ def test_an_iterator_is_held_for_the_methods_that_read_it_once_a_block() -> None
         (["To be"], "batch of str"),
         ([{"ids": WINDOWS}], "batch of dict"),
         ({"input_ids": WINDOWS, "attention_mask": torch.ones(8, 3)}, "they must agree"),
+        ({"input_ids": WINDOWS, "labels": WINDOWS[:, 1:]}, r"labels must be the input_ids, not shifted.*\(8, 31\)"),
+        ({"input_ids": WINDOWS, "labels": WINDOWS.roll(-1, 1)}, "labels must be the input_ids"),
+        ({"input_ids": WINDOWS, "labels": torch.ones(8)}, "labels must be the input_ids"),
+        ({"input_ids": WINDOWS, "labels": WINDOWS * 0 - 100}, "no text to measure on"),
     ],
 )
 def test_data_that_are_no_text_are_refused(given: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         evaluate(random_model(), given)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_evaluate_leaves_out_tokens_whose_label_counts_for_nothing(masked: bool) -> None:
+    """As transformers has it: prompts, and ends that are padding's token, too."""
+    labels = WINDOWS.clone()
+    labels[:, :5] = -100
+    labels[0, 9] = labels[3, 20:] = -100
+    batch: dict[str, Any] = {"input_ids": WINDOWS, "labels": labels}
+    if masked:
+        batch["attention_mask"] = torch.ones_like(WINDOWS)
+        batch["attention_mask"][3, 20:] = 0
+    model = random_model()
+    model.tokenizer = tokenizer()
+    found = evaluate(model, batch)
+    with torch.no_grad():
+        assert found.loss == pytest.approx(in_transformers(model)(**batch).loss.item(), rel=1e-5)
+    assert found.tokens == int((labels[:, 1:] != -100).sum())
+    assert found.bits_per_character > 0
+    everything = evaluate(model, WINDOWS)
+    assert evaluate(model, {"input_ids": WINDOWS, "labels": WINDOWS}) == everything
+    names = ["h.0.mlp.c_fc.weight"]  # what a layer reads counts whatever its label is
+    found = calibration.input_norms(model, [{"input_ids": WINDOWS, "labels": torch.ones(8)}], names)
+    torch.testing.assert_close(found, calibration.input_norms(model, WINDOWS, names))
 
 
 def test_windows_are_the_same_whatever_the_text_comes_in() -> None:
@@ -166,6 +215,22 @@ def test_data_that_are_no_text_are_refused_for_measuring_and_calibration(form: A
         lambda model: ModelPruner("gpt2-mini"),  # type: ignore[arg-type]
         lambda model: save_pretrained("folder", model),  # type: ignore[arg-type]
         lambda model: load_pretrained_gpt2(model),
+        lambda model: save_packed("file", model),  # type: ignore[arg-type]
+        lambda model: save_for_transformers("folder", model),  # type: ignore[arg-type]
+        lambda model: load_packed(model),
+        lambda model: export_onnx("file", model),  # type: ignore[arg-type]
+        lambda model: convert_to_tensorrt("folder", model),  # type: ignore[arg-type]
+        lambda model: from_transformers(tokenizer(), model),  # type: ignore[arg-type]
+        lambda model: generate("To be", model),  # type: ignore[arg-type]
+        lambda model: windows_of("To be, or not", 2),  # type: ignore[arg-type]
+        lambda model: held_out_windows(256, tokenizer()),  # type: ignore[arg-type]
+        lambda model: evaluate_production_metrics(WINDOWS, model),  # type: ignore[arg-type]
+        lambda model: sensitivity.scan(WINDOWS, model, {}),  # type: ignore[arg-type]
+        lambda model: Run(Recipe(steps=1), model),  # type: ignore[arg-type]
+        lambda model: Run(model, Schedule(0.5, steps=1)),  # type: ignore[arg-type]
+        lambda model: masks_of_zeros("mine"),  # type: ignore[arg-type]
+        lambda model: remove_silenced(WINDOWS),  # type: ignore[arg-type]
+        lambda model: KeepMasks(model),  # type: ignore[arg-type]
         lambda model: MaskKeeper(model, torch.optim.SGD(model.parameters()), {}),  # type: ignore[arg-type]
         lambda model: MaskKeeper(model, {}, [torch.optim.SGD(model.parameters())]),  # type: ignore[arg-type]
     ],
