@@ -5,28 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import NoReturn
 
 from .checkpoints import CheckpointError
+from .commands.listing import COMMANDS, module_of
 from .deploy.extras import DeployError
 from .system.command import run
 from .system.extras import MissingExtraError
-
-COMMANDS = {  # command: the file whose main(argv) does it, and what that is
-    "prune": ("commands.prune", "prune a model, measure it before and after, and save it"),
-    "compare": ("commands.compare", "compare several methods on one model and text"),
-    "evaluate": ("commands.evaluate", "measure perplexity, accuracy and sparsity of models on a text"),
-    "generate": ("commands.generate", "generate text with a model"),
-    "export": ("commands.export", "export a model for ONNX Runtime, Core ML, ExecuTorch, or packed"),
-    "serve": ("deploy.serving.serve", "serve an ONNX model over HTTP"),
-    "load-test": ("deploy.serving.load_test", "send many requests to a server"),
-    "check-manifests": ("deploy.serving.kubernetes", "check the manifests for Kubernetes"),
-    "bench": ("deploy.bench.command", "measure speed, size and quality on every target"),
-    "experiments": ("course.experiments", "measure the course's table and curves, on the plays"),
-    "exercises": ("course.exercises", "run the course's reference solutions"),
-    "train": ("train", "train gpt2-mini, on the plays"),
-}
 
 
 def main(argv: Sequence[str]) -> None:
@@ -39,11 +24,11 @@ def main(argv: Sequence[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the list below")
-    module, _ = COMMANDS[parser.parse_args(argv[:1]).command]
+    command = parser.parse_args(argv[:1]).command
     try:
-        import_module(f".{module}", __package__).main(list(argv[1:]))
+        module_of(command).main(list(argv[1:]))
     except (CheckpointError, DeployError, MissingExtraError, ValueError) as error:
-        sys.exit(f"{parser.prog} {argv[0]}: {error}")
+        sys.exit(f"{parser.prog} {command}: {error}")
 
 
 def script() -> NoReturn:

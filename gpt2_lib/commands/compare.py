@@ -16,22 +16,26 @@ from . import arguments
 PICTURES = (".png", ".svg", ".pdf")
 
 
-def main(argv: Sequence[str]) -> None:
-    """Run the command ``compare``; no model is saved."""
-    parser = arguments.parser_of("compare", "Prune copies of a model with several methods, and measure each.")
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = f"methods:\n{arguments.methods_table()}"
-    parser.add_argument("model", metavar="IN", help=arguments.MODEL)
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's options."""
+    found = arguments.parser_of("compare", "Prune copies of a model with several methods, and measure each.")
+    found.formatter_class = argparse.RawDescriptionHelpFormatter
+    found.epilog = f"methods:\n{arguments.methods_table()}"
+    found.add_argument("model", metavar="IN", help=arguments.MODEL)
+    found.add_argument(
         "--methods", required=True, nargs="+", choices=METHODS, metavar="METHOD", help="some of the list below"
     )
-    arguments.add_pruning(parser)
-    arguments.add_test(parser)
-    parser.add_argument(
+    arguments.add_pruning(found)
+    arguments.add_test(found)
+    found.add_argument(
         "--picture", type=_picture, metavar="FILE", help=f"draw the perplexities; ends in {', '.join(PICTURES)}"
     )
-    given = parser.parse_args(argv)
+    return found
 
+
+def main(argv: Sequence[str]) -> None:
+    """Run the command ``compare``; no model is saved."""
+    given = parser().parse_args(argv)
     if given.picture:
         require("pictures", "matplotlib")
     arguments.check_calibration([find_method(name) for name in given.methods], given.calibrate)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 from . import arguments, texts
 from .prune import state_of, table
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's options."""
+    found = arguments.parser_of("evaluate", "Measure models on a text: perplexity, accuracy, bits per character.")
+    found.add_argument("models", metavar="IN", nargs="+", help=arguments.MODEL)
+    arguments.add_test(found)
+    return found
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the command ``evaluate``. Each model encodes with its own tokenizer: compare their bits per character."""
-    parser = arguments.parser_of("evaluate", "Measure models on a text: perplexity, accuracy, bits per character.")
-    parser.add_argument("models", metavar="IN", nargs="+", help=arguments.MODEL)
-    arguments.add_test(parser)
-    given = parser.parse_args(argv)
+    given = parser().parse_args(argv)
     states, said = [], {}
     for name in given.models:
         model = arguments.load(name)

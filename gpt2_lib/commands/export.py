@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from ..system.command import output_file
+from ..system.command import output_file, output_folder
 from . import arguments
 
 FORMATS = {  # ending: the module that writes it, its function
@@ -18,13 +18,18 @@ FORMATS = {  # ending: the module that writes it, its function
 }
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's options."""
+    found = arguments.parser_of("export", "Write a model for ONNX Runtime, Core ML or ExecuTorch, or packed.")
+    found.add_argument("model", metavar="IN", help=arguments.MODEL)
+    found.add_argument("out", metavar="FILE", type=_target, help=f"ends in {', '.join(FORMATS)}")
+    found.add_argument("--int8", action="store_true", help="matrices as 8-bit integers")
+    return found
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the command ``export``."""
-    parser = arguments.parser_of("export", "Write a model for ONNX Runtime, Core ML or ExecuTorch, or packed.")
-    parser.add_argument("model", metavar="IN", help=arguments.MODEL)
-    parser.add_argument("out", metavar="FILE", type=_target, help=f"ends in {', '.join(FORMATS)}")
-    parser.add_argument("--int8", action="store_true", help="matrices as 8-bit integers")
-    given = parser.parse_args(argv)
+    given = parser().parse_args(argv)
     module, name = FORMATS[given.out.suffix]
     write: Callable[..., object] = getattr(import_module(f"..{module}", __package__), name)
     write(arguments.load(given.model), given.out, int8=given.int8)
@@ -37,4 +42,7 @@ def _target(text: str) -> Path:
         raise argparse.ArgumentTypeError(
             f"the file's suffix sets the format, one of {', '.join(FORMATS)}; got {text!r}"
         )
-    return path if path.suffix == ".mlpackage" else output_file(text)  # Core ML's is a folder
+    if path.suffix != ".mlpackage":
+        return output_file(text)
+    output_folder(str(path.parent))  # Core ML's is a folder itself
+    return path

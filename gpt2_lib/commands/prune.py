@@ -59,20 +59,22 @@ def table(states: Sequence[State]) -> str:
     return "\n".join(lines)
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's options."""
+    found = arguments.parser_of("prune", "Prune a model, measure it before and after, and save it to a new folder.")
+    found.formatter_class = argparse.RawDescriptionHelpFormatter
+    found.epilog = f"methods:\n{arguments.methods_table()}\n\nstructured makes a smaller model, the others write zeros."
+    found.add_argument("model", metavar="IN", help=arguments.MODEL)
+    found.add_argument("out", metavar="OUT", type=arguments.new_folder, help="a new folder for the pruned model")
+    found.add_argument("--method", required=True, choices=METHODS, metavar="METHOD", help="one of the list below")
+    arguments.add_pruning(found)
+    arguments.add_test(found)
+    return found
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the command ``prune``."""
-    parser = arguments.parser_of("prune", "Prune a model, measure it before and after, and save it to a new folder.")
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = (
-        f"methods:\n{arguments.methods_table()}\n\nstructured makes a smaller model, the others write zeros."
-    )
-    parser.add_argument("model", metavar="IN", help=arguments.MODEL)
-    parser.add_argument("out", metavar="OUT", type=arguments.new_folder, help="a new folder for the pruned model")
-    parser.add_argument("--method", required=True, choices=METHODS, metavar="METHOD", help="one of the list below")
-    arguments.add_pruning(parser)
-    arguments.add_test(parser)
-    given = parser.parse_args(argv)
-
+    given = parser().parse_args(argv)
     arguments.check_calibration([find_method(given.method)], given.calibrate)
     model = arguments.load(given.model)
     test, calibration = arguments.given_texts(model, given)

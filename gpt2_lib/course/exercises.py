@@ -141,16 +141,22 @@ def show_budget(model: GPT2, windows: Tensor) -> None:
     print(f"2.5 budget of 60 %: {perplexity(pruned, windows)}; 60 % of every layer: {perplexity(uniform, windows)}")
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's options."""
+    found = argparse.ArgumentParser(prog="python -m gpt2_lib.exercises", description=__doc__)
+    found.add_argument("--steps", type=int, default=32, help="training steps of exercise 2.3 (default: 32)")
+    return found
+
+
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m gpt2_lib.exercises", description=__doc__)
-    parser.add_argument("--steps", type=int, default=32, help="training steps of exercise 2.3 (default: 32)")
-    steps = parser.parse_args(arguments).steps
+    asked = parser()
+    steps = asked.parse_args(arguments).steps
     if steps < 2:
-        parser.error("--steps must be at least 2")
+        asked.error("--steps must be at least 2")
     try:
         reference()
     except NoMastersError as error:
-        parser.exit(1, f"{error}\n")
+        asked.exit(1, f"{error}\n")
     model, tokenizer = load_pretrained_gpt2()
     windows = held_out_windows(tokenizer, model.config.n_positions, 12)
     print(f"gpt2-mini as trained: {perplexity(model, windows)} on {len(windows)} held-out windows")

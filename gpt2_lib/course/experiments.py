@@ -165,17 +165,25 @@ def draw(points: list[Point], path: Path) -> None:
     replace_whole(path, lambda part: figure.savefig(part, dpi=120, format="png"))
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's options."""
+    found = argparse.ArgumentParser(prog="python -m gpt2_lib.experiments", description=__doc__)
+    found.add_argument("--model", default="gpt2-mini", help="a name or folder that load_pretrained_gpt2 takes")
+    found.add_argument("--windows", type=count, default=40, help="held-out windows to measure on (default: 40)")
+    found.add_argument("--out", type=output_file, default="build/curves.png", help="where the picture, a PNG, goes")
+    return found
+
+
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m gpt2_lib.experiments", description=__doc__)
-    parser.add_argument("--model", default="gpt2-mini", help="a name or folder that load_pretrained_gpt2 takes")
-    parser.add_argument("--windows", type=count, default=40, help="held-out windows to measure on (default: 40)")
-    parser.add_argument("--out", type=output_file, default="build/curves.png", help="where the picture, a PNG, goes")
-    arguments = parser.parse_args(argv)
+    asked = parser()
+    arguments = asked.parse_args(argv)
     torch.manual_seed(0)
     try:
         model, tokenizer = load_pretrained_gpt2(arguments.model)
     except CheckpointError as error:
-        parser.error(str(error))
+        asked.error(str(error))
+    if tokenizer is None:
+        asked.error(f"{arguments.model} has no tokenizer, which the plays need: copy tokenizer.json into its folder")
     windows = held_out_windows(tokenizer, model.config.n_positions, arguments.windows)
     points = sweep(model, windows, methods=METHODS + BEYOND) + sweep_gradually(model, windows)
     print(table(points))

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import sys
 
+from ..checkpoints import CheckpointError
 from ..system.command import run
 from .extras import DeployError
 
@@ -24,7 +25,7 @@ def main(argv: list[str]) -> None:
     command = parser.parse_args(argv[:1]).command
     try:
         importlib.import_module(f".{COMMANDS[command]}", __package__).main(argv[1:])
-    except DeployError as error:
+    except (CheckpointError, DeployError, ValueError) as error:
         sys.exit(str(error))
 
 

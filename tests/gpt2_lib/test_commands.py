@@ -16,8 +16,10 @@ from tiny import random_model, tokenizer
 
 from gpt2_lib import load_pretrained_gpt2, save_pretrained
 from gpt2_lib.__main__ import COMMANDS, main
+from gpt2_lib.commands import completion
 from gpt2_lib.commands.texts import read_texts
 from gpt2_lib.pruning.targets import prunable_weights
+from gpt2_lib.system.extras import MissingExtraError
 
 SENTENCE = "Whether 'tis nobler in the mind to suffer\n"
 OTHER = "To be, or not to be: that is the question:\n"
@@ -214,7 +216,7 @@ def test_an_impossible_command_is_refused_and_writes_nothing(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"h.9.*": 0.5}', "No prunable layer is called 'h.9.*'. There are: h.0.attn"),
+        ('{"h.9.*": 0.5}', "No prunable layer is called 'h.9.*'. The nearest of the 8 that there are: h."),
         ('{"*": 50}', "Did you mean 0.5?"),
         ('{"*": "0.5"}', "got '0.5'"),
         ("[0.5]", "must hold one object"),
@@ -254,6 +256,13 @@ def test_a_model_without_a_tokenizer_is_told_what_it_lacks(
     assert "no tokenizer, which text needs" in said
 
 
+def test_export_refuses_a_package_that_cannot_be_written_before_it_loads_the_model(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, "export", "no-such-model", folder / "test.txt" / "model.mlpackage")
+    assert "can't write there" in said
+
+
 def test_an_ending_that_no_format_has_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "the file's suffix sets the format" in refused(capsys, "export", folder / "in", "model.bin")
 
@@ -287,3 +296,31 @@ def test_a_picture_of_no_known_format_is_refused_before_any_work(
 ) -> None:
     asked = ("--methods", "random", "--sparsity", 0.5, "--test", folder / "test.txt", "--picture", "bars.bmp")
     assert "one of .png, .svg, .pdf; got 'bars.bmp'" in refused(capsys, "compare", folder / "in", *asked)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
+def test_bash_completes_commands_options_and_values(capsys: pytest.CaptureFixture[str]) -> None:
+    call("completion")
+    script = capsys.readouterr().out
+    for typed, wanted in {
+        ("pru",): ["prune"],
+        ("c",): ["compare", "check-manifests", "completion"],
+        ("prune", "in", "out", "--me"): ["--method"],
+        ("prune", "in", "out", "--method", "spa"): ["sparsegpt"],
+        ("compare", "in", "--methods", "magnitude", "magnitude-g"): ["magnitude-global"],
+        ("load-test", "--pr"): ["--prompt"],
+        ("evaluate", "in", "--test", "te"): [],  # then bash goes on with names of files
+    }.items():
+        words = " ".join(("gpt2-pruning", *typed))
+        ask = f"{script}\nCOMP_WORDS=({words}) COMP_CWORD={len(typed)}\n_gpt2_pruning\necho ${{COMPREPLY[@]}}"
+        done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
+        assert (done.stderr, done.stdout.split()) == ("", wanted)
+
+
+def test_completion_leaves_out_the_options_of_commands_whose_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: str) -> object:
+        raise MissingExtraError("Not installed: matplotlib.")
+
+    assert "--repeats" in completion.words_of("bench")
+    monkeypatch.setattr(completion, "module_of", missing)
+    assert list(completion.words_of("bench")) == []

@@ -17,7 +17,7 @@ import pytest
 import torch
 from tiny import TINY, random_model
 
-from gpt2_lib import evaluate, held_out_windows, load_pretrained_gpt2
+from gpt2_lib import evaluate, held_out_windows, load_pretrained_gpt2, save_pretrained
 from gpt2_lib.deploy import __main__ as commands
 from gpt2_lib.deploy.bench import command as bench
 from gpt2_lib.deploy.bench import report
@@ -216,7 +216,24 @@ def test_the_caption_states_the_protocol():
     text = bench.caption("gpt2-mini", 30, 40)
     for part in ("1 thread", "128 tokens", "30 times", "40 held-out windows", "doesn't count"):
         assert part in text
-    assert "random weights" in bench.caption("gpt2", 30, 0)
+    assert "of the course's plays" in text
+    assert "no tokenizer, so no accuracy" in bench.caption("gpt2", 30, 0)
+
+
+def test_bench_measures_a_folder_and_says_which(no_mobile, monkeypatch, tmp_path, capsys):
+    model = random_model(SMALL)
+    save_pretrained(model, tmp_path / "mine")
+    measured = []
+    monkeypatch.setattr(bench, "bench", lambda *given: measured.append(given) or [Row(report.BASELINE, 1.0, size=5)])
+    bench.main(["--model", str(tmp_path / "mine"), "--out", str(tmp_path / "out.csv")])
+    assert f"{tmp_path / 'mine'}, float32" in capsys.readouterr().out
+    ((given, windows, _),) = measured
+    assert torch.equal(given.wte.weight, model.wte.weight)
+    assert windows is None  # the folder has no tokenizer
+    with pytest.raises(SystemExit, match="has no config"):
+        commands.main(["bench", "--model", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        bench.main(["--model", "gpt2-mini", "--shape", "gpt2"])
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
 from gpt2_lib.deploy.serving import kubernetes
 from gpt2_lib.deploy.serving.kubernetes import MANIFESTS, OVERLAYS, check, main, read, validate
-from gpt2_lib.deploy.serving.manifest_rules import quantity
+from gpt2_lib.deploy.serving.manifest_rules import local_images, quantity
 
 
 @pytest.fixture(scope="module")
@@ -328,9 +328,31 @@ def test_without_kubectl_the_command_that_adds_it_is_named(monkeypatch):
 def test_the_command_says_that_no_cluster_ran_them(capsys):
     main([])
     assert capsys.readouterr().out.splitlines() == [
-        "dense: 3 manifests, no fault found; not applied to any cluster",
-        "pruned: 3 manifests, no fault found; not applied to any cluster",
+        f"{name}: {said}"
+        for name in ("dense", "pruned")
+        for said in (
+            "3 manifests, no fault found; not applied to any cluster",
+            f"note: Deployment gpt2-{name}: container serve: image 'gpt2-served:{name}' names no registry: nodes must "
+            "have it already.",
+        )
     ]
+
+
+@pytest.mark.parametrize(
+    ("image", "pushed"),
+    [
+        ("gpt2-served:pruned", False),
+        ("team/gpt2:1.0", False),
+        ("registry.example.com/team/gpt2:1.0", True),
+        ("localhost/gpt2:1.0", True),
+        ("hub:5000/gpt2:1.0", True),
+    ],
+)
+def test_an_image_without_a_registry_is_noted_and_is_no_fault(image, pushed, parts):
+    manifests, _, container, *_ = parts
+    container["image"] = image
+    assert check(manifests) == []
+    assert [image in note for note in local_images(manifests)] == ([] if pushed else [True])
 
 
 def test_the_command_ends_with_1_for_faults_and_2_for_no_folder(tmp_path, capsys):

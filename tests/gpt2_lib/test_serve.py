@@ -28,6 +28,7 @@ from gpt2_lib import load_pretrained_gpt2
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
 from gpt2_lib.deploy.onnx import OnnxGPT2, export_onnx
 from gpt2_lib.deploy.serving import generation, middleware
+from gpt2_lib.deploy.serving import load_test as load_test_module
 from gpt2_lib.deploy.serving.generation import Utf8Pieces
 from gpt2_lib.deploy.serving.load_test import PROMPT, ask, load_test, percentile
 from gpt2_lib.deploy.serving.load_test import main as load_test_main
@@ -169,8 +170,8 @@ def test_the_server_had_no_internal_error_in_all_of_this(served):
 
 @pytest.mark.slow
 def test_200_requests_at_concurrency_16_lose_none_and_leave_the_memory_flat(served):
-    load_test(served.url, 32, 16, new_tokens=4)
-    result = load_test(served.url, 200, 16, new_tokens=4)
+    load_test(served.url, 32, 16, max_new_tokens=4)
+    result = load_test(served.url, 200, 16, max_new_tokens=4)
     assert result.statuses == {200: 200}
     assert result.lost == result.errors == 0
     assert result.resident_bytes_after - result.resident_bytes_before < 10 * 2**20
@@ -207,6 +208,25 @@ def test_the_load_test_command_prints_its_table_and_knows_no_server(served, caps
         with pytest.raises(SystemExit) as end:
             load_test_main(["--url", url])
         assert end.value.code == 2
+
+
+def test_a_load_test_sends_the_prompt_that_it_is_given(monkeypatch, capsys):
+    sent = []
+    monkeypatch.setattr(load_test_module, "server_resources", lambda _: (0, 0.0))
+
+    def ask(url, path, body, timeout):
+        sent.append(body)
+        return 200, b'{"new_tokens": 2}'
+
+    monkeypatch.setattr(load_test_module, "ask", ask)
+    load_test_main(["--requests", "1", "--concurrency", "1", "--prompt", "Mine", "--max-new-tokens", "2"])
+    assert sent == [{"prompt": "Mine", "max_new_tokens": 2, "seed": 0}]
+    assert "answered: 1 with 200" in capsys.readouterr().out
+    with pytest.warns(DeprecationWarning, match="now called max_new_tokens"):
+        load_test("http://127.0.0.1", 1, 1, new_tokens=2)
+    for bad in (["--requests", "0"], ["--concurrency", "x"], ["--max-new-tokens", "-1"]):
+        with pytest.raises(SystemExit):
+            load_test_main(bad)
 
 
 def test_a_load_test_counts_refusals_and_what_is_lost(served):

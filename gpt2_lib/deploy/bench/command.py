@@ -92,15 +92,15 @@ def _exactness(target: Target, ids: Tensor, windows: Tensor | None) -> dict[str,
     return {"error": error, "accuracy": quality.accuracy, "perplexity": quality.perplexity}
 
 
-def caption(shape: str, repeats: int, windows: int) -> str:
+def caption(model: str, repeats: int, windows: int) -> str:
     """Return a description of the table's protocol."""
     quality = (
-        f"accuracy and perplexity: {windows} held-out windows of the whole context"
+        f"accuracy and perplexity: {windows} held-out windows of the whole context, of the course's plays"
         if windows
-        else "random weights, so no accuracy and no perplexity"
+        else "no tokenizer, so no accuracy and no perplexity"
     )
     return (
-        f"{shape}, float32 unless it says int8, {platform.machine()}, PyTorch {torch.__version__}. CPU time on "
+        f"{model}, float32 unless it says int8, {platform.machine()}, PyTorch {torch.__version__}. CPU time on "
         f"{THREADS} thread, batch 1; prefill: {PROMPT} tokens, logits of all; decode: one token after them, with the "
         f"cache. The targets take turns, {repeats} times after one that doesn't count; median and 95th percentile. "
         f"Pruned in one shot, with no training after it. Logit error: the largest difference from the same model in "
@@ -108,34 +108,43 @@ def caption(shape: str, repeats: int, windows: int) -> str:
     )
 
 
-def main(argv: list[str]) -> None:
-    """Run the command ``bench``."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's options."""
+    found = argparse.ArgumentParser(
         prog="python -m gpt2_lib.deploy bench", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument(
+    which = found.add_mutually_exclusive_group()
+    which.add_argument("--model", default="gpt2-mini", help="a folder or name that load_pretrained_gpt2 takes")
+    which.add_argument(
         "--shape",
         choices=("gpt2-mini", "gpt2"),
-        default="gpt2-mini",
         help="the bundled model, or the size of GPT-2 124M with random weights (gigabytes of memory, minutes)",
     )
-    parser.add_argument("--repeats", type=count, default=30, help="how often each is timed (default: 30)")
-    parser.add_argument("--windows", type=count, default=40, help="held-out windows to measure on (default: 40)")
-    parser.add_argument("--out", type=output_file, default="build/deploy.csv", help="the CSV; beside it a .png")
-    arguments = parser.parse_args(argv)
+    found.add_argument("--repeats", type=count, default=30, help="how often each is timed (default: 30)")
+    found.add_argument("--windows", type=count, default=40, help="windows of the plays to measure on (default: 40)")
+    found.add_argument("--out", type=output_file, default="build/deploy.csv", help="the CSV; beside it a .png")
+    return found
+
+
+def main(argv: list[str]) -> None:
+    """Run the command ``bench``."""
+    asked = parser()
+    arguments = asked.parse_args(argv)
     picture = arguments.out.with_suffix(".png")
     if picture == arguments.out:
-        parser.error("--out names the CSV, and the picture beside it ends in .png: give the CSV another ending")
+        asked.error("--out names the CSV, and the picture beside it ends in .png: give the CSV another ending")
     torch.manual_seed(0)
-    if arguments.shape == "gpt2-mini":
-        model, tokenizer = load_pretrained_gpt2()
-        windows = held_out_windows(tokenizer, model.config.n_positions, arguments.windows)
+    name = arguments.shape or arguments.model
+    if arguments.shape == "gpt2":
+        model: GPT2 = GPT2(PRESETS["gpt2"]).init_weights().eval()
+        name = "random weights in the shape of GPT-2 124M"
     else:
-        model = GPT2(PRESETS[arguments.shape]).init_weights().eval()
-        windows = None
+        model = load_pretrained_gpt2(name)
+    text = model.tokenizer
+    windows = None if text is None else held_out_windows(text, model.config.n_positions, arguments.windows)
     rows = bench(model, windows, arguments.repeats)
     write_csv(rows, arguments.out)
     draw(rows, picture)
     print(table(rows))
-    print(f"\n{caption(arguments.shape, arguments.repeats, 0 if windows is None else len(windows))}")
+    print(f"\n{caption(name, arguments.repeats, 0 if windows is None else len(windows))}")
     print(f"\nWritten: {arguments.out}, {picture}")

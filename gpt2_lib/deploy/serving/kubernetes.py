@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..extras import DeployError, MissingExtraError, install_command, need
-from .manifest_rules import RULES, Manifest, title_of
+from .manifest_rules import RULES, Manifest, local_images, title_of
 
 MANIFESTS = Path(__file__).parent / "manifests"
 OVERLAYS = (MANIFESTS / "overlays" / "dense", MANIFESTS / "overlays" / "pruned")
@@ -101,23 +101,31 @@ def _without_nulls(value: Any) -> Any:
     return [_without_nulls(v) for v in value] if isinstance(value, list) else value
 
 
-def main(argv: Sequence[str]) -> None:
-    """Check folders, by default the course's overlays; exits with 1 for faults, 2 if it can't check."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's options."""
+    found = argparse.ArgumentParser(
         prog="python -m gpt2_lib.deploy check-manifests", description="Check Kubernetes manifests without a cluster."
     )
-    parser.add_argument("folders", nargs="*", type=Path, help="with a kustomization.yaml, or YAML files (the course's)")
+    found.add_argument("folders", nargs="*", type=Path, help="with a kustomization.yaml, or YAML files (the course's)")
+    return found
+
+
+def main(argv: Sequence[str]) -> None:
+    """Check folders, by default the course's overlays; exits with 1 for faults, 2 if it can't check."""
+    asked = parser()
     faulty = False
-    for folder in parser.parse_args(argv).folders or OVERLAYS:
+    for folder in asked.parse_args(argv).folders or OVERLAYS:
         try:
             manifests, faults = read(folder)
             faults += check(manifests)
         except (DeployError, ImportError) as error:
-            parser.exit(2, f"Can't check: {error}\n")
+            asked.exit(2, f"Can't check: {error}\n")
         for fault in faults:
             print(f"{folder.name}: {fault}")
         if not faults:
             print(f"{folder.name}: {len(manifests)} manifests, no fault found; not applied to any cluster")
+            for note in local_images(manifests):
+                print(f"{folder.name}: note: {note}")
         faulty |= bool(faults)
     if faulty:
         raise SystemExit(1)

@@ -17,6 +17,8 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
 
+from ...generate import renamed
+from ...system.command import count
 from ..extras import DeployError
 
 PROMPT = "To be, or not to be"
@@ -46,11 +48,12 @@ class LoadResult:
         return self.requests - self.statuses.get(200, 0)
 
 
+@renamed(new_tokens="max_new_tokens")
 def load_test(
     url: str,
     requests: int = 1000,
     concurrency: int = 16,
-    new_tokens: int = 32,
+    max_new_tokens: int = 32,
     prompt: str = PROMPT,
     timeout: float = 120.0,
 ) -> LoadResult:
@@ -59,11 +62,11 @@ def load_test(
     The requests differ by their seed. ``timeout`` in seconds without a byte makes a request a lost one. Raises
     DeployError if no server of `serve` answers at ``url``, ValueError for a number below 1.
     """
-    if min(requests, concurrency, new_tokens) < 1:
-        raise ValueError("requests, concurrency and new_tokens must be 1 or more.")
+    if min(requests, concurrency, max_new_tokens) < 1:
+        raise ValueError("requests, concurrency and max_new_tokens must be 1 or more.")
     memory_before, cpu_before = server_resources(url)
     seen = _Seen(requests)
-    client = (url, {"prompt": prompt, "max_new_tokens": new_tokens}, timeout)
+    client = (url, {"prompt": prompt, "max_new_tokens": max_new_tokens}, timeout)
     # Daemons: Ctrl-C doesn't wait for all requests.
     threads = [threading.Thread(target=seen.ask_on, args=client, daemon=True) for _ in range(concurrency)]
     start = time.perf_counter()
@@ -171,20 +174,29 @@ def send(url: str, path: str, body: dict[str, Any] | None, timeout: float) -> tu
         raise
 
 
-def main(argv: Sequence[str]) -> None:
-    """Print the result of a load test; exits with 1 if any request failed, 2 if there is no server."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's options."""
+    found = argparse.ArgumentParser(
         prog="python -m gpt2_lib.deploy load-test", description="Send many requests at once to a served model."
     )
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="the server (%(default)s)")
-    parser.add_argument("--requests", type=int, default=1000, help="how many (%(default)s)")
-    parser.add_argument("--concurrency", type=int, default=16, help="how many at a time (%(default)s)")
-    parser.add_argument("--new-tokens", type=int, default=32, help="tokens that each asks for (%(default)s)")
-    options = parser.parse_args(argv)
+    found.add_argument("--url", default="http://127.0.0.1:8000", help="the server (%(default)s)")
+    found.add_argument("--requests", type=count, default=1000, help="how many (%(default)s)")
+    found.add_argument("--concurrency", type=count, default=16, help="how many at a time (%(default)s)")
+    found.add_argument("--prompt", default=PROMPT, help="what each text begins with (%(default)r)")
+    found.add_argument(
+        *("--max-new-tokens", "--new-tokens"), type=count, default=32, help="tokens that each asks for (%(default)s)"
+    )
+    return found
+
+
+def main(argv: Sequence[str]) -> None:
+    """Print the result of a load test; exits with 1 if any request failed, 2 if there is no server."""
+    asked = parser()
+    options = asked.parse_args(argv)
     try:
-        result = load_test(options.url, options.requests, options.concurrency, options.new_tokens)
+        result = load_test(options.url, options.requests, options.concurrency, options.max_new_tokens, options.prompt)
     except (DeployError, ValueError) as error:
-        parser.exit(2, f"No load test: {error}\n")
+        asked.exit(2, f"No load test: {error}\n")
     answers = ", ".join(f"{n} with {status}" for status, n in sorted(result.statuses.items()))
     print(
         f"{result.requests} requests, {result.concurrency} at a time: {result.lost} lost; answered: {answers or 'none'}"
@@ -202,4 +214,4 @@ def main(argv: Sequence[str]) -> None:
         f"{result.resident_bytes_after / 2**20:.0f} MiB after"
     )
     if result.errors:
-        parser.exit(1, f"{result.errors} requests failed.\n")
+        asked.exit(1, f"{result.errors} requests failed.\n")

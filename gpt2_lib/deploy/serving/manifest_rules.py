@@ -137,6 +137,14 @@ def images(manifests: Sequence[Manifest]) -> Iterator[str]:
             yield f"{title}: image {image!r} needs a tag, not 'latest'."
 
 
+def local_images(manifests: Sequence[Manifest]) -> Iterator[str]:
+    """Yield a note for each image that names no registry: no fault on a machine that has built it, so not in RULES."""
+    for title, _, container in _containers(manifests):
+        first, slash, _ = container.get("image", "").partition("/")
+        if not slash or not (set(first) & set(".:") or first == "localhost"):
+            yield f"{title}: image {container.get('image', '')!r} names no registry: nodes must have it already."
+
+
 def rights(manifests: Sequence[Manifest]) -> Iterator[str]:
     """Yield a fault for a container that may run as root, gain privileges, or write to its own file system."""
     for title, pod, container in _containers(manifests):

@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
 
     At the end it prints `Metrics.summary` as one line of JSON.
     """
-    options = vars(_parser().parse_args(argv))
+    options = vars(parser().parse_args(argv))
     path, host, port, with_stdin = (options.pop(name) for name in ("model", "host", "port", "until_stdin_closes"))
     torch.set_num_threads(1)  # it only draws the tokens
     listener = None
@@ -73,23 +73,24 @@ def main(argv: Sequence[str]) -> None:
         print(json.dumps(service.metrics.summary()), flush=True)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's options."""
+    found = argparse.ArgumentParser(
         prog="python -m gpt2_lib.deploy serve",
         description="Serve a model over HTTP: POST /generate, or /v1/completions for clients of OpenAI's API.",
         allow_abbrev=False,
     )
-    parser.add_argument("--model", type=Path, required=True, help="a file that export_onnx wrote")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
-    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (%(default)s)")
-    parser.add_argument(
+    found.add_argument("--model", type=Path, required=True, help="a file that export_onnx wrote")
+    found.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
+    found.add_argument("--port", type=int, default=8000, help="0 takes a free one (%(default)s)")
+    found.add_argument(
         "--until-stdin-closes", action="store_true", help="drain when standard input ends, as by SIGTERM"
     )
     usual = Settings()
     for option in fields(Settings):
         name, default = "--" + option.name.replace("_", "-"), getattr(usual, option.name)
-        parser.add_argument(name, type=option.type, default=default, help=option.metadata["help"] + " (%(default)s)")
-    return parser
+        found.add_argument(name, type=option.type, default=default, help=option.metadata["help"] + " (%(default)s)")
+    return found
 
 
 def _listen(host: str, port: int) -> socket.socket:
