@@ -1,4 +1,4 @@
-"""A second virtual environment, with transformers 4 and CTranslate2, which open this library's files.
+"""A second virtual environment, with other programs that open this library's files, such as transformers 4; and mypy.
 
 It is made once, in .venv/second, and holds only the packages of second_environment.txt: all else, PyTorch too, it finds
 in the first one, whose path it looks at after its own.
@@ -44,12 +44,18 @@ def _make(folder: Path, wanted: str) -> None:
     (folder / "packages").write_text(wanted)
 
 
+def installed() -> Path:
+    """Return the folder of its packages."""
+    return next(python().parents[1].glob("lib/python*/site-packages"))
+
+
 def run(script: str, *arguments: object, timeout: float = 600) -> str:
     """The last line that ``script`` prints there. It has no network, and does not see this library."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(
         [python(), "-W", "ignore", "-c", script, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,  # transformers asks whether it may run a folder's code
         capture_output=True,
         text=True,
         env=environment,

@@ -1,19 +1,24 @@
-"""Tests of a type checker on a user's script: no error in a right one, and the line of a misspelt key."""
+"""Tests of type checkers on a user's script: no error in a right one, and the line of a misspelt key."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import second_environment
+
 SCRIPT = """
 from pathlib import Path
+from typing import assert_type
 
 import torch
 from torch.nn import functional as F
 
 from gpt2_lib import (
+    GPT2,
     MaskKeeper,
     ModelPruner,
     allocate,
@@ -28,8 +33,13 @@ from gpt2_lib import (
 )
 from gpt2_lib.pruning import scores, sensitivity
 from gpt2_lib.pruning.targets import prunable_weights
+from gpt2_lib.tokenizer import Tokenizer
 
 model, tokenizer = load_pretrained_gpt2()
+assert_type(model, GPT2)
+assert_type(tokenizer, Tokenizer)
+own, own_tokenizer = load_pretrained_gpt2(Path("my-model"))
+assert_type(own_tokenizer, Tokenizer | None)  # a folder may have none
 loaded = load_pretrained_gpt2("gpt2-mini")
 text = windows_of(Path("train.txt").read_text(encoding="utf-8"), tokenizer, loaded.config.n_positions)
 test = text[:2]
@@ -64,3 +74,15 @@ def test_a_right_script_passes_and_a_misspelt_key_is_seen(tmp_path: Path, reposi
     (seen,) = found
     assert Path(seen["file"]).name == "wrong.py"
     assert "sparcity" in seen["message"]
+
+
+def test_mypy_says_the_same(tmp_path: Path, repository: Path) -> None:
+    (tmp_path / "right.py").write_text(SCRIPT, encoding="utf-8")
+    (tmp_path / "wrong.py").write_text(SCRIPT.replace("statistics['sparsity']", "statistics['sparcity']"), "utf-8")
+    options = ["--python-version", "3.11", "--cache-dir", str(tmp_path / "cache"), "--no-error-summary"]
+    command = [second_environment.python(), "-m", "mypy", *options, "right.py", "wrong.py"]
+    environment = os.environ | {"MYPYPATH": str(repository)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    (line,) = [line for line in done.stdout.splitlines() if ": error:" in line]
+    assert line.startswith("wrong.py:")
+    assert "sparcity" in line
