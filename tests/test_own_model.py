@@ -25,7 +25,7 @@ from gpt2_lib import (
 from gpt2_lib.__main__ import main
 from gpt2_lib.deploy.onnx_runtime import OnnxGPT2
 from gpt2_lib.deploy.serving import kubernetes
-from gpt2_lib.deploy.serving.serve import _parser
+from gpt2_lib.deploy.serving.serve import parser
 from gpt2_lib.pruning.targets import prunable_weights
 
 BLOCK = re.compile(r"^```(bash|python|yaml)\n(.*?)^```$", re.M | re.S)
@@ -103,4 +103,4 @@ def test_the_reader_of_packed_files_is_short_and_reads_every_kind(repository: Pa
 def test_the_command_that_serves_is_one_that_the_server_takes(repository: Path) -> None:
     page = (repository / "docs" / "your-own-model.md").read_text(encoding="utf-8")
     (line,) = re.findall(r"`gpt2-pruning serve (.*?)`", page)
-    assert _parser().parse_args(shlex.split(line)).model == Path("my-model.onnx")
+    assert parser().parse_args(shlex.split(line)).model == Path("my-model.onnx")

@@ -11,7 +11,7 @@ from ..tokenizer import Tokenizer
 Published: TypeAlias = Literal["gpt2-mini", "distilgpt2", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"]
 
 if TYPE_CHECKING:
-    Codec = TypeVar("Codec", bound=Tokenizer | None)
+    Codec = TypeVar("Codec", bound=Tokenizer | None, covariant=True)
 
     class LoadedGPT2(GPT2, tuple[GPT2, Codec]):
         """``model, tokenizer = load_pretrained_gpt2()``: no type but a tuple's says what comes first and what second.

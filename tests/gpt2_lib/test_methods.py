@@ -118,7 +118,8 @@ def test_a_message_names_the_nearest_of_many_layers_and_not_all() -> None:
     model = random_model(replace(TINY, n_layer=9, heads=(), neurons=()))
     misspelt = {"h.0.atn.c_attn.weight": "h.0.attn.c_attn.weight", "h.7.mlp.c_fc": "h.7.mlp.c_fc.weight"}
     for name, near in misspelt.items():
-        for options in ({"names": [name]}, {"ignore": [name]}):
+        choices: list[dict[str, Any]] = [{"names": [name]}, {"ignore": [name]}]
+        for options in choices:
             with pytest.raises(ValueError, match=f"nearest of the 36 that there are: {near}, ") as told:
                 ModelPruner(model).prune("magnitude", 0.5, **options)
             assert len(str(told.value)) < 300

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -211,7 +212,8 @@ def test_the_load_test_command_prints_its_table_and_knows_no_server(served, caps
 
 
 def test_a_load_test_sends_the_prompt_that_it_is_given(monkeypatch, capsys):
-    sent = []
+    sent: list[dict] = []
+    old: Any = {"new_tokens": 2}
     monkeypatch.setattr(load_test_module, "server_resources", lambda _: (0, 0.0))
 
     def ask(url, path, body, timeout):
@@ -223,7 +225,7 @@ def test_a_load_test_sends_the_prompt_that_it_is_given(monkeypatch, capsys):
     assert sent == [{"prompt": "Mine", "max_new_tokens": 2, "seed": 0}]
     assert "answered: 1 with 200" in capsys.readouterr().out
     with pytest.warns(DeprecationWarning, match="now called max_new_tokens"):
-        load_test("http://127.0.0.1", 1, 1, new_tokens=2)
+        load_test("http://127.0.0.1", 1, 1, **old)
     for bad in (["--requests", "0"], ["--concurrency", "x"], ["--max-new-tokens", "-1"]):
         with pytest.raises(SystemExit):
             load_test_main(bad)

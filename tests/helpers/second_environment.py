@@ -1,4 +1,4 @@
-"""A second virtual environment, with other programs that open this library's files, such as transformers 4; and mypy.
+"""A second virtual environment, with other programs that open this library's files, such as transformers 4.
 
 It is made once, in .venv/second, and holds only the packages of second_environment.txt: all else, PyTorch too, it finds
 in the first one, whose path it looks at after its own.

@@ -82,7 +82,7 @@ def what_it_says(model: GPT2) -> dict:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, GPT2]:
     """Each make as it was loaded, and the bundled model."""
-    found = {"bundled": load_pretrained_gpt2()}
+    found: dict[str, GPT2] = {"bundled": load_pretrained_gpt2()}
     for make, write in MAKES.items():
         folder = tmp_path_factory.mktemp("make")
         write(folder)
