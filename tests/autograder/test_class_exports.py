@@ -58,7 +58,7 @@ WITHOUT = {
 
 
 @pytest.mark.parametrize("platform", ["Moodle", "Canvas"])
-def test_everybody_who_handed_in_a_notebook_is_there(root: Path, platform: str) -> None:
+def test_every_learner_who_handed_in_a_notebook_is_there(root: Path, platform: str) -> None:
     hand_ins = []
     for number, name in enumerate(NAMES):
         first, _, last = name.partition(" ")

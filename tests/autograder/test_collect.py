@@ -66,7 +66,7 @@ def root(tmp_path: Path) -> Path:
         "Phase2 Techniques.ipynb",
     ],
 )
-def test_two_learners_are_never_joined_whatever_their_folder(root: Path, file: str) -> None:
+def test_two_learners_are_never_merged_in_any_folder(root: Path, file: str) -> None:
     collected(root, {f"ada/{file}": "of ada", f"bob/{file}": "of bob"})
     assert there(root) == {f"ada/{PHASE}/{PHASE}.ipynb": "of ada", f"bob/{PHASE}/{PHASE}.ipynb": "of bob"}
 
@@ -87,7 +87,7 @@ def with_cells(root: Path) -> Path:
 
 
 @pytest.mark.parametrize("file", ["homework.ipynb", "Untitled1.ipynb", "作业.ipynb", f"{LAST}.ipynb", "x.ipynb.txt"])
-def test_a_notebook_is_known_by_its_cells_whatever_its_name(with_cells: Path, file: str) -> None:
+def test_a_notebook_is_recognised_by_its_cells_under_any_name(with_cells: Path, file: str) -> None:
     work = notebook("setup", "challenges_1", text="ada")
     collected(with_cells, {f"{ADA}/{file}": work})
     assert there(with_cells) == {f"ada-lovelace/{LAST}/challenges.ipynb": work}

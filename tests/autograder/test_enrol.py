@@ -296,7 +296,7 @@ def test_the_list_takes_the_ids_of_those_who_handed_in_before(root: Path) -> Non
     assert "lovelaceada" in brought(root, CLASS.gradebook("Lab"))
 
 
-def test_an_id_that_differs_in_case_alone_is_who_handed_in_before(root: Path) -> None:
+def test_an_id_that_differs_only_in_case_is_the_same_learner(root: Path) -> None:
     collected(root, {f"ada/{FILE}": "x"})
     assert brought(root, "id,name\nADA,Ada Lovelace\n") == ["ada"]
     assert brought(root, "id,name\nAda ,Ada Lovelace\n") == ["ada"]

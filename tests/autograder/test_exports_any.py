@@ -19,7 +19,7 @@ EXAMPLES = int(os.environ.get("EXAMPLES_OF_EXPORTS", "60"))
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(term=terms())
-def test_each_has_their_newest_attempt_whole_and_nothing_of_anybody_else(
+def test_each_learner_has_their_newest_attempt_whole_and_no_files_of_others(
     tmp_path_factory: pytest.TempPathFactory, term: Term
 ) -> None:
     folder = tmp_path_factory.mktemp("any")

@@ -154,7 +154,9 @@ def in_between(monkeypatch: pytest.MonkeyPatch, other: Callable[[], object]) -> 
     monkeypatch.setattr(recording, "_into_gradebook", and_the_other)
 
 
-def test_two_that_record_the_same_submission_leave_it_whole(small: Classroom, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_that_record_the_same_submission_leave_it_whole(
+    small: Classroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
     in_between(monkeypatch, lambda: record(small.course, "tiny", "ada", OUTCOME, Grading("second"), None))
     record(small.course, "tiny", "ada", OUTCOME, Grading("first"), None)
     assert recorded(small) == ["doubling.ipynb", "grading.json"]

@@ -258,7 +258,7 @@ def test_an_update_replaces_what_is_as_it_was_and_removes_what_is_gone(root: Pat
     assert files(out) == files(fresh)
 
 
-def test_an_update_leaves_what_somebody_changed_alone(root: Path, tmp_path: Path) -> None:
+def test_an_update_keeps_files_that_were_changed(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     handout(root, out)
     notebook = out / "notebooks" / "tiny" / "doubling.ipynb"

@@ -41,7 +41,7 @@ def term(request: pytest.FixtureRequest) -> Iterator[Term]:
     (found.root / "term.toml").unlink(missing_ok=True)
 
 
-def test_everybody_is_accounted_for_in_every_table(term: Term) -> None:
+def test_every_learner_is_accounted_for_in_every_table(term: Term) -> None:
     term.export()
     for name, column in ((PHASE, "status"), ("term", f"{PHASE} status")):
         rows = term.table(name)
@@ -162,7 +162,7 @@ def test_the_end_of_grading_says_what_is_left_to_do(moodle: Term) -> None:
         (["rerun", "Ulla Berg", "double_text"], "which is ulla-berg: write that id"),
     ],
 )
-def test_a_slip_in_a_name_is_told_with_who_is_meant(
+def test_a_typing_error_in_a_name_is_reported_with_the_likely_name(
     moodle: Term, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments, root=moodle.root) == 1

@@ -80,9 +80,7 @@ def test_windows_never_grades_without_a_sandbox(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing is graded on Windows")
-def test_without_a_sandbox_it_is_graded_only_if_somebody_insists(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_grading_without_a_sandbox_needs_its_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     room = small_course(tmp_path)
     monkeypatch.setattr(bubblewrap.shutil, "which", lambda name: None)
     room.hand_in("ada", "doubling", {"double": GOOD})

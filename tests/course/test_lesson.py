@@ -185,7 +185,7 @@ def timed(clock: Clock, model: nn.Module, ids: torch.Tensor, passes: int = 7) ->
 
 
 @pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
-def test_a_slow_model_tells_what_its_passes_took(clock: Clock, mode: Callable) -> None:
+def test_a_slow_models_message_has_the_time_of_its_passes(clock: Clock, mode: Callable) -> None:
     slow = Slow(nn.Identity(), [0.01, 0.02])
     with mode():
         for pages in (1, 3, 1):
