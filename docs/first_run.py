@@ -124,7 +124,7 @@ def photograph(root: Path, browser: Browser) -> None:
         page.close()
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        running_lab(ROOT, root, Path(folder), "none.ipynb") as lab,
+        running_lab(root, root, Path(folder), "none.ipynb") as lab,
     ):
         page = browser.new_page(viewport={"width": WIDE, "height": HIGH["term_formgrader"]})
         page.set_default_timeout(120_000)
@@ -145,7 +145,8 @@ def main() -> None:
         os.chdir(folder)
         root = Path(folder, "course")
         room = Classroom.with_notebook(NOTEBOOKS[PHASE], root)
-        shutil.copy(ROOT / "nbgrader_config.py", root)
+        for file in ("Makefile", "setup.mk", "nbgrader_config.py"):
+            shutil.copy(ROOT / file, root)
         (root / "term.toml").write_text(TERM, encoding="utf-8")
         Path("worksheet.csv").write_text(worksheet(), encoding="utf-8")
         Path("submissions.zip").write_bytes(zipped(moodle(hand_ins(room))))
