@@ -91,9 +91,9 @@ gpt2-mini, pruned along the cubic schedule in {CUTS} cuts by {arguments.cuts} on
 between and after them for {arguments.steps} steps of {RECOVERY.batch} windows of 256 tokens, with the unpruned model as
 the teacher. Measured on all held-out windows ({dense.tokens:,} tokens); minutes are wall-clock on
 {torch.get_num_threads()} threads. Bar: 60 % with under {BAR:.0%} lost, in under {MINUTES} minutes. The highest sparsity
-that stays under {BAR:.0%} here: **{highest}**. The dense model had no such training: beside one that had, and beside a
-small dense one, the next section. On all windows the dense model's perplexity is another one than on the
-{corpus.MEASURED} of the other pages.
+that stays under {BAR:.0%} here: **{highest}**. The dense model had no such training: the next section has, for a
+shorter run, a dense model that had it and a small dense one. On all windows the dense model's perplexity is another
+one than on the {corpus.MEASURED} of the other pages.
 
 {report.environment()}
 

@@ -43,7 +43,7 @@ PEERS = """\
 The peers for Wanda and SparseGPT are their authors' code, the reference for what the methods are. It has no package:
 each is loaded from a checkout (`git clone https://github.com/locuslab/wanda`, `git clone
 https://github.com/IST-DASLab/sparsegpt`) that `--wanda` and `--sparsegpt` name. Maintained implementations for work
-are Wanda in torchao, and SparseGPT in NVIDIA's ModelOpt, llm-compressor and coremltools."""
+are both in llm-compressor, and SparseGPT in NVIDIA's ModelOpt and coremltools (torchao dropped its Wanda in 2026)."""
 
 Section = tuple[str, list[str]]  # Markdown, and the bars that were missed
 
