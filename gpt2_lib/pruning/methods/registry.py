@@ -30,18 +30,19 @@ class Method:
 
 
 HAN = "Han et al., 2015, Learning both Weights and Connections"
-MICHEL = "Michel et al., 2019, Are Sixteen Heads Really Better than One?"
-MOLCHANOV = "Molchanov et al., 2019, Importance Estimation for Neural Network Pruning"
-GRAY = "Gray et al., 2017, GPU Kernels for Block-Sparse Weights"
+RENDA = "Renda et al., 2020, Comparing Rewinding and Fine-tuning in Neural Network Pruning"
+NARANG = "Narang et al., 2017, Block-Sparse Recurrent Neural Networks"
+UNITS = "Li et al., 2017, Pruning Filters for Efficient ConvNets; with text, after Wanda, of whole columns"
+MOLCHANOV = "Molchanov et al., 2017, Pruning Convolutional Neural Networks for Resource Efficient Inference"
 SUN = "Sun et al., 2023, A Simple and Effective Pruning Approach for Large Language Models"
 FRANTAR = "Frantar & Alistarh, 2023, SparseGPT"
 BOZA = "Boža, 2024, Fast and Effective Weight Update for Pruned Large Language Models"
 
 _ALL = (
     Method("magnitude", "magnitude, layer by layer", HAN, one_shot.magnitude, n_m=True),
-    Method("magnitude-global", "magnitude, global", HAN, one_shot.magnitude_global),
-    Method("rectangles", "rectangles of 16 x 16", GRAY, one_shot.rectangles),
-    Method("structured", "structured", MICHEL, None, "better with"),
+    Method("magnitude-global", "magnitude, global", RENDA, one_shot.magnitude_global),
+    Method("rectangles", "rectangles of 16 x 16", NARANG, one_shot.rectangles),
+    Method("structured", "structured", UNITS, None, "better with"),
     Method("random", "random", "none: chance", one_shot.random, n_m=True),
     Method("taylor", "Taylor, layer by layer", MOLCHANOV, one_shot.taylor, "needed", n_m=True),
     Method("taylor-global", "Taylor, global", MOLCHANOV, one_shot.taylor_global, "needed"),
