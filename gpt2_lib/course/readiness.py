@@ -174,7 +174,7 @@ JUDGEMENTS = (
             "no, it has to be trained until the perplexity is equal",
             "not known, it has to be measured on such questions too",
         ),
-        "Perplexity is a mean over all tokens. Tasks that need knowledge suffer from a sparsity of 25 to 30 % on, "
+        "Perplexity is a mean over all tokens. Tasks that need knowledge can suffer from a sparsity of 25 to 30 % on, "
         "where perplexity has hardly moved.",
         "perplexity_hides",
         "c9a1ac3c:8424f8493f47e30e",

@@ -5,7 +5,7 @@
 # on. All in one shot, at 50 %:
 #
 # - **random**: the baseline for any method;
-# - **Taylor**: |weight times gradient|, averaged over the pages: how much the loss would change ([Molchanov et al., 2019](https://arxiv.org/abs/1906.10771)),
+# - **Taylor**: |weight times gradient|, averaged over the pages: how much the loss would change ([Molchanov et al., 2017](https://arxiv.org/abs/1611.06440)),
 #   which means the same in every layer, so that one ranking for all works with it;
 # - **Wanda**: |weight| times the norm of its input, compared within a row ([Sun et al., 2023](https://arxiv.org/abs/2306.11695));
 # - **SparseGPT**: prunes column by column, and corrects the later columns for the loss ([Frantar and Alistarh, 2023](https://arxiv.org/abs/2301.00774));

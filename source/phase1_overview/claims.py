@@ -1,7 +1,7 @@
 # %% [markdown] minutes=1
 # ## 6 · Claims against measurements
 #
-# Claims that are often made of pruning: what is true, with sources, and what was measured here:
+# Claims about pruning: what is true, with sources, and what was measured here:
 
 # %% jupyter={"source_hidden": true}
 # Claims, what is true, what was measured

@@ -84,8 +84,8 @@ display(card, Markdown(card.markdown()))
 # **5. Which of the four makes the model faster on a phone without a special kernel?**
 # <details><summary>answer</summary>
 #
-# Structured pruning: a plain dense kernel has less to do when the matrices are smaller, wherever arithmetic is what takes
-# the time. The others leave the shapes as they are.
+# Structured pruning: a plain dense kernel has less to do when the matrices are smaller, wherever arithmetic, or reading the
+# weights, is what takes the time. The others leave the shapes as they are.
 # </details>
 #
 # **Next:** Phase 3, where a pruned model is packed, quantised, measured and shipped.

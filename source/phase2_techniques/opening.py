@@ -9,7 +9,7 @@
 # In Phase 1 a library pruned the model for you. Now you write the pruning: every function is a few lines long, and works on the
 # real model as soon as it is right. In one shot you will see the model suffer; with training between the cuts, this
 # repository prunes 60 % of the same model and loses less than 2 % of its accuracy (`python benchmarks/gradual.py`); what a
-# dense model makes of such training is measured beside it (`benchmarks/controls.py`).
+# dense model makes of shorter training is measured beside it (`benchmarks/controls.py`).
 #
 # | part | technique | what goes | minutes | difficulty | points |
 # |-|-|-|-:|-|-:|

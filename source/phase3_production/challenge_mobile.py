@@ -1,7 +1,7 @@
 # %% [markdown]
 # ## b · Mobile: a smaller shape
 #
-# A phone's kernels for transformers are dense, so smaller matrices gain there: remove heads and neurons, let what is left
+# A phone's kernels for transformers are mostly dense, so smaller matrices gain there: remove heads and neurons, let what is left
 # recover, and export it with `export_onnx(model, path)`, the format that ONNX Runtime takes, on phones too.
 #
 # | check | asks for | points |

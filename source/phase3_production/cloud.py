@@ -1,7 +1,7 @@
 # %% [markdown] minutes=2
 # **Zeros make nothing faster** on a dense kernel; the second model is faster in about the ratio of its operations, on the CPU
-# that was measured. Elsewhere smaller matrices gain only where arithmetic takes the time and the sizes suit the kernels: on a
-# GPU at batch 1, <<fact depth_or_width>>.
+# that was measured. Elsewhere smaller matrices gain where arithmetic, or reading the weights, takes the time and the sizes
+# suit the kernels: <<fact depth_or_width>>.
 #
 # ## Deployment targets
 #

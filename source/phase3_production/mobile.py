@@ -2,7 +2,7 @@
 # ### Going deeper: phones, by Core ML and ExecuTorch
 # Both need packages that the course doesn't install by itself. Core ML models can be made here but run on Apple's systems
 # alone, so the saved program is read back and computed step by step, to compare the numbers. (ONNX files run on phones by ONNX
-# Runtime Mobile.) <<fact phones_sparse>>. <<fact core_ai>>.
+# Runtime.) <<fact phones_sparse>>. <<fact core_ai>>.
 
 # %% jupyter={"source_hidden": true}
 # Core ML: export, and the saved program computed step by step
