@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import second_environment
 
 SCRIPT = """
 from pathlib import Path
@@ -71,3 +74,17 @@ def test_a_right_script_passes_and_a_misspelt_key_is_seen(tmp_path: Path, reposi
     (seen,) = found
     assert Path(seen["file"]).name == "wrong.py"
     assert "sparcity" in seen["message"]
+
+
+def test_mypy_says_the_same(tmp_path: Path, repository: Path) -> None:
+    (tmp_path / "right.py").write_text(SCRIPT, encoding="utf-8")
+    (tmp_path / "wrong.py").write_text(SCRIPT.replace("statistics['sparsity']", "statistics['sparcity']"), "utf-8")
+    (tmp_path / "mypy.ini").write_text("[mypy]\n[mypy-torch.*]\nfollow_imports = skip\n")  # it takes a minute
+    options = ["--python-version", "3.11", "--cache-dir", str(tmp_path / "cache"), "--no-error-summary"]
+    command = [second_environment.python(), "-m", "mypy", *options, "right.py", "wrong.py"]
+    environment = os.environ | {"MYPYPATH": str(repository)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    lines = [line for line in done.stdout.splitlines() if ": error:" in line]
+    (seen,) = [line for line in lines if line.startswith(("right.py:", "wrong.py:"))]  # others are of what is imported
+    assert seen.startswith("wrong.py:")
+    assert "sparcity" in seen
