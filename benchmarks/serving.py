@@ -27,7 +27,8 @@ without training after it: this measures the server). {REQUESTS:,} requests for 
 at any time, each on a connection of its own, after {WARM_UP} that don't count; {Settings().concurrent} generations at
 the same time, one thread each, the others wait. The client shares the machine with the server, and its times are
 wall-clock; CPU time and resident memory are the server's own, the memory before and after the {REQUESTS:,}. Bars: every
-request answered with 200, and the memory grown by at most {FLAT / 2**20:.0f} MiB."""
+request answered with 200, and the memory grown by at most {FLAT / 2**20:.0f} MiB. Which model is the faster, this table
+doesn't say: each is served once, on a machine that does other things too."""
 
 
 def served(name: str, model: GPT2) -> tuple[list[str], bool]:

@@ -3,7 +3,7 @@
 #
 # <<fact quantise_first>>. On this model? The same bytes on disk, spent in four ways, in one shot and packed alike:
 #
-# - **pruned**: zeros by SparseGPT, the rest in float16;
+# - **pruned**: zeros by ADMM, the rest in float16;
 # - **int8**: nothing pruned, a scale a row;
 # - **int4**: nothing pruned, a scale for each 64 weights of a row, its bits counted, too (4 + 16/64 = 4.25 a weight);
 # - **pruned and int8**.
