@@ -244,7 +244,7 @@ def test_a_check_is_called_with_answers_and_shows_its_label(capsys: pytest.Captu
     assert (halved.label, halved.__name__, halved.__doc__) == (
         "half of it",
         "halved",
-        "What the hidden part goes on with.",
+        "Return the values that the hidden part continues with.",
     )
 
 

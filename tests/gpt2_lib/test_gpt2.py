@@ -172,7 +172,7 @@ def test_a_full_cache_refuses_another_token():
     [
         ({"n_head": 5}, "multiple of n_head"),
         ({"heads": (4,)}, "heads needs 2"),
-        ({"neurons": (96, 0)}, "neurons needs 2 positive"),
+        ({"neurons": (96, 0)}, "neurons takes whole numbers of at least 1; got 0"),
     ],
 )
 def test_impossible_sizes_are_refused(sizes, message):

@@ -55,7 +55,9 @@ def last_run(folder: Path, name: str):
     import mlflow
 
     client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    return client, client.search_runs([client.get_experiment_by_name(name).experiment_id])[0]
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    return client, client.search_runs([experiment.experiment_id])[0]
 
 
 def test_a_gradual_run_is_there_with_parameters_curves_and_its_model(folder: Path):

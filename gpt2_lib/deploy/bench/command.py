@@ -92,7 +92,7 @@ def _exactness(target: Target, ids: Tensor, windows: Tensor | None) -> dict[str,
     return {"error": error, "accuracy": quality.accuracy, "perplexity": quality.perplexity}
 
 
-def caption(model: str, repeats: int, windows: int) -> str:
+def caption(label: str, repeats: int, windows: int) -> str:
     """Return a description of the table's protocol."""
     quality = (
         f"accuracy and perplexity: {windows} held-out windows of the whole context, of the course's plays"
@@ -100,7 +100,7 @@ def caption(model: str, repeats: int, windows: int) -> str:
         else "no tokenizer, so no accuracy and no perplexity"
     )
     return (
-        f"{model}, float32 unless it says int8, {platform.machine()}, PyTorch {torch.__version__}. CPU time on "
+        f"{label}, float32 unless it says int8, {platform.machine()}, PyTorch {torch.__version__}. CPU time on "
         f"{THREADS} thread, batch 1; prefill: {PROMPT} tokens, logits of all; decode: one token after them, with the "
         f"cache. The targets take turns, {repeats} times after one that doesn't count; median and 95th percentile. "
         f"Pruned in one shot, with no training after it. Logit error: the largest difference from the same model in "
