@@ -2,8 +2,8 @@
 
     python benchmarks/controls.py [--steps 600 --batch 8] [--seeds 0 1 2] [--out docs/benchmarks.md]
 
-A pruned model that was trained is compared with a dense one that was not: which of the two did the work? (Blalock et
-al., 2020, "What is the State of Neural Network Pruning?"; Zhu and Gupta, 2017, ask for the small dense one.)
+A pruned model that was trained is compared with a dense one that was not: which of the two did the work? (Zhu and
+Gupta, 2017, and Xu et al., 2026, "Small LLMs: Pruning vs. Training from Scratch", measure the small dense one.)
 A run that was killed goes on with the first model that is not measured yet.
 """
 
