@@ -138,6 +138,14 @@ def layer_sparsities(weights):
     shares = shares * 0.605 * counts.sum() / (shares * counts).sum()
     return dict(zip(names, shares))
 """,
+        "scaled until the budget is met, a little at a time": """
+def layer_sparsities(weights):
+    shares = {name: 0.25 if name.startswith("h.0.mlp") else 0.4 if "attn" in name else 0.7 for name in weights}
+    total = sum(weights.values())
+    while sum(round(shares[name] * count) for name, count in weights.items()) < 0.6 * total:
+        shares = {name: min(0.95, share * 1.001) for name, share in shares.items()}
+    return shares
+""",
         "NumPy, from the numbers that a scan gave": """
 import numpy as np
 
