@@ -164,7 +164,11 @@ def write(page: Page, cell: Locator, code: str) -> None:
 
 
 def run_cell(page: Page, cell: Locator) -> None:
-    """Run one cell, and wait until it has run."""
+    """Run one cell, and wait until it has run. A folded one is unfolded first."""
+    cell.scroll_into_view_if_needed()
+    folded = cell.locator(".jp-Placeholder-content").first
+    if folded.is_visible():
+        folded.click()
     cell.locator(".cm-content").click()
     page.keyboard.press("ControlOrMeta+Enter")
     expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"))
