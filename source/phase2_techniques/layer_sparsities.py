@@ -70,7 +70,7 @@ def layer_sparsities(weights: dict[str, int]) -> dict[str, float]:
 # **☑ Check it.** Four steps of one score.
 
 # %% tests="budget_met" points=1
-found = check.budget_met(layer_sparsities)
+check.budget_met(layer_sparsities)
 ### BEGIN HIDDEN TESTS
 from gpt2_lib.course import challenges
 
@@ -79,36 +79,37 @@ with check.hidden():
     before = dict(sizes)
     layer_sparsities(sizes)
     assert sizes == before, "layer_sparsities() changed the dict that it was given."
-    assert check.shared_out(layer_sparsities) == found, (
+    first = check.shared_out(layer_sparsities)
+    assert check.shared_out(layer_sparsities) == first, (
         "layer_sparsities() returned other sparsities when it was called again: the numbers are your choice."
     )
 ### END HIDDEN TESTS
 
 # %% tests="budget_better" points=1
-found = check.budget_better(layer_sparsities)
+check.budget_better(layer_sparsities)
 ### BEGIN HIDDEN TESTS
 from gpt2_lib.course import challenges
 
 with check.hidden(60):
-    challenges.assert_left(found, "better", hidden=True)
+    challenges.assert_left(check.shared_out(layer_sparsities), "better", hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="budget_good" points=1
-found = check.budget_good(layer_sparsities)
+check.budget_good(layer_sparsities)
 ### BEGIN HIDDEN TESTS
 from gpt2_lib.course import challenges
 
 with check.hidden(60):
-    challenges.assert_left(found, "good", hidden=True)
+    challenges.assert_left(check.shared_out(layer_sparsities), "good", hidden=True)
 ### END HIDDEN TESTS
 
 # %% tests="budget_best" points=1
-found = check.budget_best(layer_sparsities)
+check.budget_best(layer_sparsities)
 ### BEGIN HIDDEN TESTS
 from gpt2_lib.course import challenges
 
 with check.hidden(60):
-    challenges.assert_left(found, "best", hidden=True)
+    challenges.assert_left(check.shared_out(layer_sparsities), "best", hidden=True)
 ### END HIDDEN TESTS
 
 

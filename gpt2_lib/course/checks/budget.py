@@ -33,6 +33,9 @@ def shared_out(layer_sparsities):
     assert gone >= challenges.BUDGET - 0.0005, (
         f"{gone:.1%} of all prunable weights go; {challenges.BUDGET:.0%} are asked for.{idea}"
     )
+    assert gone <= challenges.BUDGET + 0.05, (
+        f"{gone:.1%} of all prunable weights go; {challenges.BUDGET:.0%} are asked for, and a little more is allowed."
+    )
     return tuple(shares.items())
 
 

@@ -54,6 +54,20 @@ def layer_sparsities(weights):
     return {name: chosen[name.split(".")[1]] for name in weights}
 """,
         ),
+        "everything": (
+            ALL,
+            """
+def layer_sparsities(weights):
+    return dict.fromkeys(weights, 1.0)
+""",
+        ),
+        "the embedding, too": (
+            ALL,
+            """
+def layer_sparsities(weights):
+    return dict.fromkeys(weights, 0.6) | {"wte.weight": 0.6}
+""",
+        ),
         "in per cent": (
             ALL,
             """
