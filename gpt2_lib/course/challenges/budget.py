@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from ...corpus import held_out_windows
 from ...metrics import evaluate
@@ -16,7 +16,6 @@ BUDGET_LEFT = {"better": 90, "good": 70, "best": 60}  # perplexity at most, on t
 Shares = tuple[tuple[str, float], ...]  # parameter name, sparsity
 
 
-@cache
 def prunable_sizes() -> dict[str, int]:
     """Return the number of weights of each prunable matrix of gpt2-mini, {parameter name: weights}."""
     return {name: weight.numel() for name, weight in prunable_weights(dense()).items()}
