@@ -1,6 +1,7 @@
 """Artifacts of the four challenges, read and measured: packed models, an ONNX file, the log of a training run.
 
-`bars` has the requirements, `reference` the pages for measuring. Nothing is trained: a submission ships its files, and
+`bars` has the requirements, `reference` the pages for measuring, `budget` the same for exercise 2.5, which hands in
+numbers and no file. Nothing is trained: a submission ships its files, and
 these functions raise an AssertionError that says what is missing. They run outside the sandbox when a submission is
 graded, so a file is inspected before it is used:
 

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 ALL = {"budget_met", "budget_better", "budget_good", "budget_best"}
 
+
+def _by_block(*shares: float) -> str:
+    """An answer with one sparsity for all matrices of a block, the first block's first."""
+    return f"""
+def layer_sparsities(weights):
+    chosen = {shares}
+    return {{name: chosen[int(name.split(".")[1])] for name in weights}}
+"""
+
+
 # exercise -> name -> (the checks that must fail, all others must pass; the answer)
 WRONG: dict[str, dict[str, tuple[set[str], str]]] = {
     "layer_sparsities": {
@@ -16,27 +26,15 @@ def layer_sparsities(weights):
         ),
         "the wrong way round": (
             ALL - {"budget_met"},
-            """
-def layer_sparsities(weights):
-    chosen = {"0": 0.75, "1": 0.6, "2": 0.55, "3": 0.5}
-    return {name: chosen[name.split(".")[1]] for name in weights}
-""",
+            _by_block(0.75, 0.6, 0.55, 0.5),
         ),
         "more of the later blocks, but not much": (
             {"budget_better", "budget_good", "budget_best"},
-            """
-def layer_sparsities(weights):
-    chosen = {"0": 0.54, "1": 0.6, "2": 0.62, "3": 0.64}
-    return {name: chosen[name.split(".")[1]] for name in weights}
-""",
+            _by_block(0.54, 0.6, 0.62, 0.64),
         ),
         "by block alone": (
             {"budget_good", "budget_best"},
-            """
-def layer_sparsities(weights):
-    chosen = {"0": 0.3, "1": 0.6, "2": 0.75, "3": 0.75}
-    return {name: chosen[name.split(".")[1]] for name in weights}
-""",
+            _by_block(0.3, 0.6, 0.75, 0.75),
         ),
         "the mean of the layers, not of the weights": (
             ALL,
@@ -48,11 +46,7 @@ def layer_sparsities(weights):
         ),
         "half of the weights": (
             ALL,
-            """
-def layer_sparsities(weights):
-    chosen = {"0": 0.3, "1": 0.5, "2": 0.6, "3": 0.6}
-    return {name: chosen[name.split(".")[1]] for name in weights}
-""",
+            _by_block(0.3, 0.5, 0.6, 0.6),
         ),
         "everything": (
             ALL,
