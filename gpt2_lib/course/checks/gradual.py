@@ -13,10 +13,17 @@ from .magnitude import parameters_after
 def number_from(value, name):
     """Return what the function called ``name`` returned (a Python or NumPy number or a one-entry tensor) as a float."""
     assert value is not None, f"{name}() returned nothing: end it with `return ...`."
+    number = float_of(value)
+    assert number is not None, f"{name}() should return one number; a {type(value).__name__} came back."
+    return number
+
+
+def float_of(value):
+    """Return a Python or NumPy number or a one-entry tensor as a float; None for anything else."""
     try:
         return float(value.detach() if isinstance(value, torch.Tensor) else value)
-    except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(f"{name}() should return one number; a {type(value).__name__} came back.") from None
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        return None
 
 
 @check("the cubic curve")

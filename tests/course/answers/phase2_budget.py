@@ -62,6 +62,13 @@ def layer_sparsities(weights):
     return dict.fromkeys(weights, 0.6) | {"wte.weight": 0.6}
 """,
         ),
+        "a tensor for each layer": (
+            ALL,
+            """
+def layer_sparsities(weights):
+    return {name: torch.full((2,), 0.6) for name in weights}
+""",
+        ),
         "in per cent": (
             ALL,
             """
