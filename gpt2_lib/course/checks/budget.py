@@ -18,12 +18,14 @@ def shared_out(layer_sparsities):
     missing, foreign = [n for n in sizes if n not in given], [n for n in given if n not in sizes]
     assert not missing, f"There is no sparsity for {missing[0]!r}: each of the {len(sizes)} names needs one, 0 too."
     assert not foreign, f"{str(foreign[0])[:80]!r} is no matrix of gpt2-mini: use the names that are given."
-    shares = {name: float_of(given[name]) for name in sizes}
-    for name, share in shares.items():
+    shares: dict[str, float] = {}
+    for name in sizes:
+        share = float_of(given[name])
         assert share is not None, f"The sparsity of {name} should be one number; it is a {type(given[name]).__name__}."
         assert 0 <= share <= 1, (
             f"The sparsity of {name} is {share:g}: it is the fraction of that layer that goes, from 0 to 1."
         )
+        shares[name] = share
     gone = sum(round(shares[name] * size) for name, size in sizes.items()) / sum(sizes.values())
     plain = sum(shares.values()) / len(shares)
     idea = (
