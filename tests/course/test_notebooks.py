@@ -439,7 +439,7 @@ def test_the_committed_notebooks_hold_no_solution_and_no_hidden_test() -> None:
 
 
 def test_a_learners_notebook_runs_to_its_end_and_says_what_is_missing(tmp_path: Path) -> None:
-    """A sample: tests/system/test_execution.py runs them all, the masters too, and with every extra."""
+    """A sample: tests/system has all of them run in JupyterLab, and the masters with every extra."""
     path = REPOSITORY / "notebooks" / "phase2_techniques" / "phase2_techniques.ipynb"
     notebook, peak = execute(read_notebook(path), tmp_path)
     assert_no_error_and_each_check_says_what_is_missing(notebook)

@@ -1,4 +1,4 @@
-"""The real notebooks, each executed once for all of pytest's processes."""
+"""The masters, each executed once for all of pytest's processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from classroom import NOTEBOOKS, REPOSITORY, lay_artifacts
+from classroom import NOTEBOOKS, lay_artifacts
 from execution import execute, no_extras, one_core
 from filelock import FileLock
 from nbformat import NotebookNode
@@ -29,7 +29,6 @@ class Executed:
         self._shared = (factory.getbasetemp().parent if workers else factory.getbasetemp()) / "executed"
         self._shared.mkdir(exist_ok=True)
         self.master = cache(self._master)
-        self.learners = cache(self._learners)
 
     def _master(self, name: str) -> tuple[NotebookNode, int]:
         def run(folder: Path) -> tuple[NotebookNode, int]:
@@ -37,11 +36,6 @@ class Executed:
             return execute(to_notebook(NOTEBOOKS[name]), folder)
 
         return self._once(f"{name}, master", run)
-
-    def _learners(self, name: str) -> tuple[NotebookNode, int]:
-        """As committed; tests/course/test_notebooks.py holds it against its master."""
-        path = REPOSITORY / "notebooks" / NOTEBOOKS[name].parent.name / f"{name}.ipynb"
-        return self._once(f"{name}, learner's", lambda folder: execute(read_notebook(path), folder, allow_errors=True))
 
     def _once(self, name: str, run: Callable[[Path], tuple[NotebookNode, int]]) -> tuple[NotebookNode, int]:
         """What the first of pytest's processes that asked has got; the others wait for it."""

@@ -142,6 +142,13 @@ def run_all(page: Page) -> None:
     wait_until_idle(page, RUN_LIMIT)
 
 
+def save(page: Page) -> None:
+    """File > Save Notebook, and wait until it is on the disk."""
+    page.get_by_role("menuitem", name="File", exact=True).click()
+    page.get_by_role("menuitem", name="Save Notebook", exact=True).click()
+    expect(page.locator(".lm-DockPanel .lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
+
+
 def shown(page: Page, cells: list[nbformat.NotebookNode], wanted: str) -> Locator:
     """In the page, the cell with this id, or else the first with a line that begins so."""
     named = [number for number, cell in enumerate(cells) if cell.id == wanted]

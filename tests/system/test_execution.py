@@ -1,6 +1,6 @@
-"""Tests of the executed notebooks: masters, learners' versions, and Phase 3's targets with all extras.
+"""Tests of the executed masters, and of Phase 3's targets with all extras.
 
-Each is executed once, and looked at by several tests. Phase 1's master runs in JupyterLab, in test_lab.py.
+Each is executed once, and looked at by several tests. test_learners_notebooks.py runs what is handed out.
 """
 
 from __future__ import annotations
@@ -12,18 +12,10 @@ from pathlib import Path
 import pytest
 from classroom import NOTEBOOKS
 from executed import Executed
-from execution import (
-    MEMORY_LIMIT,
-    assert_no_error_and_each_check_says_what_is_missing,
-    execute,
-    pictures,
-    printed,
-)
+from execution import MEMORY_LIMIT, execute, pictures, printed
 from nbformat import NotebookNode
 
 from autograder.authoring.sources import to_notebook
-
-IN_JUPYTERLAB = "phase1_overview"
 
 
 def each(names: list[str]) -> list:
@@ -36,7 +28,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
     return Executed(tmp_path_factory)
 
 
-@pytest.mark.parametrize("name", each(sorted(NOTEBOOKS.keys() - {IN_JUPYTERLAB})))
+@pytest.mark.parametrize("name", each(sorted(NOTEBOOKS)))
 def test_the_master_runs_without_error_on_one_core_in_little_memory(
     executed: Executed, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -46,7 +38,7 @@ def test_the_master_runs_without_error_on_one_core_in_little_memory(
     assert peak < MEMORY_LIMIT
 
 
-@pytest.mark.parametrize("name", each(sorted(NOTEBOOKS.keys() - {IN_JUPYTERLAB})))
+@pytest.mark.parametrize("name", each(sorted(NOTEBOOKS)))
 def test_every_picture_that_is_shown_is_told_in_words(executed: Executed, name: str) -> None:
     words = pictures(executed.master(name)[0])
     assert len(words) >= 1
@@ -84,10 +76,3 @@ def targets_alone() -> NotebookNode:
         and "when_written(" not in cell.source
     ]
     return notebook
-
-
-@pytest.mark.parametrize("name", each(sorted(NOTEBOOKS)))
-def test_the_learners_version_fails_only_at_the_checks_and_says_why(executed: Executed, name: str) -> None:
-    notebook, peak = executed.learners(name)
-    assert peak < MEMORY_LIMIT
-    assert_no_error_and_each_check_says_what_is_missing(notebook)
