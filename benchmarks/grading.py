@@ -91,7 +91,7 @@ def timed(root: Path, workers: int, scheduler: str = "") -> dict:
         "seconds": time.monotonic() - wall,
         "busy": busy() - used,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "flagged": sum(bool(s.review) for s in graded),
+        "flagged": {s.student: [f"{look.cell}: {look.reason}" for look in s.review] for s in graded if s.review},
         "failed": sum(bool(s.failure) for s in graded),
         "right": all(s.points == s.max_points for s in graded if int(s.student[-3:]) % 10 in RIGHT),
         "csv": next(p for p in export(Course(root), PHASE) if p.suffix == ".csv").read_bytes(),
@@ -172,7 +172,7 @@ def main() -> None:
             f"{c['seconds'] / size:.2f}",
             f"{c['busy'] / size:.2f}",
             f"{c['peak']:.0f}",
-            f"{c['flagged']}",
+            f"{len(c['flagged'])}",
             f"{c['failed']}",
         )
         for size, c in classes.items()

@@ -21,7 +21,7 @@ from ..gpt2 import GPT2, KVCache
 from ..pruning.targets import as_gpt2
 from ..storage.packed import packed_sizes
 from ..system.extras import need
-from ..system.timing import p95, p99, turns, wall_seconds
+from ..system.timing import p95, p99, percentile, turns, wall_seconds
 
 PREFILL = 128  # tokens that are read at once, or as many as the model's context allows
 DECODE = 16  # tokens that are then written one by one
@@ -75,6 +75,7 @@ class DeploymentAnalysis:
     memory: float  # weights in memory, original over pruned: zeros don't change it
     kv_cache: float  # keys and values, original over pruned: heads change it, neurons and zeros don't
     speedup: float  # time of the original over time of the pruned one, to the first token
+    speedup_range: tuple[float, float]  # the same, round by round: 25th and 75th percentile, the noise of this machine
     speedup_decode: float  # and for each token after it
     flops: float  # operations of the original over those of the pruned one: the ideal speed-up
     quality: float  # accuracy of the pruned model over the original's: 0.98 is 2 % lost
@@ -92,7 +93,8 @@ def evaluate_production_metrics(model: GPT2, test_data: Tensor | None = None, re
     held to p95 and p99, which of few repeats are close to the slowest, and which say nothing of waiting in a queue
     (`serving.load_test` does). The model is left as it was. Raises ValueError for data that are no windows of ids.
     """
-    return asdict(_measure({"model": as_gpt2(model)}, test_data, repeats)["model"])
+    measured, _ = _measure({"model": as_gpt2(model)}, test_data, repeats)
+    return asdict(measured["model"])
 
 
 def deployment_analysis(
@@ -100,7 +102,7 @@ def deployment_analysis(
 ) -> dict[str, Any]:
     """Measure both models as they would be served; returns the fields of `DeploymentAnalysis` as a dictionary.
 
-    The two take turns while they are timed, so that a busy machine slows both alike. Raises as
+    The two take turns while they are timed, so that a busy machine slows both about alike. Raises as
     `evaluate_production_metrics` does, and ValueError for models with different vocabularies.
     """
     original_model, pruned_model = as_gpt2(original_model), as_gpt2(pruned_model)
@@ -109,7 +111,8 @@ def deployment_analysis(
             f"The models have vocabularies of {original_model.config.vocab_size} and "
             f"{pruned_model.config.vocab_size} tokens: they can't be compared on the same text."
         )
-    measured = _measure({"original": original_model, "pruned": pruned_model}, test_data, repeats)
+    measured, times = _measure({"original": original_model, "pruned": pruned_model}, test_data, repeats)
+    rounds = [a / b for a, b in zip(times["original"].prefill, times["pruned"].prefill, strict=True)]
     before, after = measured["original"], measured["pruned"]
     tokens = before.protocol.prefill_tokens
     work = [sum(metrics.flops(model, tokens).values()) for model in (original_model, pruned_model)]
@@ -120,6 +123,7 @@ def deployment_analysis(
         memory=before.memory / after.memory,
         kv_cache=before.kv_cache / after.kv_cache,
         speedup=before.latency / after.latency,
+        speedup_range=(percentile(rounds, 25), percentile(rounds, 75)),
         speedup_decode=before.time_per_output_token / after.time_per_output_token,
         flops=work[0] / work[1],
         quality=after.accuracy / before.accuracy if before.accuracy else math.nan,
@@ -140,7 +144,7 @@ def analysis_table(report: Mapping[str, Any]) -> str:
     lines = [
         "| metric | original | pruned | change |",
         "|-|-:|-:|-:|",
-        row(f"first token after {p['prefill_tokens']}, ms, p50", "latency", 1e-3, ".1f", f"{report['speedup']:.2f}x"),
+        row(f"first token after {p['prefill_tokens']}, ms, p50", "latency", 1e-3, ".1f", faster(report)),
         row("the same, p95", "latency_p95", 1e-3, ".1f", ""),
         row("the same, p99", "latency_p99", 1e-3, ".1f", ""),
         row("each token after it, ms, p50", "time_per_output_token", 1e-3, ".2f", f"{report['speedup_decode']:.2f}x"),
@@ -157,13 +161,22 @@ def analysis_table(report: Mapping[str, Any]) -> str:
         f"| operations | | | {report['flops']:.2f}x fewer |",
         "",
         f"{p['device']}, {p['dtype']}, {p['threads']} threads; median of {p['repeats']} passes in turns after "
-        f"{p['warm_up']} warm-up; quality on {p['test_tokens']:,} tokens.",
+        f"{p['warm_up']} warm-up (in brackets the middle half of the rounds); quality on {p['test_tokens']:,} tokens.",
     ]
     return "\n".join(lines)
 
 
+def faster(report: Mapping[str, Any]) -> str:
+    """Return a report's speed-up with its range over the rounds: "1.2x (1.1 to 1.3)"."""
+    low, high = report["speedup_range"]
+    return f"{report['speedup']:.1f}x ({low:.1f} to {high:.1f})"
+
+
 @torch.inference_mode()
-def _measure(models: Mapping[str, GPT2], test_data: Tensor | None, repeats: int) -> dict[str, ProductionMetrics]:
+def _measure(
+    models: Mapping[str, GPT2], test_data: Tensor | None, repeats: int
+) -> tuple[dict[str, ProductionMetrics], dict[str, _Times]]:
+    """Return each model's metrics, and the times behind them."""
     if repeats < 1:
         raise ValueError(f"At least one repeat is needed; got {repeats}.")
     first = next(iter(models.values()))
@@ -176,7 +189,7 @@ def _measure(models: Mapping[str, GPT2], test_data: Tensor | None, repeats: int)
     reading = min(PREFILL, context - 1, test_data.size(1))
     writing = min(DECODE, context - reading)
     times = _time(models, test_data[:1, :reading], writing, repeats)
-    return {
+    found = {
         name: ProductionMetrics(
             latency=statistics.median(times[name].prefill),
             latency_p95=p95(times[name].prefill),
@@ -207,6 +220,7 @@ def _measure(models: Mapping[str, GPT2], test_data: Tensor | None, repeats: int)
         )
         for name, model in models.items()
     }
+    return found, times
 
 
 @dataclass

@@ -55,13 +55,14 @@ def take_turns(
 
 def p95(values: Sequence[float]) -> float:
     """Return the 95th percentile, interpolated. Of few values it is close to the largest."""
-    return _percentile(values, 95)
+    return percentile(values, 95)
 
 
 def p99(values: Sequence[float]) -> float:
     """Return the 99th percentile, interpolated: of fewer than 100 values it is close to the largest."""
-    return _percentile(values, 99)
+    return percentile(values, 99)
 
 
-def _percentile(values: Sequence[float], percent: int) -> float:
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return a percentile (1 to 99), interpolated."""
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]

@@ -99,6 +99,9 @@ def test_an_analysis_is_the_ratio_of_both_models_metrics():
     text = analysis_table(report)
     assert f"**{report['compression']:.2f}x**" in text
     assert "median of 2 passes" in text
+    low, high = report["speedup_range"]
+    assert 0 < low <= high
+    assert f"{report['speedup']:.1f}x ({low:.1f} to {high:.1f})" in text
 
 
 def test_a_smaller_model_has_fewer_operations_and_less_in_memory():

@@ -145,7 +145,7 @@ def run_all(page: Page) -> None:
 def save(page: Page) -> None:
     """File > Save Notebook, and wait until it is on the disk."""
     page.get_by_role("menuitem", name="File", exact=True).click()
-    page.get_by_role("menuitem", name="Save Notebook", exact=True).click()
+    page.get_by_role("menuitem", name="Save Notebook").first.click()  # then Save Notebook As
     expect(page.locator(".lm-DockPanel .lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
 
 
