@@ -5,6 +5,7 @@ These marks may stand in any cell, so that no number is written twice:
     "<<checks>>"       in code: {exercise: {check: points}}; an exercise is "## 2.1 · Magnitude: ..." as "2.1 magnitude"
     <<points>>         the points of the notebook
     <<points 2.1>>     those of the checks in the section 2.1
+    <<points core>>    those on the notebook's core path; <<points 2.1 core>> those of a section there
     <<points NAME>>    those of the check NAME
     <<minutes>>        the minutes of the notebook's core path, the sum of those in the cells' headers
     <<minutes 2.1>>    those of a section; <<minutes 2.1 a>> those of the exercise 2.1 a in it
@@ -27,6 +28,7 @@ MARK = re.compile(r'"<<checks>>"|<<(points|minutes|exercises|sections|words|line
 HIDDEN_FROM_LEARNERS = r"### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS"
 SOLUTION = r"### BEGIN SOLUTION.*?### END SOLUTION"
 DEEPER = "deeper"  # the tag of sections outside the core path
+CORE = "core"
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
 Checks = Mapping[str, Mapping[str, float]]  # section -> check -> points
@@ -48,10 +50,10 @@ def fill_in(cells: list[dict], minutes: list[int]) -> None:
             cell["source"] = facts.fill_in(cell["source"])
         except KeyError as error:
             raise MarkError(f"There is no fact {error} in {facts.FILE.name}.") from error
-    checks = checks_by_section(cells)
+    checks, short = checks_by_section(cells), checks_by_section(core(cells))
     exercises = sum(cell["metadata"].get("nbgrader", {}).get("solution", False) for cell in cells)
     known = {
-        "points": _points(checks),
+        "points": _points(checks) | {f"{name} {CORE}".strip(): points for name, points in _points(short).items()},
         "minutes": _minutes_by_heading(cells, minutes),
         "exercises": {"": _in_words(exercises)},
         "sections": {"": _in_words(len(checks))},

@@ -16,7 +16,15 @@ from ..notebooks import read_notebook
 from .release import fresh_release, hand_out
 
 MARKER = ".handout.json"  # file -> SHA-256 of what was written: what differs was changed by somebody
-COPIED = ("environment.yml", "postBuild", "requirements.lock", "setup.mk", "nbgrader_config.py", "LICENSE")
+COPIED = (
+    "environment.yml",
+    "postBuild",
+    "requirements.lock",
+    "setup.mk",
+    "nbgrader_config.py",
+    "LICENSE",
+    "docs/benchmarks.md",
+)
 PACKAGES = ("gpt2_lib", "autograder")  # the second for `make check`; pyproject.toml says which data files they have
 LEFT_OUT = ("gpt2_lib/exercises.py", "gpt2_lib/course/exercises.py")  # the reference solutions
 NOT_LEARNERS = ("cluster", "dev", "site")  # extras

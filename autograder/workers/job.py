@@ -194,7 +194,9 @@ def _unprotected(notebook: NotebookNode, skipped: tuple[int, ...], job: Job) -> 
         "--log-level=ERROR",  # no warnings about TCP between the progress lines
         f"--IPKernelApp.exec_lines={EXIT}",
     ]
-    execute = Execute(allow_errors=True, timeout=600, shutdown_kernel="immediate", extra_arguments=kernel)
+    execute = Execute(
+        allow_errors=True, timeout=600, iopub_timeout=600, shutdown_kernel="immediate", extra_arguments=kernel
+    )
     for index in skipped:
         notebook.cells[index].metadata.tags = [execute.skip_cells_with_tag]
     with tempfile.TemporaryDirectory() as folder:

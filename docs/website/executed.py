@@ -45,7 +45,9 @@ def run(master: NotebookNode) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         lay_artifacts(Path(folder))
-        NotebookClient(master, timeout=SECONDS, resources={"metadata": {"path": folder}}).execute()
+        NotebookClient(
+            master, timeout=SECONDS, iopub_timeout=SECONDS, resources={"metadata": {"path": folder}}
+        ).execute()
 
 
 def _digest(paths: list[Path]) -> str:

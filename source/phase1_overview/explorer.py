@@ -1,4 +1,4 @@
-# %% [markdown] minutes=2
+# %% [markdown] minutes=3
 # ## 4 · The explorer
 #
 # Drag: the real model is pruned, measured, and writes; the star is your setting. Find out:

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Phase 1: what pruning does to a real GPT-2
 #
-# **<<minutes>> minutes · <<exercises>> small exercises, <<points>> points · no GPU, no network**
+# **<<minutes>> minutes, <<points core>> points · no GPU, no network**
 #
-# *<<words>> words, <<lines>> lines of code. "Going deeper": <<minutes deeper>> minutes more, for later.*
+# *<<words>> words, <<lines>> lines of code, one small function. "Going deeper": <<minutes deeper>> minutes more for all <<points>> points,
+# now or later.*
 #
 # A trained language model is a pile of numbers, many of them close to zero. *Pruning* asks: what if they were exactly
 # zero, and gone? Here is a real GPT-2, trained on 35 plays by Shakespeare. Cut it, and measure it on three plays it has

@@ -61,14 +61,14 @@ display(card, Markdown(card.markdown()))
 # feed-forward matrix. A threshold takes all of them or none, and the sparsity you get is not the one you asked for.
 # </details>
 #
-# **2. You delete a neuron's row in `c_fc`, but keep its bias. What goes wrong?**
+# **2 (after 2.2 b). You delete a neuron's row in `c_fc`, but keep its bias. What goes wrong?**
 # <details><summary>answer</summary>
 #
 # If the row is only set to zero, the neuron still sends GELU(bias) into everything that it feeds. If it is really removed, the
 # shapes no longer fit. A neuron is a row, a bias and a column of `c_proj`: all three go.
 # </details>
 #
-# **3. A pruned weight is zero. Why does training bring it back, unless it is set to zero again after every step?**
+# **3 (after 2.3 b). A pruned weight is zero. Why does training bring it back, unless it is set to zero again after every step?**
 # <details><summary>answer</summary>
 #
 # It still gets a gradient, as large as any (its input and its output's gradient are not zero), and momentum adds those of

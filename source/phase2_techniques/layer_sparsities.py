@@ -1,4 +1,4 @@
-# %% [markdown] minutes=6
+# %% [markdown] minutes=10
 # ## 2.5 · Budget: 60 % has to go, and you decide where
 # *difficulty ★★☆ · <<minutes 2.5>> minutes · <<points 2.5>> points*
 #

@@ -1,4 +1,4 @@
-# %% [markdown] minutes=6
+# %% [markdown] minutes=7
 # ### Exercise 2.1 b · `magnitude_prune` (going deeper)
 # *★★☆ · <<minutes 2.1 b>> minutes*
 #

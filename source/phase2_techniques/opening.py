@@ -1,23 +1,22 @@
 # %% [markdown]
 # # Phase 2: prune it yourself
 #
-# **<<minutes>> minutes · four techniques, <<exercises>> short functions, <<points>> points · no GPU, no network**
+# **<<minutes>> minutes, <<points core>> points · four techniques, a short function each · no GPU, no network**
 #
-# *Core path: one function for each technique, <<words>> words, <<lines>> lines of code. "Going deeper": the other functions,
-# <<minutes deeper>> minutes more for all <<points>> points.*
+# *<<words>> words, <<lines>> lines of code. "Going deeper": <<minutes deeper>> minutes more for all <<exercises>> functions and <<points>> points.*
 #
 # In Phase 1 a library pruned the model for you. Now you write the pruning: every function is a few lines long, and works on the
 # real model as soon as it is right. In one shot you will see the model suffer; with training between the cuts, this
-# repository prunes 60 % of the same model and loses less than 2 % of its accuracy (`python benchmarks/gradual.py`); what a
-# dense model makes of shorter training is measured beside it (`benchmarks/controls.py`).
+# repository prunes 60 % of the same model and loses less than 2 % of its accuracy ([measured](../../docs/benchmarks.md#gradual-pruning),
+# beside dense models that were trained, too).
 #
-# | part | technique | what goes | minutes | difficulty | points |
-# |-|-|-|-:|-|-:|
-# | 2.1 | **magnitude** | the smallest weights of each layer | <<minutes 2.1>> | ★☆☆ | <<points 2.1>> |
-# | 2.2 | **structured** | whole neurons and attention heads, so that the matrices get smaller | <<minutes 2.2>> | ★★★ | <<points 2.2>> |
-# | 2.3 | **gradual** | a little at a time, with training in between | <<minutes 2.3>> | ★★☆ | <<points 2.3>> |
-# | 2.4 | **global** | the smallest weights of the whole model, ranked together | <<minutes 2.4>> | ★★☆ | <<points 2.4>> |
-# | 2.5 | **budget**, a bonus | 60 % of the model, shared out by you | <<minutes 2.5>> | ★★☆ | <<points 2.5>> |
+# | part | technique | what goes | minutes | difficulty | points | of all |
+# |-|-|-|-:|-|-:|-:|
+# | 2.1 | **magnitude** | the smallest weights of each layer | <<minutes 2.1>> | ★☆☆ | <<points 2.1 core>> | <<points 2.1>> |
+# | 2.2 | **structured** | whole neurons and attention heads, so that the matrices get smaller | <<minutes 2.2>> | ★★★ | <<points 2.2 core>> | <<points 2.2>> |
+# | 2.3 | **gradual** | a little at a time, with training in between | <<minutes 2.3>> | ★★☆ | <<points 2.3 core>> | <<points 2.3>> |
+# | 2.4 | **global** | the smallest weights of the whole model, ranked together | <<minutes 2.4>> | ★★☆ | <<points 2.4 core>> | <<points 2.4>> |
+# | 2.5 | **budget**, a bonus | 60 % of the model, shared out by you | <<minutes 2.5>> | ★★☆ | | <<points 2.5>> |
 #
 # They stand on their own: stuck in one, go on with the next, and come back.
 #

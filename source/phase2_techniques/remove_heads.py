@@ -1,4 +1,4 @@
-# %% [markdown] minutes=8
+# %% [markdown] minutes=12
 # ### Exercise 2.2 c · `remove_heads` (going deeper)
 # *★★★ · <<minutes 2.2 c>> minutes*
 #

@@ -1,4 +1,4 @@
-# %% [markdown] minutes=6
+# %% [markdown] minutes=8
 # ### Exercise 2.3 b · `train_step_with_masks` (going deeper)
 # *★★☆ · <<minutes 2.3 b>> minutes*
 #

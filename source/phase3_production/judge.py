@@ -1,5 +1,5 @@
 # %% [markdown] minutes=3
-# ### Going deeper: judge these
+# ### 3.5 b · Judge these (going deeper)
 # Five measurements and claims, without points. Each choice is answered at once, with a source.
 
 # %%

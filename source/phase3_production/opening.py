@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Phase 3: into production
 #
-# **<<minutes>> minutes · <<sections>> exercises, <<points>> points · no GPU, no network**
+# **<<minutes>> minutes, <<points core>> points · no GPU, no network**
 #
 # *<<words>> words, <<lines>> lines of code. "Going deeper": int8, prune or quantise, the comparison, phones, TensorRT and MLflow,
 # <<minutes deeper>> minutes more for all <<points>> points.*
@@ -9,13 +9,13 @@
 # A pruned model on your laptop has saved nothing yet. Here you pack it, measure it as a service would, and
 # serve it, as far as this machine can. Each cell says where it stops.
 #
-# | part | exercise | minutes | points |
-# |-|-|-:|-:|
-# | 3.1 | **pack**: a sparse file | <<minutes 3.1>> | <<points 3.1>> |
-# | 3.2 | **quantise** to int8 | <<minutes 3.2>> | <<points 3.2>> |
-# | 3.3 | **measure** a model | <<minutes 3.3>> | <<points 3.3>> |
-# | 3.4 | **compare** two | <<minutes 3.4>> | <<points 3.4>> |
-# | 3.5 | **readiness**: five questions | <<minutes 3.5>> | <<points 3.5>> |
+# | part | exercise | minutes | points | of all |
+# |-|-|-:|-:|-:|
+# | 3.1 | **pack**: a sparse file | <<minutes 3.1>> | <<points 3.1 core>> | <<points 3.1>> |
+# | 3.2 | **quantise** to int8 | <<minutes 3.2>> | | <<points 3.2>> |
+# | 3.3 | **measure** a model | <<minutes 3.3>> | <<points 3.3 core>> | <<points 3.3>> |
+# | 3.4 | **compare** two | <<minutes 3.4>> | | <<points 3.4>> |
+# | 3.5 | **readiness**: five questions | <<minutes 3.5>> | <<points 3.5 core>> | <<points 3.5>> |
 
 # %% locked="setup" jupyter={"source_hidden": true}
 # Set-up: imports, and the line that fills as your checks pass

@@ -1,4 +1,4 @@
-# %% [markdown] minutes=6
+# %% [markdown] minutes=4
 # Not one byte saved: a zero is stored like any number. So you write the format that saves them.
 #
 # ## 3.1 · Pack: what a sparse file costs

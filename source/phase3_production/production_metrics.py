@@ -1,4 +1,4 @@
-# %% [markdown] minutes=5
+# %% [markdown] minutes=6
 # ## 3.3 · Measure: what a service looks at
 # *difficulty ★★☆ · <<minutes 3.3>> minutes · <<points 3.3>> points*
 #

@@ -1,4 +1,4 @@
-# %% [markdown] minutes=2
+# %% [markdown] minutes=3
 # ## 3.5 · Readiness: five questions
 # *difficulty ★☆☆ · <<minutes 3.5>> minutes · <<points 3.5>> points*
 #

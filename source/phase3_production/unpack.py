@@ -1,5 +1,7 @@
-# %% [markdown]
-# <b class="gpt2-yours">✎ And the way back</b>
+# %% [markdown] minutes=4
+# ### 3.1 b · The way back (going deeper)
+#
+# <b class="gpt2-yours">✎ Write it here</b>
 
 
 # %% exercise="unpack"

@@ -90,7 +90,9 @@ def test_nothing_for_instructors_is_handed_out(made: Path) -> None:
     assert {name.split("/")[0] for name in names} == {
         *("LICENSE", "Makefile", "README.md", "environment.yml", "pyproject.toml", "requirements.lock", ".gitignore"),
         *(".handout.json", "autograder", "gpt2_lib", "nbgrader_config.py", "notebooks", "postBuild", "setup.mk"),
+        "docs",
     }
+    assert [name for name in names if name.startswith("docs/")] == ["docs/benchmarks.md"]
     assert "gpt2_lib/course/exercises.py" not in names
     assert {Path(name).suffix for name in names if name.startswith("gpt2_lib")} == {
         *(".py", ".typed", ".json", ".toml", ".safetensors", ".csv", ".md"),
@@ -104,6 +106,17 @@ def test_nothing_for_instructors_is_handed_out(made: Path) -> None:
 
 
 # What learners need
+
+
+def test_a_link_of_a_notebook_leads_to_a_file_that_is_handed_out(made: Path) -> None:
+    found = [
+        (path.parent / link).resolve()
+        for path in made.glob("notebooks/*/*.ipynb")
+        for cell in read_notebook(path).cells
+        for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", cell.source if cell.cell_type == "markdown" else "")
+    ]
+    assert len(found) >= 2
+    assert [path for path in found if not path.is_file()] == []
 
 
 def test_the_notebooks_are_as_released_and_can_be_graded(made: Path) -> None:

@@ -205,10 +205,11 @@ def test_points_minutes_and_counts_are_filled_in(tmp_path: Path) -> None:
 
 
 def test_cells_off_the_core_path_count_separately(tmp_path: Path) -> None:
-    marks = "# two words, <<words>> <<lines>> <<minutes>> <<minutes deeper>>"
+    marks = "# two words, <<words>> <<lines>> <<minutes>> <<minutes deeper>> <<points core>> <<points>>"
     root = make_course(tmp_path, TINY.replace("# # Doubling", marks))
     phase = root / "source" / "tiny"
-    more = "# %% [markdown] minutes=7\n# ### Exercise 1 c · `more`\n# <<minutes 1 c>> words\n\n# %%\n1 + 1\n"
+    more = "# %% [markdown] minutes=7\n# ### Exercise 1 c · `more`\n# <<minutes 1 c>> words\n\n"
+    more += '# %% tests="more" points=5\n1 + 1\n'
     (phase / "more.py").write_text(more, encoding="utf-8")
     (phase / "phase.toml").write_text('doubling = ["doubling", {deeper = "more"}]', encoding="utf-8")
     cells = to_notebook(phase / "doubling.ipynb").cells
@@ -219,7 +220,7 @@ def test_cells_off_the_core_path_count_separately(tmp_path: Path) -> None:
     core = [cell for cell in released if "deeper" not in cell.metadata.get("tags", [])]
     shown = [line for cell in core if cell.cell_type == "code" for line in cell.source.splitlines() if line.strip()]
     read = [word for cell in core if cell.cell_type == "markdown" for word in re.findall(r"\w+", cell.source)]
-    assert cells[0].source == f"two words, {len(read)} {len(shown)} 0 7"
+    assert cells[0].source == f"two words, {len(read)} {len(shown)} 0 7 2 7"
 
 
 def test_a_quiz_has_the_same_check_for_each_question_and_its_key_in_one_place(tmp_path: Path) -> None:

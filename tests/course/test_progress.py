@@ -194,7 +194,9 @@ CELLS = [
 def run(folder: Path, cells: list[str]) -> list[list[NotebookNode]]:
     """The cells' outputs; each must end, whatever it shows."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    NotebookClient(notebook, timeout=300, allow_errors=True, resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(
+        notebook, timeout=300, iopub_timeout=300, allow_errors=True, resources={"metadata": {"path": str(folder)}}
+    ).execute()
     return [cell.outputs for cell in notebook.cells]
 
 

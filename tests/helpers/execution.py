@@ -38,7 +38,7 @@ def execute(notebook: NotebookNode, folder: Path) -> tuple[NotebookNode, int]:
     """Run a notebook in ``folder``; returns it with its outputs, and its kernel's peak memory in bytes."""
     notebook = as_node(notebook)
     notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
-    NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(notebook, timeout=1800, iopub_timeout=1800, resources={"metadata": {"path": str(folder)}}).execute()
     return notebook, int(notebook.cells.pop().outputs[0].text)
 
 

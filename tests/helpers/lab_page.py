@@ -34,7 +34,7 @@ SETTINGS = {  # all cells in the page at once, no question about news
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 START_LIMIT = 180  # seconds until JupyterLab answers, a page shows or a kernel is ready, on a busy machine
-RUN_LIMIT = 600  # seconds for the whole notebook, likewise
+RUN_LIMIT = 1800  # seconds for the whole notebook, likewise
 
 ERRORS = ".jp-OutputArea-output[data-mime-type$='stderr']"  # tracebacks are of this type, too
 
