@@ -11,7 +11,14 @@ BREAK = re.compile("[\t-\r\x85\u2028\u2029]+")
 # Control characters, those that turn text around, and those that have no width.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]+")
 PREDICATE = re.compile(r"(?:is|has|holds|may|could|would|was|can't)\b")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What begins a formula in a spreadsheet, in wide and small forms too.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", *"\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b")
+# A formula is read where a cell begins: also after the ";" or tab at which many spreadsheets divide a line; and in a
+# new line, where "-" and "+" begin a list's items.
+_SPACE = "[ '\xa0\u3000]*"
+_FIRST, _IN_A_LINE = re.escape("".join(FORMULA)), "=@\uff1d\uff20\ufe66\ufe6b"
+_BEGIN = rf"(?:(?:^|(?<=[;\t])){{0}}(?={_SPACE}[{_FIRST}])|(?<=[\r\n]){{0}}(?={_SPACE}[{_IN_A_LINE}]))"
+OPEN, MASKED = re.compile(_BEGIN.format("")), re.compile(_BEGIN.format("'"))
 
 
 def plain(text: object, limit: int = 2_000) -> str:
@@ -26,15 +33,19 @@ def of_file(name: str, reason: str) -> str:
     return f"{name} {reason}" if PREDICATE.match(reason) else f"{name}: {reason}"
 
 
+def masked(text: str) -> str:
+    """Return the text with a quotation mark before each formula that a spreadsheet would read in it."""
+    return OPEN.sub("'", text)
+
+
 def for_table(text: object) -> str:
-    """Return the text for a cell of a CSV file, in which no spreadsheet reads a formula."""
-    shown = plain(text)
-    return f"'{shown}" if shown.lstrip("'").startswith(FORMULA) else shown
+    """Return the text for a cell of a CSV file, in one line, in which no spreadsheet reads a formula."""
+    return masked(plain(text))
 
 
 def from_table(text: str) -> str:
-    """Return the original text of a cell that `for_table` made."""
-    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA) else text
+    """Return the original text of a cell that `masked` or `for_table` made."""
+    return MASKED.sub("", text)
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:

@@ -22,8 +22,9 @@ VERSION = re.compile(
 )
 
 LATER = re.compile(
-    r"(?:[-_ .]+(?:v\d+|version ?\d*|final|last|latest|new|neu|fixed|corrected|draft)\d*)+$", re.IGNORECASE
+    r"[-_ .]+(?:v\d+|version ?\d*|(?:final|last|latest|new|neu|fixed|corrected|draft)\d*)$", re.IGNORECASE
 )
+END = 60  # characters in which one such mark lies: a name of many is read in steps, each as short
 
 
 def is_junk(parts: tuple[str, ...]) -> bool:
@@ -39,9 +40,16 @@ def is_work(file: str) -> bool:
 def base_name(file: str, marks: re.Pattern[str] = COPY_SUFFIX) -> str:
     """Return the name without a copy's suffix: edge (1).gpt2pack and edge-1.gpt2pack are edge.gpt2pack."""
     stem, suffix = os.path.splitext(file)
-    while (shorter := marks.sub("", stem)) != stem and shorter:
-        stem = shorter
-    return stem + suffix
+    return list(filter(None, _shortened(stem, marks)))[-1] + suffix if stem else file
+
+
+def _shortened(stem: str, marks: re.Pattern[str]) -> list[str]:
+    """Return a name, the same without the mark at its end, without two, ...; only the last characters are searched."""
+    found = [stem]
+    while mark := marks.search(stem, max(0, len(stem) - END)):
+        stem = stem[: mark.start()]
+        found.append(stem)
+    return found
 
 
 def copy_mark(file: str) -> str:
@@ -53,12 +61,7 @@ def copy_mark(file: str) -> str:
 def looks_like(stem: str, name: str) -> bool:
     """Return whether a file's name without .ipynb is ``name``, apart from case and copy suffixes (" (1)", "-Copy1")."""
     stem, name = (unicodedata.normalize("NFC", text).casefold() for text in (stem, name))
-    while stem != name:
-        shorter = COPY_SUFFIX.sub("", stem)
-        if shorter == stem:
-            return False
-        stem = shorter
-    return True
+    return name in _shortened(stem, COPY_SUFFIX)
 
 
 def notebook_of(file: str, known: Collection[str]) -> tuple[str, str] | None:
@@ -79,10 +82,9 @@ def notebook_of(file: str, known: Collection[str]) -> tuple[str, str] | None:
 
 
 def _whose(before: str, after: str) -> str:
-    while (shorter := BROWSERS.sub("", after)) != after:
-        after = shorter
+    after = _shortened(after, BROWSERS)[-1]
     for part in (COPY_OF.sub("", before), after):
         words = [word for word in re.split(r"[\W_]+", part) if word]
         if not all(VERSION.fullmatch(word) for word in words):
-            return LATER.sub("", part).strip(" -_.")
+            return _shortened(part, LATER)[-1].strip(" -_.")
     return ""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from ..files import write_whole
-from ..text import FORMULA, from_table
+from ..text import from_table, masked
 from .class_list import ClassList, words
 from .ids import student_id
 from .platforms.moodle import EVERYBODY, without_group
@@ -24,6 +24,7 @@ BEFORE = (  # what older versions wrote
     COLUMNS[:-1],
     ("student", "name", "system", "number", "assignment", "notebook", "entry", "time"),
 )
+MAX_CELL = 20_000  # characters that are written; csv reads 131,072, after masking too
 Row = dict[str, str]
 
 
@@ -170,12 +171,12 @@ def rewrite(submitted: Path, change: Callable[[Row], Row | None]) -> None:
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
-    """Return the lines of a table that `write_table` wrote; none if it is missing or has other columns."""
+    """Return the lines of a table that `write_table` wrote; none if it is missing, damaged or has other columns."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file)
             rows = list(reader)
-    except FileNotFoundError:
+    except (FileNotFoundError, csv.Error):
         return []
     whole = tuple(reader.fieldnames or ()) == tuple(columns) and all(None not in (*row, *row.values()) for row in rows)
     return [{column: from_table(text) for column, text in row.items()} for row in rows] if whole else []
@@ -186,7 +187,7 @@ def write_table(path: Path, columns: Collection[str], rows: Collection[Row]) -> 
     text = io.StringIO()
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
-    writer.writerows({column: _written(row[column]) for column in columns} for row in rows)
+    writer.writerows({column: masked(row[column][:MAX_CELL]) for column in columns} for row in rows)
     write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
@@ -199,8 +200,3 @@ def _today(row: Row) -> Row:
 
 def _same(name: str) -> str:
     return unicodedata.normalize("NFKC", name)
-
-
-def _written(text: str) -> str:
-    """Return the text for a table cell, without a formula for spreadsheets."""
-    return f"'{text}" if text.lstrip("'").startswith(FORMULA) else text

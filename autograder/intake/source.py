@@ -15,10 +15,11 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from .entry import Entry, entry_of
 from .regular import Refused, read_regular
 
 MAX_ENTRIES = 50_000
@@ -30,16 +31,6 @@ OTHER_ARCHIVES = (".7z", ".rar", ".gz", ".bz2", ".xz", ".zst", ".tbz2", ".txz")
 
 class CollectError(Exception):
     """The export as a whole can't be collected; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file of the export. ``read(limit)`` gives its bytes or raises Refused."""
-
-    name: str
-    parts: tuple[str, ...]
-    time: datetime | None
-    read: Callable[[int], bytes]
 
 
 class _Budget:
@@ -102,8 +93,8 @@ class Source:
                 time = datetime.fromtimestamp(member.mtime, UTC) if member.mtime else None
             except (ValueError, OverflowError, OSError):
                 time = None
-            name, read = f"{archive.name}/{member.name}", self._from_tar(archive, number)
-            found.append(Entry(name, _parts(member.name.split("/")), time, read))
+            entry = entry_of(member.name, member.name.split("/"), time, self._from_tar(archive, number))
+            found.append(replace(entry, name=f"{archive.name}/{entry.name}"))
         return found
 
     def _from_tar(self, archive: Entry, wanted: int) -> Callable[[int], bytes]:
@@ -194,7 +185,7 @@ def _folder_entries(source: Path, budget: _Budget) -> Iterator[Entry]:
                 time = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
             except (OSError, ValueError, OverflowError):
                 time = None
-            yield Entry(
+            yield entry_of(
                 relative.as_posix(), relative.parts, time, lambda limit, path=path: _from_disk(path, limit, budget)
             )
 
@@ -212,12 +203,7 @@ def _reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) ->
 def _zip_entry(info: zipfile.ZipInfo, read: Callable[[int], bytes], budget: _Budget) -> Entry:
     budget.spend(entries=1)
     name = _zip_name(info)
-    return Entry(name, _parts(re.split(r"[/\\]", name)), _zip_time(info), read)  # some programs on Windows write \
-
-
-def _parts(names: list[str]) -> tuple[str, ...]:
-    """Return a path without empty and "." parts. An absolute one keeps its first, which is empty."""
-    return tuple(name for n, name in enumerate(names) if name != "." and (name or n == 0)) or ("",)
+    return entry_of(name, re.split(r"[/\\]", name), _zip_time(info), read)  # some programs on Windows write \
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, budget: _Budget) -> bytes:

@@ -10,7 +10,7 @@ import io
 from pathlib import Path
 
 from ..files import write_whole
-from ..text import for_table
+from ..text import for_table, from_table, masked
 from .pages import points
 from .summary import GRADED, Row, Summary
 
@@ -66,8 +66,7 @@ def safe(cell: str) -> str:
     try:
         float(cell)
     except ValueError:
-        shown = for_table(cell)
-        return cell if cell == "-" or cell.startswith("'") or not shown.startswith("'") else shown
+        return cell if cell == "-" else masked(from_table(cell))
     return cell
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.text import FORMULA, for_table, from_table, of_file, plain
+from autograder.text import FORMULA, for_table, from_table, masked, of_file, plain
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,23 @@ def test_no_spreadsheet_reads_a_formula(text: str) -> None:
     out = io.StringIO()
     csv.writer(out).writerow([for_table(text)])
     assert not next(csv.reader([out.getvalue()]))[0].startswith(FORMULA)
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "\uff1d1+1", "\ufe661", " =1", "\u3000@x", "x;=HYPERLINK(1)", "x; '+1", "x\t=1", "x\n=1", "x;;-1"]
+)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_no_formula_is_read_whatever_separates_the_cells(text: str, separator: str) -> None:
+    for made in (masked(text), for_table(text)):
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerow(["a", made, "b"])
+        cells = [cell for line in out.getvalue().splitlines() for cell in line.split(separator)]
+        assert not any(cell.strip(' "\u3000').startswith(FORMULA) for cell in cells)
+
+
+@given(st.text(alphabet="'=;-@ \t\nx\uff1d"))
+def test_a_masked_text_is_given_back_whole(text: str) -> None:
+    assert from_table(masked(text)) == text
 
 
 @given(st.text())
