@@ -14,6 +14,11 @@ class GPT2Config:
     ``n_embd // n_head``. ``heads`` and ``neurons`` give each block's own number of attention heads
     and of feed-forward neurons: structured pruning makes them smaller, block by block. The three ids are
     those of the tokens that begin, end and pad a text, None where the model has no such token.
+
+    ``dropout`` acts in training, on what each part adds, on the embeddings and on the attention weights;
+    ``embedding_dropout`` and ``attention_dropout`` are those of the last two where they differ. In config.json
+    they are resid_pdrop, embd_pdrop and attn_pdrop. ``others`` and ``generation`` are what else a model's config.json
+    says, and its generation_config.json: nothing here reads them, and saving writes them again.
     """
 
     vocab_size: int = 50257
@@ -28,6 +33,10 @@ class GPT2Config:
     eos_token_id: int | None = field(default=None, compare=False)
     pad_token_id: int | None = field(default=None, compare=False)
     other_ends: tuple[int, ...] = field(default=(), compare=False)  # ids that end a text, too
+    embedding_dropout: float | None = field(default=None, compare=False)
+    attention_dropout: float | None = field(default=None, compare=False)
+    others: dict[str, Any] = field(default_factory=dict[str, Any], compare=False, repr=False)
+    generation: dict[str, Any] = field(default_factory=dict[str, Any], compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"):
@@ -43,6 +52,16 @@ class GPT2Config:
                 raise ValueError(f"{name} needs {self.n_layer} positive numbers, one a block; got {sizes}.")
             for size in sizes:
                 check_size(name, size)
+        for rate in self.dropouts:
+            if not isinstance(rate, float | int) or not 0 <= rate <= 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ValueError(f"dropout takes numbers from 0 to 1; got {rate!r}.")
+
+    @property
+    def dropouts(self) -> tuple[float, float, float]:
+        """Dropout of what each part adds, of the embeddings and of the attention weights."""
+        others = (self.embedding_dropout, self.attention_dropout)
+        embedding, attention = (self.dropout if rate is None else rate for rate in others)
+        return self.dropout, embedding, attention
 
     @property
     def head_size(self) -> int:

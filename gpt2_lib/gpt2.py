@@ -50,6 +50,7 @@ class Attention(nn.Module):
         self.block = block
         self.n_head = config.heads[block]
         self.head_size = config.head_size
+        self.dropout = config.dropouts[2]
         inner = self.n_head * self.head_size
         self.c_attn = nn.Linear(config.n_embd, 3 * inner)
         self.c_proj = nn.Linear(inner, config.n_embd)
@@ -64,11 +65,12 @@ class Attention(nn.Module):
             past = cache.seen
             kv = cache.extend(self.block, kv)  # (2, B, N, S, H)
         k, v = kv
+        p = self.dropout if self.training else 0.0
         if past == 0 or T == 1:  # one new token may attend to everything before it
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=T > 1)
+            y = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=T > 1)
         else:
             visible = torch.ones(T, past + T, dtype=torch.bool, device=x.device).tril(past)
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=visible, dropout_p=p)
         return self.c_proj(y.transpose(1, 2).reshape(B, T, -1))  # (B, T, C)
 
 
@@ -155,7 +157,7 @@ class GPT2(nn.Module):
 
     def hidden(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
         """Return hidden states (B, T, C) after the last LayerNorm, before the head; ids and errors as in `embed`."""
-        x = F.dropout(self.embed(ids, cache), self.config.dropout, self.training)
+        x = F.dropout(self.embed(ids, cache), self.config.dropouts[1], self.training)
         for block in self.h:
             x = block(x, cache)
         if cache is not None:

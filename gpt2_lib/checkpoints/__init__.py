@@ -29,7 +29,7 @@ from ..files import finish_replacing, replace_together
 from ..gpt2 import GPT2
 from ..tokenizer import Tokenizer, storable
 from . import modelling
-from .description import config_json, read_config, refuse_another_model, tokenizer_json
+from .description import config_json, generation_json, read_config, refuse_another_model, tokenizer_json
 from .errors import CheckpointError, SaveError, not_written
 from .hub import BUNDLED, HUB, folder_of
 from .in_memory import from_transformers
@@ -47,6 +47,7 @@ __all__ = [
     "assign",
     "config_json",
     "from_transformers",
+    "generation_json",
     "load_folder",
     "load_pretrained_gpt2",
     "not_written",
@@ -148,6 +149,8 @@ def model_files(
         memory.add(tensors[name].data_ptr())
     tokenizer = None if model.tokenizer is None else storable(model.tokenizer)
     described = {"config.json": config_json(model.config, tokenizer)}
+    if generation := generation_json(model.config, described["config.json"]):
+        described["generation_config.json"] = generation
     files: dict[str, Callable[[Path], object]] = {
         ONE: lambda path: save_file(tensors, path, metadata={"format": "pt"}),
     }

@@ -33,8 +33,17 @@ OTHER_NAMES = {  # transformers takes either
     "n_head": ("num_attention_heads",),
     "n_positions": ("max_position_embeddings", "n_ctx"),
 }
+DROPOUTS = {"dropout": "resid_pdrop", "embedding_dropout": "embd_pdrop", "attention_dropout": "attn_pdrop"}
+DROPOUT = 0.1  # of a GPT-2 whose config.json doesn't say, in transformers
 WEIGHTS = {".safetensors", ".bin", ".h5", ".msgpack", ".gguf"}  # model files of any program
 IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+# What `config_json` writes itself, or what is not so any more once the model was loaded.
+OWN = {
+    *("model_type", "architectures", "auto_map", "tie_word_embeddings", "vocab_size", "n_inner", "heads", "neurons"),
+    *("pruned_heads", "dtype", "torch_dtype", "transformers_version", "_name_or_path"),
+    *(BUILT_IN.keys() | OTHER_NAMES.keys() | set(IDS) | set(DROPOUTS.values())),
+    *(name for names in OTHER_NAMES.values() for name in names),
+}
 
 
 def read_config(folder: Path) -> GPT2Config:
@@ -81,6 +90,9 @@ def config_of(c: dict[str, Any], where: Path | str, generation: dict[str, Any]) 
             heads=tuple(c.get("heads", ())) or _heads_left(c),
             neurons=tuple(c.get("neurons", ())) or (neurons,) * c["n_layer"],
             **_ids(generation, c),
+            **_dropouts(c),
+            others={name: value for name, value in c.items() if name not in OWN},
+            generation=generation,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _broken(where, error) from error
@@ -93,6 +105,12 @@ def _check_built_in(where: Path | str, c: dict[str, Any]) -> None:
             raise CheckpointError(
                 f"{where} sets {key} to {found!r}; only models with {value!r} can be loaded: choose another."
             )
+
+
+def _dropouts(c: dict[str, Any]) -> dict[str, Any]:
+    """Return the rates of dropout by their names in `GPT2Config`, without those that equal the first."""
+    found = {ours: c.get(theirs, DROPOUT) for ours, theirs in DROPOUTS.items()}
+    return {name: rate for name, rate in found.items() if name == "dropout" or rate != found["dropout"]}
 
 
 def _heads_left(c: dict[str, Any]) -> tuple[int, ...]:
@@ -121,6 +139,7 @@ def _ids(first: dict[str, Any], c: dict[str, Any]) -> dict[str, Any]:
 def config_json(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, Any]:
     """Return the content of config.json."""
     c: dict[str, Any] = {
+        **config.others,
         "model_type": MODEL_TYPE,
         "architectures": ["GPT2LMHeadModel"],
         "activation_function": "gelu_new",
@@ -134,6 +153,7 @@ def config_json(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, An
         "n_layer": config.n_layer,
         "n_head": config.n_head,
         "n_inner": config.neurons[0] if len(set(config.neurons)) == 1 else None,
+        **dict(zip(DROPOUTS.values(), config.dropouts, strict=True)),
     }
     if config.other_ends:
         c["eos_token_id"] = [c["eos_token_id"], *config.other_ends]
@@ -142,6 +162,12 @@ def config_json(config: GPT2Config, tokenizer: TextCodec | None) -> dict[str, An
     if set(config.heads) != {config.n_head} or len(set(config.neurons)) > 1:
         c |= {"heads": config.heads, "neurons": config.neurons, **modelling.SETTINGS}  # blocks of different sizes
     return c
+
+
+def generation_json(config: GPT2Config, described: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of generation_config.json, with the special ids of ``described``, config.json; {} for none."""
+    ids = {name: described[name] for name in IDS if described.get(name) is not None}
+    return config.generation | ids if config.generation else {}
 
 
 def tokenizer_json(config: GPT2Config, tokenizer: Tokenizer) -> dict[str, Any]:

@@ -38,7 +38,14 @@ def from_transformers(model: nn.Module, tokenizer: TextCodec | None = None) -> G
         )
     where = f"this {kind}"
     generation = getattr(inner, "generation_config", None)
-    config = config_of(inner.config.to_dict(), where, generation.to_dict() if generation is not None else {})
+    said = generation.to_dict() if generation is not None else {}
+    config = config_of(inner.config.to_dict(), where, said)
+    own = inner.config.to_diff_dict()  # without the defaults, which to_dict() has of all models
+    config = replace(
+        config,
+        others={name: value for name, value in config.others.items() if name in own},
+        generation={} if generation is None else generation.to_diff_dict(),
+    )
     given: dict[str, Tensor] = dict(inner.named_parameters(remove_duplicate=False))
     stored = {name.removeprefix("transformer."): p.detach() for name, p in given.items()}
     with torch.device("meta"):

@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..checkpoints import TRANSPOSED, CheckpointError, config_json, not_written, plain_parameters, save_pretrained
+from ..checkpoints import (
+    TRANSPOSED,
+    CheckpointError,
+    config_json,
+    generation_json,
+    not_written,
+    plain_parameters,
+    save_pretrained,
+)
 from ..modules import unwrap
 from .extras import DeployError, need
 
@@ -76,4 +84,6 @@ def to_transformers(model: nn.Module) -> GPT2LMHeadModel:
     }
     made.load_state_dict(turned | {"lm_head.weight": turned["transformer.wte.weight"]}, assign=True)
     made.tie_weights()
+    if generation := generation_json(inner.config, described):
+        made.generation_config = transformers.GenerationConfig(**generation)
     return made.eval()

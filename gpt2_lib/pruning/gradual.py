@@ -57,12 +57,12 @@ class MaskedRun(Run):
         self,
         model: GPT2,
         recipe: Recipe,
-        masks: Mapping[str, Tensor],
+        masks: Mapping[str, Tensor] | None,
         snapshot: str | Path | None = None,
         teacher: GPT2 | None = None,
         means: Means = USUAL,
     ) -> None:
-        self._masks = {name: zlib.crc32(mask.cpu().numpy().data) for name, mask in masks.items()}
+        self._masks = {name: zlib.crc32(mask.cpu().numpy().data) for name, mask in (masks or {}).items()}
         self._keeper_state: Mapping | None = None
         super().__init__(model, recipe, snapshot, teacher, means)  # restores a snapshot, if there is one
         self.keeper = MaskKeeper(model, self.optimizers, masks)
@@ -106,7 +106,7 @@ class GradualRun(MaskedRun):
                 "train longer, or prune in fewer steps, so that a step follows the last cut."
             )
         self.schedule, self.select = schedule, select
-        super().__init__(model, recipe, {}, snapshot, teacher, means)
+        super().__init__(model, recipe, None, snapshot, teacher, means)
 
     def identity(self) -> dict:
         schedule = asdict(self.schedule) | {"curve": self.schedule.curve.__name__}

@@ -70,14 +70,20 @@ class MaskKeeper:
     >>> keeper = MaskKeeper(model, [optimizer], pruner.masks)
     >>> ...                        # train as usual: optimizer.step() keeps the zeros
     >>> keeper.remove()
+
+    ``masks``: {parameter name: bool tensor, True = keep}; None where `update` chooses the first ones. Raises
+    ValueError for masks that don't fit or are none at all, and for optimisers that train none of their parameters.
     """
 
-    def __init__(self, model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], masks: Mapping[str, Tensor]):
-        if isinstance(optimizers, torch.optim.Optimizer) or not isinstance(masks, Mapping):
+    def __init__(
+        self, model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], masks: Mapping[str, Tensor] | None
+    ) -> None:
+        if isinstance(optimizers, torch.optim.Optimizer) or not (masks is None or isinstance(masks, Mapping)):
             raise TypeError("MaskKeeper(model, [optimizer], masks) is the order: a list of optimisers, then the masks.")
         self.parameters = dict(unwrap(model).named_parameters())
-        check_masks(self.parameters, masks)  # before the optimisers are touched
         self.optimizers = [inner_optimizer(optimizer) for optimizer in optimizers]
+        if masks is not None:
+            self._check(masks)  # before the optimisers are touched
         self.masks: Masks = {}  # as they are now, True = keep
         self._factors: dict[str, Tensor] = {}  # the same as 0 and 1, with which a product is several times as fast
         self.remembered: dict[str, Tensor] = {}  # weights as they are, or were when they were pruned
@@ -89,7 +95,8 @@ class MaskKeeper:
                 optimizer.register_step_post_hook(lambda optimizer, *_: self._zero_weights(self._own(optimizer))),
             )
         ]
-        self.set_masks(masks)
+        if masks is not None:
+            self.set_masks(masks)
 
     @torch.no_grad()
     def set_masks(self, masks: Mapping[str, Tensor]) -> None:
@@ -97,7 +104,7 @@ class MaskKeeper:
 
         A restored weight has the value from when it was pruned, and no momentum.
         """
-        check_masks(self.parameters, masks)
+        self._check(masks)
         masks = self._where_they_belong(masks)
         weights = self.candidates(masks)
         for name, mask in masks.items():
@@ -139,6 +146,27 @@ class MaskKeeper:
         self.masks = self._where_they_belong(state["masks"])
         self.remembered = self._where_they_belong(state["remembered"])
         self._factors = {name: mask.to(self.parameters[name]) for name, mask in self.masks.items()}
+
+    def _check(self, masks: Mapping[str, Tensor]) -> None:
+        """Raise ValueError for masks that don't fit, and where there is nothing to keep or no way to keep it."""
+        if not masks:
+            raise ValueError("There are no masks to keep: prune the model first. Has it any zeros?")
+        check_masks(self.parameters, masks)
+        one = next(iter(masks))
+        ours = {id(p) for p in self.parameters.values()}
+        held: set[int] = set()
+        for optimizer in self.optimizers:
+            trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+            if not trained & ours:
+                raise ValueError(
+                    f"A {type(optimizer).__name__} trains no parameter of this model, such as {one}: make the optimiser "
+                    "of the model itself, not of a copy."
+                )
+            held |= trained
+        if not any(id(self.parameters[name]) in held for name in masks):
+            raise ValueError(
+                f"The optimisers hold none of the masked parameters, such as {one}: give those that train them."
+            )
 
     def _where_they_belong(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return each tensor on its parameter's device: a snapshot may come from another."""

@@ -190,7 +190,7 @@ def _write(model: nn.Module, bits: int | None, file: BinaryIO) -> Sizes:
 def _parts(model: GPT2, weights: dict[str, Tensor], bits: int | None) -> Iterator[dict[str, Tensor]]:
     """Yield the tensors of each part, in the file's order."""
     config = asdict(model.config) | special_ids(model.config, model.tokenizer)
-    texts = {"config.json": json.dumps({name: value for name, value in config.items() if value not in (None, ())})}
+    texts = {"config.json": json.dumps({name: value for name, value in config.items() if value not in (None, (), {})})}
     if model.tokenizer is not None:
         texts["tokenizer.json"] = storable(model.tokenizer).to_json()
     yield {name: torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8) for name, text in texts.items()}

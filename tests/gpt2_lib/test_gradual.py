@@ -331,7 +331,7 @@ def test_after_the_rounds_the_model_trains_freely(tmp_path):
     m = model()
     iterate(m, tmp_path)
     pruned = zeros(m)
-    MaskedRun(m, SHORT, {}).advance(IDS)
+    MaskedRun(m, SHORT, None).advance(IDS)
     assert sum(zeros(m).values()) < sum(pruned.values())
 
 

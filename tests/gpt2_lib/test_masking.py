@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from tiny import TINY, random_ids, random_model
 from torch import nn
 from torch.nn.utils import parametrize
 
-from gpt2_lib.pruning.masking import MaskKeeper, apply_masks
+from gpt2_lib.pruning.masking import MaskKeeper, apply_masks, masks_of_zeros
 from gpt2_lib.pruning.pruner import prunable_weights
 from gpt2_lib.pruning.selection import layer_masks
 from gpt2_lib.train import train_step
@@ -41,6 +42,8 @@ OPTIMIZERS = {
     "AdamW, one by one": lambda model: [torch.optim.AdamW(model.parameters(), lr=0.01, foreach=False)],
     "Muon": lambda model: [Muon(matrices(model).values(), lr=0.02), torch.optim.AdamW(vectors(model), lr=0.01)],
 }
+twin = copy.deepcopy
+adamw = OPTIMIZERS["AdamW"]
 every_optimizer = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
 
 
@@ -219,7 +222,7 @@ def test_a_weight_that_comes_back_has_the_value_it_had_when_it_went_and_no_momen
 def test_a_weight_that_stays_pruned_over_many_masks_is_remembered_from_its_first_cut():
     model = nn.Linear(3, 1, bias=False)
     start = model.weight.detach().clone()
-    keeper = MaskKeeper(model, [], {"weight": torch.tensor([[False, True, True]])})
+    keeper = MaskKeeper(model, OPTIMIZERS["SGD"](model), {"weight": torch.tensor([[False, True, True]])})
     keeper.set_masks({"weight": torch.tensor([[False, False, True]])})
     keeper.set_masks({"weight": torch.tensor([[False, True, False]])})
     assert torch.equal(model.weight, start * torch.tensor([[0.0, 1.0, 0.0]]))
@@ -251,7 +254,7 @@ def test_new_masks_are_chosen_from_the_weights_as_they_are_and_as_they_were_when
 def test_masks_of_some_layers_leave_those_of_the_others():
     model = small()
     masks = half(model)
-    keeper = MaskKeeper(model, [], masks)
+    keeper = MaskKeeper(model, OPTIMIZERS["SGD"](model), masks)
     keeper.set_masks({"0.weight": torch.ones(8, 6, dtype=torch.bool)})
     assert keeper.masks["0.weight"].all()
     assert torch.equal(keeper.masks["2.weight"], masks["2.weight"])
@@ -278,7 +281,7 @@ def test_training_continues_from_a_saved_state_to_the_same_bits(make, saved):
     def new(seed: int):
         model = small(seed)
         optimizers = make(model)
-        return model, optimizers, MaskKeeper(model, optimizers, {})
+        return model, optimizers, MaskKeeper(model, optimizers, None)
 
     def finish(model, optimizers, keeper) -> None:
         step(model, optimizers)
@@ -361,9 +364,44 @@ def test_masks_that_do_not_fit_are_refused_and_the_model_is_left_as_it_was(wrong
 def test_training_without_masks_is_unrestrained():
     free, kept = small(), small()
     one, other = OPTIMIZERS["AdamW"](free), OPTIMIZERS["AdamW"](kept)
-    MaskKeeper(kept, other, {})
+    MaskKeeper(kept, other, None)
     for _ in range(3):
         step(free, one)
         step(kept, other)
     for p, q in zip(free.parameters(), kept.parameters(), strict=True):
         assert torch.equal(p, q)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "message"),
+    [
+        (
+            lambda m: MaskKeeper(m, adamw(twin(m)), half(m)),
+            r"AdamW trains no parameter of this model, such as 0\.weight",
+        ),
+        (lambda m: MaskKeeper(m, adamw(m) + adamw(twin(m)), half(m)), "trains no parameter of this model"),
+        (lambda m: MaskKeeper(m, [torch.optim.SGD(vectors(m))], half(m)), r"none of the masked .*, such as 0\.weight"),
+        (lambda m: MaskKeeper(m, [], half(m)), "hold none of the masked parameters"),
+        (lambda m: MaskKeeper(m, adamw(m), {}), "no masks to keep"),
+        (lambda m: MaskKeeper(m, adamw(m), masks_of_zeros(m)), "no masks to keep"),
+        (lambda m: MaskKeeper(m, adamw(m), None).set_masks({}), "no masks to keep"),
+        (
+            lambda m: MaskKeeper(m, adamw(twin(m)), None).set_masks(half(m)),
+            "trains no parameter of this model",
+        ),
+    ],
+)
+def test_a_keeper_that_would_keep_nothing_is_refused(attempt: Callable[[nn.Module], object], message: str):
+    model = small()
+    before = copies(model)
+    with pytest.raises(ValueError, match=message):
+        attempt(model)
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+def test_masks_of_a_layer_that_is_not_trained_are_fine_beside_those_of_one_that_is():
+    model = small()
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.SGD([matrices(model)["0.weight"]], lr=0.1)]
+    MaskKeeper(model, optimizers, half(model))
+    step(model, optimizers)
+    assert all((p[~half(small())[name]] == 0).all() for name, p in matrices(model).items())

@@ -124,7 +124,7 @@ def test_a_snapshot_goes_on_only_with_its_own_settings_and_text(tmp_path: Path) 
         (lambda: Means(autocast=torch.float16), "autocast takes torch.bfloat16; got torch.float16"),
         (lambda: Means(schedulers=[object()]), "schedulers belong to optimisers of your own"),  # type: ignore[list-item]
         (lambda: Run(random_model(), RECIPE, means=Means([adamw(random_model())])), "not this model's"),
-        (lambda: MaskKeeper(random_model(), [object()], {}), "An optimiser of torch.* is needed; got a object"),  # type: ignore[list-item]
+        (lambda: MaskKeeper(random_model(), [object()], None), "An optimiser of torch.* is needed; got a object"),  # type: ignore[list-item]
     ],
 )
 def test_means_that_do_not_fit_are_refused(means: Any, message: str) -> None:

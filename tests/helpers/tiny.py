@@ -56,6 +56,9 @@ def in_transformers(model: GPT2) -> transformers.GPT2LMHeadModel:
         n_head=c.n_head,
         bos_token_id=None,
         eos_token_id=None,
+        resid_pdrop=c.dropout,
+        embd_pdrop=c.dropout,
+        attn_pdrop=c.dropout,
     )
     with torch.device("meta"):  # no time lost on drawing weights that are replaced
         twin = transformers.GPT2LMHeadModel(config)

@@ -17,6 +17,8 @@ CONFIG, TOKENIZER = "gpt2_lib.config", "gpt2_lib.tokenizer"  # the names of the 
 def metadata_of(model: GPT2) -> dict[str, str]:
     """Return the metadata for a file of ``model``; without the tokenizer's entry if it has none."""
     config = asdict(model.config)
+    for name in ("embedding_dropout", "attention_dropout", "others", "generation"):
+        del config[name]  # of training, and of transformers
     if not model.config.other_ends:  # which earlier versions don't know
         del config["other_ends"]
     entries = {CONFIG: json.dumps(config)}
