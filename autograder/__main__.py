@@ -14,10 +14,10 @@ from .authoring.handout import HandoutError, handout
 from .authoring.release import release, stale
 from .authoring.sources import SourceError
 from .commands import add_commands
-from .course import PROJECT, Course, CourseError, GradebookError
+from .course import PROJECT, Course, CourseError, GradebookError, folders
 from .errors import FULL, of_disk
 from .grading.check import CheckError, check, check_notebook
-from .grading.grade import folders, grade
+from .grading.grade import grade
 from .grading.record import clear
 from .grading.rehearse import rehearse
 from .grading.settle import settle
@@ -35,6 +35,7 @@ from .lock import LockError, locked
 from .notebooks import NotebookError
 from .reports.export import export_all
 from .reports.feedback import feedback
+from .reports.open_tasks import to_grade
 from .reports.people import people
 from .reports.run_summary import closing, nothing
 from .reports.state import states
@@ -214,9 +215,10 @@ def _feedback(arguments: argparse.Namespace, root: Path) -> int:
     if not graded:
         return _nothing(root, "autograded", arguments.assignment)
     course, pages, failed = Course(root), 0, 0
-    settle(course, arguments.assignment)
+    left = settle(course, arguments.assignment)
     known = {name: (people(course.root, name), states(course, name)) for name in {name for _, name in graded}}
-    for student, assignment in tqdm(graded, desc="feedback", unit="submission"):
+    current = [(student, name) for student, name in graded if student not in left.get(name, {})]
+    for student, assignment in tqdm(current, desc="feedback", unit="submission"):
         who, state = known[assignment]
         try:
             person = who.get(student, Learner(student))
@@ -229,7 +231,7 @@ def _feedback(arguments: argparse.Namespace, root: Path) -> int:
                 reason = f"{type(error).__name__}: {error}; please report this"
             print(f"{plain(student)}  {plain(assignment)}: {plain(reason)}", file=sys.stderr)
             failed += 1
-    print(f"{pages} pages in feedback/; {failed} submissions failed")
+    print("\n".join([f"{pages} pages in feedback/; {failed} submissions failed", *to_grade(left, "feedback")]))
     return int(failed > 0)
 
 

@@ -16,6 +16,7 @@ from .lock import locked
 from .records.backup import backup, restore
 from .records.drop import drop
 from .records.rename import rename
+from .reports.open_tasks import to_grade
 from .reports.pages import points
 from .reports.show import show
 from .text import plain
@@ -84,8 +85,8 @@ def _solution(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _show(arguments: argparse.Namespace, root: Path) -> int:
-    page = show(Course(root), arguments.student, arguments.assignment)
-    return _say([page.relative_to(root).as_posix()])
+    page, left = show(Course(root), arguments.student, arguments.assignment)
+    return _say([page.relative_to(root).as_posix(), *to_grade(left, f"show STUDENT={arguments.student}")])
 
 
 def _rerun(arguments: argparse.Namespace, root: Path) -> int:

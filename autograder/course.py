@@ -104,6 +104,14 @@ def with_config_of(root: Path, folder: Path) -> None:
     (folder / CONFIG).write_text(_config_of(root).read_text(encoding="utf-8") + "\n" + own, encoding="utf-8")
 
 
+def folders(step: Path, assignment: str | None = None, student: str | None = None) -> Iterator[tuple[str, str]]:
+    """Yield (student, assignment) of every submission in a folder of nbgrader's, in order, without hidden folders."""
+    for folder in sorted(step.glob(f"*/{assignment or '*'}")):
+        hidden = folder.name.startswith(".") or folder.parent.name.startswith(".")
+        if folder.is_dir() and not hidden and (student is None or folder.parent.name == student):
+            yield folder.parent.name, folder.name
+
+
 def _put_scripts_on_path() -> None:
     """Add the environment's scripts to PATH: nbgrader runs `alembic` for a new gradebook."""
     scripts, path = sysconfig.get_path("scripts"), os.environ.get("PATH", "")

@@ -7,10 +7,9 @@ was, and a corrected test regrades just the submissions that depend on it.
 from __future__ import annotations
 
 import functools
-import hashlib
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -18,26 +17,21 @@ from typing import TypeVar
 from nbgrader.api import MissingEntry
 from tqdm.auto import tqdm
 
-from ..course import Course, CourseError
+from ..course import Course, CourseError, folders
 from ..errors import of_disk
-from ..intake.class_list import ClassList
-from ..intake.folder import Intake, IntakeError, intake, which
+from ..intake.folder import IntakeError, intake, which
 from ..sandbox import bubblewrap, cgroup
 from ..sandbox.bubblewrap import SandboxError
 from ..seeds import key_of, secret_of
-from ..term import read_term
 from ..text import of_file, plain
 from ..workers.job import Job, Outcome
 from ..workers.pool import Workers, processes
-from . import lateness
-from .groups import shares
-from .plan import Plan, files_of, read_assignment
+from .basis import Material, basis_of, material
+from .groups import shares_of
 from .record import ready, record
 from .results import total
 from .settle import settle
 from .verdicts import Grading, Review, read_grading
-
-VERSION = 3  # of the grader: a higher one grades everything again
 
 
 @dataclass(frozen=True)
@@ -108,8 +102,8 @@ def grade(
     hidden = tuple(bubblewrap.names_of(course.root)) if sys.platform == "linux" else ()
     terms = _Terms(safe, again, hidden, key_of(course.root))
     settle(course, assignment)  # errors in its files are reported before anything runs
-    given = _given(course, handed_in)
-    handed_in = [key for key in handed_in if key not in given]
+    given = {name: shares_of(course.root, name).given for name in {name for _, name in handed_in}}
+    handed_in = [(who, name) for who, name in handed_in if who not in given[name]]
     done: dict[tuple[str, str], Submission] = {}
     with tqdm(total=len(handed_in), desc="grading", unit="submission") as bar:
         tasks = _prepare(course, handed_in, done, terms)
@@ -120,16 +114,6 @@ def grade(
         bar.update(len(done) - bar.n)
     settle(course, assignment)
     return [done[key] for key in sorted(done)]
-
-
-def _given(course: Course, handed_in: list[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Return the members of groups for whom another member's submission counts."""
-    term, people = read_term(course.root), ClassList.of(course.root)
-    found = set()
-    for assignment in {assignment for _, assignment in handed_in}:
-        times = lateness.handed_in(course.root, term, assignment)
-        found |= {(member, assignment) for member in shares(course.root, term, assignment, people, times).given}
-    return found
 
 
 T = TypeVar("T")
@@ -156,11 +140,14 @@ def _prepare(
     terms: _Terms,
 ) -> Iterator[_Task]:
     """Yield a task for each submission; those that can't or need not be run are entered in ``done``."""
-    plans: dict[str, tuple[dict[str, Plan], dict[str, bytes], str] | CourseError] = {}
+    materials: dict[str, Material | CourseError] = {}
     for student, assignment in handed_in:
-        if assignment not in plans:
-            plans[assignment] = material(course, assignment)
-        found = plans[assignment]
+        if assignment not in materials:
+            try:
+                materials[assignment] = material(course, assignment)
+            except CourseError as error:
+                materials[assignment] = error
+        found = materials[assignment]
         if isinstance(found, CourseError):
             done[student, assignment] = Submission(student, assignment, plain(found))
             continue
@@ -172,21 +159,11 @@ def _prepare(
             yield task
 
 
-def material(course: Course, assignment: str) -> tuple[dict[str, Plan], dict[str, bytes], str] | CourseError:
-    """Return the plans of an assignment, the instructor's files, and a digest of both."""
-    try:
-        plans, given = read_assignment(course, assignment), files_of(course, assignment)
-    except CourseError as error:
-        return error
-    parts = [*(plan.digest for plan in plans.values()), *(f"{n} {hashlib.sha256(given[n]).hexdigest()}" for n in given)]
-    return plans, given, "\n".join(parts)
-
-
 def _task(
     course: Course,
     student: str,
     assignment: str,
-    found: tuple[dict[str, Plan], dict[str, bytes], str],
+    found: Material,
     terms: _Terms,
 ) -> _Task | Submission:
     """Return the task of a submission, or a `Submission` where it can't or need not be run."""
@@ -198,27 +175,21 @@ def _task(
     except IntakeError as error:
         return _refused(course, student, assignment, str(error), Grading())
     secret = secret_of(terms.key, assignment, student)
-    key = digest_of(taken, digest, secret)
+    basis = basis_of(taken, digest, secret)
     review = tuple(Review("", "", plain(reason)) for reason in taken.review)
     refused = tuple(plain(of_file(name, reason)) for name, reason in sorted(taken.refused.items()))
     notes = (*refused, *map(plain, which(taken.notebooks, taken.further)))
     recorded = course.folder("autograded", assignment, student)
     before = read_grading(recorded)
-    if not terms.again and before.key == key and (before.refused or any(recorded.glob("*.ipynb"))):
+    if not terms.again and basis.holds(recorded, before):
         return _as_recorded(course, student, assignment, before, again=False)
-    grading = Grading(key, review, notes)
+    grading = Grading(basis.key, review, notes, work=basis.work, release=basis.release)
     if not taken.notebooks:
         wanted = " and ".join(f"{name}.ipynb" for name in plans)
         reason = "; ".join(refused) or f"{wanted} is not there"
         return _refused(course, student, assignment, reason, grading, taken.stamp)
     job = Job(taken.notebooks, plans, taken.extras, given, course.rules, terms.hidden, secret, terms.safe)
     return _Task(student, assignment, job, grading, taken.stamp)
-
-
-def digest_of(taken: Intake, assignment: str, secret: str) -> str:
-    """Return the SHA-256 of all that a grading depends on: the submission, the assignment's digest, the seeds."""
-    parts = [str(VERSION), taken.digest, str(taken.stamp or ""), assignment, secret, *taken.further]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _finish(course: Course, task: _Task, outcome: Outcome | str) -> Submission:
@@ -229,7 +200,7 @@ def _finish(course: Course, task: _Task, outcome: Outcome | str) -> Submission:
     trouble = [(*where, f"an error of the grader, twice: {reason}") for *where, reason in outcome.trouble]
     review = (*before.review, *(Review(*entry) for entry in (*outcome.review, *trouble)))
     refused = tuple(f"{name}.ipynb {reason}" for name, reason in outcome.refused.items())
-    grading = Grading(before.key, review, before.notes + refused + outcome.notes)
+    grading = replace(before, review=review, notes=before.notes + refused + outcome.notes)
     if not outcome.notebooks:
         reason = "; ".join(before.notes + refused)
         return _refused(course, task.student, task.assignment, reason, grading, task.stamp)
@@ -245,7 +216,7 @@ def _refused(
 ) -> Submission:
     """Record a submission that can't be run: no points, and the reason."""
     reason = plain(reason)
-    grading = Grading(grading.key, grading.review, grading.notes, refused=reason)
+    grading = replace(grading, refused=reason)
     try:
         record(course, assignment, student, Outcome(), grading, stamp)
     except CourseError as error:
@@ -263,11 +234,3 @@ def _as_recorded(course: Course, student: str, assignment: str, grading: Grading
         )
     refused = bool(grading.refused)
     return Submission(student, assignment, grading.refused, *points, grading.review, again, refused)
-
-
-def folders(step: Path, assignment: str | None = None, student: str | None = None) -> Iterator[tuple[str, str]]:
-    """Yield (student, assignment) of every submission in a folder of nbgrader's, in order, without hidden folders."""
-    for folder in sorted(step.glob(f"*/{assignment or '*'}")):
-        hidden = folder.name.startswith(".") or folder.parent.name.startswith(".")
-        if folder.is_dir() and not hidden and (student is None or folder.parent.name == student):
-            yield folder.parent.name, folder.name

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from ..course import Course
 from ..intake.class_list import ClassList, same
 from ..intake.folder import MAX_NOTEBOOK
 from ..intake.regular import Refused, read_regular
-from ..term import Term
-from .lateness import HandedIn
+from ..term import Term, read_term
+from .lateness import HandedIn, handed_in
 from .record import TEMPORARY
 from .verdicts import Grading, read_grading, write_grading
 
@@ -69,6 +69,12 @@ def shares(root: Path, term: Term, assignment: str, people: ClassList, times: Ma
                 "term.toml, says which"
             )
     return Shares(given, unclear)
+
+
+def shares_of(root: Path, assignment: str) -> Shares:
+    """Return the shares by the course's own files. Raises CourseError, CollectError, TableError."""
+    term = read_term(root)
+    return shares(root, term, assignment, ClassList.of(root), handed_in(root, term, assignment))
 
 
 def _rivals(there: list[str], times: Mapping[str, HandedIn]) -> list[str]:
@@ -116,7 +122,7 @@ def _copy(source: Path, target: Path, grading: Grading, who: str) -> None:
         fresh = Path(temporary, "fresh")
         shutil.copytree(source, fresh)
         notes = (*grading.notes, f"{who} handed this in for your group")
-        write_grading(fresh, Grading(grading.key, (), notes, grading.refused, shared=who))
+        write_grading(fresh, replace(grading, review=(), notes=notes, shared=who))
         if target.exists():
             os.rename(target, Path(temporary, "old"))
         os.rename(fresh, target)

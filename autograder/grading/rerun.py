@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode, reads
 
-from ..course import Course, CourseError
+from ..course import Course, CourseError, folders
 from ..intake.folder import intake
 from ..learners import check_learner
 from ..notebooks import grade_id
@@ -15,7 +15,7 @@ from ..sandbox import bubblewrap, cgroup
 from ..seeds import key_of, secret_of, seed_of
 from ..text import did_you_mean, plain
 from ..workers.job import Job, run
-from .grade import digest_of, folders, material
+from .basis import basis_of, material
 from .plan import Plan
 from .results import error_of
 from .verdicts import read_grading
@@ -87,10 +87,7 @@ def _look(course: Course, there: list[tuple[str, str]], check: str) -> tuple[lis
     """Return (who submitted, assignment, notebook) of each check of this name, and the names of all checks."""
     found, known = [], set()
     for who, name in there:
-        material_of = material(course, name)
-        if isinstance(material_of, CourseError):
-            raise material_of
-        for notebook, plan in material_of[0].items():
+        for notebook, plan in material(course, name).plans.items():
             checks = {cell.name for cell in plan.cells if cell.is_check}
             known |= checks
             found += [(who, name, notebook)] if check in checks else []
@@ -98,9 +95,7 @@ def _look(course: Course, there: list[tuple[str, str]], check: str) -> tuple[lis
 
 
 def _again(course: Course, student: str, assignment: str, notebook: str, check: str) -> Again:
-    read = material(course, assignment)
-    assert not isinstance(read, CourseError)
-    plans, given, digest = read
+    plans, given, digest = material(course, assignment)
     taken = intake(course.folder("submitted", assignment, student), plans)
     if notebook not in taken.notebooks:
         raise CourseError(f"{notebook}.ipynb {taken.refused.get(f'{notebook}.ipynb', 'was not handed in')}.")
@@ -110,7 +105,7 @@ def _again(course: Course, student: str, assignment: str, notebook: str, check: 
     outcome = run(job)
     if notebook in outcome.refused:
         raise CourseError(f"{notebook}.ipynb {outcome.refused[notebook]}.")
-    before = read_grading(course.folder("autograded", assignment, student)).key
+    recorded = course.folder("autograded", assignment, student)
     cell = _cell(reads(outcome.notebooks[notebook], as_version=4), check)
     trouble = [reason for _, name, reason in outcome.trouble if name == check]
     return Again(
@@ -123,7 +118,7 @@ def _again(course: Course, student: str, assignment: str, notebook: str, check: 
         _maximum(plans[notebook], check),
         error_of(cell),
         "".join(output.text for output in cell.outputs if output.output_type == "stream"),
-        before != digest_of(taken, digest, secret),
+        not basis_of(taken, digest, secret).holds(recorded, read_grading(recorded)),
         "; ".join(trouble),
     )
 

@@ -14,16 +14,19 @@ from ..course import Course, CourseError
 from ..intake.class_list import ClassList, Learner
 from ..term import FILE, Term, read_term
 from ..text import did_you_mean, plain
+from .basis import pending
 from .groups import share, shares
 from .lateness import handed_in, settle_one
 
 
-def settle(course: Course, assignment: str | None = None) -> None:
+def settle(course: Course, assignment: str | None = None) -> dict[str, dict[str, str]]:
     """Update names, groups' points, due dates, extensions, times and penalties in the gradebook.
 
-    This is for one assignment, or all. Raises CourseError for a term.toml that can't be read or has unknown names, and
-    TableError for such a class list.
+    This is for one assignment, or all. Returns {assignment: who is to be graded, and why, as `basis.pending` says}.
+    Points that were given for an earlier submission keep the time of that one.
+    Raises CourseError for a term.toml that can't be read or has unknown names, and TableError for such a class list.
     """
+    left = {}
     term, people = read_term(course.root), ClassList.of(course.root)
     with course.gradebook() as gradebook:
         every: dict[str, Any] = {str(entry.name): entry for entry in gradebook.assignments}
@@ -34,13 +37,18 @@ def settle(course: Course, assignment: str | None = None) -> None:
         for name, entry in every.items():
             if assignment in (None, name):
                 times = handed_in(course.root, term, name)
-                share(course, gradebook, name, shares(course.root, term, name, people, times).given)
+                given = shares(course.root, term, name, people, times).given
+                share(course, gradebook, name, given)
+                left[name] = pending(course, name, given)
                 if term.there:
                     entry.duedate = term.of(name).due
                 mine = gradebook.db.query(SubmittedAssignment).filter(SubmittedAssignment.assignment_id == entry.id)
                 for submission in mine:
-                    settle_one(course, term, name, submission, times.get(str(submission.student_id)))
+                    who = str(submission.student_id)
+                    when = None if who in left[name] else times.get(given.get(who, who))
+                    settle_one(course, term, name, submission, when)
         gradebook.db.commit()
+    return left
 
 
 def _enter(gradebook: Gradebook, people: ClassList) -> None:

@@ -33,6 +33,7 @@ class Grading:
     ``notes`` tell the instructor and the learner what was done with the submitted files and cells.
     ``refused`` says why nothing could be graded, "" where it could.
     ``shared`` is the member who submitted it for the group, "" if it is the student's own.
+    ``work`` and ``release`` are the digests of the submission and of the release; earlier versions wrote none.
     """
 
     key: str = ""
@@ -40,6 +41,8 @@ class Grading:
     notes: tuple[str, ...] = ()
     refused: str = ""
     shared: str = ""
+    work: str = ""
+    release: str = ""
 
 
 def read_grading(folder: Path) -> Grading:
@@ -56,7 +59,7 @@ def read_grading(folder: Path) -> Grading:
             ),
             notes=tuple(map(_text, data["notes"])),
             refused=_text(data["refused"]),
-            shared=_text(data.get("shared", "")),
+            **{name: _text(data.get(name, "")) for name in ("shared", "work", "release")},
         )
     except FileNotFoundError:
         return Grading()

@@ -8,8 +8,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..files import write_whole
+from .summary import GRADED, REFUSED, Row
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def pages_of(root: Path, row: Row) -> list[Path]:
+    """Return a learner's pages that a platform may have: none of a submission that is to be graded."""
+    folder = root / "feedback" / row.student / row.assignment
+    return sorted(folder.glob("*.html")) if row.status in (GRADED, REFUSED) else []
 
 
 def write_zip(path: Path, pages: Iterable[tuple[str, Path]]) -> list[Path]:

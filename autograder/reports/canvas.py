@@ -26,7 +26,7 @@ from ..intake.tables import Table, read_table
 from ..term import Term, read_term
 from ..text import plain
 from ..versions import base
-from .archive import write_zip
+from .archive import pages_of, write_zip
 from .grade_table import FOLDER, amount, safe, write_csv
 from .moodle import Sent
 from .pages import points
@@ -79,7 +79,7 @@ def write_canvas_feedback(course: Course, summary: Summary) -> Sent:
     names = uploads(course.root, summary)
     pages = []
     for row in summary.rows:
-        for page in sorted((course.root / "feedback" / row.student / row.assignment).glob("*.html")):
+        for page in pages_of(course.root, row):
             name = names.get((row.student, f"{page.stem}.ipynb")) or names.get((row.student, ""))
             if name:
                 pages.append((f"{name}_{page.name}", page))

@@ -15,13 +15,14 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from ..course import Course
+from ..grading.basis import PENDING
 from ..grading.results import of_notebook
 from ..notebooks import as_node
 from .grade_table import FOLDER
 from .open_tasks import FLAGGED, LITTLE, TO_DO, left, needs_help
 from .pages import points, write_page
 from .similar import similar
-from .summary import NOTHING, REFUSED, WAITING, Cell, Row, Summary
+from .summary import GRADED, NOTHING, REFUSED, Cell, Row, Summary
 
 TOLD = (REFUSED, FLAGGED, LITTLE)  # each has a table of its own, with the reasons
 COMMON = 3  # messages shown for each check
@@ -60,7 +61,7 @@ class ExerciseView:
 
 def write_class_page(course: Course, summary: Summary) -> Path:
     """Write grades/<assignment>.html; returns the file."""
-    graded = [row for row in summary.rows if row.total is not None and not row.grading.refused]
+    graded = [row for row in summary.rows if row.status == GRADED]
     messages = _messages(course, summary, graded)
     totals = [row.total for row in graded if row.total is not None]
     exercises = []
@@ -87,7 +88,7 @@ def write_class_page(course: Course, summary: Summary) -> Path:
         maximum=summary.maximum,
         graded=len(graded),
         missing=sum(row.status == NOTHING for row in summary.rows),
-        waiting=sum(row.status == WAITING for row in summary.rows),
+        waiting=sum(row.status in PENDING for row in summary.rows),
         left=[
             (what, [row.name for row in rows], TO_DO[what])
             for what, rows in left(course, summary).items()

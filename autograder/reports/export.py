@@ -16,6 +16,7 @@ from .feedback import feedback
 from .grade_table import write_grades
 from .merged_versions import merge_versions
 from .moodle import participants, write_moodle
+from .open_tasks import to_grade
 from .state import is_fresh, states
 from .summary import GRADED, REFUSED, Summary, summarise
 from .term_table import write_term
@@ -62,6 +63,7 @@ def export_all(course: Course, assignment: str | None = None) -> Exported:
     for one in sent:
         files += one.files
         told += one.told
+    told += to_grade({summary.assignment: summary.pending for summary in every}, "export")
     return Exported(tuple(files), tuple(told))
 
 
@@ -84,5 +86,5 @@ def summaries(course: Course, assignment: str | None = None) -> list[Summary]:
         names = sorted(name for (name,) in known)
     if assignment is not None and assignment not in names:
         raise CourseError(f"There is no assignment {assignment!r}. In the gradebook: {', '.join(names) or 'none'}.")
-    settle(course, assignment)
-    return [summarise(course, name) for name in ([assignment] if assignment else names)]
+    left = settle(course, assignment)
+    return [summarise(course, name, left[name]) for name in ([assignment] if assignment else names)]

@@ -16,6 +16,7 @@ from ..course import Course
 from .canvas import write_canvas, write_canvas_feedback
 from .export import refresh, summaries
 from .moodle import Sent, write_moodle
+from .open_tasks import to_grade
 from .summary import Summary
 from .term_table import write_term
 
@@ -41,7 +42,7 @@ class _Export(ExportPlugin):
         sent = self.sent(course, every)
         for path in sent.files:
             self.log.info("Wrote %s", path)
-        for told in sent.told:
+        for told in (*sent.told, *to_grade({summary.assignment: summary.pending for summary in every}, "export")):
             self.log.warning(told)
 
     def sent(self, course: Course, every: list[Summary]) -> Sent:

@@ -14,6 +14,8 @@ from nbformat import NotebookNode
 from nbgrader.api import BaseCell, Comment, Grade, Gradebook, MissingEntry
 
 from ..course import Course, CourseError
+from ..grading.basis import pending
+from ..grading.groups import shares_of
 from ..grading.results import Result, results
 from ..grading.verdicts import Grading, read_grading
 from ..intake.class_list import Learner
@@ -95,8 +97,11 @@ class FeedbackExporter(HTMLExporter):
     def from_filename(self, filename: str, resources: dict | None = None, **_: object) -> tuple[str, dict]:
         """Return the page. nbgrader calls this in the course's folder, with the names in ``resources``."""
         assert resources is not None
-        names = resources["nbgrader"]
-        pages = feedback(Course(Path.cwd()), names["assignment"], names["student"])
+        names, course = resources["nbgrader"], Course(Path.cwd())
+        assignment, student = names["assignment"], names["student"]
+        if why := pending(course, assignment, shares_of(course.root, assignment).given, student).get(student):
+            raise CourseError(f"{student}'s {assignment}: {why}: run make grade first.")
+        pages = feedback(course, assignment, student)
         page = next(page for page in pages if page.stem == names["notebook"])
         return page.read_text(encoding="utf-8"), {**resources, "output_extension": self.file_extension}
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from ..versions import base, order
-from .summary import NOTHING, Row, Summary
+from .summary import Row, Summary
 
 
 def merge_versions(summaries: list[Summary]) -> list[Summary]:
@@ -26,7 +26,7 @@ def _one(name: str, versions: list[Summary]) -> Summary:
     maximum = versions[-1].maximum
     for summary in versions:
         for row in summary.rows:
-            if row.student not in rows or (row.status != NOTHING and not row.status.startswith("handed in")):
+            if row.student not in rows or not row.absent:
                 rows[row.student] = _scaled(row, maximum / summary.maximum if summary.maximum else 1.0)
     return Summary(name, maximum, {}, {}, [rows[student] for student in sorted(rows)])
 

@@ -22,7 +22,7 @@ from ..intake.roster import lines_of
 from ..intake.tables import Table
 from ..text import plain
 from ..versions import base
-from .archive import write_zip
+from .archive import pages_of, write_zip
 from .grade_table import FOLDER, amount, safe, write_csv
 from .pages import points
 from .summary import GRADED, REFUSED, Row, Summary
@@ -55,7 +55,7 @@ def write_moodle(course: Course, summary: Summary) -> Sent:
     for number, row in numbers.items():
         name = re.sub(r"[_/\\:*?\"<>|\0]", " ", plain(row.person.name)).strip() or row.student
         folder = f"{name}_{number}_assignsubmission_file_"
-        for page in sorted((course.root / "feedback" / row.student / row.assignment).glob("*.html")):
+        for page in pages_of(course.root, row):
             pages.append((f"{folder}/{page.name}", page))
     target = course.root / FOLDER / f"{summary.assignment}-moodle-feedback.zip"
     return Sent((*([path] if rows else []), *write_zip(target, pages)), tuple(told))

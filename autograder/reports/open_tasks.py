@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from ..course import Course
-from .summary import GRADED, NOTHING, REFUSED, WAITING, Row, Summary
+from ..grading.basis import PENDING
+from ..text import plain
+from .summary import GRADED, NOTHING, REFUSED, Row, Summary
 
 STOPPED = re.compile(rb'"ename": ?"CellTimeoutError"|"evalue": ?"This (?:took|waited)[^"]{1,80} was stopped')
 LATE = "late by an unknown time"
@@ -13,7 +16,7 @@ TIMED_OUT, BY_HAND, UNLISTED = "timed out", "needs points by hand", "not on the 
 FLAGGED, LITTLE = "flagged", "less than half of the points"
 TO_DO = {  # what -> what to do about it
     NOTHING: "remind them, and make collect with the next export",
-    WAITING: "make grade",
+    **dict.fromkeys(PENDING, "make grade"),
     REFUSED: "their page says why: make feedback, and wait for the next hand-in",
     TIMED_OUT: 'make show STUDENT=... says where; once more: make grade ARGS="--again --student ..."',
     FLAGGED: "look at them (the reasons are above and on the class page); correct points in the Formgrader: make teach",
@@ -29,7 +32,7 @@ def left(course: Course, summary: Summary) -> dict[str, list[Row]]:
     rows = summary.rows
     groups = {
         NOTHING: [row for row in rows if row.status == NOTHING],
-        WAITING: [row for row in rows if row.status == WAITING],
+        **{what: [row for row in rows if row.status == what] for what in PENDING},
         REFUSED: [row for row in rows if row.status == REFUSED],
         TIMED_OUT: [row for row in rows if row.status == GRADED and _timed_out(course, summary, row)],
         FLAGGED: [row for row in rows if row.flags],
@@ -39,6 +42,19 @@ def left(course: Course, summary: Summary) -> dict[str, list[Row]]:
         LITTLE: [row for row in rows if needs_help(row, summary)],
     }
     return {what: found for what, found in groups.items() if found}
+
+
+def to_grade(pending: Mapping[str, Mapping[str, str]], command: str) -> list[str]:
+    """Return lines, for the screen, on whose submissions ``command`` has no result of, and why; then what to do.
+
+    ``pending`` is {assignment: who is to be graded, and why}.
+    """
+    lines = []
+    for assignment, mine in sorted(pending.items()):
+        for what in PENDING:
+            if there := sorted(who for who, why in mine.items() if why == what):
+                lines.append(f"{plain(assignment)}: {what} ({len(there)}): {', '.join(map(plain, there))}")
+    return [*lines, f"next: make grade, then make {command} again"] if lines else []
 
 
 def needs_help(row: Row, summary: Summary) -> bool:

@@ -6,13 +6,14 @@ It is for instructors only, since it shows hidden tests. It is in grades/, which
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nbformat import NotebookNode
 
-from ..course import Course, CourseError
-from ..grading.grade import folders
+from ..course import Course, CourseError, folders
+from ..grading.basis import pending
+from ..grading.groups import shares_of
 from ..grading.results import Result, results
 from ..grading.verdicts import Grading, read_grading
 from ..intake.class_list import Learner
@@ -47,7 +48,7 @@ class ExerciseView:
 
 @dataclass(frozen=True)
 class Part:
-    """One notebook of one assignment; without exercises if it was refused."""
+    """One notebook of one assignment, as it was graded; without exercises if it was refused."""
 
     title: str
     refused: str
@@ -55,11 +56,13 @@ class Part:
     flags: tuple[str, ...]
     exercises: list[ExerciseView]
     own: list[CellView]
+    pending: str = ""  # why it is to be graded again
 
 
-def show(course: Course, student: str, assignment: str | None = None) -> Path:
-    """Write grades/show/<student>.html with all that is graded of a learner, or one assignment; returns the file.
+def show(course: Course, student: str, assignment: str | None = None) -> tuple[Path, dict[str, dict[str, str]]]:
+    """Write grades/show/<student>.html with all that is graded of a learner, or one assignment.
 
+    Returns the file, and what is still to be graded of the learner, as `settle` does.
     Raises CourseError where nothing is, NotebookError.
     """
     graded = [name for _, name in folders(course.root / "autograded", assignment, student)]
@@ -69,20 +72,22 @@ def show(course: Course, student: str, assignment: str | None = None) -> Path:
         where = f" in {assignment}" if assignment else ""
         raise CourseError(plain(f"Nothing of {student}{where} is graded yet: run make grade first."))
     person = people(course.root, graded[0]).get(student, Learner(student))
-    parts = [part for name in graded for part in _parts(course, name, student)]
+    left = {name: pending(course, name, shares_of(course.root, name).given, student) for name in graded}
+    parts = [part for name in graded for part in _parts(course, name, student, left[name].get(student, ""))]
     path = course.root / FOLDER / "show" / f"{student}.html"
-    return write_page(path, "show.html", student=student, name=person.name, parts=parts, code_style=code_style())
+    names = {"student": student, "name": person.name}
+    return write_page(path, "show.html", **names, parts=parts, code_style=code_style()), left
 
 
-def _parts(course: Course, assignment: str, student: str) -> Iterator[Part]:
+def _parts(course: Course, assignment: str, student: str, left: str) -> Iterator[Part]:
     grading = read_grading(course.folder("autograded", assignment, student))
     if grading.refused:
-        yield Part(assignment, grading.refused, grading.notes, (), [], [])
+        yield Part(assignment, grading.refused, grading.notes, (), [], [], left)
         return
     told = results(course, assignment, student)
     for notebook in sorted({result.notebook for result in told}):
         mine = [result for result in told if result.notebook == notebook]
-        yield _part(course, assignment, student, notebook, mine, grading)
+        yield replace(_part(course, assignment, student, notebook, mine, grading), pending=left)
 
 
 def _part(course: Course, assignment: str, student: str, notebook: str, told: list[Result], grading: Grading) -> Part:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from nbgrader.utils import is_grade, is_solution
 from sqlalchemy import func
 
 from ..course import Course
+from ..grading.basis import PENDING, WAITING
 from ..grading.groups import shares
 from ..grading.lateness import handed_in
 from ..grading.verdicts import Grading, read_grading
@@ -39,14 +40,15 @@ from .state import of_cells
 Cell = tuple[str, str]  # a notebook's name, and the name of a check or an exercise in it
 
 
-GRADED, REFUSED, WAITING, NOTHING = "graded", "refused", "not graded yet", "nothing handed in"
+GRADED, REFUSED, NOTHING = "graded", "refused", "nothing handed in"
 
 
 @dataclass(frozen=True)
 class Row:
     """One student. ``total`` is after the penalty, as in nbgrader's export; None: nothing graded.
 
-    ``waiting``: there is a submission that was not graded. ``submitted``: its time (UTC), None if unknown;
+    ``pending``: why the present submission is still to be graded, one of `basis.PENDING`, "" if it is graded; what an
+    earlier one got is not in the row. ``submitted``: the time (UTC) of what was graded, None if unknown;
     ``late_says``: the source that says it was late. ``empty``: the exercises in which nothing was written.
     """
 
@@ -61,7 +63,7 @@ class Row:
     seconds_late: float = 0.0
     penalty: float = 0.0
     by_hand: bool = False  # a person has to give points
-    waiting: bool = False
+    pending: str = ""
     submitted: datetime | None = None
     late_says: str = ""
     unclear: str = ""  # why another hand-in of their groups may be the one that counts
@@ -73,9 +75,14 @@ class Row:
             return REFUSED
         if self.total is not None:
             return GRADED
-        if self.waiting:
-            return WAITING
+        if self.pending:
+            return self.pending
         return f"handed in {self.elsewhere}" if self.elsewhere else NOTHING
+
+    @property
+    def absent(self) -> bool:
+        """Whether this version of the assignment was not handed in."""
+        return self.status not in (GRADED, REFUSED, *PENDING)
 
     @property
     def name(self) -> str:
@@ -104,9 +111,18 @@ class Summary:
     exercises: dict[Cell, list[Cell]]  # exercise -> its checks
     rows: list[Row]
 
+    @property
+    def pending(self) -> dict[str, str]:
+        """Who is to be graded, and why."""
+        return {row.student: row.status for row in self.rows if row.status in PENDING}
 
-def summarise(course: Course, assignment: str) -> Summary:
-    """Return all grades of an assignment, read in a handful of queries for a class of any size."""
+
+def summarise(course: Course, assignment: str, pending: Mapping[str, str] | None = None) -> Summary:
+    """Return all grades of an assignment, read in a handful of queries for a class of any size.
+
+    ``pending``: who is to be graded, and why, as `settle` returns it.
+    """
+    pending = pending or {}
     with course.gradebook() as gradebook:
         query = gradebook.db.query
         # Columns of the class: nbgrader's __init__ makes them look like an instance's.
@@ -117,8 +133,10 @@ def summarise(course: Course, assignment: str) -> Summary:
         submissions = _submissions(query, ours)
         scores, by_hand = _scores(query, ours)
         empty = _empty(query, ours)
-    rows = _people(course, assignment, students)
+    rows = _people(course, assignment, students, pending)
     for student, timestamp, extension, penalty in submissions:
+        if student in pending:
+            continue
         late = timestamp - due - (extension or timedelta()) if timestamp and due else timedelta()
         rows[student] = replace(
             rows[student],
@@ -135,7 +153,7 @@ def summarise(course: Course, assignment: str) -> Summary:
     return Summary(assignment, sum(checks.values()), checks, exercises, [rows[student] for student in sorted(rows)])
 
 
-def _people(course: Course, assignment: str, students: set[str]) -> dict[str, Row]:
+def _people(course: Course, assignment: str, students: set[str], pending: Mapping[str, str]) -> dict[str, Row]:
     """Return {student: their row without points}, from the gradebook, the class list, autograded/ and submitted/."""
     root, pattern = course.root, glob.escape(assignment)
     folders = {path.parent.name: path for path in (root / "autograded").glob(f"*/{pattern}")}
@@ -146,15 +164,15 @@ def _people(course: Course, assignment: str, students: set[str]) -> dict[str, Ro
     times = handed_in(root, term, assignment)
     unclear = shares(root, term, assignment, roster, times).unclear
     rows = {}
-    for student in students | folders.keys() | there | roster.by_id.keys():
+    for student in students | folders.keys() | there | pending.keys() | roster.by_id.keys():
         rows[student] = Row(
             student,
-            read_grading(folders[student]) if student in folders else Grading(),
+            read_grading(folders[student]) if student in folders and student not in pending else Grading(),
             assignment,
             others.get(student, ""),
             who.get(student, Learner(student)),
             not roster or student in roster.by_id,
-            waiting=student in there,
+            pending=pending.get(student) or (WAITING if student in there else ""),
             late_says=times[student].late if student in times else "",
             unclear=unclear.get(student, ""),
         )

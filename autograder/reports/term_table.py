@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..grading.basis import PENDING
 from ..text import for_table
 from .grade_table import FOLDER, status, write_csv
 from .pages import points
@@ -13,7 +14,10 @@ WHO = ("student", "last_name", "first_name", "email", "group")
 
 
 def write_term(root: Path, summaries: list[Summary]) -> Path:
-    """Write the table of the term; returns the file. Missing and refused submissions count as 0."""
+    """Write the table of the term; returns the file.
+
+    Missing and refused submissions count as 0. There is no total as long as a submission is to be graded.
+    """
     of: dict[str, dict[str, Row]] = {}
     for summary in summaries:
         for row in summary.rows:
@@ -32,6 +36,7 @@ def write_term(root: Path, summaries: list[Summary]) -> Path:
             row = mine.get(name)
             got = row.total if row and row.status == GRADED else None
             cells += ["" if got is None else points(got), status(row) if row else ""]
-        total = sum(row.total or 0.0 for row in mine.values())
-        rows.append([*map(for_table, who), *cells, points(total), maximum])
+        whole = not any(row.status in PENDING for row in mine.values())
+        total = points(sum(row.total or 0.0 for row in mine.values())) if whole else ""
+        rows.append([*map(for_table, who), *cells, total, maximum])
     return write_csv(root / FOLDER / "term.csv", rows)

@@ -208,6 +208,7 @@ def test_all_versions_are_one_assignment_for_the_registrar_and_moodle(two: Grade
     folder = two.root / "submitted" / "grace" / NEW
     folder.mkdir(parents=True)
     (folder / f"{NOTEBOOK}.ipynb").write_bytes((two.root / "release" / NEW / f"{NOTEBOOK}.ipynb").read_bytes())
+    (two.root / "autograded" / "grace" / NEW).mkdir(parents=True)
     with two.course.gradebook() as gradebook:
         gradebook.add_submission(NEW, "grace")
         for check, points in (CHECKS | {"third_basics": 2.0}).items():

@@ -11,9 +11,14 @@ from classroom import Classroom
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
 
+from autograder.authoring.release import release
 from autograder.course import Course
 from autograder.files import write_whole
+from autograder.grading.basis import basis_of, material
+from autograder.grading.verdicts import Grading, write_grading
+from autograder.intake.folder import intake
 from autograder.notebooks import read_notebook, to_text
+from autograder.seeds import key_of, secret_of
 
 PHASE, NOTEBOOK = "tiny", "sums"
 MASTER = (
@@ -80,6 +85,20 @@ class Graded:
                 grade.auto_score, grade.needs_manual_grade = (scores or {}).get(check, full), False
             gradebook.db.commit()
         return folder
+
+    def seal(self, student: str, refused: str = "") -> None:
+        """Record, as grading does, that a submission's result is that of its present files and of the release."""
+        read = material(self.course, PHASE)
+        taken = intake(self.course.folder("submitted", PHASE, student), read.plans)
+        basis = basis_of(taken, read.digest, secret_of(key_of(self.root), PHASE, student))
+        grading = Grading(basis.key, refused=refused, work=basis.work, release=basis.release)
+        write_grading(self.course.folder("autograded", PHASE, student), grading)
+
+    def release(self, old: str, new: str) -> None:
+        """Release the course again, with a text of its master replaced by another."""
+        master = self.root / "source" / PHASE / f"{NOTEBOOK}.py"
+        master.write_text(master.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+        release(self.root)
 
 
 def cell_of(notebook: NotebookNode, name: str) -> NotebookNode:
