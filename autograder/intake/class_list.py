@@ -21,7 +21,7 @@ from ..text import for_table, plain
 from ..versions import base
 from .ids import student_id
 from .platforms.place import Person
-from .tables import TableError, read_table
+from .tables import Table, TableError, parsed, read_table
 
 FILE = "roster.csv"
 BETWEEN = ";"  # the groups of a learner
@@ -95,9 +95,10 @@ class ClassList:
     def of(cls, root: Path) -> ClassList:
         """Return the list in a course's folder. Raises TableError if it can't be read or has an id twice."""
         path = root / FILE
-        if not path.is_file():
-            return cls(())
-        table = read_table(path)
+        return cls._of_table(read_table(path)) if path.is_file() else cls(())
+
+    @classmethod
+    def _of_table(cls, table: Table) -> ClassList:
         if "id" not in table.columns:
             raise TableError(f"{FILE} has no column id (it has {table.shown}): write one, or make the list anew.")
         unknown = [column for column in table.columns if column not in COLUMNS]
@@ -119,24 +120,52 @@ class ClassList:
 
     def _check_groups(self) -> None:
         """Raise TableError for two groups that are written as one name: their members would not get the points."""
-        known = self.groups()
         for learner in self.learners:
             for name in learner.groups:
-                parts = [part.strip() for part in name.split(",")]
-                if len(parts) > 1 and all(same(part) in known for part in parts):
+                if parts := self._parts(name):
                     raise TableError(
                         f"{FILE} has {plain(learner.id, 80)} in the group {plain(name, 80)!r}, and its parts are "
-                        f"groups as well: for several groups write {plain('; '.join(parts), 80)!r}."
+                        f"groups as well: for several groups write {plain('; '.join(parts), 80)!r}, for one group "
+                        f"{plain(one_group(name), 80)!r}."
                     )
+
+    def _parts(self, name: str) -> list[str]:
+        """Return the parts of a name that reads as several groups' names, all of them there; else none."""
+        parts = [part.strip() for part in name.split(",")]
+        return parts if len(parts) > 1 and all(same(part) in self._known for part in parts) else []
+
+    @cached_property
+    def _known(self) -> set[str]:
+        return set(self.groups())
+
+    def with_clear_groups(self) -> ClassList:
+        """Return the list with each group's name that reads as several groups' names spelled as one.
+
+        People name their groups: one called "Team 1, Team 2" is neither of these.
+        """
+        made = []
+        for one in self.learners:
+            if any(map(self._parts, one.groups)):
+                names = (one_group(name) if self._parts(name) else name for name in one.groups)
+                one = replace(one, group="; ".join(names))
+            made.append(one)
+        return ClassList(made)
+
+    def check(self) -> None:
+        """Raise TableError if `of` could not read what `save` writes: a course with such a list would stand still."""
+        self._of_table(parsed(self._text().encode(), FILE))
 
     def save(self, root: Path) -> None:
         """Write roster.csv, whole or not at all, as UTF-8 for spreadsheets and without formulas."""
+        write_whole(root / FILE, self._text())
+
+    def _text(self) -> str:
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerow(COLUMNS)
         for learner in self.learners:
             table.writerow([for_table(getattr(learner, column)) for column in COLUMNS])
-        write_whole(root / FILE, "\ufeff" + text.getvalue())
+        return "\ufeff" + text.getvalue()
 
     def __bool__(self) -> bool:
         return bool(self.learners)
@@ -208,13 +237,15 @@ def check_id(id: str, line: int, name: str) -> None:
 
 
 def check_texts(one: Learner, line: int, name: str) -> None:
-    """Raise TableError for a cell that a broken file made too long, or a number that a spreadsheet shortened."""
-    for field in fields(Learner):
-        text = getattr(one, field.name)
-        if len(text) > MAX_TEXT and field.name != "moodle":
+    """Raise TableError for a cell that is too long or no text, or a number that a spreadsheet shortened."""
+    texts = [getattr(one, field.name) for field in fields(Learner) if field.name not in ("moodle", "group")]
+    for text in (*texts, *one.groups):
+        if len(text) > MAX_TEXT:
             raise TableError(
                 f"Line {line} of {name} has {len(text):,} characters in one cell: is a quotation mark missing there?"
             )
+    if any("\0" in getattr(one, field.name) for field in fields(Learner)):
+        raise TableError(f"Line {line} of {name} has a character in it that no text has (NUL): remove it.")
     for text in (one.number, one.canvas, one.login):
         if SHORTENED.fullmatch(text):
             raise TableError(
@@ -241,6 +272,11 @@ def words(name: str) -> list[str]:
 def squashed(name: str) -> str:
     """Return the letters and digits of a name, as Canvas writes it in file names."""
     return "".join(char for char in same(name) if char.isalnum())
+
+
+def one_group(name: str) -> str:
+    """Return a group's name in which nothing separates groups: people name their own groups."""
+    return re.sub("[;,]", "|", name)
 
 
 def one_line(cell: str) -> str:

@@ -6,6 +6,7 @@ worksheet or its gradebook, are kept in lms/, unchanged.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ from ..versions import base
 from . import worksheet
 from .class_list import ClassList, Learner, keys, same, words
 from .contents import Released
-from .ids import student_id
+from .ids import marked, student_id
 from .listings import GRADEBOOK, WORKSHEET, Listing, is_worksheet, listing, with_names
 from .roster import Row, lines_of
 from .tables import TableError, read_table
@@ -62,14 +63,17 @@ def enrol(root: Path, source: Path, assignment: str | None = None) -> Enrolled:
             "worksheet with Moodle in English, or leave --assignment out."
         )
     found = listing(table, of)
-    after, new, known = _merged(before, found, lines)
-    ClassList(after).save(root)
+    after, new, known, unclear = _merged(before, found, lines)
+    made = ClassList(after).with_clear_groups()
+    made.check()
+    made.save(root)
     if found.kind == WORKSHEET:
         write_whole(worksheet.path_of(root, of), source.read_bytes())
     if found.kind == GRADEBOOK:
         write_whole(gradebook(root), source.read_bytes())
     absent = tuple(sorted(before.by_id.keys() - known))
-    told = filter(None, (table.note, *(f"Left out: {plain(text)}" for text in found.left_out), _several(after, found)))
+    left_out = (f"Left out: {plain(text)}" for text in (*found.left_out, *unclear))
+    told = filter(None, (table.note, *left_out, _several(after, found)))
     return Enrolled(found.kind, of, tuple(sorted(new)), len(known), absent, tuple(told))
 
 
@@ -114,34 +118,41 @@ def _shown(names: Iterable[str]) -> str:
     return " or ".join(sorted(names)) or "none"
 
 
-def _merged(before: ClassList, found: Listing, lines: list[Row]) -> tuple[list[Learner], set[str], set[str]]:
-    """Return the class list merged with a platform's list, and the ids of new people and of known ones."""
+def _merged(before: ClassList, found: Listing, lines: list[Row]) -> tuple[list[Learner], set[str], set[str], list[str]]:
+    """Return the class list merged with a platform's list, the ids of new people and of known ones, and who is unclear.
+
+    People choose their names: one who may be several of the class is named, and stops nobody else. Raises TableError
+    if everybody is unclear.
+    """
     after = dict(before.by_id)
     by_key = {same(key): one.id for one in before.learners for key in _keys(one)}
     by_name = defaultdict(list)
     for one in before.learners:
-        by_name[" ".join(words(one.name))].append(one.id)
-    namesakes = Counter(" ".join(words(listed.name)) for listed in found.people)
+        by_name[_wording(one)].append(one.id)
+    namesakes = Counter(map(_wording, found.people))
     whole = found.kind != WORKSHEET
     handed_in = {row["student"].casefold(): row["student"] for row in lines}
     taken = {id.casefold() for id in after} | handed_in.keys()
     new: set[str] = set()
     met: set[str] = set()
+    unclear = []
     for line, listed in zip(found.lines, found.people, strict=True):
         ids = {by_key[same(key)] for key in _keys(listed) if same(key) in by_key}
-        if len(ids) > 1:
-            raise TableError(
-                f"{plain(listed.name)} in line {line} of {found.name} is {_shown(ids)} of the class list, by e-mail, "
-                "number or login: correct roster.csv or that line."
-            )
-        if not ids and not _others(listed, by_name[" ".join(words(listed.name))], before):
-            ids = set(by_name[" ".join(words(listed.name))])
-            if ids and (len(ids) > 1 or namesakes[" ".join(words(listed.name))] > 1):
-                raise TableError(
+        others = _others(listed, by_name[_wording(listed)], before)
+        if not ids and not others:
+            ids = set(by_name[_wording(listed)])
+            if ids and (len(ids) > 1 or namesakes[_wording(listed)] > 1):
+                unclear.append(
                     f"{plain(listed.name)} in line {line} of {found.name} may be {_shown(ids)}, since two people have "
                     "that name: give e-mails or numbers to both, there and in roster.csv."
                 )
-        if ids:
+                continue
+        if len(ids) > 1:
+            unclear.append(
+                f"{plain(listed.name)} in line {line} of {found.name} is {_shown(ids)} of the class list, by e-mail, "
+                "number or login: correct roster.csv or that line."
+            )
+        elif ids:
             (id,) = ids
             met.add(id)
             after[id] = with_names(after[id], listed, whole, found.groups)
@@ -151,7 +162,14 @@ def _merged(before: ClassList, found: Listing, lines: list[Row]) -> tuple[list[L
             taken.add(id.casefold())
             new.add(id)
             after[id] = replace(listed, id=id)
-    return list(after.values()), new, met
+    if unclear and not new | met:
+        raise TableError(unclear[0])
+    return list(after.values()), new, met, unclear
+
+
+def _wording(one: Learner) -> str:
+    """Return somebody's name as the same text in any order of its words."""
+    return " ".join(words(one.name))
 
 
 def _others(listed: Learner, ids: list[str], before: ClassList) -> bool:
@@ -176,7 +194,7 @@ def _known(listed: Learner, lines: list[Row], namesakes: Counter[str]) -> str:
         system = f"Moodle {row['assignment']}" if row["system"] == "Moodle" else row["system"]
         if row["number"] and ((system, row["number"]) in numbers or row["number"] in keys(listed)):
             found.add(row["student"])
-    if not found and namesakes[" ".join(words(listed.name))] == 1:
+    if not found and namesakes[_wording(listed)] == 1:
         found = {row["student"] for row in lines if words(row["name"]) == words(listed.name)}
     return found.pop() if len(found) == 1 else ""
 
@@ -184,10 +202,11 @@ def _known(listed: Learner, lines: list[Row], namesakes: Counter[str]) -> str:
 def _new(listed: Learner, namesakes: Counter[str], taken: set[str]) -> str:
     base = student_id(listed.name)
     marks = [listed.number, listed.login.partition("@")[0], listed.email.partition("@")[0], listed.canvas]
-    marks += [*listed.participants.values(), *map(str, range(2, 10_000))]
-    names = [base] if namesakes[" ".join(words(listed.name))] == 1 else []
-    names += [student_id(f"{base}-{mark}") for mark in marks if mark]
-    return next(name for name in names if name.casefold() not in taken)
+    marks += listed.participants.values()
+    names = [base] if namesakes[_wording(listed)] == 1 else []
+    names += [marked(base, mark) for mark in marks if mark]
+    counted = (marked(base, str(number)) for number in itertools.count(2))
+    return next(name for name in itertools.chain(names, counted) if name.casefold() not in taken)
 
 
 def told(done: Enrolled) -> str:

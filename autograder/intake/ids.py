@@ -23,3 +23,9 @@ def student_id(name: str, keep_case: bool = False) -> str:
         kept += char if kind in "LN" or char in "._@-" or (kind == "M" and after_letter) else "-"
     made = re.sub("-+", "-", kept)[:MAX_ID].strip("-.") or "student"
     return made.replace(".", "-") if made.casefold() in RESERVED else made
+
+
+def marked(base: str, mark: str) -> str:
+    """Return the id ``base`` with a mark that tells namesakes apart: a long name is cut, never the mark's end."""
+    mark = student_id(mark)[-MAX_ID // 2 :]
+    return student_id(f"{base[: MAX_ID - 1 - len(mark)]}-{mark}", keep_case=True)

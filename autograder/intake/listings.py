@@ -16,7 +16,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from ..text import plain
-from .class_list import Learner, check_alone, check_id, check_texts, one_line, same, words
+from .class_list import MAX_TEXT, Learner, check_alone, check_id, check_texts, one_group, one_line, same, words
 from .tables import Table, TableError
 
 WORKSHEET, GRADEBOOK, GROUP_SET, PARTICIPANTS, BY_HAND = (
@@ -83,8 +83,7 @@ def listing(table: Table, assignment: str = "") -> Listing:
         found = _list(table)
     if not found.people:
         raise TableError(f"There are no people in {table.name}.")
-    for line, one in zip(found.lines, found.people, strict=True):
-        check_texts(one, line, table.name)
+    found = _usable(found, table)
     for what in ("id", "email", "number", "login", "canvas", "moodle"):
         keys = [
             (line, one.participant(assignment) if what == "moodle" and assignment else getattr(one, what))
@@ -93,6 +92,28 @@ def listing(table: Table, assignment: str = "") -> Listing:
         check_alone(keys, {"email": "e-mail", "moodle": "identifier"}.get(what, what), table.name)
     _check_namesakes(found)
     return found
+
+
+def _usable(found: Listing, table: Table) -> Listing:
+    """Return the listing without people whose cells can't be used; they are named, since people choose their names.
+
+    Raises TableError if nobody is left, or if a cell swallowed several lines, and other people with them.
+    """
+    kept, left_out = [], []
+    rows = dict(zip(table.lines, table.rows, strict=True))
+    for line, one in zip(found.lines, found.people, strict=True):
+        try:
+            check_texts(one, line, table.name)
+        except TableError as error:
+            if any(len(cell) > MAX_TEXT and len(cell.splitlines()) > 1 for cell in rows[line]):
+                raise
+            left_out.append(str(error))
+        else:
+            kept.append((line, one))
+    if not kept:
+        raise TableError(left_out[0])
+    lines, people = zip(*kept, strict=True)
+    return replace(found, people=people, lines=lines, left_out=(*found.left_out, *left_out))
 
 
 def is_worksheet(table: Table) -> bool:
@@ -163,6 +184,9 @@ def _list(table: Table) -> Listing:
         said = {what: _cell(row, place) for what, place in places.items()}
         first, last = _parted(said.pop("name"))
         first, last = said.pop("first_name") or first, said.pop("last_name") or last
+        if not first + last and kind != BY_HAND:
+            left_out.append(f"line {line} of {table.name}, which has no name")
+            continue
         if not first + last:
             raise TableError(f"Line {line} of {table.name} has no name: write it, or remove the line.")
         if STAFF.search(_cell(row, roles)):
@@ -230,7 +254,8 @@ def with_names(one: Learner, listed: Learner, whole: bool, groups: Collection[st
     if whole or not one.name:
         new |= {"first_name": listed.first_name, "last_name": listed.last_name}
     one = replace(one, **{what: text for what, text in new.items() if text})
-    stays = [name for name in one.groups if same(name) not in groups]
+    told = {one_group(name) for name in groups}
+    stays = [name for name in one.groups if one_group(same(name)) not in told]
     one = replace(one, group="; ".join([*stays, *listed.groups]))
     for assignment, number in listed.participants.items():
         one = one.as_participant(assignment, number)

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..files import write_whole
 from ..text import from_table, masked
 from .class_list import ClassList, words
-from .ids import student_id
+from .ids import MAX_ID, marked, student_id
 from .platforms.moodle import EVERYBODY, without_group
 from .platforms.place import Person
 from .source import CollectError
@@ -140,8 +140,9 @@ class Roster:
         text = "\n".join((person.name, person.number, person.system, assignment))
         mark = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
         names = [base] if alone else []
-        names += [f"{base}-{student_id(person.number)}"] if person.number else []
-        new = next(name for name in [*names, f"{base}-{mark[:8]}", mark] if name.casefold() not in self._taken)
+        names += [marked(base, person.number)] if person.number else []
+        names += [marked(base, mark[:8]), mark[:MAX_ID]]
+        new = next(name for name in names if name.casefold() not in self._taken)
         self._taken.add(new.casefold())
         return new
 

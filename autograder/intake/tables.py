@@ -87,6 +87,8 @@ def parsed(data: bytes, name: str) -> Table:
     if not found:
         raise TableError(f"{name} is empty.")
     (_, head), *rows = found
+    if "\0" in "".join(head):
+        raise TableError(f"{name} is no text: save it as CSV (UTF-8), and take that.")
     titles = Counter(map(_squeezed, head))
     again = [column.strip() for column in head if titles[_squeezed(column)] > 1 and column.strip()]
     if again:
@@ -123,8 +125,6 @@ def _decoded(data: bytes, name: str) -> tuple[str, str]:
             text = data.decode("cp1252")
         except UnicodeDecodeError:
             raise TableError(f"{name} is neither UTF-8 nor Windows's Latin: save it as CSV (UTF-8) again.") from None
-    if "\0" in text:
-        raise TableError(f"{name} is no text: save it as CSV (UTF-8), and take that.")
     return text, note
 
 
