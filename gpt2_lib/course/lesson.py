@@ -30,12 +30,26 @@ NEAR = 0.001 + COARSE
 
 @contextmanager
 def when_written(exercise: str) -> Iterator[None]:
-    """Run a demonstration that uses the learner's code; print which function is missing, if any."""
+    """Run a demonstration that uses the learner's code; print which function is missing, if any.
+
+    A function is missing that is not written yet, or whose cell was left out, as "going deeper" may be.
+    """
     try:
         yield
-    except NotImplementedError as error:
-        written = f"{unwritten(error)} ({exercise})" if unwritten(error) else exercise
+    except (NotImplementedError, NameError) as error:
+        missing = unwritten(error) if isinstance(error, NotImplementedError) else _left_out(error)
+        written = f"{missing} ({exercise})" if missing else exercise
         print(f"This cell needs {written}: write it above, then run this cell again.")
+
+
+def _left_out(error: NameError) -> str:
+    """Return the name that a demonstration misses. Raises ``error`` again if a function that it calls misses one."""
+    _, *frames = [
+        frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]  # the first: when_written
+    if error.name is None or any(name.isidentifier() for name in frames):
+        raise error
+    return error.name
 
 
 def unwritten(error: NotImplementedError) -> str:

@@ -55,20 +55,24 @@ windows = held_out_windows(tokenizer, model.config.n_positions, 12)  # (12, 256)
 # %% [markdown]
 # ## What you ship
 #
-# Sixty percent of the attention and feed-forward weights go, by SparseGPT, which corrects the weights that stay:
+# Sixty percent of the attention and feed-forward weights go, by SparseGPT, which corrects the weights that stay. They are
+# rounded to float16, as gpt2-mini's were, so that files compare:
 
 # %%
 from gpt2_lib.corpus import calibration_windows
 
+calibration = calibration_windows(tokenizer, model.config.n_positions, 32)
 pruned = deepcopy(model)
 pruner = ModelPruner(pruned)
-pruner.prune_sparsegpt(calibration_windows(tokenizer, model.config.n_positions, 32), 0.6)
+pruner.prune_sparsegpt(calibration, 0.6)
+pruned.half().float()
 stats = pruner.get_model_statistics()
+before, after = (sum(p.numel() * p.element_size() for p in m.parameters()) for m in (model, pruned))
 dense_quality, quality = evaluate(model, windows), evaluate(pruned, windows)
 figures.say(
     f"- zeros: {stats['sparsity']:.1%} of the {stats['prunable']:,} prunable weights, {stats['whole_model_sparsity']:.1%} of the "
     f"whole model\n"
-    f"- in memory: {stats['bytes_dense'] / 1e6:.2f} MB before, {stats['bytes_dense'] / 1e6:.2f} MB now\n"
+    f"- all weights in memory: {before / 1e6:.2f} MB before, {after / 1e6:.2f} MB now\n"
     f"- perplexity {dense_quality.perplexity:.1f} -> {quality.perplexity:.1f}, accuracy {dense_quality.accuracy:.1%} -> "
     f"{quality.accuracy:.1%}, in one shot and without training"
 )

@@ -5,14 +5,14 @@
 #
 # - **pruned**: zeros by ADMM, the rest in float16;
 # - **int8**: nothing pruned, a scale a row;
-# - **int4**: nothing pruned, a scale for each 64 weights of a row, its bits counted, too (4 + 16/64 = 4.25 a weight);
+# - **int4**: nothing pruned; a weight has 4 bits, and each 64 of a row share a scale of 16: 4.25 bits a weight;
 # - **pruned and int8**.
 
 # %% jupyter={"source_hidden": true}
 # Measure: each is written to a file, loaded back and measured on twelve pages
 from gpt2_lib.course import equal_bytes
 
-stored = equal_bytes.measure(model, windows, calibration_windows(tokenizer, 256, 16), (0.0, 0.4, 0.6))
+stored = equal_bytes.measure(model, windows, calibration[:16], (0.0, 0.4, 0.6))
 figure, (ax,) = figures.panels(height=3.6)
 equal_bytes.draw(ax, stored)
 plots.title(ax, "Left and low is good")

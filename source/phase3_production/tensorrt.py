@@ -1,8 +1,7 @@
 # %% [markdown] minutes=2
 # ### Going deeper: TensorRT
-# TensorRT doesn't prune. It compiles a model for an NVIDIA GPU, and if allowed to (`--sparsity=enable`) it considers sparse
-# kernels for weights that are **2:4** already: two of every four neighbours zero; often it picks dense ones. So: prune to 2:4,
-# write the ONNX file, check the pattern, and keep the command for the machine that has the GPU. <<fact tensorrt_11>>.
+# Allowed to (`--sparsity=enable`), TensorRT considers sparse kernels for weights in 2:4; often it picks dense ones. So: prune
+# to 2:4, write the ONNX file, check the pattern, and keep the command for the machine that has the GPU. <<fact tensorrt_11>>.
 # <<fact sparse_serving>>. TensorRT for RTX is another product, for desktops: its engines are compiled again on the user's GPU.
 
 # %%

@@ -41,6 +41,17 @@ def test_an_unwritten_function_is_named(capsys: pytest.CaptureFixture[str]) -> N
     assert "exercise 1.1" in capsys.readouterr().out
 
 
+def test_a_function_whose_cell_was_left_out_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    exec("with when_written('exercise 3.2'):\n    [quantize_int8(w) for w in range(2)]", {"when_written": when_written})
+    assert capsys.readouterr().out.startswith("This cell needs quantize_int8 (exercise 3.2)")
+
+
+def test_a_name_that_the_learners_function_misspells_shows() -> None:
+    cell = "def pack(w):\n    return sum(wieght for _ in w)\nwith when_written('exercise 3.1'):\n    pack([1])"
+    with pytest.raises(NameError, match="wieght"):
+        exec(cell, {"when_written": when_written})
+
+
 def test_any_other_error_shows() -> None:
     with pytest.raises(ZeroDivisionError), when_written("exercise 1.1"):
         raise ZeroDivisionError

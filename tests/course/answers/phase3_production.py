@@ -374,6 +374,24 @@ def quantize_int8(weight):
     return (weight / scale).round().to(torch.int8), scale
 """,
         ),
+        "one scale for all rows, returned for each": (
+            {"int8_nearest", "int8_range"},
+            """
+def quantize_int8(weight):
+    weight = weight.float()
+    scale = (weight.abs().amax(1) / 127).clamp(min=1e-12)
+    return (weight / scale.max()).round().to(torch.int8), scale
+""",
+        ),
+        "the scales along the columns": (
+            INT8,
+            """
+def quantize_int8(weight):
+    weight = weight.float()
+    scale = (weight.abs().amax(1) / 127).clamp(min=1e-12)
+    return (weight / scale).round().to(torch.int8), scale
+""",
+        ),
         "cut off instead of rounded": (
             {"int8_nearest", "int8_range"},
             """
@@ -499,6 +517,33 @@ def quantize_int8(weight):
             {"metrics_accuracy"},
             metrics("logits[:, :-1].argmax(-1) == test_data[:, 1:]", "logits[:, 1:].argmax(-1) == test_data[:, :-1]"),
         ),
+        "guesses shifted by two": (
+            {"metrics_accuracy"},
+            metrics("logits[:, :-1].argmax(-1) == test_data[:, 1:]", "logits[:, :-2].argmax(-1) == test_data[:, 2:]"),
+        ),
+        "guesses shifted by two, the other way": (
+            {"metrics_accuracy"},
+            metrics("logits[:, :-1].argmax(-1) == test_data[:, 1:]", "logits[:, 2:].argmax(-1) == test_data[:, :-2]"),
+        ),
+        "shifted across pages": (
+            {"metrics_accuracy"},
+            metrics(
+                "logits[:, :-1].argmax(-1) == test_data[:, 1:]",
+                "logits.argmax(-1).flatten()[:-1] == test_data.flatten()[1:]",
+            ),
+        ),
+        "the last place alone": (
+            {"metrics_accuracy"},
+            metrics("logits[:, :-1].argmax(-1) == test_data[:, 1:]", "logits[:, -2].argmax(-1) == test_data[:, -1]"),
+        ),
+        "the last page alone": (
+            {"metrics_accuracy"},
+            metrics(
+                "(logits[:, :-1].argmax(-1) == test_data[:, 1:])", "(logits[-1:, :-1].argmax(-1) == test_data[-1:, 1:])"
+            ),
+        ),
+        "how many, not which share": ({"metrics_accuracy"}, metrics(".double().mean()", ".double().sum()")),
+        "the share of wrong guesses": ({"metrics_accuracy"}, metrics("argmax(-1) ==", "argmax(-1) !=")),
         "percent": ({"metrics_accuracy"}, metrics(".mean().item()", ".mean().item() * 100")),
         "the first token counts as missed": (
             {"metrics_accuracy"},
@@ -588,6 +633,32 @@ def evaluate_production_metrics(model, test_data):
         "the pruned model's own dense size": (
             {"analysis_compression"},
             own("dense = sum(4 * p.numel() for p in pruned_model.parameters())\n    " + RATIOS),
+        ),
+        "guesses shifted the other way": (
+            {"analysis_quality"},
+            own(RATIOS).replace(
+                "model(test_data)[:, :-1].argmax(-1) == test_data[:, 1:]",
+                "model(test_data)[:, 1:].argmax(-1) == test_data[:, :-1]",
+            ),
+        ),
+        "each guess against the token it saw": (
+            {"analysis_quality"},
+            own(RATIOS).replace("[:, :-1].argmax(-1) == test_data[:, 1:]", ".argmax(-1) == test_data"),
+        ),
+        "the last place alone": (
+            {"analysis_quality"},
+            own(RATIOS).replace("[:, :-1].argmax(-1) == test_data[:, 1:]", "[:, -2].argmax(-1) == test_data[:, -1]"),
+        ),
+        "the first page alone": (
+            {"analysis_quality"},
+            own(RATIOS).replace(
+                "model(test_data)[:, :-1].argmax(-1) == test_data[:, 1:]",
+                "model(test_data[:1])[:, :-1].argmax(-1) == test_data[:1, 1:]",
+            ),
+        ),
+        "four bytes a value, whatever it is stored in": (
+            {"analysis_compression"},
+            own(RATIOS).replace("p.element_size() * int((p != 0).sum())", "4 * int((p != 0).sum())"),
         ),
         "a difference of accuracies": ({"analysis_quality"}, own(RATIOS.replace("a1 / a0", "a0 - a1"))),
         "the share lost": ({"analysis_quality"}, own(RATIOS.replace("a1 / a0", "1 - a1 / a0"))),
@@ -840,7 +911,8 @@ def evaluate_production_metrics(model, test_data):
     for p in pruned_model.parameters():
         dense_bytes = p.nelement() * p.element_size()
         kept = torch.count_nonzero(p).item()
-        total += dense_bytes if kept == p.nelement() else min(dense_bytes, math.ceil(p.nelement() / 8) + 4 * kept)
+        packed_bytes = math.ceil(p.nelement() / 8) + p.itemsize * kept
+        total += dense_bytes if kept == p.nelement() else min(dense_bytes, packed_bytes)
     result = {}
     result["speedup"] = t0 / t1
     result["quality"] = a1 / a0

@@ -1,0 +1,80 @@
+"""Tests of what the checks of Phase 3 say to usual mistakes: the mistake's own words, or none."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+
+import numpy as np
+import pytest
+import torch
+from answers import answers
+
+from gpt2_lib.course import checks as check
+from gpt2_lib.course.checks.metrics import mistaken, pages_to_guess, tiny_gpt2
+
+WRONG, _ = answers("phase3_production")
+
+
+def answer(exercise: str, name: str) -> object:
+    """Return the function of a wrong answer."""
+    names: dict = {"torch": torch, "np": np, "math": math, "time": time, "statistics": statistics}
+    exec(WRONG[exercise][name][1], names)
+    return names[exercise]
+
+
+def test_each_usual_mistake_gives_another_accuracy_than_the_right_one_and_than_the_others() -> None:
+    pages = pages_to_guess()
+    with torch.no_grad():
+        guesses = tiny_gpt2()(pages).argmax(-1)
+    values = [value for value, _ in mistaken(guesses, pages)]
+    values.append(float((guesses[:, :-1] == pages[:, 1:]).double().mean()))
+    assert len({round(value, 5) for value in values}) == len(values) == 15
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("each guess against the token it saw", "held against the token that it saw"),
+        ("guesses shifted the other way", "held against the token before it"),
+        ("guesses shifted by two", "Shifted by two places: "),
+        ("guesses shifted by two, the other way", "Shifted by two places, the wrong way"),
+        ("shifted across pages", "the next page's first token"),
+        ("the first token counts as missed", "first token is not guessed: 15 of its 16 tokens count"),
+        ("the first page alone", "the share of the first page alone"),
+        ("the last page alone", "the share of the last page alone"),
+        ("the last place alone", "the share of the last place of each page alone"),
+        ("pages in twos, and the last of an odd number is forgotten", "the first 4 of 5 pages alone"),
+        ("how many, not which share", "a number of guesses"),
+        ("the share of wrong guesses", "the share of wrong guesses"),
+        ("percent", "not percent"),
+        ("dropout is on", "Dropout is for training"),
+    ],
+)
+def test_a_wrong_accuracy_is_told_which_mistake_it_is(name: str, words: str) -> None:
+    with pytest.raises(AssertionError, match=words):
+        check.metrics_accuracy(answer("evaluate_production_metrics", name))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("guesses shifted the other way", "held against the token before it"),
+        ("the first page alone", "the share of the first page alone"),
+        ("the last place alone", "the share of the last place of each page alone"),
+    ],
+)
+def test_a_wrong_quality_is_told_which_mistake_it_is(name: str, words: str) -> None:
+    with pytest.raises(AssertionError, match=words):
+        check.analysis_quality(answer("deployment_analysis", name))
+
+
+def test_values_are_counted_in_their_own_precision() -> None:
+    with pytest.raises(AssertionError, match="need not have four bytes"):
+        check.analysis_compression(answer("deployment_analysis", "four bytes a value, whatever it is stored in"))
+
+
+def test_the_other_rows_scale_is_named() -> None:
+    with pytest.raises(AssertionError, match="the other row's scale"):
+        check.int8_nearest(answer("quantize_int8", "one scale for all rows, returned for each"))
