@@ -5,7 +5,7 @@
 #
 # - **pruned**: zeros by ADMM, the rest in float16;
 # - **int8**: nothing pruned, a scale a row;
-# - **int4**: nothing pruned; a weight has 4 bits, and each 64 of a row share a scale of 16: 4.25 bits a weight;
+# - **int4**: nothing pruned; four bits a weight, and each 64 of a row share a scale, whose bits count, too;
 # - **pruned and int8**.
 
 # %% jupyter={"source_hidden": true}
