@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import statistics
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from answers import answers
 
-from gpt2_lib.course import checks as check
+from gpt2_lib.course.checks import analysis, metrics, quantize
 from gpt2_lib.course.checks.metrics import mistaken, pages_to_guess, tiny_gpt2
 
 WRONG, _ = answers("phase3_production")
 
 
-def answer(exercise: str, name: str) -> object:
+def answer(exercise: str, name: str) -> Callable:
     """Return the function of a wrong answer."""
     names: dict = {"torch": torch, "np": np, "math": math, "time": time, "statistics": statistics}
     exec(WRONG[exercise][name][1], names)
@@ -54,7 +55,7 @@ def test_each_usual_mistake_gives_another_accuracy_than_the_right_one_and_than_t
 )
 def test_a_wrong_accuracy_is_told_which_mistake_it_is(name: str, words: str) -> None:
     with pytest.raises(AssertionError, match=words):
-        check.metrics_accuracy(answer("evaluate_production_metrics", name))
+        metrics.metrics_accuracy(answer("evaluate_production_metrics", name))
 
 
 @pytest.mark.parametrize(
@@ -67,14 +68,14 @@ def test_a_wrong_accuracy_is_told_which_mistake_it_is(name: str, words: str) -> 
 )
 def test_a_wrong_quality_is_told_which_mistake_it_is(name: str, words: str) -> None:
     with pytest.raises(AssertionError, match=words):
-        check.analysis_quality(answer("deployment_analysis", name))
+        analysis.analysis_quality(answer("deployment_analysis", name))
 
 
 def test_values_are_counted_in_their_own_precision() -> None:
     with pytest.raises(AssertionError, match="need not have four bytes"):
-        check.analysis_compression(answer("deployment_analysis", "four bytes a value, whatever it is stored in"))
+        analysis.analysis_compression(answer("deployment_analysis", "four bytes a value, whatever it is stored in"))
 
 
 def test_the_other_rows_scale_is_named() -> None:
     with pytest.raises(AssertionError, match="the other row's scale"):
-        check.int8_nearest(answer("quantize_int8", "one scale for all rows, returned for each"))
+        quantize.int8_nearest(answer("quantize_int8", "one scale for all rows, returned for each"))
