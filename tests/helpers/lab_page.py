@@ -171,11 +171,11 @@ def write(page: Page, cell: Locator, code: str) -> None:
 
 
 def run_cell(page: Page, cell: Locator) -> None:
-    """Run one cell, and wait until it has run. A folded one is unfolded first."""
+    """Run one cell, and wait until it has run, and what is queued before it. A folded one is unfolded first."""
     cell.scroll_into_view_if_needed()
     folded = cell.locator(".jp-Placeholder-content").first
     if folded.is_visible():
         folded.click()
     cell.locator(".cm-content").click()
     page.keyboard.press("ControlOrMeta+Enter")
-    expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"))
+    expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"), timeout=1000 * RUN_LIMIT)
