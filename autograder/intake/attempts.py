@@ -12,12 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from .platforms.place import Place
+from .platforms.place import NEVER, Place
 from .roster import Row
 from .source import Entry
 from .times import TIME_FORMAT
-
-NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)

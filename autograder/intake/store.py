@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,9 +24,7 @@ from .platforms.place import Aside, Person
 from .regular import Refused, read_regular
 from .report import TAKEN, Outcomes
 from .roster import Roster, Row
-from .times import TIME_FORMAT
-
-TO_COME = timedelta(days=1)  # clocks and time zones may be that wrong
+from .times import TIME_FORMAT, TO_COME
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?) ?([A-Za-z_/+-]{1,40}|[+-]\d\d:?\d\d|)", re.ASCII
 )
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"  # nbgrader's, in timestamp.txt
+TO_COME = timedelta(days=1)  # clocks and time zones may be that wrong
 OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)")
 
 

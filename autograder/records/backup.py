@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from ..course import CourseError, GradebookError
-from ..errors import gradebook_sentence
+from ..errors import FULL, gradebook_sentence
 from ..seeds import FILE as KEY
 from ..term import FILE as TERM
 from ..text import plain
@@ -131,19 +131,36 @@ def _unpack(source: Path, folder: Path) -> None:
     """Extract the files of a backup. Raises CourseError."""
     try:
         with zipfile.ZipFile(source) as archive:
-            members = archive.infolist()
             if MARK not in archive.namelist():
                 raise CourseError(f"{source} is a zip, but no backup that make backup has written.")
-            for member in members:
-                name = PurePosixPath(member.filename)
-                strange = name.is_absolute() or ".." in name.parts or stat.S_ISLNK(member.external_attr >> 16)
-                if strange or name.parts[0] not in (*PARTS, MARK):
-                    raise CourseError(f"{source} holds {plain(member.filename, 200)!r}, which no backup has: not used.")
+            _check_members(source, archive.infolist())
             archive.extractall(folder)  # checks each file's sum
+    except CourseError:
+        raise
     except FileNotFoundError:
         raise CourseError(f"There is no file {source}.") from None
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, IsADirectoryError) as error:
-        raise CourseError(f"{source} is no whole zip ({error}): take another backup.") from error
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise CourseError(f"{source} can't be unpacked ({plain(error.strerror)}): take another backup.") from error
+    except Exception as error:  # zipfile does not wrap the errors that damaged data raise
+        raise CourseError(f"{source} is no whole zip ({plain(error)}): take another backup.") from error
     for secret in (KEY, GRADEBOOK):
         if (folder / secret).exists():
             (folder / secret).chmod(0o600 if secret == KEY else 0o644)
+
+
+def _check_members(source: Path, members: list[zipfile.ZipInfo]) -> None:
+    """Raise CourseError for a member that no backup has: elsewhere, twice, a link, a file in place of a folder."""
+    files: set[PurePosixPath] = set()
+    for member in members:
+        name = PurePosixPath(member.filename)
+        alone = len(name.parts) == 1 and name.parts[0] in (*FILES, MARK)
+        inside = len(name.parts) > 1 and name.parts[0] in FOLDERS and ".." not in name.parts
+        regular = stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG) and not member.is_dir()
+        if not (alone or inside) or not regular or member.flag_bits & 1 or name in files:
+            raise CourseError(f"{source} holds {plain(member.filename, 200)!r}, which no backup has: not used.")
+        files.add(name)
+    for name in files:
+        if clash := files & set(name.parents):
+            raise CourseError(f"{source} holds {plain(clash.pop(), 200)!r} as a file and as a folder: not used.")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from autograder.__main__ import main
-from autograder.course import Course
+from autograder.course import Course, CourseError
 from autograder.files import write_whole
-from autograder.records.backup import MARK
+from autograder.records.backup import MARK, _unpack
 
 
 @pytest.fixture
@@ -86,12 +88,73 @@ def test_an_incomplete_backup_changes_nothing(
     elif kind != "missing":
         name = {"outside": "submitted/../../x", "absolute": "/submitted/x", "strange": "nbgrader_config.py"}
         made(path, name.get(kind, "term.toml"), mark=kind != "unmarked")
+    assert_refused(root, path, capsys)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(["gradebook.db/x"], ["gradebook.key/x"], ["roster.csv/x"], ["term.toml/x"], [f"{MARK}/x"], ["submitted"]),
+        *(["submitted/"], ["submitted", "submitted/a"], ["submitted/a", "submitted/a/b"], ["lms/a", "lms/a"], ["."]),
+        *(["//"], ["submitted/./../x"], ["submitted\\..\\x"], ["gradebook.db/"], ["submitted/" + "a" * 300]),
+    ],
+    ids=lambda names: names[-1][:20],
+)
+def test_a_zip_whose_files_and_folders_are_no_backups_changes_nothing(
+    root: Path, tmp_path: Path, names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with warnings.catch_warnings(action="ignore"):  # of names that are there twice
+        made(tmp_path / "b.zip", *names)
+    assert_refused(root, tmp_path / "b.zip", capsys)
+
+
+@pytest.mark.parametrize("damage", ["data", "sum", "name", "method", "encrypted", "encrypted, both", "offset"])
+def test_a_damaged_zip_changes_nothing(
+    root: Path, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "b.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(MARK, "x")
+        archive.writestr("submitted/a", bytes(range(256)) * 40)
+    data = bytearray(path.read_bytes())
+    local, central = data.find(b"PK\3\4", 10), data.rfind(b"PK\1\2")
+    at, new = {
+        "data": (local + 30 + len("submitted/a"), b"\xff" * 40),
+        "sum": (central + 16, b"\1\2\3\4"),
+        "name": (local + 30, b"xx"),
+        "method": (central + 10, b"\x63"),
+        "encrypted": (central + 8, b"\1"),
+        "encrypted, both": (local + 6, b"\1"),
+        "offset": (central + 42, b"\xff\xff\xff\x0f"),
+    }[damage]
+    data[at : at + len(new)] = new
+    if damage == "encrypted, both":
+        data[central + 8] |= 1
+    path.write_bytes(data)
+    assert_refused(root, path, capsys)
+
+
+def test_a_backup_with_any_byte_flipped_is_restored_whole_or_refused(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "b.zip"
+    made(path, "submitted/a")
+    data = path.read_bytes()
+    for at in range(0, len(data), 3):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+        with contextlib.suppress(CourseError):
+            _unpack(path, tmp_path / str(at))
+            assert (tmp_path / str(at) / "submitted" / "a").read_bytes() == b"x"
+
+
+def assert_refused(root: Path, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(root)
     assert main(["restore", str(path)], root=root) == 1
     told = capsys.readouterr()
     assert str(path) in told.err
     assert len(told.err.splitlines()) == 1
     assert contents(root) == before
+    assert students(root) == ["ada"]
     assert not (root / "backups").exists()
 
 

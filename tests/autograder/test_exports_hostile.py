@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from exports import PHASE, SECOND, collected, made_course, notebooks, rows, tarred, zipped
 from layouts import FLAT, LAYOUTS, HandIn, Learner
+
+from autograder.intake import store
+from autograder.intake.platforms import place
+from autograder.intake.times import TIME_FORMAT
 
 ADA = Learner("Ada", "Lovelace", 11, "ada")
 EVE = Learner("Eve", "Moor", 12, "eve")
@@ -48,6 +53,7 @@ FORGED = {
     "GitHub, repositories in it": {
         f"lab-2-{who}/{file}": "" for who in ("ada", "bob", "eve") for file in (FILE, ".git/config")
     },
+    "names without an end": {f"{PHASE}{'(1)' * 9_000}.ipynb": "", f"{PHASE}{'-v11' * 45}-x.ipynb": ""},
     "the course's table": {"students.csv": "ada", "collected.csv": "ada", f"release/{PHASE}/{FILE}": ""},
 }
 OTHERS = {
@@ -92,3 +98,35 @@ def test_an_archive_of_a_learner_affects_no_other(tmp_path: Path, layout: str, f
     files = {name: data.decode() for name, data in of_eve(forged, layout).items()}
     upload = {"work.zip": zipped(files), f"ada_{PHASE}.tar.gz": tarred(files)}
     assert_nobody_is_harmed(tmp_path, layout, OTHERS["Ada"], upload)
+
+
+DATED = {  # what Eve calls herself, or her file, and when she really handed in: on 28 November
+    "Brightspace": [
+        "13-67890 - Eve - Nov 1, 2026 1000 AM - Nov 28, 2026 1159 AM/{file}",
+        "13-67890 - Eve - Nov 1, 2026 1000 AM - Nov 28, 2026 1159 AM - {file}",
+        "13-67890 - Eve - Nov 28, 2026 1159 AM - x - Nov 1, 2026 1000 AM - {file}",
+        "13-67890 - Eve - Nov 1, 2099 1000 AM - Nov 28, 2026 1159 AM/{file}",
+        "13-67890 - Eve - Nov 28, 2026 1159 AM - Nov 1, 2099 1000 AM - {file}",
+        "13-67890 - Eve - Nov 99, 2026 1000 AM - Nov 28, 2026 1159 AM/{file}",
+    ],
+    "Blackboard": [
+        "Lab_eve_attempt_2026-11-01-10-00-00_attempt_2026-11-28-11-59-00_{file}",
+        "Lab_eve_attempt_2026-11-28-11-59-00_x_attempt_2026-11-01-10-00-00_{file}",
+        "Lab_eve_attempt_2099-11-01-10-00-00_attempt_2026-11-28-11-59-00_{file}",
+        "Lab_eve_attempt_2026-99-01-10-00-00_attempt_2026-11-28-11-59-00_{file}",
+    ],
+}
+
+
+@pytest.mark.parametrize(("platform", "name"), [(system, name) for system, names in DATED.items() for name in names])
+def test_a_time_in_a_name_of_a_learners_own_does_not_count(
+    tmp_path: Path, platform: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    for module in (place, store):
+        monkeypatch.setattr(module, "datetime", type("Clock", (datetime,), {"now": staticmethod(lambda zone: now)}))
+    root = made_course(tmp_path / "course")
+    collected(root, {name.format(file=FILE): "of eve"})
+    (row,) = rows(root)
+    when = datetime.strptime(row["time"], TIME_FORMAT).replace(tzinfo=UTC)
+    assert when == datetime(2026, 11, 28, 11, 59).astimezone(UTC)

@@ -14,12 +14,11 @@ from datetime import datetime
 
 from ..regular import Refused
 from ..source import Entry
-from .place import Aside, Course, Person, Place, Places, common_start, local, names_at
+from .place import Aside, Course, Person, Place, Places, common_start, local, names_at, newest
 
-NAME = re.compile(
-    r"(?P<who>.+?)_(?:attempt|versuch|tentative|intento|tentativo|poging)_(?P<time>\d{4}(?:-\d\d){5})(?P<rest>.*)",
-    re.DOTALL | re.IGNORECASE,
-)
+ATTEMPT = r"_(?:attempt|versuch|tentative|intento|tentativo|poging)_(?P<time>\d{4}(?:-\d\d){5})"
+NAME = re.compile(rf"(?P<who>.+?){ATTEMPT}(?P<rest>.*)", re.DOTALL | re.IGNORECASE)
+ANY_ATTEMPT = re.compile(ATTEMPT, re.IGNORECASE)
 REAL_NAME = re.compile(r"[^:\n]{1,30}: (?P<name>.+) \((?P<login>[^()\n]+)\)\s*")
 
 
@@ -38,14 +37,19 @@ def read(entries: list[Entry], depth: int, _: Course) -> Places:
             found[number] = Aside("Blackboard's own: what was typed there")
             continue
         shown, login = real.get(name["who"], ("", name["who"].removeprefix(title)))
-        try:
-            time = local(datetime.strptime(name["time"], "%Y-%m-%d-%H-%M-%S"))  # local
-        except ValueError:
-            time = None
+        times = {time: _time(time) for time in ANY_ATTEMPT.findall(name[0])}
+        when = newest(times)
         person = Person(shown or login, login, "Blackboard", login)
-        order = int(name["time"].replace("-", ""))
-        found[number] = Place(person, below or (name["rest"][1:],), name["who"], name["time"], order, time)
+        order = int(when.replace("-", ""))
+        found[number] = Place(person, below or (name["rest"][1:],), name["who"], when, order, times[when])
     return found
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return local(datetime.strptime(text, "%Y-%m-%d-%H-%M-%S"))  # local
+    except ValueError:
+        return None
 
 
 def _title(who: set[str]) -> str:

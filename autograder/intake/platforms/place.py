@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 
 from ..regular import Refused
 from ..source import Entry
+from ..times import TO_COME
+
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,16 @@ def local(time: datetime) -> datetime | None:
         return time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def newest(times: Mapping[str, datetime | None]) -> str:
+    """Return the text of the newest time in a platform's name that is not in the future.
+
+    Where a name has several, a learner put the others into a name of their own: none may be older than the platform's,
+    nor in the future, where it would not count.
+    """
+    latest = datetime.now(UTC) + TO_COME
+    return max(times, key=lambda text: ((time := times[text] or NEVER) <= latest, time))
 
 
 def common_start(names: Collection[str]) -> str:
