@@ -21,6 +21,7 @@ from .artifacts import LARGEST, Tracked, exported, packed, tracked
 from .bars import (
     EDGE_LOST,
     EDGE_PART_LOST,
+    EDGE_PART_SPARSE,
     EDGE_SPARSE,
     FASTER,
     HALF,
@@ -53,6 +54,7 @@ __all__ = [
     "BUDGET_LEFT",
     "EDGE_LOST",
     "EDGE_PART_LOST",
+    "EDGE_PART_SPARSE",
     "EDGE_SPARSE",
     "FASTER",
     "HALF",

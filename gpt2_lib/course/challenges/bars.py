@@ -22,6 +22,7 @@ CUTS = 4  # challenge c: so many times, at least, the sparsity rises
 SMALLER, EDGE_LOST = 1.3, 0.02  # challenge d: times smaller than gpt2-mini packed in int8: the gain by pruning
 EDGE_SPARSE = 0.5
 PART_SMALLER, EDGE_PART_LOST = 1.1, 0.04  # a good part of the way
+EDGE_PART_SPARSE = 0.25  # coarser steps make a file smaller too: pruning is what is asked for
 SLACK = 0.015  # on the visible pages, both ways: so few of them say no more than about a percent
 TOO_GOOD = 0.01  # better than gpt2-mini by this share; ten steps of training on the held-out pages give 0.04
 

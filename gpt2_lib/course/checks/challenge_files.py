@@ -88,29 +88,25 @@ def _gradual(read, gone):
     return found
 
 
-@check("int8, 1.1 times smaller than int8 alone, less than 4 % lost")
+@check("int8, a quarter gone, 1.1 times smaller than int8 alone, less than 4 % lost")
 def edge_int8(edge_model):
-    found = challenges.packed(edge_model)
-    challenges.assert_int8(found)
-    challenges.assert_smaller(found, challenges.PART_SMALLER)
-    challenges.assert_quality(found, challenges.EDGE_PART_LOST)
-    return found
+    return _edge(edge_model, challenges.EDGE_PART_SPARSE, challenges.PART_SMALLER, challenges.EDGE_PART_LOST)
 
 
 @check("half of the weights gone, 1.3 times smaller than int8 alone")
 def edge_small(edge_model):
-    return _edge(edge_model, challenges.EDGE_PART_LOST)
+    return _edge(edge_model, challenges.EDGE_SPARSE, challenges.SMALLER, challenges.EDGE_PART_LOST)
 
 
 @check("and less than 2 % lost")
 def edge_bar(edge_model):
-    return _edge(edge_model, challenges.EDGE_LOST)
+    return _edge(edge_model, challenges.EDGE_SPARSE, challenges.SMALLER, challenges.EDGE_LOST)
 
 
-def _edge(read, lost):
+def _edge(read, gone, smaller, lost):
     found = challenges.packed(read)
     challenges.assert_int8(found)
-    challenges.assert_gone(found, challenges.EDGE_SPARSE)
-    challenges.assert_smaller(found, challenges.SMALLER)
+    challenges.assert_smaller(found, smaller)
+    challenges.assert_gone(found, gone)
     challenges.assert_quality(found, lost)
     return found

@@ -330,6 +330,19 @@ DATA = bytes_of(padded, export_onnx)
         "pruned, in float32": (EDGE, _edge('Path("sparse.gpt2pack").read_bytes()')),
         "int8, not pruned": (EDGE, _edge("bytes_of(load_pretrained_gpt2(), save_packed, int8=True)")),
         "int4 instead of pruning": (EDGE, _edge("bytes_of(load_pretrained_gpt2(), save_packed, int4=True)")),
+        "coarser steps instead of pruning": (
+            EDGE,
+            """
+model, tokenizer = load_pretrained_gpt2()
+with torch.no_grad():
+    for p in model.parameters():
+        if p.dim() == 2:
+            step = p.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
+            p.copy_(((p / step / 3).round() * 3).where(p.abs() < 125 * step, 127 * p.sign()) * step)
+DATA = bytes_of(model, save_packed, int8=True)
+"""
+            + READ_EDGE,
+        ),
         "a fifth pruned": (
             EDGE,
             _edge("bytes_of(apply_magnitude_pruning(load_pretrained_gpt2(), 0.2), save_packed, int8=True)"),
