@@ -6,7 +6,7 @@
 #
 # | check | asks for | points |
 # |-|-|-:|
-# | `edge_int8` | every matrix in int8, a quarter of the prunable weights gone, 1.1 times smaller than int8 alone, less than 4 % of the accuracy lost | <<points edge_int8>> |
+# | `edge_int8` | all in int8, a quarter of the prunable weights gone, 1.1 times smaller than int8 alone, less than 4 % lost | <<points edge_int8>> |
 # | `edge_small` | and half of them gone, 1.3 times smaller | <<points edge_small>> |
 # | `edge_bar` | and less than 2 % lost | <<points edge_bar>> |
 #
