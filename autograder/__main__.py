@@ -216,13 +216,13 @@ def _feedback(arguments: argparse.Namespace, root: Path) -> int:
         return _nothing(root, "autograded", arguments.assignment)
     course, pages, failed = Course(root), 0, 0
     left = settle(course, arguments.assignment)
-    known = {name: (people(course.root, name), states(course, name)) for name in {name for _, name in graded}}
+    who = people(course.root)
+    known = {name: states(course, name) for name in {name for _, name in graded}}
     current = [(student, name) for student, name in graded if student not in left.get(name, {})]
     for student, assignment in tqdm(current, desc="feedback", unit="submission"):
-        who, state = known[assignment]
         try:
             person = who.get(student, Learner(student))
-            pages += len(feedback(course, assignment, student, person, state.get(student, "")))
+            pages += len(feedback(course, assignment, student, person, known[assignment].get(student, "")))
         except Exception as error:  # an error in one submission does not stop the others
             if isinstance(error, GradebookError) or (isinstance(error, OSError) and error.errno in FULL):
                 raise  # this is everybody's

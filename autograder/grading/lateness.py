@@ -22,11 +22,10 @@ from ..intake.class_list import ClassList
 from ..intake.folder import MAX_STAMP
 from ..intake.regular import Refused, read_regular
 from ..intake.roster import lines_of
-from ..intake.times import TIME_FORMAT, read_time
+from ..intake.times import TIME_FORMAT, UNTOLD, read_time
 from ..term import Term
 from ..versions import base
 
-UNTOLD = ("Moodle", "Canvas", "GitHub")  # systems whose exports don't say when something was handed in
 NONE = timedelta()
 
 

@@ -72,10 +72,6 @@ class Learner:
         numbers = self.participants
         return numbers.get(assignment) or numbers.get(base(assignment), "")
 
-    def number_in(self, assignment: str) -> str:
-        """Return the learner's number for an export of grades: the platform's, else the university's."""
-        return self.participant(assignment) or self.canvas or self.number
-
     def as_participant(self, assignment: str, number: str) -> Learner:
         """Return the same learner with Moodle's number for an assignment."""
         pairs = self.participants | {assignment: number}

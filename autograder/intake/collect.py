@@ -67,9 +67,10 @@ class _Collecting:
         save(self._submitted, name, told)
         people = {place.person for _, place in every if not is_junk(place.file)}
         taken = {file.place.person for file in files if file.what.notebook}
-        nothing = tuple(sorted({person.name for person in people - taken}))
+        nothing = tuple(sorted({self._owners.shown(person) for person in people - taken}))
         unlisted = self._roster.unlisted({collected.student for collected in told} - {""})
-        return Report(shown, len(people), told, nothing, tuple(unlisted))
+        strays = self._roster.strays()
+        return Report(shown, len(people), told, nothing, tuple(unlisted), strays, tuple(self._store.own_times))
 
     def _placed(self, platform: str | None) -> tuple[str, Placed, Placed]:
         """Return the platform, the files with a known person, and the same with archives replaced by their contents."""
@@ -113,7 +114,9 @@ class _Collecting:
                 )
             else:
                 parts = (*entry.parts[:-1], *inner.parts)
-                yield replace(inner, parts=parts), replace(place, file=inner.parts, time=place.time or entry.time)
+                time = place.time or entry.time
+                where = replace(place, file=inner.parts, time=time, guessed=place.time is None)
+                yield replace(inner, parts=parts), where
 
     def _recognised(self, found: Placed) -> Iterator[File]:
         for entry, place in found:

@@ -21,7 +21,8 @@ from .class_list import ClassList, Learner, keys, same, words
 from .contents import Released
 from .ids import marked, student_id
 from .listings import GRADEBOOK, WORKSHEET, Listing, is_worksheet, listing, with_names
-from .roster import Row, lines_of
+from .report import to_rename
+from .roster import Roster, Row, lines_of
 from .tables import TableError, read_table
 
 CANVAS = "canvas.csv"
@@ -74,7 +75,8 @@ def enrol(root: Path, source: Path, assignment: str | None = None) -> Enrolled:
     absent = tuple(sorted(before.by_id.keys() - known))
     left_out = (f"Left out: {plain(text)}" for text in (*found.left_out, *unclear))
     told = filter(None, (table.note, *left_out, _several(after, found)))
-    return Enrolled(found.kind, of, tuple(sorted(new)), len(known), absent, tuple(told))
+    strays = to_rename(Roster(root / "submitted").strays())
+    return Enrolled(found.kind, of, tuple(sorted(new)), len(known), absent, (*told, *strays))
 
 
 def _several(after: Iterable[Learner], found: Listing) -> str:

@@ -50,6 +50,10 @@ class Owners:
         """Return {file name: student}, for files with a known student."""
         return {entry.name: self._ids[place.person] for entry, place in places if place.person in self._ids}
 
+    def shown(self, person: Person) -> str:
+        """Return a person's id or, if they have none, the platform's name."""
+        return self._ids.get(person, person.name)
+
     def settled(self, files: list[File]) -> Iterator[tuple[str, str, list[File]]]:
         """Yield (student, assignment, files), sorted; files without an owner are reported."""
         groups = self._grouped(files)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from ..text import plain
@@ -44,6 +46,8 @@ class Report:
     files: list[Collected]
     nothing: tuple[str, ...] = ()  # who handed in no notebook that could be taken
     unlisted: tuple[str, ...] = ()  # who is not on the class list
+    strays: Mapping[str, str] = field(default_factory=dict)  # of these, who they are on the class list
+    own_times: tuple[datetime, ...] = ()  # of notebooks, UTC, where the files' own times count
 
 
 class Outcomes:
@@ -105,4 +109,22 @@ def table(report: Report) -> str:
     head = f"{report.platform}: {report.people} who handed in"
     nothing = [f"No notebook of: {', '.join(map(plain, report.nothing))}"] if report.nothing else []
     unlisted = [f"Not on the class list: {', '.join(map(plain, report.unlisted))}"] if report.unlisted else []
-    return "\n".join([head, *lines, sums, *nothing, *unlisted])
+    return "\n".join([head, *lines, sums, *nothing, *unlisted, *to_rename(report.strays), *_own_times(report)])
+
+
+def to_rename(strays: Mapping[str, str]) -> list[str]:
+    """Return the commands that give `strays` to the learners on the class list."""
+    told = "{0} has the number or the name of {1} on the class list: make rename OLD={0} NEW={1}"
+    return [told.format(*(shlex.quote(plain(id)) for id in pair)) for pair in strays.items()]
+
+
+def _own_times(report: Report) -> list[str]:
+    """Return what to say where lateness would be counted by the times of files, which copying may change."""
+    if not report.own_times:
+        return []
+    first, last = (f"{time:%Y-%m-%d %H:%M} UTC" for time in (min(report.own_times), max(report.own_times)))
+    when = first if first == last else f"from {first} to {last}"
+    return [
+        f"The times of the notebooks ({len(report.own_times)}) are the files' own: {when}. They count for lateness: "
+        "where copying changed them, write the true ones under handed_in in term.toml."
+    ]

@@ -110,6 +110,18 @@ class Roster:
         """Return those who are not on the class list; none if there is no list."""
         return sorted(set(students) - self._list.by_id.keys()) if self._list else []
 
+    def strays(self) -> dict[str, str]:
+        """Return {id on no class list: whose number or name on the list its submissions have}."""
+        rows = [row for files in self._of.values() for row in files.values() if row["student"] and self._list]
+        names = Counter(name for name, *_ in {(row["name"], row["student"]) for row in rows})
+        found = {}
+        for row in rows:
+            if row["student"] not in self._list.by_id:
+                person = Person(row["name"], row["number"], row["system"])
+                if learner := self._list.find(person, row["assignment"], names):
+                    found[row["student"]] = learner
+        return dict(sorted(found.items()))
+
     def of(self, student: str, assignment: str) -> dict[str, Row]:
         """Return {file: its line}."""
         return self._of.get((student, assignment), {})

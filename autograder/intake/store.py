@@ -24,7 +24,7 @@ from .platforms.place import Aside, Person
 from .regular import Refused, read_regular
 from .report import TAKEN, Outcomes
 from .roster import Roster, Row
-from .times import TIME_FORMAT, TO_COME
+from .times import TIME_FORMAT, TO_COME, UNTOLD
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Store:
     def __init__(self, submitted: Path, roster: Roster, released: Released, outcomes: Outcomes) -> None:
         self._submitted, self._roster, self._released, self._outcomes = submitted, roster, released, outcomes
         self._now = datetime.now(UTC)
+        self.own_times: list[datetime] = []  # of notebooks whose platform says no time, so that the file's own counts
         self._reasons: dict[tuple[str, str], list[str]] = defaultdict(list)  # student, assignment -> for their page
 
     def plan(self, student: str, assignment: str, files: list[File]) -> list[Step]:
@@ -132,6 +133,9 @@ class Store:
         if before != data or not row["entry"]:  # some platforms stamp what is unchanged with the time of the download
             time = hand_in.time.strftime(TIME_FORMAT) if hand_in.time else ""
             row |= {"entry": hand_in.entry.name, "time": time}
+        guessed = hand_in.place.guessed or not hand_in.place.time
+        if hand_in.time and guessed and hand_in.file.endswith(".ipynb"):
+            self.own_times += [hand_in.time] if hand_in.place.person.system not in UNTOLD else []
         self._outcomes.taken(hand_in.entry, [*told, *self._remarks(hand_in)], student, assignment)
 
     def _remarks(self, hand_in: HandIn) -> list[str]:

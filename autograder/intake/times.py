@@ -11,6 +11,7 @@ TIME = re.compile(
 )
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"  # nbgrader's, in timestamp.txt
 TO_COME = timedelta(days=1)  # clocks and time zones may be that wrong
+UNTOLD = ("Moodle", "Canvas", "GitHub")  # systems whose exports don't say when something was handed in
 OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)")
 
 

@@ -72,7 +72,7 @@ def feedback(
     """
     folder = course.folder("feedback", assignment, student)
     grading = read_grading(course.folder("autograded", assignment, student))
-    person = people(course.root, assignment).get(student, Learner(student)) if person is None else person
+    person = people(course.root).get(student, Learner(student)) if person is None else person
     state = states(course, assignment).get(student, "") if state is None else state
     names = {"assignment": assignment, "student": student, "code_style": code_style()}
     names |= {"name": person.name, "state": state}

@@ -1,5 +1,6 @@
 """grades/<assignment>.csv: one row a student, the whole class list included, for the instructor's records.
 
+``number`` is the university's, as in the class list. Moodle's and Canvas's numbers are in the files for these alone.
 Grading the same class twice gives the same bytes: rows are sorted by student id, and no current date is written.
 """
 
@@ -31,7 +32,7 @@ def write_grades(root: Path, summary: Summary) -> Path:
 
 def _cells(row: Row, summary: Summary, exercises: int) -> list[str]:
     person = row.person
-    who = [row.student, person.name, person.number_in(row.assignment), person.email, person.group, status(row)]
+    who = [row.student, person.name, person.number, person.email, person.group, status(row)]
     words = ["; ".join(row.flags), row.grading.refused]
     if row.status != GRADED or row.total is None:
         numbers, late = [""] * exercises, ["", "", "", row.late_says]

@@ -15,7 +15,7 @@ from ..grading.grade import Submission
 from ..learners import check_learner
 from ..text import did_you_mean, plain
 from .export import summaries
-from .open_tasks import FLAGGED, TO_DO, left
+from .open_tasks import FLAGGED, TO_DO, left, taken_off
 from .pages import points
 from .summary import GRADED, Row, Summary
 
@@ -72,9 +72,8 @@ def _left(course: Course, summary: Summary) -> list[str]:
         told += [f"    {plain(row.student)}: {plain(row.unclear)}" for row in found if what == FLAGGED and row.unclear]
         told.append(f"    {TO_DO[what]}")
     graded = sum(row.status == GRADED for row in rows)
-    late = sum(row.penalty > 0 for row in rows)
-    cost = f", {late} with points taken off for handing in late" if late else ""
-    return ["", f"{plain(summary.assignment)}: {graded} of {len(rows)} graded{cost}", *told]
+    late = [f"  {line}" for line in taken_off(summary)]
+    return ["", f"{plain(summary.assignment)}: {graded} of {len(rows)} graded", *late, *told]
 
 
 def _names(rows: Iterable[Row]) -> str:

@@ -71,7 +71,7 @@ def show(course: Course, student: str, assignment: str | None = None) -> tuple[P
             check_learner(course.root, gradebook, student)
         where = f" in {assignment}" if assignment else ""
         raise CourseError(plain(f"Nothing of {student}{where} is graded yet: run make grade first."))
-    person = people(course.root, graded[0]).get(student, Learner(student))
+    person = people(course.root).get(student, Learner(student))
     left = {name: pending(course, name, shares_of(course.root, name).given, student) for name in graded}
     parts = [part for name in graded for part in _parts(course, name, student, left[name].get(student, ""))]
     path = course.root / FOLDER / "show" / f"{student}.html"

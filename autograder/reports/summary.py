@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -60,7 +61,7 @@ class Row:
     listed: bool = True  # on the class list; everybody is where there is none
     total: float | None = None
     scores: dict[Cell, float] = field(default_factory=dict)  # by check
-    seconds_late: float = 0.0
+    seconds_late: int = 0  # a second that has begun counts
     penalty: float = 0.0
     by_hand: bool = False  # a person has to give points
     pending: str = ""
@@ -142,7 +143,7 @@ def summarise(course: Course, assignment: str, pending: Mapping[str, str] | None
             rows[student],
             total=max(0.0, sum(scores[student].values()) - penalty),
             scores=scores[student],
-            seconds_late=max(0.0, late.total_seconds()),
+            seconds_late=max(0, math.ceil(late.total_seconds())),
             penalty=penalty,
             by_hand=student in by_hand,
             submitted=timestamp,
@@ -159,7 +160,7 @@ def _people(course: Course, assignment: str, students: set[str], pending: Mappin
     folders = {path.parent.name: path for path in (root / "autograded").glob(f"*/{pattern}")}
     there = {path.parent.name for path in (root / "submitted").glob(f"[!.]*/{pattern}")}
     others = _elsewhere(root, assignment)
-    roster, who = ClassList.of(root), people(root, assignment)
+    roster, who = ClassList.of(root), people(root)
     term = read_term(root)
     times = handed_in(root, term, assignment)
     unclear = shares(root, term, assignment, roster, times).unclear

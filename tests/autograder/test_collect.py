@@ -352,6 +352,25 @@ def test_the_table_lists_owner_outcome_and_origin() -> None:
     assert lines[4] == "1 taken, 1 set aside, 1 refused"
 
 
+STAMP = "2026-11-01 10:00:00 UTC"
+
+
+def test_times_of_files_are_said_to_count(root: Path, tmp_path: Path) -> None:
+    files = {f"ada/{PHASE}.ipynb": "ada", "bob/work.zip": zipped({f"{PHASE}.ipynb": "bob"})}
+    said = table(collect(root, laid_out(tmp_path / "plain", files)))
+    assert "The times of the notebooks (2) are the files' own: 2026-11-20 10:00 UTC. They count for lateness" in said
+    assert "files' own" not in table(collected(root, {f"{ADA}/{PHASE}.ipynb": "x"})), "Moodle's worksheet has the times"
+    stamped = {f"eve/{PHASE}/{name}": text for name, text in ((f"{PHASE}.ipynb", "e"), ("timestamp.txt", STAMP))}
+    said = table(collect(root, laid_out(tmp_path / "stamped", stamped)))
+    assert "files' own" not in said, "nbgrader's own time"
+
+
+def test_who_handed_in_no_notebook_has_one_name_in_the_report(root: Path) -> None:
+    (root / "roster.csv").write_text("id,first_name,last_name\nulla-berg,Ulla,Berg\n", encoding="utf-8")
+    shown = table(collected(root, {"bergulla_12_34_essay.pdf": "x"}, assignment=PHASE))
+    assert shown.splitlines()[-1] == "No notebook of: ulla-berg"
+
+
 def test_the_report_is_written_as_a_table_too(root: Path) -> None:
     report = collected(root, {f"{ADA}/{PHASE}.ipynb": "x", f"{BOB}/=1+1.pdf": "x"})
     assert [(row["export"], row["file"], row["kind"], row["student"]) for row in rows(root, "collected.csv")] == [
@@ -380,7 +399,7 @@ def test_every_file_of_a_zip_is_in_the_report(tmp_path_factory: pytest.TempPathF
     again = collect(folder / "course", folder / "any.zip")
     assert [(c.entry, c.student, c.taken) for c in again.files] == [(c.entry, c.student, c.taken) for c in report.files]
     assert all(c.outcome.startswith("there already") for c in again.files if c.taken)
-    assert len(table(report).splitlines()) == len(report.files) + 2 + bool(report.nothing)
+    assert len(table(report).splitlines()) == len(report.files) + 2 + bool(report.nothing) + bool(report.own_times)
 
 
 def test_a_learner_without_a_notebook_has_a_folder_with_the_reasons_until_one_comes(root: Path) -> None:
@@ -435,8 +454,8 @@ def test_a_file_without_a_notebook_is_refused_with_advice(root: Path, text: str,
     [refused] = [c for c in report.files if c.kind == "refused"]
     assert refused.outcome.startswith(told)
     assert refused.student == "ada-lovelace"
-    assert report.nothing == ("Ada Lovelace",)
-    assert "No notebook of: Ada Lovelace" in table(report)
+    assert report.nothing == ("ada-lovelace",)
+    assert "No notebook of: ada-lovelace" in table(report)
 
 
 def test_an_artifact_under_a_versions_name_is_the_one_that_is_asked_for(root: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_long_name_is_refused_and_the_others_are_taken_again_and_again(tmp_pat
         (told,) = [why for entry, why in outcomes(report).items() if "characters" in why]
         assert told.startswith("refused: has a ")
         assert max(map(len, outcomes(report))) < 3 * MAX_PATH
-        assert report.nothing == ("Eve",)
+        assert report.nothing == ("eve",)
     assert {row["student"] for row in lines_of(root / "submitted")} == {"ada", "eve"}
     assert collected_of(root / "submitted")
 

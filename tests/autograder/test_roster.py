@@ -13,7 +13,9 @@ from nbgrader.coursedir import CourseDirectory
 
 from autograder.course import Course
 from autograder.intake.collect import collect
+from autograder.intake.enrol import enrol, told
 from autograder.intake.ids import MAX_ID, student_id
+from autograder.intake.report import table
 from autograder.intake.source import CollectError
 
 
@@ -216,3 +218,23 @@ def test_a_learner_corrected_in_a_folder_stays_known_to_the_platform(root: Path,
 def test_loose_versions_are_one_persons(root: Path) -> None:
     report = collected(root, {f"{PHASE}_ada.ipynb": "old", f"{PHASE}_ada_v2.ipynb": "new"})
     assert {c.student for c in report.files} == {"ada"}
+
+
+def test_a_submission_collected_before_the_list_is_named_with_the_command_that_gives_it_to_its_learner(
+    root: Path, tmp_path: Path
+) -> None:
+    export = {f"schmidtanna_12349_678910_{PHASE}.ipynb": "x", f"berg_12351_678911_{PHASE}.ipynb": "y"}
+    collected(root, export)
+    (tmp_path / "names.csv").write_text("name,e-mail\nAnna Schmidt,anna@x.y\nAnna M Schmidt,am@x.y\n", encoding="utf-8")
+    enrol(root, tmp_path / "names.csv")
+    gradebook = "Student,ID,SIS User ID,SIS Login ID,Section,Lab (3)\n"
+    gradebook += '"Schmidt, Anna",12350,M1,anna@x.y,A,\n"Schmidt, Anna M",12349,M2,am@x.y,A,\n'
+    (tmp_path / "gradebook.csv").write_text(gradebook, encoding="utf-8")
+    command = "make rename OLD=schmidtanna NEW=anna-m-schmidt"
+    said = told(enrol(root, tmp_path / "gradebook.csv")).splitlines()
+    assert [line for line in said if "make rename" in line] == [
+        f"schmidtanna has the number or the name of anna-m-schmidt on the class list: {command}"
+    ]
+    shown = table(collected(root, export))
+    assert "Not on the class list: berg, schmidtanna\n" in shown
+    assert shown.count("make rename") == shown.count(command) == 1

@@ -98,7 +98,7 @@ def read(entries: list[Entry], course: Course) -> Places:
         if entry.parts in times:
             found[number] = Aside("the time of the submission: it was read")
             continue
-        time = times.get((*entry.parts[:-1], STAMP), entry.time)
+        time = times.get((*entry.parts[:-1], STAMP))
         folder, notebook = folders.name(number), folders.notebooks[number]
         whose = notebook[1] if notebook else ""
         if folder and folders.unsure:

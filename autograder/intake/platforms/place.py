@@ -48,6 +48,7 @@ class Place:
     order: int = 0
     time: datetime | None = None
     late: bool = False
+    guessed: bool = False  # the time is only that of the archive around the file
 
 
 @dataclass(frozen=True)
