@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from tiny import TINY, UNEVEN, random_model, tokenizer
 
 from gpt2_lib import (
     GPT2,
+    GPT2Config,
     ModelPruner,
     load_packed,
     load_pretrained_gpt2,
@@ -83,14 +86,18 @@ def test_every_block_of_the_page_runs(
 def test_the_reader_of_packed_files_is_short_and_reads_every_kind(repository: Path, tmp_path: Path) -> None:
     page = (repository / "docs" / "your-own-model.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```python\n([^`]*?def read_packed.*?)^config, weights = ", page, re.M | re.S)
-    assert len([line for line in block.splitlines() if line]) <= 42
+    assert len([line for line in block.splitlines() if line]) <= 46
     names: dict[str, Any] = {}
     exec(block, names)
-    for number, (config, int8) in enumerate([(TINY, False), (TINY, True), (UNEVEN, False), (UNEVEN, True)]):
+    odd = GPT2Config(vocab_size=300, n_positions=32, n_embd=25, n_layer=2, n_head=5)
+    sizes = {"even": TINY, "uneven": UNEVEN, "wide": replace(TINY, n_embd=136, neurons=(80, 70)), "odd": odd}
+    sizes["one neuron"] = replace(odd, neurons=(1, 7))
+    kinds: list[dict[str, bool]] = [{}, {"int8": True}, {"int4": True}]
+    for (number, config), kind, sparsity in product(sizes.items(), kinds, (0.0, 0.7)):
         model = random_model(config)
-        ModelPruner(model).prune("magnitude", 0.7)
+        ModelPruner(model).prune("magnitude", sparsity)
         path = tmp_path / f"{number}.pack"
-        save_packed(model, path, int8=int8)
+        save_packed(model, path, **kind)
         expected = dict(load_packed(path).named_parameters())
         found = names["read_packed"](path)[1]
         assert {*found} == {*expected}

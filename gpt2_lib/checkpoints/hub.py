@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from .. import tokenizer
@@ -14,6 +15,7 @@ from .errors import CheckpointError
 
 BUNDLED = {"gpt2-mini": Path(__file__).parents[1] / "weights" / "gpt2-mini"}
 HUB = {name: f"openai-community/{name}" for name in PRESETS} | {"distilgpt2": "distilbert/distilgpt2"}
+PREFIX = f".{os.sep}"  # makes a path of a name
 FILES = (
     "config.json",
     "generation_config.json",
@@ -28,9 +30,14 @@ def folder_of(name: str | Path) -> Path:
     """Return the folder of the model ``name``, downloaded if needed. A Path is a folder, never a name on the Hub."""
     if not isinstance(name, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]  of who uses no type checker
         raise TypeError(f"A model's name or folder is needed; got a {type(name).__name__}.")
+    path = Path(name)
+    if isinstance(name, str) and name in BUNDLED | HUB and path.is_dir():
+        raise CheckpointError(
+            f"{name!r} is a published model, and a folder in {Path.cwd()} has that name, too: write {PREFIX}{name} for "
+            "the folder. For the published one, rename the folder first."
+        )
     if isinstance(name, str) and name in BUNDLED:
         return BUNDLED[name]
-    path = Path(name)
     if path.is_dir():
         return path
     if path.is_file():

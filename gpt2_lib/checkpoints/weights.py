@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..gpt2 import GPT2
+from ..system.extras import command_line
 from .errors import CheckpointError
 
 T = TypeVar("T")
@@ -23,10 +26,12 @@ ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
 TRANSPOSED = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
 MASKS = re.compile(r"(h\.\d+\.attn)\.(bias|masked_bias)")  # the causal mask, which OpenAI stored with the weights
 HEAD = "lm_head.weight"
-CONVERT = (
-    "it is not opened here. transformers converts it: GPT2LMHeadModel.from_pretrained(folder).save_pretrained(new)"
+PICKLE = (
+    "it is a pickle, which can run any code when it is opened, so it is not opened here. This command, which can't run "
+    f"what is in it, makes {ONE} of it: {{command}}"
 )
-PICKLE = f"it is a pickle, which can run any code when it is opened, so {CONVERT}"
+TRANSFORMERS = "GPT2LMHeadModel.from_pretrained({folder!r}, {option}).save_pretrained({folder!r})"
+OLDER = f"which transformers 5 and this library don't open. transformers 4 converts it: {TRANSFORMERS}"
 OF_TRAINING = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")  # files beside weights
 BELOW = ("*/config.json", "snapshots/*/config.json")  # of a run with its checkpoints, of a repository in the cache
 ELSEWHERE = {  # files of other programs, and what to do with them
@@ -34,30 +39,46 @@ ELSEWHERE = {  # files of other programs, and what to do with them
     "model-*-of-*.safetensors": f"weights in several files need {INDEX}, which says what is in which: copy it, too",
     "model.*.safetensors": f"its name is that of a variant: give {ONE} that name if it is the one that you want",
     "*.safetensors": f"it has another name: call it {ONE} if these are the model's weights",
-    "*.bin*": PICKLE,
-    "*.pt": PICKLE,
-    "*.pth": PICKLE,
-    "*.h5": f"it is TensorFlow's, and {CONVERT}, with from_tf=True",
-    "*.msgpack": f"it is Flax's, and {CONVERT}, with from_flax=True",
-    "*.ckpt*": f"it is TensorFlow's, and {CONVERT}, with from_tf=True",
-    "*.gguf": f"it is llama.cpp's, and {CONVERT}, with gguf_file=...",
+    "pytorch_model*.bin": PICKLE,
+    "model*.pt": PICKLE,
+    "model*.pth": PICKLE,
+    "*.h5": f"it is TensorFlow's, {OLDER.replace('{option}', 'from_tf=True')}",
+    "*.msgpack": f"it is Flax's, {OLDER.replace('{option}', 'from_flax=True')}",
+    "*.ckpt*": "it is TensorFlow's, which is not opened here: look for the model's folder in Hugging Face's format",
+    "*.gguf": "it is llama.cpp's, which is not opened here. transformers converts it, and with AutoTokenizer in place "
+    f"of GPT2LMHeadModel its tokenizer: {TRANSFORMERS.replace('{option}', 'gguf_file={file!r}')}",
     "*.onnx": "it is ONNX's, from which no model is made here: look for the folder that it was exported from",
     "*.npz": "it is NumPy's, which is not opened here: look for the model's folder in Hugging Face's format",
 }
+PICKLES = ("*.bin*", "*.pt", "*.pth")  # of any name, beside a model's config.json
 
 
 def other_weights(folder: Path) -> str:
     """Return a sentence about weights of another name or format, or about models in folders below, or ""."""
     if (folder / ONE).is_file() or (folder / INDEX).is_file():
         return ""
-    for pattern, what in ELSEWHERE.items():
+    pickles = dict.fromkeys(PICKLES, PICKLE) if (folder / "config.json").is_file() else {}
+    for pattern, what in (ELSEWHERE | pickles).items():
         for found in sorted(folder.glob(pattern)):
             if not found.name.startswith(OF_TRAINING):
-                return f" There is {found.name}, but {what}."
+                parts = folder / pattern if pattern == "pytorch_model*.bin" else found
+                said = what.format(folder=str(folder), file=found.name, command=_to_safetensors(parts))
+                return f" There is {found.name}, but {said}."
     for below in BELOW:
         for found in sorted(folder.glob(below)):
             return f" There is a model in {found.parent.relative_to(folder)}: give that folder, {found.parent}."
     return ""
+
+
+def _to_safetensors(pickles: Path) -> str:
+    """Return the command that makes ``model.safetensors`` of the files, beside them, by their name or pattern."""
+    pattern = str(Path(glob.escape(str(pickles.parent)), pickles.name))
+    python = (
+        "import glob, torch, safetensors.torch as s; w = {}; [w.update(torch.load(f, map_location='cpu', "
+        f"weights_only=True)) for f in glob.glob({pattern!r})]; s.save_file({{n: t.contiguous().clone() for n, t in "
+        f"w.items()}}, {str(pickles.with_name(ONE))!r}, {{'format': 'pt'}})"
+    )
+    return command_line([sys.executable or "python", "-c", python])
 
 
 def fill(model: GPT2, folder: Path) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checkpoints import load_pretrained_gpt2
+from ..checkpoints import BUNDLED, HUB, load_pretrained_gpt2
+from ..checkpoints.hub import PREFIX
 from ..files import replace_whole
 from ..gpt2 import GPT2
-from ..pruning.methods.registry import METHODS, Method
+from ..pruning.methods.registry import METHODS, Method, check_needs, enough_tokens, plan_of
 from ..pruning.selection import check_sparsity
 from ..system.command import count, output_file
 from . import texts
@@ -69,13 +70,29 @@ def methods_table() -> str:
     return "\n".join(f"  {m.name:{width}}  text: {m.text:11}  {m.paper}" for m in METHODS.values())
 
 
-def check_calibration(methods: list[Method], calibrate: str | None) -> None:
-    """Raise ValueError, before a model is loaded, where text is missing or no method uses it."""
+def check_methods(methods: list[Method], given: argparse.Namespace) -> None:
+    """Raise ValueError, before a model is loaded, where text is missing or no method uses it, and for n:m."""
+    calibrate = given.calibrate
     needing = [method.name for method in methods if method.text == "needed"]
     if needing and calibrate is None:
         raise ValueError(f"{', '.join(needing)} needs text: give --calibrate TEXT.")
     if calibrate is not None and all(method.text == "no" for method in methods):
         raise ValueError(f"{', '.join(m.name for m in methods)} uses no text: leave --calibrate out.")
+    for method in methods:
+        check_needs(method, calibrate is not None, given.n_m)
+
+
+def check_plans(model: GPT2, methods: list[Method], given: argparse.Namespace) -> None:
+    """Raise ValueError, before a text is read, for what can't be pruned so, and for too few calibration windows."""
+    tokens = given.calibration_windows * (given.length or model.config.n_positions)
+    for method in methods:
+        plan = plan_of(model, method, given.sparsity, given.n_m, None, given.ignore)
+        needed = enough_tokens(model, method, plan)
+        if given.calibrate is not None and tokens < needed:
+            raise ValueError(
+                f"{method.name} needs {needed:,} tokens to calibrate on, as many as the widest layer has inputs; "
+                f"--calibration-windows {given.calibration_windows} are {tokens:,}: raise it."
+            )
 
 
 @dataclass(frozen=True)
@@ -148,9 +165,15 @@ def n_m(text: str) -> tuple[int, int]:
 def new_folder(text: str) -> Path:
     """Return the path of a new or empty folder that can be created."""
     folder = Path(text)
+    if text in BUNDLED | HUB:
+        raise argparse.ArgumentTypeError(f"{text} is a published model's name: give another, or {PREFIX}{text}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise argparse.ArgumentTypeError(f"{folder} is there already: give a new or empty folder, or remove it")
     above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{folder} can't be made: {above} is no folder that you may write to")
+    trial = above / f".{os.getpid()}.part"  # to be tried: rights say little of /proc and the like
+    try:
+        trial.mkdir()
+        trial.rmdir()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{folder} can't be made: {error}; choose another place") from error
     return folder

@@ -38,8 +38,10 @@ def main(argv: Sequence[str]) -> None:
     given = parser().parse_args(argv)
     if given.picture:
         require("pictures", "matplotlib")
-    arguments.check_calibration([find_method(name) for name in given.methods], given.calibrate)
+    methods = [find_method(name) for name in given.methods]
+    arguments.check_methods(methods, given)
     model = arguments.load(given.model)
+    arguments.check_plans(model, methods, given)
     test, calibration = arguments.given_texts(model, given)
     found = compare(
         model,

@@ -75,8 +75,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> None:
     """Run the command ``prune``."""
     given = parser().parse_args(argv)
-    arguments.check_calibration([find_method(given.method)], given.calibrate)
+    methods = [find_method(given.method)]
+    arguments.check_methods(methods, given)
     model = arguments.load(given.model)
+    arguments.check_plans(model, methods, given)
     test, calibration = arguments.given_texts(model, given)
     states = [state_of("as given", model, test.ids)]
     pruned = _pruned(model, given, calibration.ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ from ..corpus import calibration_windows, held_out_windows
 from ..gpt2 import GPT2
 
 PLAYS = "plays"
+WIDE = {  # marks at a text's beginning; UTF-16's is the start of UTF-32's
+    "UTF-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+    "UTF-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+}
+UNMARKED = ("UTF-32LE", "UTF-32BE", "UTF-16LE", "UTF-16BE")
 KINDS = ".txt, .jsonl or .parquet"
 HELP = f"a {KINDS} file, a folder of .txt files, or {PLAYS!r}: the course's plays"
 
@@ -46,14 +52,43 @@ def read_texts(path: Path) -> list[str]:
 
 def _utf8(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is not in UTF-8 (byte {error.start} is {error.object[error.start]:#04x}): convert it, for example "
-            f"with iconv -f ISO-8859-1 -t UTF-8."
-        ) from error
+        content = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path} can't be read: {error.strerror}.") from error
+    if (encoding := _wide_encoding(content)) is not None:
+        raise ValueError(f"{path} is in {encoding}, and UTF-8 is needed: iconv -f {encoding} -t UTF-8 converts it.")
+    if b"\0" in content:
+        raise ValueError(f"{path} is no text: it has NUL bytes, as pictures, archives and other binary files do.")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not in UTF-8 (byte {error.start} is {content[error.start]:#04x}). If it is text, convert it "
+            "from the encoding that it was saved in, which its author or program knows: iconv -f ENCODING -t UTF-8."
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")  # as Python reads text
+
+
+def _wide_encoding(content: bytes) -> str | None:
+    """Return UTF-32 or UTF-16, by its mark or, without one, by a beginning that reads as text; None for others."""
+    for encoding, marks in WIDE.items():
+        if content.startswith(marks):
+            return encoding
+    if b"\0" not in content:
+        return None
+    spaces = {encoding: _spaces(content[: 1 << 16], encoding) for encoding in UNMARKED}
+    best = max(UNMARKED, key=lambda encoding: spaces[encoding])
+    return best if spaces[best] else None
+
+
+def _spaces(content: bytes, encoding: str) -> int:
+    """Return the number of spaces and ends of lines in a text's beginning; 0 if it is no text in this encoding."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(content)  # the last character may be cut
+    except UnicodeDecodeError:
+        return 0
+    readable = sum(character.isprintable() or character in "\t\r\n" for character in text)
+    return sum(map(text.count, " \n")) if readable > 0.95 * len(text) else 0
 
 
 def _jsonl(path: Path) -> list[str]:

@@ -1,22 +1,25 @@
 """A callback for transformers' Trainer that keeps pruned weights at zero.
 
-This file needs transformers when it is imported; `gpt2_lib.KeepMasks` imports it.
+Without transformers the class is there too, for ``from gpt2_lib import *``, and refuses to be made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from ..pruning.masking import MaskKeeper, masks_of_zeros
 from .extras import need
 
-transformers: Any = need("transformers", "transformers")
+try:
+    from transformers import TrainerCallback
+except ImportError:
+    TrainerCallback = object
 
 
-class KeepMasks(transformers.TrainerCallback):
+class KeepMasks(cast("Any", TrainerCallback)):
     """A callback for Trainer: ``Trainer(..., callbacks=[KeepMasks(pruner.masks)])``, or ``trainer.add_callback``.
 
     ``masks``: {parameter name: bool tensor, True = keep} of the model that is trained, as `ModelPruner.masks` has them;
@@ -24,10 +27,12 @@ class KeepMasks(transformers.TrainerCallback):
     that resumes. Trainer measures the norm that it clips gradients by before the pruned ones are zeroed, so it clips
     a little more than `MaskKeeper.zero_gradients` would in a loop of your own.
 
-    Raises ValueError, when training begins, for masks that don't fit, or without masks where no weight is zero.
+    Raises MissingExtraError without transformers; ValueError, when training begins, for masks that don't fit, or
+    without masks where no weight is zero.
     """
 
     def __init__(self, masks: Mapping[str, Tensor] | None = None) -> None:
+        need("transformers", "transformers")
         if masks is not None and not isinstance(masks, Mapping):
             raise TypeError(f"Masks, {{parameter name: bool tensor}}, are needed; got a {type(masks).__name__}.")
         self.masks = masks

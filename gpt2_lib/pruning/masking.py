@@ -159,8 +159,8 @@ class MaskKeeper:
             trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
             if not trained & ours:
                 raise ValueError(
-                    f"A {type(optimizer).__name__} trains no parameter of this model, such as {one}: make the optimiser "
-                    "of the model itself, not of a copy."
+                    f"A {type(optimizer).__name__} trains no parameter of this model, such as {one}: make the "
+                    "optimiser of the model itself, not of a copy."
                 )
             held |= trained
         if not any(id(self.parameters[name]) in held for name in masks):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -24,9 +24,9 @@ from ..modules import unwrap
 from . import surgery
 from .masking import Masks, apply_masks, check_masks
 from .methods import one_shot
-from .methods.one_shot import Batches, Choose
+from .methods.one_shot import Batches, Choose, Own
 from .methods.plan import Plan, Sparsity, make_plan
-from .methods.registry import check_needs, find_method
+from .methods.registry import Method, check_needs, find_method, plan_of
 from .statistics import ModelStatistics, model_statistics
 from .structures import units
 from .structures.units import Fractions
@@ -71,7 +71,7 @@ class ModelPruner:
 
     def prune(
         self,
-        method: str,
+        method: str | Own | Method,
         sparsity: Sparsity | None = None,
         *,
         text: Batches | None = None,
@@ -79,7 +79,9 @@ class ModelPruner:
         ignore: Iterable[str] = (),
         names: Iterable[str] | None = None,
     ) -> Masks:
-        """Prune with any method of `methods.registry.METHODS`, such as ``"sparsegpt"``.
+        """Prune with any method of `methods.registry.METHODS`, such as ``"sparsegpt"``, or by a function of your own.
+
+        ``function(model)`` returns {parameter name: scores or masks}, as `compare` takes it.
 
         ``sparsity`` for all layers, or {glob of names: sparsity}, as in `methods.plan.make_plan`; or ``n_m``, such as
         (2, 4). ``text``: what to calibrate on, for the methods that look at text: windows of token ids (N, T) or
@@ -87,13 +89,13 @@ class ModelPruner:
         those in ``ignore`` leave layers whole. ``"structured"`` removes the fraction ``sparsity`` of all heads and
         neurons. Raises ValueError for what doesn't fit together, and the model is as it was.
         """
-        found = find_method(method)
+        found = method if isinstance(method, Method) else find_method(method)
         check_needs(found, text is not None, n_m)
         if found.text == "no" and text is not None:
-            raise ValueError(f"{method} uses no text: leave text= out.")
+            raise ValueError(f"{found.name} uses no text: leave text= out.")
+        plan = plan_of(self.model, found, sparsity, n_m, names, ignore)
         if found.choose is None:
-            return self._prune_units(sparsity, text, ignore, names)
-        plan = make_plan(self.model, sparsity, n_m, names, ignore)
+            return self._prune_units(sparsity, text)
         return self._cut(found.choose, plan, text, found.by_block)
 
     def apply(self, masks: Masks) -> Masks:
@@ -250,14 +252,7 @@ class ModelPruner:
         self.masks |= {name: mask & self.masks.get(name, mask) for name, mask in masks.items()}  # what is gone stays so
         return masks
 
-    def _prune_units(
-        self, fraction: Sparsity | None, text: Batches | None, ignore: Iterable[str], names: Iterable[str] | None
-    ) -> Masks:
-        if fraction is None or isinstance(fraction, Mapping) or [*ignore] or names is not None:
-            raise ValueError(
-                "structured takes one fraction for the heads and neurons of all blocks, such as 0.25, and neither "
-                "names nor ignore; prune_structures takes one for each block."
-            )
+    def _prune_units(self, fraction: Any, text: Batches | None) -> Masks:
         if text is not None and not isinstance(text, Tensor):
             raise ValueError("structured takes its text as one tensor of windows (N, T): make it with windows_of.")
         return self.prune_structures(fraction, fraction, text)

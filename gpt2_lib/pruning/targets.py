@@ -7,7 +7,8 @@ of transformers predicts its tokens with, tied to the embedding or not: Wanda an
 
 Adapters (modules beside a ``base_layer``, and those called ``lora_...`` or ``adapter...``) are not pruned;
 the layer that they adapt is. Layers whose weight is computed from other tensors at each pass
-(torch.nn.utils.prune, parametrize, weight_norm) are refused by name: zeros written to it would be lost.
+(torch.nn.utils.prune, parametrize, weight_norm) are refused by name: zeros written to it would be lost. So are
+hand-made adapters, as far as they can be told.
 
 An ``nn.Linear`` stores its weight as (out, in), transformers' ``Conv1D`` as (in, out). A mask has the shape of
 its parameter; what depends on the inputs (`matrices`) is always (out, in).
@@ -28,6 +29,9 @@ from ..modules import unwrap, way_to_a_parameter
 ADAPTER = re.compile(r"(^|\.)(lora_|adapter)")
 ATTENTION = {"attn", "self_attn"}  # of GPT-2, of Llama and most others
 FEEDFORWARD = {"mlp"}
+GPT2_LAYER = re.compile(r"(?:transformer\.)?(h\.\d+\.(?:attn|mlp)\.(?:c_attn|c_proj|c_fc))\.(.+)")
+KNOWN_WRAPPERS = {"_orig_mod", "module", "base_layer"}  # torch.compile's, DataParallel's, PEFT's
+INNER = {"base", "original", "orig", "linear", "wrapped"}  # what a hand-made adapter calls the layer that it adapts
 GPT2_BLOCK = re.compile(r"(?:transformer\.)?h\.\d+")  # ours; transformers' with a head and without
 
 
@@ -81,6 +85,7 @@ def prunable_layers(model: nn.Module, names: Iterable[str] | None = None) -> dic
     """Return {name of a weight: the nn.Linear or Conv1D that owns it}, as in `prunable_weights`."""
     model = unwrap(model)
     whole, adapters = _whole(model), _adapters(model)
+    _check_no_own_adapter(model, adapters)
     found: dict[str, nn.Module] = {}
     for owner, layer in _named_modules(model).items():
         adapter = ADAPTER.search(owner) or owner.startswith(adapters)
@@ -182,6 +187,40 @@ def _whole(model: nn.Module) -> set[int]:
     head = getattr(model, "get_output_embeddings", None)  # a method of transformers' models
     kept += [module for module in [head() if callable(head) else None] if isinstance(module, nn.Module)]
     return {id(p) for module in kept for p in module.parameters(recurse=False)}
+
+
+def _check_no_own_adapter(model: nn.Module, adapters: tuple[str, ...]) -> None:
+    """Raise ValueError for a hand-made adapter: a module that adds the product of two small matrices to a layer's own.
+
+    In a GPT-2 it is found by its place, elsewhere by the name of the layer inside and the shapes beside it.
+    """
+    modules = _named_modules(model)
+    for owner, layer in modules.items():
+        if not is_matrix_layer(layer) or ADAPTER.search(owner) or owner.startswith(adapters):
+            continue
+        inside = GPT2_LAYER.match(owner)
+        if inside and set(inside[2].split(".")) - KNOWN_WRAPPERS:
+            raise _own_adapter(inside[1], inside[2])
+        above, _, name = owner.rpartition(".")
+        if name in INNER and _is_low_rank_beside(matrix(layer), modules[above], layer):
+            raise _own_adapter(above, name)
+
+
+def _own_adapter(owner: str, inside: str) -> ValueError:
+    return ValueError(
+        f"{owner or 'The model'} is not one layer: it computes with {inside} and other weights, so that zeros in each "
+        "would not be zeros of their sum. Merge them into one nn.Linear first, or train the adapter after pruning."
+    )
+
+
+def _is_low_rank_beside(weight: Tensor, wrapper: nn.Module, layer: nn.Module) -> bool:
+    """Return whether ``wrapper`` also holds two matrices (r, in) and (out, r) with a small r, in any orientation."""
+    out, given = weight.shape
+    others = [p for p in wrapper.parameters() if p.dim() == 2 and p is not layer.weight]
+    ranks = [{size for size in p.shape if size < min(out, given)} for p in others]
+    of_input = [rank for p, rank in zip(others, ranks, strict=True) if given in p.shape]
+    of_output = [rank for p, rank in zip(others, ranks, strict=True) if out in p.shape]
+    return len(others) > 1 and any(a & b for a in of_input for b in of_output)
 
 
 def _adapters(model: nn.Module) -> tuple[str, ...]:

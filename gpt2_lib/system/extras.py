@@ -18,7 +18,11 @@ class MissingExtraError(ImportError):
 
 def install_command(extra: str) -> str:
     """Return the command that adds the extra to the running environment."""
-    words = [sys.executable or "python", "-m", "pip", "install", f"{DISTRIBUTION}[{extra}]"]
+    return command_line([sys.executable or "python", "-m", "pip", "install", f"{DISTRIBUTION}[{extra}]"])
+
+
+def command_line(words: list[str]) -> str:
+    """Return the line that gives a shell these words."""
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 

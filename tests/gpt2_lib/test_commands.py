@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -146,8 +147,8 @@ def bad_texts(folder: Path) -> dict[Path, str]:
 
     files: dict[str, tuple[bytes, str]] = {
         "short.txt": (b"To be", "short.txt: The text has 2 tokens, and one window needs 32"),
-        "latin.txt": ("é".encode("latin-1"), "is not in UTF-8 (byte 0 is 0xe9): convert it"),
-        "wide.txt": ("To be".encode("utf-16"), "is not in UTF-8"),
+        "latin.txt": ("é".encode("latin-1"), "is not in UTF-8 (byte 0 is 0xe9). If it is text, convert it"),
+        "wide.txt": ("To be".encode("utf-16"), "is in UTF-16, and UTF-8 is needed: iconv -f UTF-16 -t"),
         "empty.txt": (b"", "The text has 0 tokens"),
         "text.csv": (b"To be", "is no .txt, .jsonl or .parquet file"),
         "bad.jsonl": (b'{"text": "a"}\n{"text"\n', "line 2, is no JSON"),
@@ -175,6 +176,78 @@ def test_a_text_that_can_not_be_read_is_refused_and_nothing_is_written(
         assert text.name in said
         assert not (tmp_path / "out").exists()
         assert not (tmp_path / "found.json").exists()
+
+
+PROSE = {
+    "English": "To be, or not to be:\nthat is",
+    "Russian": "Быть или не быть,\nвот в чём вопрос",  # noqa: RUF001
+    "Chinese": "生存还是毁灭, 这 是\n",
+}
+
+
+@pytest.mark.parametrize("language", PROSE)
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_the_encoding_that_is_named_is_the_texts(tmp_path: Path, encoding: str, language: str) -> None:
+    (tmp_path / "a.txt").write_bytes(PROSE[language].encode(encoding))
+    with pytest.raises(ValueError, match="iconv -f UTF-") as refused:
+        read_texts(tmp_path / "a.txt")
+    (named,) = re.findall(r"iconv -f (\S+)", str(refused.value))
+    assert (tmp_path / "a.txt").read_bytes().decode(named) == PROSE[language]
+
+
+@pytest.mark.parametrize("content", [b"PK\3\4\0\0\0\0" + bytes(range(256)) * 9, b"To be\0", bytes(99), b"\0" * 64])
+def test_a_file_that_is_no_text_is_told_to_be_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(ValueError, match="is no text: it has NUL bytes"):
+        read_texts(tmp_path / "a.txt")
+
+
+def test_the_mark_of_utf8_and_ends_of_lines_of_every_system_are_read_as_before(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfTo be,\r\nor not\rto be\n")
+    assert read_texts(tmp_path / "a.txt") == ["To be,\nor not\nto be\n"]
+
+
+def test_a_published_models_name_is_no_out(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(folder)
+    options = ("--method", "magnitude", "--sparsity", 0.5, "--test", folder / "test.txt")
+    said = refused(capsys, "prune", folder / "in", "gpt2-mini", *options)
+    assert "gpt2-mini is a published model's name: give another, or ./gpt2-mini" in said.replace("\\", "/")
+    assert not (folder / "gpt2-mini").exists()
+
+
+CALIBRATED = ["--calibrate", "absent.txt", "--calibration-windows", "2"]
+NEVER: list[tuple[list[str], str]] = [  # before any text is looked for
+    (["--method", "magnitude", "--n-m", "2:7"], "not a multiple of 7"),
+    (["--method", "structured", "--n-m", "2:4"], "structured doesn't prune n:m"),
+    (["--method", "magnitude", "--sparsity", "1"], "This would leave nothing of h.0.attn"),
+    (["--method", "structured", "--sparsity", "1"], "would leave 0 of 4 units"),
+    (["--method", "structured", "--sparsity", "0.5", "--ignore", "h.0.*"], "structured takes one fraction"),
+    (["--method", "magnitude", "--sparsity", "0.5", "--ignore", "h.9.*"], "No prunable layer is called 'h.9.*'"),
+    (["--method", "wanda", "--sparsity", "0.5", *CALIBRATED], "wanda needs 96 tokens to calibrate on"),
+    (["--method", "structured", "--sparsity", "0.5", *CALIBRATED], "structured needs 96 tokens"),
+    (["--method", "taylor", "--sparsity", "0.5", *CALIBRATED], "There is no file or folder absent-test.txt"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), NEVER, ids=[" ".join(options[1:5]) for options, _ in NEVER])
+def test_what_can_never_work_is_refused_before_a_text_is_read(
+    options: list[str], message: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, "prune", folder / "in", tmp_path / "out", *options, "--test", "absent-test.txt")
+    assert message in said
+    said = refused(capsys, "compare", folder / "in", "--methods", *options[1:], "--test", "absent-test.txt")
+    assert message in said
+
+
+def test_an_out_where_no_folder_can_be_made_is_refused_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def mkdir(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))  # as in /sys, to root too
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    options = ("--method", "magnitude", "--sparsity", 0.5, "--test", "absent.txt")
+    assert "out can't be made: [Errno 1] Operation" in refused(capsys, "prune", "absent", folder / "out", *options)
 
 
 def test_parquet_without_pyarrow_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

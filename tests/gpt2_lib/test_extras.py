@@ -27,6 +27,33 @@ def test_the_library_imports_neither_jupyter_nor_matplotlib_nor_the_plays() -> N
     assert done.stdout.strip() == ""
 
 
+def test_every_public_name_is_there_without_any_extra() -> None:
+    """All that the base installation lacks is hidden from a new Python."""
+    code = """
+import importlib.abc, sys
+class Hidden(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in HIDDEN:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Hidden())
+from gpt2_lib import *
+import gpt2_lib
+assert set(gpt2_lib.__all__) <= globals().keys()
+try:
+    KeepMasks()
+except gpt2_lib.system.extras.MissingExtraError as error:
+    print(error)
+"""
+    extras = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    base = {"numpy", "safetensors", "tokenizers", "torch", "tqdm", "zstandard"}
+    hidden = {Requirement(line).name.replace("-", "_") for lines in extras.values() for line in lines} - base
+    done = subprocess.run(
+        [sys.executable, "-c", code.replace("HIDDEN", repr(hidden))], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "[transformers]" in done.stdout
+
+
 def test_pruning_needs_what_the_base_installation_has_and_no_more(project: dict) -> None:
     """Read from the sources: all rooms but course and deploy. What is imported behind a sentence may be missing."""
     base = {Requirement(line).name for line in project["dependencies"]}

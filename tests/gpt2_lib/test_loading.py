@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,52 @@ def test_tokens_that_transformers_4_added_beside_a_vocabulary_are_read(tmp_path,
 # What is refused
 
 
+def as_pickles(folder: Path, names: tuple[str, ...]) -> None:
+    weights = {f"transformer.{name}": w for name, w in stored(original()).items()}
+    weights["lm_head.weight"] = weights["transformer.wte.weight"]  # tied, as transformers 4 wrote it
+    weights["transformer.h.0.attn.bias"] = torch.ones(1, 1, 4, 4, dtype=torch.uint8)
+    for number, name in enumerate(names):
+        torch.save(dict(list(weights.items())[number :: len(names)]), folder / name)
+    (folder / "model.safetensors").unlink()
+
+
+@pytest.mark.parametrize(
+    "names", [("pytorch_model.bin",), ("pytorch_model-1.bin", "pytorch_model-2.bin"), ("final.pt",)]
+)
+def test_the_command_that_is_told_for_a_pickle_makes_the_folder_load_with_its_tokenizer(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "a [model], our's"
+    folder.mkdir()
+    write(folder, original(), n_positions=..., n_ctx=64)
+    as_pickles(folder, names)
+    with pytest.raises(CheckpointError, match="This command") as refused:
+        load_pretrained_gpt2(folder)
+    command = str(refused.value).partition("of it: ")[2].removesuffix(".")
+    subprocess.run(shlex.split(command), check=True)
+    found = load_pretrained_gpt2(folder)
+    assert found.tokenizer is not None
+    assert all(torch.equal(p, q) for p, q in zip(found.parameters(), original().parameters(), strict=True))
+
+
+def test_a_pickle_beside_no_model_is_not_told_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "ck.pt").write_bytes(b"a checkpoint of something")
+    with pytest.raises(CheckpointError, match=r"has no config\.json\. A model's folder needs .*\.json\.$"):
+        load_pretrained_gpt2(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["gpt2-mini", "gpt2"])
+def test_a_name_that_is_a_published_models_and_a_folders_is_refused_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / name, original())
+    with pytest.raises(CheckpointError, match=rf"'{name}' is a published model, and a folder in .*write \./{name} for"):
+        load_pretrained_gpt2(name)
+    for folder in (f"./{name}", Path(name)):
+        assert load_pretrained_gpt2(folder).config.n_embd == original().config.n_embd
+
+
 def change(folder: Path, **tensors: torch.Tensor | None) -> None:
     """Weights changed by name, in which a dot is written __; None takes one away."""
     weights = stored(original()) | {name.replace("__", "."): w for name, w in tensors.items()}
@@ -114,7 +162,10 @@ def in_three_files(folder: Path, file: str | None = None) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: rename(f, "pytorch_model.bin"), r"There is pytorch_model\.bin, but it is a pickle.*save_pretrained"),
+        (
+            lambda f: rename(f, "pytorch_model.bin"),
+            r"There is pytorch_model\.bin, but it is a pickle.*weights_only=True",
+        ),
         (lambda f: rename(f, "pytorch_model-00001-of-00002.bin"), r"pytorch_model-00001-of-00002\.bin.*pickle"),
         (lambda f: rename(f, "tf_model.h5"), r"tf_model\.h5.*from_tf"),
         (lambda f: rename(f, "flax_model.msgpack"), r"flax_model\.msgpack.*from_flax"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tiny import TINY, in_transformers, random_ids, random_model, tokenizer
+from torch import nn
 
 from gpt2_lib import (
     GPT2,
@@ -243,3 +244,54 @@ def test_the_table_of_methods_names_each_and_its_paper() -> None:
     rows = method_table().splitlines()[2:]
     assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == list(METHODS)
     assert "| sparsegpt | needed | yes | Frantar" in rows[list(METHODS).index("sparsegpt")]
+
+
+def sign(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Scores: negative weights go first."""
+    return {name: (w.detach() > 0) + 1.0 for name, w in prunable_weights(model).items()}
+
+
+def every_third(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: torch.arange(w.size(1)).expand_as(w) % 3 != 0 for name, w in prunable_weights(model).items()}
+
+
+def test_functions_of_ones_own_stand_beside_the_methods_under_their_names() -> None:
+    methods = ["magnitude", sign, every_third, {"mine": lambda model: sign(model)}]
+    found = compare(random_model(), methods, 0.25, test=WINDOWS, ignore=["h.0.*"])
+    assert [row.method for row in found.rows] == ["unpruned", "magnitude", "sign", "every_third", "mine"]
+    assert [row.sparsity for row in found.rows] == pytest.approx([0, 0.125, 0.125, 1 / 6, 0.125], abs=1e-3)
+    assert found.rows[2].quality.loss == found.rows[4].quality.loss
+    assert [row.method for row in compare(random_model(), sign, n_m=(2, 4), test=WINDOWS).rows] == ["unpruned", "sign"]
+
+
+def test_the_pruner_takes_a_function_and_cuts_where_it_says() -> None:
+    model, before = random_model(), random_model()
+    ModelPruner(model).prune(every_third, 0.5)
+    for name, w in prunable_weights(before).items():
+        assert torch.equal(prunable_weights(model)[name], w * every_third(before)[name])
+    model = random_model()
+    ModelPruner(model).prune(sign, n_m=(2, 4))
+    for w in prunable_weights(model).values():
+        assert bool(((w.view(w.size(0), -1, 4) != 0).sum(2) == 2).all())
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        (lambda model: {}, "A function without a name"),
+        ({"mine": lambda model: {}}, r"mask \(72, 24\) of h\.0\.attn\.c_attn\.weight; it is missing"),
+        ({"mine": lambda model: {"h.0.attn.c_attn.weight": torch.ones(3)}}, r"it is of shape \(3,\)"),
+        ({"mine": lambda model: torch.ones(3)}, "returns {parameter name: tensor}; got a Tensor"),
+        ({"mine": "wander"}, "No method is called 'wander'"),
+        ({"mine": lambda model: {n: w * torch.nan for n, w in prunable_weights(model).items()}}, "NaN or infinite"),
+        (3, "No method is called 3"),
+    ],
+)
+def test_a_function_that_gives_no_scores_is_told_what_is_needed(method: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        compare(random_model(), [method], 0.5, test=WINDOWS)
+
+
+def test_swapped_arguments_of_compare_are_told() -> None:
+    with pytest.raises(TypeError, match="Were arguments swapped"):
+        compare(["magnitude"], random_model(), 0.5, test=WINDOWS)  # type: ignore[arg-type]

@@ -399,3 +399,39 @@ def test_a_view_for_what_depends_on_the_inputs_is_of_the_weight_itself() -> None
     view[3, 5] = 7.0
     assert theirs.get_parameter(name)[5, 3] == 7.0
     assert list(matrices(copy.deepcopy(theirs))) == list(prunable_weights(theirs))
+
+
+# Hand-made adapters
+
+
+class Lora(nn.Module):
+    """What many write by themselves: a layer and two small ones beside it."""
+
+    def __init__(self, base: Any, inputs: int, outputs: int, layers: bool = True) -> None:
+        super().__init__()
+        self.base = base
+        self.A = nn.Linear(inputs, 2, bias=False) if layers else nn.Parameter(torch.zeros(inputs, 2))
+        self.B = nn.Linear(2, outputs, bias=False) if layers else nn.Parameter(torch.zeros(2, outputs))
+
+
+@pytest.mark.parametrize("layers", [True, False])
+@pytest.mark.parametrize("kind", ["GPT2", "transformers", "another"])
+def test_a_hand_made_adapter_is_refused_by_name(kind: str, layers: bool) -> None:
+    if kind == "another":
+        model: Any = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+        model[1] = Lora(model[1], 8, 8, layers)
+        name = "1"
+    else:
+        model = random_model() if kind == "GPT2" else in_transformers(random_model())
+        mlp = (model if kind == "GPT2" else model.transformer).h[0].mlp
+        mlp.c_fc = Lora(mlp.c_fc, 24, 96, layers)
+        name = r"h\.0\.mlp\.c_fc"
+    with pytest.raises(ValueError, match=rf"{name} is not one layer: it computes with base and other weights"):
+        ModelPruner(model)
+
+
+def test_models_with_narrow_layers_beside_others_are_no_adapters() -> None:
+    wide = nn.Linear(6, 6)
+    model = nn.ModuleDict({"linear": wide, "down": nn.Linear(6, 6), "up": nn.Linear(6, 6)})
+    assert len(prunable_weights(model)) == 3
+    assert len(prunable_weights(nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 3), nn.Linear(3, 6)))) == 3

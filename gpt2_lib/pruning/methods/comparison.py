@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +13,12 @@ from tqdm.auto import tqdm
 
 from ...batches import readable_again
 from ...metrics import Quality, evaluate, sparsity
+from ...modules import unwrap
 from ..pruner import ModelPruner
 from ..targets import prunable_weights
-from .one_shot import Batches
+from .one_shot import Batches, Own
 from .plan import Sparsity
-from .registry import check_needs, find_method
+from .registry import Method, check_needs, methods_of, plan_of
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def row_as_json(row: Compared) -> dict[str, Any]:
 
 def compare(
     model: nn.Module,
-    methods: Iterable[str],
+    methods: str | Own | Mapping[str, Own] | Iterable[str | Own | Mapping[str, Own]],
     sparsity: Sparsity | None = None,
     *,
     test: Batches,
@@ -78,22 +79,26 @@ def compare(
 ) -> Comparison:
     """Prune a copy of ``model`` with each of the ``methods`` and measure it on ``test``; ``model`` stays as it is.
 
+    ``methods``: names of `registry.METHODS`, and functions of your own, or {name: function}: ``function(model)``
+    returns {parameter name: scores, of which the lowest go, or masks (bool, True = keep)}.
+
     ``sparsity``, ``n_m`` and ``ignore`` as `ModelPruner.prune` has them; ``text``, what to calibrate on, goes to the
     methods that look at text. ``test``: windows of token ids (N, T) or batches, which are read again for each method.
-    ``tested``: what to call them in the table. Raises ValueError, before anything is pruned, for an unknown method and
-    where one that needs text gets none.
+    ``tested``: what to call them in the table. Raises ValueError, before anything is measured, for an unknown method,
+    where one that needs text gets none, and for a sparsity or pattern that can't be had.
     """
-    chosen = [find_method(name) for name in ([methods] if isinstance(methods, str) else methods)]
+    unwrap(model)  # is it one?
+    chosen, ignore = methods_of(methods), list(ignore)
     test, text = readable_again(test), readable_again(text)
     for method in chosen:
         check_needs(method, text is not None, n_m)
-    ignore = list(ignore)
+        plan_of(model, method, sparsity, n_m, None, ignore)
     rows = [_measured("unpruned", model, test, lambda _: None)]
     for method in tqdm(chosen, desc="pruning and measuring"):
         given = None if method.text == "no" else text
 
-        def prune(copy: nn.Module, name: str = method.name, given: Batches | None = given) -> object:
-            return ModelPruner(copy).prune(name, sparsity, text=given, n_m=n_m, ignore=ignore)
+        def prune(copy: nn.Module, method: Method = method, given: Batches | None = given) -> object:
+            return ModelPruner(copy).prune(method, sparsity, text=given, n_m=n_m, ignore=ignore)
 
         rows.append(_measured(method.name, deepcopy(model), test, prune))
     return Comparison(tuple(rows), tested)

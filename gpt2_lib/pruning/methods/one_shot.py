@@ -19,11 +19,12 @@ from ..calibration.loss_gradients import gradients, loss_of
 from ..calibration.tensor_store import restored_on_error
 from ..masking import Masks, apply_masks
 from ..sparsegpt import sparsegpt
-from ..targets import as_stored, matrices, prunable_weights, some_of
-from .plan import Plan
+from ..targets import as_stored, matrices, prunable_weights
+from .plan import Plan, nothing_left
 
 Batches: TypeAlias = Tensor | Iterable[Any]  # a language model's windows of token ids (N, T), or what another takes
 Choose: TypeAlias = Callable[[nn.Module, Plan, Any], Masks]
+Own: TypeAlias = Callable[[nn.Module], Mapping[str, Tensor]]  # a model -> {parameter name: scores or a mask}
 
 
 def magnitude(model: nn.Module, plan: Plan, _: object) -> Masks:
@@ -93,6 +94,26 @@ def admm_(model: nn.Module, plan: Plan, text: Batches, by_row: bool = False) -> 
     return _solve(model, plan, text, solver, "ADMM")
 
 
+def own(model: nn.Module, plan: Plan, _: object, function: Own) -> Masks:
+    """Prune by what ``function(model)`` returns for each matrix: masks (bool, True = keep), or scores.
+
+    Of scores the lowest go, layer by layer or n:m, as the plan has it; masks are taken as they are. Layers that the
+    plan leaves whole stay whole. Raises ValueError where a matrix of the plan has neither, or one of another shape.
+    """
+    found: object = function(model)
+    if not isinstance(found, Mapping):
+        raise ValueError(f"A method's function returns {{parameter name: tensor}}; got a {type(found).__name__}.")
+    given: Masks = {}
+    for name, w in prunable_weights(model, plan.names).items():
+        tensor = found.get(name)
+        if not isinstance(tensor, Tensor) or tensor.shape != w.shape:
+            got = f"of shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else "missing"
+            raise ValueError(f"A method's function gives scores or a mask {tuple(w.shape)} of {name}; it is {got}.")
+        given[name] = tensor
+    scored = {name: tensor for name, tensor in given.items() if tensor.dtype != torch.bool}
+    return given | _layer_by_layer(model, scored, plan)
+
+
 def by_block(
     model: nn.Module, plan: Plan, text: Batches, solve: Callable[[list[str], Batches], Masks], title: str
 ) -> Masks:
@@ -117,10 +138,7 @@ def check_nothing_is_empty(masks: Masks) -> None:
     """Raise ValueError, with the names, for masks that keep nothing."""
     empty = [name for name, mask in masks.items() if not bool(mask.any())]
     if empty:
-        raise ValueError(
-            f"This would leave nothing of {some_of(empty)}, and block the model's input there: lower the "
-            "sparsity, or keep some of every layer with min_kept where all are ranked together."
-        )
+        raise nothing_left(empty)
 
 
 def _layer_by_layer(model: nn.Module, found: Mapping[str, Tensor], plan: Plan) -> Masks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TypeAlias
@@ -73,10 +73,25 @@ def make_plan(
             f"Nothing is left to prune: nothing of what may go is among the model's {len(every)} prunable layers, "
             f"{some_of(every)}. Name some, or ignore fewer."
         )
+    whole = [name for name, w in matrices(model, list(fractions)).items() if _takes_all(w.numel(), fractions[name])]
+    if whole:
+        raise nothing_left(whole)
     if n_m is not None:
         first_rows = {name: w[:1] for name, w in matrices(model, list(fractions)).items()}
         selection.n_m_masks(first_rows, *n_m)  # raises an error for arguments that don't fit, before anything is cut
     return Plan(fractions, n_m)
+
+
+def _takes_all(entries: int, fraction: float | None) -> bool:
+    return fraction is not None and round(fraction * entries) == entries
+
+
+def nothing_left(names: Sequence[str]) -> ValueError:
+    """Return the error for layers of which nothing would be left."""
+    return ValueError(
+        f"This would leave nothing of {some_of(names)}, and block the model's input there: lower the sparsity, or keep "
+        "some of every layer with min_kept where all are ranked together."
+    )
 
 
 def _globs(globs: Iterable[str], argument: str) -> list[str]:

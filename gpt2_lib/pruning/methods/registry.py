@@ -5,11 +5,19 @@ A new method is a function in `one_shot` and an entry here.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
+import torch
+from torch import nn
+
+from .. import selection
+from ..targets import as_gpt2, matrices
 from . import one_shot
 from .one_shot import Choose
+from .plan import Plan, Sparsity, make_plan
 
 
 @dataclass(frozen=True)
@@ -54,11 +62,31 @@ METHODS = {method.name: method for method in _ALL}  # in the order in which tabl
 
 
 def find_method(name: object) -> Method:
-    """Return the method called ``name``. Raises ValueError, with the known names, for another."""
+    """Return the method called ``name``, or that of a function of your own. Raises ValueError for any other."""
+    if callable(name):
+        title = getattr(name, "__name__", "<unnamed>")
+        if title.startswith("<"):  # a lambda's
+            raise ValueError("A function without a name can't be told from others: give {name: function}.")
+        return _own(title, name)
     if not isinstance(name, str) or name not in METHODS:
         shown = repr(name) if isinstance(name, str | float | int) else f"a {type(name).__name__}"
         raise ValueError(f"No method is called {shown}. There are: {', '.join(METHODS)}.")
     return METHODS[name]
+
+
+def _own(name: str, function: Callable[..., Any]) -> Method:
+    return Method(name, name, "your own", partial(one_shot.own, function=function), n_m=True)
+
+
+def methods_of(given: object) -> list[Method]:
+    """Return the methods of a name, a function, {name: function}, or a list of these. Raises ValueError."""
+    if isinstance(given, str) or callable(given):
+        return [find_method(given)]
+    if isinstance(given, Mapping):
+        return [_own(str(name), found) if callable(found) else find_method(found) for name, found in given.items()]
+    if not isinstance(given, Iterable):
+        return [find_method(given)]  # an error
+    return [method for one in given for method in methods_of(one)]
 
 
 def check_needs(method: Method, has_text: bool, n_m: tuple[int, int] | None) -> None:
@@ -68,6 +96,38 @@ def check_needs(method: Method, has_text: bool, n_m: tuple[int, int] | None) -> 
     if n_m is not None and not method.n_m:
         able = ", ".join(other.name for other in METHODS.values() if other.n_m)
         raise ValueError(f"{method.name} doesn't prune n:m: give a sparsity, or take one of {able}.")
+
+
+def plan_of(
+    model: nn.Module,
+    method: Method,
+    sparsity: Sparsity | None,
+    n_m: tuple[int, int] | None = None,
+    names: Iterable[str] | None = None,
+    ignore: Iterable[str] = (),
+) -> Plan:
+    """Return the plan of what ``method`` prunes. Raises ValueError for what it can never do; nothing is computed."""
+    if method.choose is not None:
+        plan = make_plan(model, sparsity, n_m, names, ignore)
+        if method.name.endswith("-global"):
+            plan.one_fraction(method.title)
+        return plan
+    if sparsity is None or isinstance(sparsity, Mapping) or [*ignore] or names is not None:
+        raise ValueError(
+            "structured takes one fraction for the heads and neurons of all blocks, such as 0.25, and neither "
+            "names nor ignore; prune_structures takes one for each block."
+        )
+    config = as_gpt2(model).config
+    for units in (*config.heads, *config.neurons):
+        selection.keep_units(torch.zeros(units), sparsity)  # raises an error where none would stay
+    return Plan({})
+
+
+def enough_tokens(model: nn.Module, method: Method, plan: Plan) -> int:
+    """Return the number of tokens below which ``method`` can't calibrate: as many as its widest matrix has inputs."""
+    if method.text == "no" or not (method.by_block or method.choose is None):
+        return 0
+    return max(w.size(1) for w in matrices(model, plan.names or None).values())
 
 
 def method_table() -> str:
