@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import CodeType
 
 from .own_work import borrowed
+from .pytorch_errors import in_words, plain
 
 
 def own_function(name: str, answer: object, notebook: dict[str, object]) -> Callable:
@@ -33,16 +34,13 @@ def explain(error: BaseException, name: str, codes: set[CodeType], given: str) -
     """Return the message for an error in the learner's function, or in the check of what the function returned."""
     if type(error) is NameError and error.name is not None:
         return _explain_name(error.name, name, _last_code(error) in codes)
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if "unsupported ScalarType BFloat16" in said:
-        said += ". NumPy has no bfloat16: make it float32 first, with .float()"
     steps = [(f.f_code, line) for f, line in traceback.walk_tb(error.__traceback__) if f.f_code in codes]
     if steps:
         code, number = steps[-1]
         line = linecache.getline(code.co_filename, number).strip()
-        text = f"{name}() stopped with {said}" + (f"\nIt happened in: {line}" if line else "")
+        text = f"{name}() stopped with {in_words(error)}" + (f"\nIt happened in: {line}" if line else "")
     else:
-        text = f"The result of {name}() could not be checked ({said}). Is it what its docstring asks for?"
+        text = f"The result of {name}() could not be checked ({plain(error)}). Is it what its docstring asks for?"
     return text + (f"\nIt was given:\n{textwrap.indent(given, '  ')}" if given else "")
 
 

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .pytorch_errors import in_words
+
 ROWS = COLUMNS = 8  # of a tensor that `show` writes out
 TICK = 0.1  # seconds between two readings of the clock
 WAITING = 40  # how many times as long as computing may waiting take: a niced process may get a thirtieth of a processor
@@ -317,7 +319,7 @@ class time_limit:
             ) from error
         if self.explain and isinstance(error, Exception) and not isinstance(error, AssertionError):
             raise AssertionError(
-                f"Your code stopped with {type(error).__name__}: {error}. "
+                f"Your code stopped with {in_words(error).rstrip('.')}. "
                 "It got an input that the visible check doesn't have."
             ) from error
 

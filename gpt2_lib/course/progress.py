@@ -22,6 +22,7 @@ from .lesson import time_limit, unwritten
 from .own_work import code_of
 from .page.card import Card
 from .page.outcome import BARS, STYLE, Outcome, instead_of_frames
+from .pytorch_errors import misread_indices, with_note
 
 SECONDS = 5.0  # for the part of a check that learners see
 DISPLAY = "gpt2-progress"  # the line's id, by which a later cell finds it
@@ -72,13 +73,17 @@ class Progress:
         try:
             own = [own_function(n, answer, notebook) for n, answer in answers.items()]
             codes = set().union(*(code_of(function, notebook) for function in own))
-            try:
-                with time_limit(SECONDS, explain=False):
-                    yield
-            except (AssertionError, NotImplementedError):  # both say what to do
-                raise
-            except (Exception, SystemExit) as error:
-                raise AssertionError(explain(error, name, codes, self._given)) from error
+            with misread_indices() as notes:
+                try:
+                    with time_limit(SECONDS, explain=False):
+                        yield
+                except NotImplementedError:  # says what to do
+                    raise
+                except AssertionError as error:
+                    error.args = (with_note(str(error), notes),)
+                    raise
+                except (Exception, SystemExit) as error:
+                    raise AssertionError(with_note(explain(error, name, codes, self._given), notes)) from error
             self._passed.add(identity)
         except (AssertionError, NotImplementedError) as error:
             vars(error)["outcome"] = self._missed(error, identity, label, name)

@@ -5,7 +5,7 @@
 # and neurons are gone, rows and columns with them.
 
 # %% jupyter={"source_hidden": true}
-# Measure: a pass over a page, the weights in memory, the file as saved, and packed (with zstd, in the same way for all)
+# Measure: a pass over a page, the weights in memory, the file as saved and packed with zstd
 from gpt2_lib import ModelPruner
 from gpt2_lib.corpus import calibration_windows
 from gpt2_lib.metrics import cost, cost_table

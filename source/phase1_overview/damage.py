@@ -6,27 +6,26 @@
 # **schedule** (one shot; cuts with training between). Each line below changes one of them against *magnitude, layer by layer*:
 
 # %% jupyter={"source_hidden": true}
-# Measure (the bars show the time left; a busy machine takes longer): prune a fresh copy of the model for every point,
-# and one with a little training between its cuts
+# Measure: a fresh copy of the model is pruned for every point (the bars show the time left)
 from gpt2_lib.course.experiments import METHODS, sweep, sweep_gradually, table
 
-points = sweep(model, windows)
+swept = sweep(model, windows)
 gradual = sweep_gradually(model, windows)
 figure, axes = panels(2, height=3.6)
-plots.quality_curves(*axes, points + gradual)
-local = {p.sparsity: p for p in points if p.method == METHODS[0].name}
-everywhere = {p.sparsity: p for p in points if p.method == METHODS[1].name}
+plots.quality_curves(*axes, swept + gradual)
+local = {p.sparsity: p for p in swept if p.method == METHODS[0].name}
+everywhere = {p.sparsity: p for p in swept if p.method == METHODS[1].name}
 slowly = {p.sparsity: p for p in gradual}
-ends = [f"{p.method}: {p.perplexity:.0f}" for p in points + gradual if p.sparsity == 0.5]
+ends = [f"{p.method}: {p.perplexity:.0f}" for p in swept + gradual if p.sparsity == 0.5]
 show(
     figure,
     f"Perplexity and accuracy against sparsity. Perplexity at 50 %, from {dense.perplexity:.0f}: {'; '.join(ends)}",
 )
-say(f"<details><summary>The numbers</summary>\n\n{table(points + gradual)}\n\n</details>")
+say(f"<details><summary>The numbers</summary>\n\n{table(swept + gradual)}\n\n</details>")
 
 # %% [markdown]
-# **Look for** where each curve bends. Two lines had help: ten small steps of training a cut (gradual); text, to fit what
-# stays (structured; in Phase 2 it has none).
+# **Look for** where each curve bends. Two lines had help: *gradual* trained for ten small steps after each cut, and
+# *structured* used text to refit what stays (your functions in Phase 2 use none).
 
 # %% jupyter={"source_hidden": true}
 # What it writes at 50 and 90 %

@@ -19,5 +19,5 @@
 # %%
 from gpt2_lib.course.widgets import Explorer
 
-explorer = Explorer(model, windows, points)
+explorer = Explorer(model, windows, swept)
 explorer

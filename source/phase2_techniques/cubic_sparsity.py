@@ -35,7 +35,7 @@ figures.say(
 
 # %% [markdown]
 # Drag the final sparsity, the start and the number of steps. The straight line arrives at the same place at the same
-# time: how much of the work has each done half-way?
+# time: how much of the work has each done a quarter of the way?
 
 # %%
 ScheduleDemo()

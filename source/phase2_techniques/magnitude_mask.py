@@ -37,7 +37,7 @@ print(f"the keep-mask:\n{show(keep)}")
 
 # %% [markdown]
 # Now with 147,456 weights: the feed-forward matrix of the first block. Drag the sparsity. The two lines are the
-# threshold that your sparsity amounts to. Where is the histogram high, and how far do you have to drag until a *large* weight goes?
+# threshold that your sparsity amounts to. Where is the histogram high, and how far do you have to drag until weights of 0.1 go?
 
 # %%
 ThresholdDemo(model.h[0].mlp.c_fc.weight)
@@ -203,14 +203,5 @@ with check.hidden() as draw:
             f"Sparsity 0.5 makes sense: of a weight of shape {shape}, {weight.numel() // 2} entries go; your mask removes {got}."
         )
     for sparsity in (50, -1e-6, 1.000001, math.inf, math.nan):
-        try:
-            came = type(magnitude_mask(weight.clone(), sparsity)).__name__
-        except ValueError:
-            continue
-        except Exception as error:
-            came = type(error).__name__
-        raise AssertionError(
-            f"Sparsity {sparsity} is no fraction from 0 to 1: a ValueError was expected, a {came} came. "
-            "Which numbers does your test let through?"
-        )
+        check.refused(magnitude_mask, weight.clone(), sparsity)
 ### END HIDDEN TESTS

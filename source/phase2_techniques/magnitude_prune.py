@@ -183,8 +183,9 @@ with when_written("exercise 2.1"):
     plots.name_ends(ax)
     curves = {"yours": yours, "the library's": library, "at random": at_random}
     figures.show(figure, f"Perplexity against weights pruned. {figures.told(levels, curves)}")
-
-# %% [markdown]
-# The first third goes for little. At a half, gpt2-mini is twice as unsure as before, and from there it gets worse quickly; at random, it
-# would have been lost at a third. Nothing was retrained here: this is **one shot**. Exercise 2.3 trains in between, and
-# the bend moves to the right. And remember Phase 1: these zeros make no dense matrix product faster. The next exercise's cuts do.
+    figures.say(
+        "The first third goes for little. At a half, gpt2-mini is twice as unsure as before, and from there it gets worse "
+        "quickly; at random, it would have been lost at a third. Nothing was retrained here: this is **one shot**. "
+        "Exercise 2.3 trains in between, and the bend moves to the right. And remember Phase 1: these zeros make no dense "
+        "matrix product faster. The next exercise's cuts do."
+    )

@@ -108,8 +108,8 @@ with check.hidden() as draw:
         smaller = check.three_tensors(
             remove_neurons(*[w.clone() for w in weights], torch.tensor(kept)), "remove_neurons"
         )
-        got, k = [tuple(tensor.shape) for tensor in smaller], smaller[0].size(0)
-        assert got == [(k, C), (k,), (C, k)], f"The three that came back don't fit together: {got}, of width {C}."
+        got, k = [tuple(tensor.shape) for tensor in smaller], len(kept)
+        assert got == [(k, C), (k,), (C, k)], f"{k} of {n} neurons stay, width {C}: {got} came back."
         got = slow_mlp(x, *[tensor.tolist() for tensor in smaller], range(k))
         assert torch.allclose(torch.tensor(got), torch.tensor(wanted), rtol=1e-4, atol=1e-4), (
             f"{n} neurons, width {C}, keep = {kept}: with the others silenced the first output is {wanted[0]:.4f}; with your matrices it is {got[0]:.4f}."

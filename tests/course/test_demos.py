@@ -10,9 +10,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from classroom import NOTEBOOKS
 from images import seen
 from tiny import TINY, UNEVEN, random_ids, random_model
 
+from autograder.authoring.sources import to_notebook
 from gpt2_lib.course.demos import Demo, GlobalDemo, NeuronDemo, ScheduleDemo, ThresholdDemo
 from gpt2_lib.course.page.live import Seen
 
@@ -70,8 +72,10 @@ def test_neurons_really_fall_out_and_the_model_is_measured_and_left_as_it_was() 
 def test_the_status_of_the_schedule_is_the_cubic_curves() -> None:
     demo = ScheduleDemo()
     demo.start.value, demo.steps.value = 200, 500
-    assert number(demo, r"has taken (\d+)%") == 58  # 1 - (3/4)^3
+    assert number(demo, r"^A quarter of the way.* has taken (\d+)%") == 58  # 1 - (3/4)^3
     assert number(demo, r"(\d+) steps are left") == 300
+    cells = to_notebook(NOTEBOOKS["phase2_techniques"]).cells
+    assert any("has each done a quarter of the way?" in " ".join(cell.source.split()) for cell in cells)
 
 
 def test_one_ranking_gives_the_layers_sparsities_of_their_own() -> None:

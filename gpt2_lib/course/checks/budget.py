@@ -43,26 +43,24 @@ def shared_out(layer_sparsities):
 
 
 def _left(layer_sparsities, bar):
-    shares = shared_out(layer_sparsities)
-    challenges.assert_left(shares, bar)
-    return shares
+    challenges.assert_left(shared_out(layer_sparsities), bar)
 
 
 @check("60 % of all weights go")
 def budget_met(layer_sparsities):
-    return shared_out(layer_sparsities)
+    shared_out(layer_sparsities)
 
 
 @check("better than the same share everywhere: perplexity 90 at most")
 def budget_better(layer_sparsities):
-    return _left(layer_sparsities, "better")
+    _left(layer_sparsities, "better")
 
 
 @check("good: perplexity 70 at most")
 def budget_good(layer_sparsities):
-    return _left(layer_sparsities, "good")
+    _left(layer_sparsities, "good")
 
 
 @check("very good: perplexity 60 at most")
 def budget_best(layer_sparsities):
-    return _left(layer_sparsities, "best")
+    _left(layer_sparsities, "best")

@@ -7,7 +7,7 @@ import torch
 from ..check import check
 from ..lesson import show
 from ..progress import progress
-from .magnitude import parameters_after
+from .magnitude_model import parameters_after
 
 
 def number_from(value, name):
@@ -110,6 +110,12 @@ def cubic_general(cubic_sparsity):
         )
 
 
+NO_MASK = (
+    "After the optimiser's step no mask has reached the model: is one applied then, and written into the parameter? "
+    "(`p = p * mask` makes a new tensor, p.mul_(mask) writes.)"
+)
+
+
 @check("what is pruned stays pruned")
 def step_zeros(train_step_with_masks):
     layer = torch.nn.Linear(4, 2, bias=False)
@@ -127,10 +133,7 @@ def step_zeros(train_step_with_masks):
         if bool((weight[keep] == 0).all()):
             idea = "What should stay is zero instead: True in a mask means keep."
         elif alive.equal(~keep) and bool((weight[~keep].abs() > 1e-3).all()):
-            idea = (
-                "After the optimiser's step no mask has reached the model: is one applied then, and written into the "
-                "parameter? (`p = p * mask` makes a new tensor, p.mul_(mask) writes.)"
-            )
+            idea = NO_MASK
         else:
             idea = "Is every weight that its mask drops exactly zero, in the model itself?"
         assert not alive.any(), (
@@ -209,9 +212,11 @@ def step_care(train_step_with_masks):
     masks = {"1.weight": keep.clone(), "1.bias": torch.tensor([True, False, True])}
     progress.given("two layers, 0 and 1, and masks of 1.weight and 1.bias")
     train_step_with_masks(net, masks, still, lambda m: m(torch.ones(1, 3)).sum())
+    after = dict(net.named_parameters())
+    reached = any(bool((after[name][~mask] == 0).any()) for name, mask in masks.items())
+    idea = "Does your loop go on to the last parameter? May a bias have a mask?" if reached else NO_MASK
     for name, mask in masks.items():
-        parameter = dict(net.named_parameters())[name]
+        parameter = after[name]
         assert not parameter[~mask].any(), (
-            f"1.weight and 1.bias have masks here; what {name}'s drops is not zero after the step. Does your loop go on to the last "
-            f"parameter? May a bias have a mask?\nThe keep-mask:\n{show(mask)}\nafter the step:\n{show(parameter)}"
+            f"1.weight and 1.bias have masks here; what {name}'s drops is not zero after the step. {idea}\nThe keep-mask:\n{show(mask)}\nafter the step:\n{show(parameter)}"
         )

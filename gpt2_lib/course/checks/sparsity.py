@@ -7,6 +7,8 @@ import math
 import torch
 
 from ..check import check
+from ..lesson import show
+from ..progress import progress
 
 # The two layers of the example.
 BIG = torch.tensor([[0.0, 2.0, 0.0, 1.0], [3.0, 0.0, 0.5, 0.0]])
@@ -15,6 +17,7 @@ SMALL = torch.tensor([[0.7, 4.0]])
 
 @check("zeros of one tensor")
 def sparsity_basics(sparsity):
+    progress.given(f"a list of one tensor\n{show(BIG)}")
     result = sparsity([BIG.clone()])
     assert result is not None, "sparsity() returned nothing: end it with `return ...`."
     ideas = {
@@ -25,13 +28,14 @@ def sparsity_basics(sparsity):
         f"The 2x4 matrix above has 4 zeros among its 8 entries, so its sparsity is 0.5; yours is {float(result):g}. "
         + ideas.get(float(result), "")
     )
-    assert math.isclose(float(sparsity([torch.ones(3, 3)])), 0.0, abs_tol=1e-6), (
-        f"A matrix of ones has no zero: 0.0 was expected, {float(sparsity([torch.ones(3, 3)])):g} came back."
-    )
+    progress.given("a list of one tensor, a 3 x 3 matrix of ones")
+    none = float(sparsity([torch.ones(3, 3)]))
+    assert math.isclose(none, 0.0, abs_tol=1e-6), f"A matrix of ones has no zero: 0.0 was expected, {none:g} came back."
 
 
 @check("several tensors, each entry counting the same")
 def sparsity_pooled(sparsity):
+    progress.given(f"a list of two tensors\n{show(BIG)}\nand\n{show(SMALL)}")
     result = sparsity([BIG.clone(), SMALL.clone()])
     assert result is not None, "sparsity() returned nothing: end it with `return ...`."
     ideas = {
@@ -47,12 +51,14 @@ def sparsity_pooled(sparsity):
 
 @check("tiny is not zero, and the tensors are left alone")
 def sparsity_edges(sparsity):
+    progress.given("a list of one tensor, [0, 1e-20, -1e-20]")
     result = sparsity([torch.tensor([0.0, 1e-20, -1e-20])])
     assert result is not None, "sparsity() returned nothing: end it with `return ...`."
     assert math.isclose(float(result), 1 / 3, abs_tol=1e-6), (
         f"Of 0, 1e-20 and -1e-20 only the first is exactly zero: 0.333333 was expected, {float(result):g} came back."
         + " Return it as it is, not rounded." * math.isclose(float(result), 1 / 3, abs_tol=0.05)
     )
+    progress.given("a list of two tensors, [0, -2] and [-3]")
     given = [torch.tensor([0.0, -2.0]), torch.tensor([-3.0])]
     listed = list(given)
     sparsity(listed)

@@ -197,6 +197,27 @@ def sparsity(tensors):
     return zeros / sum(t.numel() for t in tensors)
 """,
         ),
+        "compares the list, not its tensors": (
+            {"sparsity_basics", "sparsity_pooled", "sparsity_edges"},
+            """
+def sparsity(tensors):
+    return (tensors == 0).sum() / len(tensors)
+""",
+        ),
+        "size without its brackets": (
+            {"sparsity_basics", "sparsity_pooled", "sparsity_edges"},
+            """
+def sparsity(tensors):
+    return sum((t == 0).sum().item() for t in tensors) / sum(t.size for t in tensors)
+""",
+        ),
+        "shapes for numbers of entries": (
+            {"sparsity_basics", "sparsity_pooled", "sparsity_edges"},
+            """
+def sparsity(tensors):
+    return sum((t == 0).sum().item() for t in tensors) / sum(t.size() for t in tensors)
+""",
+        ),
     },
     "perplexity": {
         "mean of each token's exp": (
@@ -358,6 +379,29 @@ def perplexity(logits, targets):
     hot = torch.nn.functional.one_hot(targets, logits.size(-1)).float()
     log_p = torch.einsum("btv,btv->bt", torch.log_softmax(logits, -1), hot)
     return torch.exp(-log_p.mean()).item()
+""",
+        ),
+        "softmax, then log, as the formula reads": (
+            {"perplexity_stable"},
+            """
+def perplexity(logits, targets):
+    p = torch.softmax(logits.float(), dim=-1)
+    return math.exp(-torch.log(p.gather(-1, targets.unsqueeze(-1))).mean())
+""",
+        ),
+        "one over the mean probability": (
+            {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
+            """
+def perplexity(logits, targets):
+    p = torch.softmax(logits.float(), dim=-1).gather(-1, targets.unsqueeze(-1))
+    return 1 / p.mean()
+""",
+        ),
+        "the mean probability": (
+            {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
+            """
+def perplexity(logits, targets):
+    return torch.softmax(logits.float(), dim=-1).gather(-1, targets.unsqueeze(-1)).mean()
 """,
         ),
     },

@@ -614,6 +614,34 @@ def global_masks(weights, sparsity):
     return {name: part.view(w.shape) for (name, w), part in zip(weights.items(), parts)}
 """,
         ),
+        "returns the error": (
+            {"global_care"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        return ValueError(f"{sparsity} is no fraction")
+    sizes = torch.cat([w.abs().flatten() for w in weights.values()])
+    keep = torch.ones(sizes.numel(), dtype=torch.bool)
+    keep[sizes.argsort(stable=True)[: round(sparsity * sizes.numel())]] = False
+    parts = keep.split([w.numel() for w in weights.values()])
+    return {name: part.view(w.shape) for (name, w), part in zip(weights.items(), parts)}
+""",
+        ),
+        "an index beyond the end for an error": (
+            {"global_care"},
+            """
+def global_masks(weights, sparsity):
+    if sparsity < 0:
+        raise ValueError(sparsity)
+    sizes = torch.cat([w.abs().flatten() for w in weights.values()])
+    order = sizes.argsort(stable=True)
+    keep = torch.ones(sizes.numel(), dtype=torch.bool)
+    for place in range(round(sparsity * sizes.numel())):
+        keep[order[place]] = False
+    parts = keep.split([w.numel() for w in weights.values()])
+    return {name: part.view(w.shape) for (name, w), part in zip(weights.items(), parts)}
+""",
+        ),
     },
 }
 

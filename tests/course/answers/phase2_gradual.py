@@ -711,6 +711,21 @@ def train_step_with_masks(model, masks, optimizer, loss_fn):
     return 0.0
 """,
         ),
+        "all of it in no_grad": (
+            {"step_zeros", "step_learns", "step_care"},
+            """
+def train_step_with_masks(model, masks, optimizer, loss_fn):
+    with torch.no_grad():
+        optimizer.zero_grad()
+        loss = loss_fn(model)
+        loss.backward()
+        optimizer.step()
+        for name, p in model.named_parameters():
+            if name in masks:
+                p *= masks[name]
+    return loss.item()
+""",
+        ),
     },
 }
 

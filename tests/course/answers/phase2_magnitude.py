@@ -651,6 +651,39 @@ def magnitude_mask(weight, sparsity):
     return mask.view(weight.shape)
 """,
         ),
+        "a threshold, and signed": (
+            {"mask_count", "mask_choice", "mask_ties", "mask_care", "mask_errors"},
+            """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError(sparsity)
+    k = round(sparsity * weight.numel())
+    threshold = weight.flatten().sort().values[k]
+    return weight > threshold
+""",
+        ),
+        "returns the error": (
+            {"mask_errors"},
+            """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        return ValueError(f"{sparsity} is no fraction")
+    mask = torch.ones(weight.numel(), dtype=torch.bool)
+    mask[weight.abs().flatten().argsort(stable=True)[: round(sparsity * weight.numel())]] = False
+    return mask.view(weight.shape)
+""",
+        ),
+        "an index beyond the end for an error": (
+            {"mask_errors"},
+            """
+def magnitude_mask(weight, sparsity):
+    order = weight.abs().flatten().argsort(stable=True)
+    mask = torch.ones(weight.numel(), dtype=torch.bool)
+    for place in range(round(sparsity * weight.numel())):
+        mask[order[place]] = False
+    return mask.view(weight.shape)
+""",
+        ),
     },
     "magnitude_prune": {
         "ranks in half precision": (
@@ -1156,6 +1189,32 @@ def magnitude_prune(model, sparsity):
             if (".attn." in name or ".mlp." in name) and name.endswith("weight"):
                 masks[name] = torch.zeros_like(p, dtype=torch.bool)
     return masks
+""",
+        ),
+        "returns after the first parameter": (
+            {"prune_where", "prune_each", "prune_writes"},
+            """
+def magnitude_prune(model, sparsity):
+    masks = {}
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if (".attn." in name or ".mlp." in name) and name.endswith(".weight"):
+                masks[name] = magnitude_mask(p, sparsity)
+                p *= masks[name]
+            return masks
+""",
+        ),
+        "returns after the first weight": (
+            {"prune_where", "prune_each", "prune_writes"},
+            """
+def magnitude_prune(model, sparsity):
+    masks = {}
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if (".attn." in name or ".mlp." in name) and name.endswith(".weight"):
+                masks[name] = magnitude_mask(p, sparsity)
+                p *= masks[name]
+                return masks
 """,
         ),
     },

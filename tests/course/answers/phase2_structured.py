@@ -308,7 +308,7 @@ def remove_neurons(c_fc_weight, c_fc_bias, c_proj_weight, keep):
 """,
         ),
         "zeros in all three, the shapes as before": (
-            {"neurons_shapes", "neurons_care"},
+            {"neurons_shapes", "neurons_output", "neurons_care"},
             """
 def remove_neurons(c_fc_weight, c_fc_bias, c_proj_weight, keep):
     stay = torch.zeros(len(c_fc_bias), dtype=c_fc_bias.dtype)
@@ -442,6 +442,14 @@ def remove_neurons(c_fc_weight, c_fc_bias, c_proj_weight, keep):
 def remove_neurons(c_fc_weight, c_fc_bias, c_proj_weight, keep):
     k, C = len(keep), c_fc_weight.size(1)
     return torch.zeros(k, C), torch.zeros(k), torch.zeros(C, k)
+""",
+        ),
+        "a list of tensors for an index": (
+            {"neurons_shapes", "neurons_output", "neurons_care"},
+            """
+def remove_neurons(c_fc_weight, c_fc_bias, c_proj_weight, keep):
+    rows = [j for j in keep]
+    return c_fc_weight[rows], c_fc_bias[rows], c_proj_weight[:, rows]
 """,
         ),
     },
@@ -767,6 +775,34 @@ def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
 def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
     k, C = len(keep) * c_proj_weight.size(1) // n_head, c_attn_weight.size(1)
     return torch.zeros(3 * k, C), torch.zeros(3 * k), torch.zeros(C, k)
+""",
+        ),
+        "a loop whose indices are tensors": (
+            {"heads_shapes", "heads_output", "heads_care"},
+            """
+def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
+    NH = c_proj_weight.shape[1]
+    H = NH // n_head
+    rows = [p * NH + h * H + i for p in range(3) for h in keep for i in range(H)]
+    columns = [h * H + i for h in keep for i in range(H)]
+    return c_attn_weight[rows], c_attn_bias[rows], c_proj_weight[:, columns]
+""",
+        ),
+        "a row and a column for a head, like neurons": (
+            {"heads_shapes", "heads_output", "heads_care"},
+            """
+def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
+    return c_attn_weight[keep], c_attn_bias[keep], c_proj_weight[:, keep]
+""",
+        ),
+        "reads the rows as Q, K and V of head 0, then of head 1": (
+            {"heads_output", "heads_care"},
+            """
+def remove_heads(c_attn_weight, c_attn_bias, c_proj_weight, n_head, keep):
+    C = c_attn_weight.shape[1]
+    rows = torch.arange(len(c_attn_bias)).view(n_head, 3, -1)[keep].flatten()
+    columns = torch.arange(c_proj_weight.shape[1]).view(n_head, -1)[keep].flatten()
+    return c_attn_weight[rows].view(-1, C), c_attn_bias[rows], c_proj_weight[:, columns]
 """,
         ),
     },
