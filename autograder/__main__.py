@@ -16,6 +16,7 @@ from .authoring.sources import SourceError
 from .commands import add_commands
 from .course import PROJECT, Course, CourseError, GradebookError, folders
 from .errors import FULL, of_disk
+from .grading.basis import pending_in
 from .grading.check import CheckError, check, check_notebook
 from .grading.grade import grade
 from .grading.record import clear
@@ -31,7 +32,7 @@ from .intake.report import REFUSED
 from .intake.report import table as collected_table
 from .intake.source import CollectError
 from .intake.tables import TableError
-from .lock import LockError, locked
+from .lock import LockError, locked, say_who_works
 from .notebooks import NotebookError
 from .reports.export import export_all
 from .reports.feedback import feedback
@@ -144,6 +145,8 @@ def _count(text: str) -> int:
 def _release(arguments: argparse.Namespace, root: Path) -> int:
     with locked(root, "release"):
         print("\n".join(release(root)) or "Everything was up to date.")
+        for line in to_grade(pending_in(Course(root)), "feedback export"):
+            print(line)
     return 0
 
 
@@ -211,6 +214,7 @@ def _grade(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _feedback(arguments: argparse.Namespace, root: Path) -> int:
+    say_who_works(root)
     graded = list(folders(root / "autograded", arguments.assignment))
     if not graded:
         return _nothing(root, "autograded", arguments.assignment)
@@ -236,9 +240,10 @@ def _feedback(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _export(arguments: argparse.Namespace, root: Path) -> int:
+    say_who_works(root)
     done = export_all(Course(root), arguments.assignment)
     files = [str(path.relative_to(root.resolve())) for path in done.files]
-    print("\n".join([*files, *map(plain, done.told)]) or "Nothing was released yet.")
+    print("\n".join([*files, *map(plain, done.told)]) or "Nothing was released yet. next: make release")
     return int(not done.files)
 
 

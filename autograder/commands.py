@@ -12,7 +12,7 @@ from .grading.rerun import rerun
 from .grading.results import table
 from .grading.solution import solution
 from .labels import labels
-from .lock import locked
+from .lock import locked, say_who_works
 from .records.backup import backup, restore
 from .records.drop import drop
 from .records.rename import rename
@@ -85,6 +85,7 @@ def _solution(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _show(arguments: argparse.Namespace, root: Path) -> int:
+    say_who_works(root)
     page, left = show(Course(root), arguments.student, arguments.assignment)
     return _say([page.relative_to(root).as_posix(), *to_grade(left, f"show STUDENT={arguments.student}")])
 

@@ -72,6 +72,20 @@ def locked(root: Path, command: str) -> Iterator[bool]:
                 os.unlink(root / FILE)
 
 
+def say_who_works(root: Path) -> None:
+    """Say on stderr, without waiting, who is at work on the course: what is not finished is missing in a report."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError), open(root / FILE, encoding="utf-8", errors="replace") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(
+                f"{_holder(file) or 'Somebody'} is at work on this course: what that has not finished is missing here. "
+                "Give this command again afterwards."
+            )
+
+
 @contextmanager
 def _acquired(path: Path) -> Iterator[tuple[TextIO, bool]]:
     """Return the lock's file, locked, and whether it could be locked."""

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ..course import Course, CourseError, folders
 from ..intake.folder import Intake, IntakeError, intake
 from ..seeds import FILE, key_of, secret_of
+from .groups import shares_of
 from .plan import Plan, files_of, read_assignment
 from .verdicts import Grading, read_grading
 
@@ -82,6 +83,12 @@ def pending(course: Course, assignment: str, given: Mapping[str, str], student: 
         elif compare and (why := compare(given.get(name, name), recorded)):
             found[name] = why
     return found
+
+
+def pending_in(course: Course) -> dict[str, dict[str, str]]:
+    """Return {assignment: its `pending`} for all that was handed in. Raises CourseError, CollectError, TableError."""
+    names = sorted({name for _, name in folders(course.root / "submitted")})
+    return {name: pending(course, name, shares_of(course.root, name).given) for name in names}
 
 
 def _comparison(course: Course, assignment: str) -> Callable[[str, Path], str] | None:

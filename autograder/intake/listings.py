@@ -82,7 +82,7 @@ def listing(table: Table, assignment: str = "") -> Listing:
     else:
         found = _list(table)
     if not found.people:
-        raise TableError(f"There are no people in {table.name}.")
+        raise TableError(f"There are no people in {table.name}: it needs a line for each, below its head.")
     found = _usable(found, table)
     for what in ("id", "email", "number", "login", "canvas", "moodle"):
         keys = [

@@ -85,7 +85,7 @@ def parsed(data: bytes, name: str) -> Table:
     except csv.Error as error:
         raise TableError(f"{name} is no table that can be read ({error}): save it as CSV (UTF-8) again.") from None
     if not found:
-        raise TableError(f"{name} is empty.")
+        raise TableError(f"{name} is empty: it needs a head, such as name, email, and a line for each person.")
     (_, head), *rows = found
     if "\0" in "".join(head):
         raise TableError(f"{name} is no text: save it as CSV (UTF-8), and take that.")

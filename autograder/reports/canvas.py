@@ -43,7 +43,7 @@ def write_canvas(course: Course, summaries: list[Summary]) -> Sent:
     table, term = read_table(path), read_term(course.root)
     told = []
     columns: list[tuple[int, Summary]] = []
-    for summary in summaries:
+    for summary in (one for one in summaries if one.in_use):
         place = _column(table, summary.assignment, term)
         if isinstance(place, str):
             told.append(place)

@@ -64,6 +64,8 @@ def export_all(course: Course, assignment: str | None = None) -> Exported:
         files += one.files
         told += one.told
     told += [f"{summary.assignment}: {line}" for summary in every for line in taken_off(summary)]
+    if every and not any(summary.in_use for summary in every):
+        told.append("Nobody has handed in anything. next: make collect FROM=export.zip")
     told += to_grade({summary.assignment: summary.pending for summary in every}, "export")
     return Exported(tuple(files), tuple(told))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from ..course import Course, CourseError
+from ..course import Course, CourseError, folders
 from ..grading.grade import Submission
 from ..learners import check_learner
 from ..text import did_you_mean, plain
@@ -90,5 +90,10 @@ def nothing(course: Course, step: str, assignment: str | None, student: str | No
         raise CourseError(f"There is no assignment {plain(assignment, 80)!r}{did_you_mean(assignment, names)}.")
     who, what = f"{plain(student, 80)}/" if student else "", f"{assignment}/" if assignment else ""
     if not (who or what):
-        return f"There is nothing in {step}/: it holds one folder a student, {step}/<student>/<assignment>/."
+        there = step != "submitted" and any(folders(course.root / "submitted"))
+        command = "grade" if there else "collect FROM=export.zip"
+        return (
+            f"There is nothing in {step}/: it holds one folder a student, {step}/<student>/<assignment>/. next: make "
+            f"{command}"
+        )
     return f"There is no folder {step}/{who or '<student>/'}{what}: nothing was handed in there, or it is a group's."

@@ -113,6 +113,11 @@ class Summary:
     rows: list[Row]
 
     @property
+    def in_use(self) -> bool:
+        """Whether anybody has handed it in: a course may leave assignments out, or have some still to come."""
+        return not all(row.absent for row in self.rows)
+
+    @property
     def pending(self) -> dict[str, str]:
         """Who is to be graded, and why."""
         return {row.student: row.status for row in self.rows if row.status in PENDING}

@@ -16,14 +16,16 @@ WHO = ("student", "last_name", "first_name", "email", "group")
 def write_term(root: Path, summaries: list[Summary]) -> Path:
     """Write the table of the term; returns the file.
 
-    Missing and refused submissions count as 0. There is no total as long as a submission is to be graded.
+    An assignment counts from the first submission on. Missing and refused submissions count as 0. There is no total as
+    long as a submission is to be graded.
     """
     of: dict[str, dict[str, Row]] = {}
     for summary in summaries:
         for row in summary.rows:
             of.setdefault(row.student, {})[summary.assignment] = row
-    names = [summary.assignment for summary in summaries]
-    maximum = points(sum(summary.maximum for summary in summaries))
+    used = [summary for summary in summaries if summary.in_use]
+    names = [summary.assignment for summary in used]
+    maximum = points(sum(summary.maximum for summary in used))
     head = [*WHO, *(title for name in names for title in (name, f"{name} status")), "total", "max"]
     rows = [[for_table(title) for title in head]]
     for student in sorted(of):

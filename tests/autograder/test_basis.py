@@ -14,6 +14,7 @@ from term import csv_of
 from test_feedback import Page
 
 from autograder.__main__ import main
+from autograder.authoring.release import release
 from autograder.course import Course as NbgradersCourse
 from autograder.course import CourseError
 from autograder.grading.basis import AGAIN, ALTERED, OUTDATED, WAITING
@@ -50,10 +51,10 @@ class Course(Graded):
         self.seal("bob", refused="essay.pdf: no notebook")
         export_all(self.course)
 
-    def hand_in(self, who: str, name: str, text: str) -> None:
-        folder = self.course.folder("submitted", PHASE, who)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+    def hand_in(self, who: str, name: str, text: str, assignment: str = PHASE) -> None:
+        path = self.course.folder("submitted", assignment, who) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
     def date(self, day: str) -> None:
         text = WORKSHEET.replace("20 November 2026", day)
@@ -194,3 +195,27 @@ def test_a_group_waits_for_its_newest_submission(course: Course) -> None:
 def test_a_lost_key_or_a_record_of_an_earlier_version_is_told_in_true_words(course: Course) -> None:
     (course.root / "gradebook.key").write_text("0" * 64)
     assert course.statuses()["ada"] == ALTERED
+
+
+def test_a_release_ends_with_whose_submissions_it_concerns(course: Course, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["release"], root=course.root) == 0
+    assert "make grade" not in capsys.readouterr().out
+    master = course.root / "source" / PHASE / f"{NOTEBOOK}.py"
+    master.write_text(master.read_text(encoding="utf-8").replace("points=2", "points=3"), encoding="utf-8")
+    assert main(["release"], root=course.root) == 0
+    assert f"{PHASE}: {OUTDATED} (2): ada, bob\nnext: make grade" in capsys.readouterr().out
+
+
+def test_an_assignment_that_nobody_handed_in_does_not_count(course: Course) -> None:
+    for name in ("unused", "waited"):
+        shutil.copytree(course.root / "source" / PHASE, course.root / "source" / name)
+    release(course.root)
+    course.hand_in("ada", FILE, "{}", "waited")
+    gradebook = "Student,ID,SIS User ID,SIS Login ID,Section,Tiny (3)\nPoints Possible,,,,,4.5\nAda,7,M1,ada,A,\n"
+    (course.root / "lms" / "canvas.csv").write_text(gradebook, encoding="utf-8")
+    told = "\n".join(export_all(course.course).told)
+    row = course.rows("term")["ada"]
+    assert [column for column in row if column.endswith(" status")] == [f"{PHASE} status", "waited status"]
+    assert (row["max"], row["total"], row["waited status"]) == ("9", "", WAITING)
+    assert "no column called waited" in told
+    assert "unused" not in told

@@ -185,7 +185,7 @@ def test_an_unknown_phase_is_an_error_that_lists_the_phases(
 
 def test_an_empty_folder_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["grade"], root=tmp_path) == 1
-    assert "There is nothing in submitted/" in capsys.readouterr().out
+    assert "<assignment>/. next: make collect FROM=export.zip" in capsys.readouterr().out
 
 
 def test_a_whole_real_notebook_gets_full_marks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -177,7 +177,8 @@ def test_the_files_of_a_killed_grader_are_removed(small: Classroom, capsys: pyte
     left = small.root / "autograded" / "ada" / f"{TEMPORARY}x" / "fresh"
     left.mkdir(parents=True)
     assert main(["feedback"], root=small.root) == 1
-    assert "There is nothing in autograded/" in capsys.readouterr().out
+    assert "There is nothing in autograded/" in (said := capsys.readouterr().out)
+    assert said.endswith(" next: make collect FROM=export.zip\n")
     main(["grade"], root=small.root)
     assert not left.parent.exists()
 

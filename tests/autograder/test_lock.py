@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from classroom import Classroom
 
 from autograder import lock
 from autograder.__main__ import main
@@ -130,3 +132,12 @@ def test_commands_that_change_a_course_hold_its_lock(
     with locked(tmp_path, "grade"):
         assert main(command, root=tmp_path) == 1
     assert capsys.readouterr().err == "This process is at work on the course already.\n"
+
+
+def test_a_report_says_who_is_at_work_and_does_not_wait(small: Classroom, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["export"], root=small.root) == 0
+    assert "is at work" not in capfd.readouterr().err
+    with locked(small.root, "grade"):
+        assert main(["export"], root=small.root) == 0
+    said = capfd.readouterr().err
+    assert re.search(r"grade, since .*\) is at work on this course: what that has not finished is missing", said)
