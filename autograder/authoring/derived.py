@@ -13,6 +13,7 @@ These marks may stand in any cell, so that no number is written twice:
     <<words>>          the words on the core path; <<lines>> the lines of code that are shown there
     <<exercises>>      how many answers the learner writes, in words
     <<sections>>       how many sections give points, in words
+    <<primer>>         the folded text of primer.py, which explains PyTorch
     <<fact NAME>>      a statement of gpt2_lib/course/facts.toml, with its sources; <<table NAME>> the table that it has
 """
 
@@ -21,6 +22,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+
+from .primer import PRIMER
 
 SECTION = re.compile(r"^#{2,3} (?:Exercise )?(\S+) · ([^:`\n]+)", re.MULTILINE)  # number, name
 HEADING = re.compile(r"^(##|###) (?:(?:Exercise )?(\S+(?: [a-z])?) · )?", re.MULTILINE)  # depth, number
@@ -47,7 +50,7 @@ def fill_in(cells: list[dict], minutes: list[int]) -> None:
 
     for cell in cells:  # first, since their words count
         try:
-            cell["source"] = facts.fill_in(cell["source"])
+            cell["source"] = facts.fill_in(cell["source"].replace("<<primer>>", PRIMER))
         except KeyError as error:
             raise MarkError(f"There is no fact {error} in {facts.FILE.name}.") from error
     checks, short = checks_by_section(cells), checks_by_section(core(cells))

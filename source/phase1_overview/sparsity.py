@@ -19,6 +19,7 @@ matrices(("4 zeros of 8", big, big != 0), ("0 zeros of 2", small, small != 0))
 say("Together: 4 zeros of 10 entries, so the sparsity is 0.4.")
 
 # %% [markdown]
+# <<primer>>
 # <details><summary>Hint 1: how are zeros counted?</summary>
 #
 # `t == 0` gives a tensor of `True` and `False`, and `True` counts as 1 in a sum.

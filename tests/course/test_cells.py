@@ -11,6 +11,7 @@ import pytest
 from classroom import NOTEBOOKS
 from nbformat import NotebookNode
 
+from autograder.authoring.primer import PRIMER
 from autograder.authoring.sources import to_notebook
 from gpt2_lib.course import checks
 
@@ -76,3 +77,9 @@ def returns_a_value(function: object) -> bool:
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     assert isinstance(tree, ast.FunctionDef)
     return any(isinstance(node, ast.Return) and node.value is not None for node in own_nodes(tree.body))
+
+
+def test_the_first_two_notebooks_offer_the_same_primer_of_pytorch() -> None:
+    for name in ("phase1_overview", "phase2_techniques"):
+        text = "\n".join(cell.source for cell in to_notebook(NOTEBOOKS[name]).cells if cell.cell_type == "markdown")
+        assert text.count(PRIMER) == 1
