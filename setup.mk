@@ -56,7 +56,8 @@ endif
 	@rm -f .venv/lab .venv/dev
 	@$(cpu_torch)
 	@$(call install,-r requirements.lock,$(lab_size))
-	@$(call install,--no-deps -e .,$(lab_size))
+	@# By a path, which type checkers follow too: setuptools' own way is a hook that they don't run.
+	@$(call install,--no-deps --config-settings editable_mode=compat -e .,$(lab_size))
 	@printf '%s' "$$(pwd -P)" > .venv/lab
 
 # Without an NVIDIA GPU, Linux has no use for the CUDA libraries that PyPI's PyTorch brings, several gigabytes, so

@@ -206,6 +206,8 @@ def fit(run: Run, ids: Tensor, held_out: Tensor, every: int, callbacks: Iterable
         raise ValueError(f"every is at least 1, and held_out has a window or more; got {every} and {len(held_out)}.")
     run.check_text(ids)
     callbacks = list(callbacks)
+    if run.step >= run.recipe.steps:
+        tqdm.write(f"This run is finished: {run.step} of {run.recipe.steps} steps; nothing is trained.", sys.stderr)
     average, started = math.nan, time.monotonic()
     earlier = run.log[-1]["seconds"] if run.log else 0.0
     with tqdm(total=run.recipe.steps, initial=run.step, desc="training", unit="step") as bar:

@@ -54,7 +54,7 @@ case "$*" in
     echo "$*" >> "$LOG"; case "$*" in "-m ${{FAILING:-nothing}}"*) exit 1 ;; esac ;;
 esac
 """
-FRESH = ["venv", "-r requirements.lock", "--no-deps -e ."]
+FRESH = ["venv", "-r requirements.lock", "--no-deps --config-settings editable_mode=compat -e ."]
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 

@@ -103,7 +103,7 @@ def _check_built_in(where: Path | str, c: dict[str, Any]) -> None:
         found = c.get(key, value)
         if found != value and not (key == "activation_function" and found in GELU):
             raise CheckpointError(
-                f"{where} sets {key} to {found!r}; only models with {value!r} can be loaded: choose another."
+                f"{where} sets {key} to {found!r}; only models with {value!r} can be loaded: take one that has it."
             )
 
 

@@ -40,6 +40,8 @@ def folder_of(name: str | Path) -> Path:
         return BUNDLED[name]
     if path.is_dir():
         return path
+    if path.suffix in (".txt", ".jsonl", ".parquet") and path.is_file():
+        raise CheckpointError(f"{path} is a text, and a model's name or folder is needed. Were arguments swapped?")
     if path.is_file():
         raise CheckpointError(
             f"{path} is a file: give the model's folder. gpt2_lib.storage.packed.load_packed opens a packed file."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,14 @@ def methods_table() -> str:
 
 
 def check_methods(methods: list[Method], given: argparse.Namespace) -> None:
-    """Raise ValueError, before a model is loaded, where text is missing or no method uses it, and for n:m."""
+    """Raise ValueError, before a model is loaded, where text is missing, and for n:m; drop a text that none uses."""
     calibrate = given.calibrate
     needing = [method.name for method in methods if method.text == "needed"]
     if needing and calibrate is None:
         raise ValueError(f"{', '.join(needing)} needs text: give --calibrate TEXT.")
     if calibrate is not None and all(method.text == "no" for method in methods):
-        raise ValueError(f"{', '.join(m.name for m in methods)} uses no text: leave --calibrate out.")
+        print(f"{', '.join(m.name for m in methods)} uses no text: --calibrate is left out.", file=sys.stderr)
+        given.calibrate = None
     for method in methods:
         check_needs(method, calibrate is not None, given.n_m)
 
@@ -135,6 +137,9 @@ def fraction(text: str) -> float:
         return check_sparsity(float(text))
     except ValueError as error:
         said = str(error) if "sparsity" in str(error) else f"a fraction such as 0.5 is needed; got {text!r}"
+        percent = text.removesuffix("%").strip()
+        if percent != text and percent.isdecimal():
+            said += f": write {int(percent) / 100:g}"
         raise argparse.ArgumentTypeError(said) from error
 
 

@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from ..pruning.methods.comparison import Comparison, compare
-from ..pruning.methods.registry import METHODS, find_method
+from ..pruning.methods.registry import METHODS, Method, find_method
 from ..system.command import output_file
 from ..system.extras import require
 from . import arguments
 
+ALL = "all"
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -23,7 +24,12 @@ def parser() -> argparse.ArgumentParser:
     found.epilog = f"methods:\n{arguments.methods_table()}"
     found.add_argument("model", metavar="IN", help=arguments.MODEL)
     found.add_argument(
-        "--methods", required=True, nargs="+", choices=METHODS, metavar="METHOD", help="some of the list below"
+        "--methods",
+        required=True,
+        nargs="+",
+        choices=[*METHODS, ALL],
+        metavar="METHOD",
+        help=f"some of the list below; {ALL}: those that can, n:m or with the text that is given",
     )
     arguments.add_pruning(found)
     arguments.add_test(found)
@@ -38,14 +44,14 @@ def main(argv: Sequence[str]) -> None:
     given = parser().parse_args(argv)
     if given.picture:
         require("pictures", "matplotlib")
-    methods = [find_method(name) for name in given.methods]
+    methods = _chosen(given)
     arguments.check_methods(methods, given)
     model = arguments.load(given.model)
     arguments.check_plans(model, methods, given)
     test, calibration = arguments.given_texts(model, given)
     found = compare(
         model,
-        given.methods,
+        [method.name for method in methods],
         given.sparsity,
         text=calibration.ids,
         test=test.ids,
@@ -59,6 +65,13 @@ def main(argv: Sequence[str]) -> None:
     if given.picture:
         _draw(found, given.picture)
     arguments.write_json(given.json, {"calibrated_on": calibration.said} | found.as_json())
+
+
+def _chosen(given: argparse.Namespace) -> list[Method]:
+    if ALL not in given.methods:
+        return [find_method(name) for name in given.methods]
+    able = [method for method in METHODS.values() if given.n_m is None or method.n_m]
+    return [method for method in able if given.calibrate is not None or method.text != "needed"]
 
 
 def _draw(found: Comparison, path: Path) -> None:

@@ -80,6 +80,7 @@ def main(argv: Sequence[str]) -> None:
     model = arguments.load(given.model)
     arguments.check_plans(model, methods, given)
     test, calibration = arguments.given_texts(model, given)
+    whole = model.config
     states = [state_of("as given", model, test.ids)]
     pruned = _pruned(model, given, calibration.ids)
     states.append(state_of(given.method, pruned, test.ids))
@@ -88,7 +89,11 @@ def main(argv: Sequence[str]) -> None:
     print(table(states))
     print(f"\nMeasured on {test.said}.")
     print(f"Calibrated on {calibration.said}." if calibration.said else "No text was used for pruning.")
-    print(f"Written: {given.out}")
+    if find_method(given.method).choose is None:
+        for units in ("heads", "neurons"):
+            before, left = sum(getattr(whole, units)), sum(getattr(pruned.config, units))
+            print(f"Removed: {before - left:,} of {before:,} {units}, {1 - left / before:.1%}.")
+    print(f"Written: {given.out}, with weights in float32")
     content = {
         "method": given.method,
         "tested_on": test.said,

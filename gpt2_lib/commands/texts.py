@@ -6,6 +6,7 @@ import codecs
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ import torch
 from torch import Tensor
 
 from ..batches import windows_of
+from ..config import TextCodec
 from ..corpus import calibration_windows, held_out_windows
 from ..gpt2 import GPT2
+from ..tokenizer import encoded
 
 PLAYS = "plays"
+CHARACTERS = 16  # for a token, with much to spare
 WIDE = {  # marks at a text's beginning; UTF-16's is the start of UTF-32's
     "UTF-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
     "UTF-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
@@ -133,10 +137,13 @@ def windows_to_measure_on(model: GPT2, source: str, length: int | None, count: i
 
 def windows_to_calibrate_on(model: GPT2, source: str, length: int | None, count: int) -> Windows:
     """Return at most ``count`` windows for calibration, spread evenly; of the plays, the course's own."""
-    return _windows(model, source, length, count, lambda tokenizer, size: calibration_windows(tokenizer, size, count))
+    plays = partial(calibration_windows, count=count)
+    return _windows(model, source, length, count, plays, spread=True)
 
 
-def _windows(model: GPT2, source: str, length: int | None, count: int, plays: Callable[..., Tensor]) -> Windows:
+def _windows(
+    model: GPT2, source: str, length: int | None, count: int, plays: Callable[..., Tensor], spread: bool = False
+) -> Windows:
     context = model.config.n_positions
     size = context if length is None else length
     if size > context:
@@ -148,12 +155,35 @@ def _windows(model: GPT2, source: str, length: int | None, count: int, plays: Ca
     else:
         name = source
         try:
-            every = windows_of(read_texts(Path(source)) or "", model.tokenizer, size)
+            texts = read_texts(Path(source))
+            if spread and (pages := _pages(texts, model.tokenizer, size, count)) is not None:
+                return Windows(pages, f"{name} ({count:,} windows of {size:,} tokens, spread evenly)")
+            every = windows_of(texts or "", model.tokenizer, size)
         except ValueError as error:
             raise ValueError(_named(source, str(error))) from error
     chosen = every if count >= len(every) else every[torch.linspace(0, len(every) - 1, count).long()]
     of = "" if len(chosen) == len(every) else f" of {len(every):,}"
     return Windows(chosen, f"{name} ({len(chosen):,}{of} windows of {size:,} tokens)")
+
+
+def _pages(texts: list[str], tokenizer: TextCodec, size: int, count: int) -> Tensor | None:
+    """Return windows (count, size) from places spread evenly over long texts, of which only these are encoded.
+
+    None where the texts are so short that all may be needed: a token seldom spells more than a few characters.
+    """
+    page = CHARACTERS * size
+    whole = "".join(texts)
+    if len(whole) < 2 * count * page:
+        return None
+    rows: list[list[int]] = []
+    for i in range(count):
+        start = i * (len(whole) - page) // max(1, count - 1)
+        text = whole[start : start + page]
+        text = text if start == 0 else text[text.find(" ") + 1 :]  # not from the middle of a word
+        rows.append(encoded(tokenizer, text)[:size])
+        if len(rows[-1]) < size:
+            return None
+    return torch.tensor(rows)
 
 
 def _named(source: str, message: str) -> str:

@@ -33,7 +33,7 @@ def check_sparsity(sparsity: float) -> float:
     number = isinstance(sparsity, Real) and not isinstance(sparsity, bool)
     if not number or not 0 <= sparsity <= 1:
         shown = f"a {type(sparsity).__name__}" if isinstance(sparsity, Tensor) else repr(sparsity)
-        hint = f" Did you mean {sparsity / 100:g}?" if number and 1 < sparsity <= 100 else ""
+        hint = f" Did you mean {sparsity / 100:g}?" if number and 2 <= sparsity <= 100 else ""
         raise ValueError(f"sparsity is the fraction to remove, from 0 to 1; got {shown}.{hint}")
     return float(sparsity)
 

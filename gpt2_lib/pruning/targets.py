@@ -109,7 +109,7 @@ def no_such_layer(name: object, names: Sequence[str]) -> ValueError:
     nearest = difflib.get_close_matches(str(name), names, cutoff=0.0)
     return ValueError(
         f"No prunable layer is called {name!r}. The nearest of the {len(names)} that there are: {', '.join(nearest)}; "
-        "gpt2_lib.pruning.targets.prunable_weights(model) has them all."
+        "gpt2_lib.pruning.pruner.prunable_weights(model) has them all."
     )
 
 

@@ -18,7 +18,7 @@ from tiny import random_model, tokenizer
 from gpt2_lib import load_pretrained_gpt2, save_pretrained
 from gpt2_lib.__main__ import COMMANDS, main
 from gpt2_lib.commands import completion
-from gpt2_lib.commands.texts import read_texts
+from gpt2_lib.commands.texts import read_texts, windows_to_calibrate_on
 from gpt2_lib.pruning.targets import prunable_weights
 from gpt2_lib.system.extras import MissingExtraError
 
@@ -250,6 +250,42 @@ def test_an_out_where_no_folder_can_be_made_is_refused_at_once(
     assert "out can't be made: [Errno 1] Operation" in refused(capsys, "prune", "absent", folder / "out", *options)
 
 
+def test_of_a_long_calibration_text_only_what_is_needed_is_encoded(folder: Path, tmp_path: Path) -> None:
+    words = ["to", "be", "or", "not", "that", "is", "the", "question"]
+    lines = [f"{words[i % 8]} {words[i % 7]} {i}" for i in range(3000)]
+    (tmp_path / "long.txt").write_text("\n".join(lines))
+    model = load_pretrained_gpt2(folder / "in")
+    assert model.tokenizer is not None
+    encode, seen = model.tokenizer.encode, []
+    model.tokenizer.encode = lambda text: seen.append(text) or encode(text)  # type: ignore[method-assign]
+    found = windows_to_calibrate_on(model, str(tmp_path / "long.txt"), None, 4)
+    assert found.ids.shape == (4, 32)
+    assert found.said.endswith("long.txt (4 windows of 32 tokens, spread evenly)")
+    assert sum(map(len, seen)) < len("\n".join(lines)) / 10
+    first, *_, last = (model.tokenizer.decode(row.tolist()) for row in found.ids)
+    assert first.startswith(lines[0])
+    assert "29" in last  # near the end
+    assert windows_to_calibrate_on(model, str(tmp_path / "long.txt"), None, 60).said.endswith("windows of 32 tokens)")
+
+
+def test_small_things_are_said(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    test = ["--test", str(folder / "test.txt")]
+    main(["prune", str(folder / "in"), str(tmp_path / "a"), "--method", "structured", "--sparsity", "0.25", *test])
+    said = capsys.readouterr().out
+    assert "Removed: 2 of 8 heads, 25.0%.\nRemoved: 48 of 192 neurons, 25.0%.\n" in said
+    assert "with weights in float32" in said
+    given = ["--sparsity", "0.25", "--calibrate", "absent.txt", *test]
+    main(["prune", str(folder / "in"), str(tmp_path / "b"), "--method", "magnitude", *given])
+    assert "magnitude uses no text: --calibrate is left out." in capsys.readouterr().err
+    assert "Were arguments swapped" in refused(capsys, "evaluate", folder / "test.txt", "--test", "gpt2-mini")
+
+
+def test_all_methods_are_those_that_can(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["compare", str(folder / "in"), "--methods", "all", "--n-m", "2:4", "--test", str(folder / "test.txt")])
+    rows = [line.split(" | ")[0].strip("| ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert rows == ["method", "unpruned", "magnitude", "random"]
+
+
 def test_parquet_without_pyarrow_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -260,8 +296,9 @@ def test_parquet_without_pyarrow_says_so(tmp_path: Path, monkeypatch: pytest.Mon
 
 BAD: list[tuple[list[str], str]] = [
     (["--method", "wanda", "--sparsity", "0.5"], "wanda needs text: give --calibrate TEXT"),
-    (["--method", "magnitude", "--sparsity", "0.5", "--calibrate", "plays"], "uses no text: leave --calibrate out"),
     (["--method", "magnitude", "--sparsity", "50"], "Did you mean 0.5?"),
+    (["--method", "magnitude", "--sparsity", "1.5"], "from 0 to 1; got 1.5.\n"),
+    (["--method", "magnitude", "--sparsity", "50%"], "a fraction such as 0.5 is needed; got '50%': write 0.5"),
     (["--method", "magnitude", "--sparsity", "half"], "a fraction such as 0.5 is needed; got 'half'"),
     (["--method", "magnitude", "--sparsity", "nan"], "from 0 to 1; got nan"),
     (["--method", "magnitude", "--n-m", "4"], "N:M such as 2:4 is needed; got '4'"),

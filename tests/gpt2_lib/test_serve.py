@@ -202,7 +202,9 @@ def test_the_handle_passes_on_what_the_server_refuses(served):
 
 def test_the_load_test_command_prints_its_table_and_knows_no_server(served, capsys):
     load_test_main(["--url", served.url, "--requests", "4", "--concurrency", "2", "--new-tokens", "1"])
-    assert "4 requests, 2 at a time: 0 lost; answered: 4 with 200" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "4 requests, 2 at a time: 0 lost; answered: 4 with 200" in said.out
+    assert said.err == f"Sending 4 requests to {served.url}: the result comes at the end.\n"
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         free = taken.getsockname()[1]
     for url in (f"http://127.0.0.1:{free}", "ftp://x"):

@@ -77,12 +77,14 @@ def test_a_killed_run_continues_to_the_same_weights_as_one_that_was_not(tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed.pt", "whole.pt"]
 
 
-def test_a_finished_run_is_not_trained_further(tmp_path):
+def test_a_finished_run_is_not_trained_further_and_says_so(tmp_path, capsys):
     run = new_run(tmp_path / "run.pt")
     fit(run, IDS, HELD_OUT, every=7)
     again = new_run(tmp_path / "run.pt")
+    assert "finished" not in capsys.readouterr().err
     fit(again, IDS, HELD_OUT, every=7)
     assert_same_weights(run.model, again.model)
+    assert "This run is finished: 7 of 7 steps" in capsys.readouterr().err
 
 
 def test_another_seed_gives_another_model(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import threading
 import time
 from collections import Counter
@@ -193,6 +194,7 @@ def main(argv: Sequence[str]) -> None:
     """Print the result of a load test; exits with 1 if any request failed, 2 if there is no server."""
     asked = parser()
     options = asked.parse_args(argv)
+    print(f"Sending {options.requests} requests to {options.url}: the result comes at the end.", file=sys.stderr)
     try:
         result = load_test(options.url, options.requests, options.concurrency, options.max_new_tokens, options.prompt)
     except (DeployError, ValueError) as error:
