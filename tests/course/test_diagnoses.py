@@ -53,6 +53,8 @@ SAID = {
     ("magnitude_prune", "forgets no_grad", "prune_each"): "write inside `with torch.no_grad():`",
     ("remove_neurons", "a list of tensors for an index", "neurons_shapes"): "a loop over keep.tolist()",
     ("remove_neurons", "a list of tensors for an index", "neurons_care"): "a loop over keep.tolist()",
+    ("remove_neurons", "zeros in c_fc's rows: GELU(bias) leaks", "neurons_output"): "its bias leaks through",
+    ("remove_neurons", "zeros in all three, the shapes as before", "neurons_output"): "4 neurons are there",
     ("remove_heads", "a loop whose indices are tensors", "heads_output"): "a loop over keep.tolist()",
     ("remove_heads", "a row and a column for a head, like neurons", "heads_care"): (
         "the shapes [(6, 4), (6,), (4, 2)] were expected; [(1, 4), (1,), (4, 1)] came back"

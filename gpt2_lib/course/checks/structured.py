@@ -147,7 +147,8 @@ def neurons_output(remove_neurons):
     ]
     progress.given("c_fc weight (4, 2), bias (4,), c_proj weight (2, 4), keep = [0, 1, 3]")
     smaller = three_tensors(remove_neurons(*[w.clone() for w in weights], torch.tensor([0, 1, 3])), "remove_neurons")
-    fitting(smaller, [(3, 2), (3,), (2, 3)], "3 of 4 neurons stay, in a model of width 2")
+    n = smaller[0].size(0) if smaller[0].dim() == 2 else 0
+    fitting(smaller, [(n, 2), (n,), (2, n)], f"{n} neurons, as c_fc has rows, in a model of width 2")
     x = torch.tensor([0.0, 0.0])  # of the token only the biases are left
     other = torch.tensor([1.0, 1.0])
     # GELU(4) = 3.9999 and GELU(2) = 1.9546; what GELU(1) = 0.8412 says must not come through
@@ -161,6 +162,10 @@ def neurons_output(remove_neurons):
     assert torch.allclose(got, wanted, atol=1e-3), (
         f"Neuron 2 silenced, the input (0, 0): the output is {[round(v, 3) for v in wanted.tolist()]}; with your matrices it is "
         f"{[round(v, 3) for v in got.tolist()]}. {idea}\nkeep = [0, 1, 3], c_proj weight before\n{show(weights[2])}\nyours\n{show(smaller[2])}"
+    )
+    assert n == 3, (
+        f"The output is right, but {n} neurons are there, of which keep = [0, 1, 3] has 3: cut rows, biases and columns out, instead of "
+        "writing zeros."
     )
     silenced = weights[2].clone()
     silenced[:, 2] = 0.0
