@@ -1,4 +1,6 @@
-"""The seeds of hidden tests: a fixed one for each learner and check, unknown to anybody without the course's key.
+"""The seeds of hidden tests: a fixed one for each submission and check, unknown to anybody without the course's key.
+
+Another submission of the same learner draws other inputs: what its code recorded of the last ones is worth nothing.
 
 The key is the course's secret, ``gradebook.key``: created at the first grading, and kept beside the gradebook, where
 no sandbox shows it. Only a judge gets a seed, in its environment, just before the check runs.
@@ -41,9 +43,9 @@ def key_of(root: Path) -> bytes:
     return bytes.fromhex(text)
 
 
-def secret_of(key: bytes, assignment: str, student: str) -> str:
-    """Return the secret from which a submission's seeds are derived."""
-    return hmac.digest(key, f"{assignment}\0{student}".encode("utf-8", "replace"), "sha256").hex()
+def secret_of(key: bytes, assignment: str, student: str, work: str) -> str:
+    """Return the secret from which a submission's seeds are derived; ``work`` is the digest of what was submitted."""
+    return hmac.digest(key, f"{assignment}\0{student}\0{work}".encode("utf-8", "replace"), "sha256").hex()
 
 
 def seed_of(secret: str, notebook: str, check: str) -> int:

@@ -109,7 +109,7 @@ def _comparison(course: Course, assignment: str) -> Callable[[str, Path], str] |
             taken = intake(course.folder("submitted", assignment, who), read.plans)
         except IntakeError:
             return AGAIN if before.key else ""
-        basis = basis_of(taken, read.digest, secret_of(key, assignment, who))
+        basis = basis_of(taken, read.digest, secret_of(key, assignment, who, taken.digest))
         return "" if basis.holds(recorded, before) else basis.change(before)
 
     return change

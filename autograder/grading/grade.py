@@ -174,7 +174,7 @@ def _task(
         taken = intake(course.folder("submitted", assignment, student), plans)
     except IntakeError as error:
         return _refused(course, student, assignment, str(error), Grading())
-    secret = secret_of(terms.key, assignment, student)
+    secret = secret_of(terms.key, assignment, student, taken.digest)
     basis = basis_of(taken, digest, secret)
     review = tuple(Review("", "", plain(reason)) for reason in taken.review)
     refused = tuple(plain(of_file(name, reason)) for name, reason in sorted(taken.refused.items()))

@@ -99,7 +99,7 @@ def _again(course: Course, student: str, assignment: str, notebook: str, check: 
     taken = intake(course.folder("submitted", assignment, student), plans)
     if notebook not in taken.notebooks:
         raise CourseError(f"{notebook}.ipynb {taken.refused.get(f'{notebook}.ipynb', 'was not handed in')}.")
-    secret = secret_of(key_of(course.root), assignment, student)
+    secret = secret_of(key_of(course.root), assignment, student, taken.digest)
     hidden = tuple(bubblewrap.names_of(course.root))
     job = Job({notebook: taken.notebooks[notebook]}, plans, taken.extras, given, course.rules, hidden, secret)
     outcome = run(job)

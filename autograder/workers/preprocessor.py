@@ -27,7 +27,7 @@ class SandboxedExecute(NbGraderPreprocessor):
         course, names = Course(Path.cwd()), resources["nbgrader"]
         assignment, student, name = names["assignment"], names["student"], names["notebook"]
         plans = read_assignment(course, assignment)
-        taken = intake(course.folder("submitted", assignment, student), [name])
+        taken = intake(course.folder("submitted", assignment, student), plans)
         if name not in taken.notebooks:
             raise CourseError(f"{name}.ipynb {taken.refused.get(f'{name}.ipynb', 'went away')}")
         job = Job(
@@ -37,7 +37,7 @@ class SandboxedExecute(NbGraderPreprocessor):
             files_of(course, assignment),
             course.rules,
             tuple(names_of(course.root)),
-            secret_of(key_of(course.root), assignment, student),
+            secret_of(key_of(course.root), assignment, student, taken.digest),
         )
         try:
             outcome = run(job)

@@ -40,10 +40,9 @@ def perplexity(logits, targets):
 check.perplexity_basics(perplexity)
 ### BEGIN HIDDEN TESTS
 with check.hidden() as draw:
-    for draw.seed, (B, T, V) in enumerate([(1, 1, 2), (1, 6, 5), (2, 3, 4), (3, 2, 7), (4, 4, 4)]):
-        generator = torch.Generator().manual_seed(draw.seed)
-        x = torch.randn(B, T, V, generator=generator) * 2
-        y = torch.randint(V, (B, T), generator=generator)
+    for B, T, V in [(1, 1, 2), (1, 6, 5), (2, 3, 4), (3, 2, 7), (4, 4, 4)]:
+        x = torch.randn(B, T, V, generator=draw.generator) * 2
+        y = torch.randint(V, (B, T), generator=draw.generator)
         nll = 0.0
         for b in range(B):
             for t in range(T):
@@ -59,8 +58,8 @@ with check.hidden() as draw:
 # %% tests="perplexity_mean" points=2
 check.perplexity_mean(perplexity)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    generator = torch.Generator().manual_seed(5)
+with check.hidden() as draw:
+    generator = draw.generator
     x = torch.randn(3, 5, 6, generator=generator)
     x[0] *= 8  # one sequence is far worse than the others
     y = torch.randint(6, (3, 5), generator=generator)

@@ -67,9 +67,9 @@ def magnitude_prune(model: GPT2, sparsity: float) -> dict[str, torch.Tensor]:
 # %% tests="prune_where" points=2
 check.prune_where(magnitude_prune)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
+with check.hidden() as draw:
     for heads, neurons in (((1, 2, 1), (3, 8, 5)), ((2,), (6,)), ((1,) * 11, (2,) * 11)):
-        small = check.small_model(random.SystemRandom().randrange(10**6), heads, neurons)
+        small = check.small_model(draw.random.randrange(10**6), heads, neurons)
         before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}
         masks = magnitude_prune(small, 0.25)
         wanted = {name for name, old in before.items() if name.startswith("h.") and old.dim() == 2}
@@ -109,9 +109,9 @@ with check.hidden() as draw:
 # %% tests="prune_writes" points=1
 check.prune_writes(magnitude_prune)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
+with check.hidden() as draw:
     for heads, neurons in (((1, 2, 1), (3, 8, 5)), ((2,), (6,))):
-        small = check.small_model(random.SystemRandom().randrange(10**6), heads, neurons)
+        small = check.small_model(draw.random.randrange(10**6), heads, neurons)
         with torch.no_grad():
             small.h[0].mlp.c_fc.weight.abs_()[0, 0] = 0.0  # goes, and only its mask can say so
         before = {name: parameter.detach().clone() for name, parameter in small.named_parameters()}

@@ -55,8 +55,8 @@ def deployment_analysis(
 # %% tests="analysis_compression" points=2
 check.analysis_compression(deployment_analysis)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    chance = random.SystemRandom()
+with check.hidden() as draw:
+    chance = draw.random
     for neurons in (None, (chance.randint(4, 9), chance.randint(1, 3))):
         original, fewer, pages = check.two_models(chance.randrange(10**6))
         if neurons:  # fewer of them, as structured pruning leaves a model
@@ -76,8 +76,8 @@ with check.hidden():
 # %% tests="analysis_speedup" points=1
 check.analysis_speedup(deployment_analysis)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    chance = random.SystemRandom()
+with check.hidden() as draw:
+    chance = draw.random
     short, long = chance.uniform(0.003, 0.005), chance.uniform(0.015, 0.02)
     # A pruned model may also be slower, so no constant is right for both.
     for naps in chance.sample([(long, short), (short, long)], 2):

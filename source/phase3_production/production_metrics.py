@@ -97,8 +97,8 @@ with check.hidden() as draw:
 # %% tests="metrics_memory" points=1
 check.metrics_memory(evaluate_production_metrics)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    tiny = check.tiny_gpt2(n_layer=random.SystemRandom().randint(3, 6)).bfloat16()
+with check.hidden() as draw:
+    tiny = check.tiny_gpt2(n_layer=draw.random.randint(3, 6)).bfloat16()
     count = sum(p.numel() for p in tiny.parameters())
     got = check.metric(evaluate_production_metrics(tiny, torch.zeros(2, 6, dtype=torch.int64)), "memory")
     assert got == 2 * count, f"{count:,} bfloat16 parameters take {2 * count:,} bytes; {got:,.0f} came back."
@@ -107,8 +107,8 @@ with check.hidden():
 # %% tests="metrics_latency" points=2
 check.metrics_latency(evaluate_production_metrics)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    chance = random.SystemRandom()
+with check.hidden() as draw:
+    chance = draw.random
     places = chance.sample(range(4), 4)
     usual = chance.sample(
         [chance.uniform(0.006, 0.009), chance.uniform(0.015, 0.02)], 2
@@ -128,8 +128,8 @@ with check.hidden():
 # %% tests="metrics_care" points=1
 check.metrics_care(evaluate_production_metrics)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    chance = random.SystemRandom()
+with check.hidden() as draw:
+    chance = draw.random
     tiny = check.tiny_gpt2(chance.randrange(10**6), n_layer=chance.randint(1, 5))
     pages = torch.randint(17, (3, 8), generator=torch.Generator().manual_seed(chance.randrange(10**6)))
     for place in range(1, 8, chance.randint(1, 3)):  # so that some guesses are right

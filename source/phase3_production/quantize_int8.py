@@ -112,8 +112,8 @@ with check.hidden() as draw:
 # %% tests="int8_care" points=1
 check.int8_care(quantize_int8)
 ### BEGIN HIDDEN TESTS
-with check.hidden():
-    dice = random.SystemRandom()
+with check.hidden() as draw:
+    dice = draw.random
     rows = [dice.sample(row, 4) for row in ([1.0, -0.5, 0.25, 0.0], [0.125, 0.0, -1.0, 0.75])]
     base = torch.tensor(rows) * 2.0 ** dice.randint(-3, 3)  # exact in every precision
     for dtype in (torch.float16, torch.bfloat16):

@@ -1,4 +1,4 @@
-"""Tests of the seeds of hidden tests: they are fixed for each learner and check, and can't be predicted."""
+"""Tests of the seeds of hidden tests: they are fixed for each submission and check, and can't be predicted."""
 
 from __future__ import annotations
 
@@ -29,18 +29,19 @@ def test_a_file_without_a_key_is_named(tmp_path: Path, text: str) -> None:
         key_of(tmp_path)
 
 
-def test_each_learner_and_check_has_a_seed_of_its_own() -> None:
+def test_each_submission_and_check_has_a_seed_of_its_own() -> None:
     key = bytes(range(32))
     seeds = {
-        (who, phase, check): seed_of(secret_of(key, phase, who), "n", check)
+        (who, phase, work, check): seed_of(secret_of(key, phase, who, work), "n", check)
         for who in ("ada", "bob", "zoë")
         for phase in ("p", "q")
+        for work in ("first", "second")
         for check in ("a", "b")
     }
     assert len(set(seeds.values())) == len(seeds)
     assert all(0 <= seed < SEEDS for seed in seeds.values())
-    assert seeds["ada", "p", "a"] == seed_of(secret_of(key, "p", "ada"), "n", "a")
-    assert seeds["ada", "p", "a"] != seed_of(secret_of(bytes(32), "p", "ada"), "n", "a")
+    assert seeds["ada", "p", "first", "a"] == seed_of(secret_of(key, "p", "ada", "first"), "n", "a")
+    assert seeds["ada", "p", "first", "a"] != seed_of(secret_of(bytes(32), "p", "ada", "first"), "n", "a")
 
 
 def test_a_draw_takes_the_graders_seed_and_without_one_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

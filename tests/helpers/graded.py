@@ -90,7 +90,7 @@ class Graded:
         """Record, as grading does, that a submission's result is that of its present files and of the release."""
         read = material(self.course, PHASE)
         taken = intake(self.course.folder("submitted", PHASE, student), read.plans)
-        basis = basis_of(taken, read.digest, secret_of(key_of(self.root), PHASE, student))
+        basis = basis_of(taken, read.digest, secret_of(key_of(self.root), PHASE, student, taken.digest))
         grading = Grading(basis.key, refused=refused, work=basis.work, release=basis.release)
         write_grading(self.course.folder("autograded", PHASE, student), grading)
 
