@@ -1,4 +1,4 @@
-"""Tests that hidden tests draw all random inputs from the grader's seed: a rerun repeats them, a new hand-in does not."""
+"""Tests that hidden tests draw their inputs from the grader's seed: a rerun repeats them, a new hand-in has others."""
 
 from __future__ import annotations
 
