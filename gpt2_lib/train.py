@@ -16,6 +16,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -33,25 +34,19 @@ from .metrics import evaluate
 from .modules import unwrap
 from .system.command import count, output_folder, run
 from .tokenizer import Tokenizer
+from .training.autosave import Autosave
 from .training.step import USUAL, Means, Recipe, check_optimizers, lr_scale, optimizers, train_step
 
-__all__ = [
-    "Means",
-    "Recipe",
-    "Run",
-    "fit",
-    "lr_scale",
-    "optimizers",
-    "train_step",
-    "write_log",
-]
+__all__ = ["Means", "Recipe", "Run", "fit", "lr_scale", "optimizers", "train_step", "write_log"]
 
 
 class Run:
     """A training run: model, optimisers and step, all of which a snapshot stores.
 
     Every step draws its batch and its dropout from the recipe's seed and the step's number alone,
-    so a run that was killed continues to the same result. Without a ``snapshot`` file nothing is saved.
+    so a run that was killed continues to the same result: from its ``snapshot`` file, which `advance` writes once a
+    minute and when it is interrupted (Ctrl-C). Make the run again with the same settings, and go on from ``run.step``;
+    ``run.log`` is in the snapshot, too. Without a ``snapshot`` nothing is saved.
     ``teacher``: the model to imitate, in evaluation mode, where the recipe asks for distillation.
     ``means``: your own optimisers, schedulers, accumulation and autocast.
 
@@ -81,6 +76,7 @@ class Run:
         self.step = 0
         self.text: int | None = None  # a sum over the token ids that are trained on
         self.log: list[dict] = []
+        self._autosave = nullcontext if self.snapshot is None else Autosave(self.save).step
         if self.snapshot is not None and self.snapshot.is_file():
             self._restore(self.snapshot)
 
@@ -157,6 +153,11 @@ class Run:
 
     def advance(self, ids: Tensor) -> float:
         """Train one step on the corpus ``ids`` (n,); returns its loss."""
+        with self._autosave():
+            return self.train_one(ids)
+
+    def train_one(self, ids: Tensor) -> float:
+        """Train one step, as `advance` does; subclasses extend this."""
         if not self.means.schedulers:
             for optimizer, rates in zip(self.optimizers, self._rates, strict=True):
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):

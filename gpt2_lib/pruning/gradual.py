@@ -115,11 +115,11 @@ class GradualRun(MaskedRun):
             "select": getattr(self.select, "__name__", repr(self.select)),
         }
 
-    def advance(self, ids: Tensor) -> float:
+    def train_one(self, ids: Tensor) -> float:
         if self.schedule.is_due(self.step):
             sparsity = self.schedule.sparsity(self.step)
             self.keeper.update(lambda weights: self.select(weights, sparsity), prunable_weights(self.model))
-        return super().advance(ids)
+        return super().train_one(ids)
 
 
 def prune_iteratively(

@@ -28,7 +28,7 @@ ROOMS = {
         "train",
         "plots",
     ],
-    "training": ["muon", "step"],
+    "training": ["autosave", "muon", "step"],
     "system": ["processors", "timing", "extras", "progress", "command"],
     "pruning": [
         "scores",
