@@ -197,9 +197,13 @@ def judge(number: int, answers: object, questions: Sequence[Question] = QUESTION
     ``answers``: the result of the learner's function, {number of the question: letter}. Raises AssertionError where
     the answer is missing, is no letter, or is wrong.
     """
+    if answers is None:
+        raise AssertionError('Nothing came back (None): end the function with `return {1: "a", ...}`.')
     if not isinstance(answers, dict):
         raise AssertionError(f"A dict {{1: letter, ...}} was expected; a {type(answers).__name__} came back.")
     letter = answers.get(number)
+    if letter is None and str(number) in answers:
+        raise AssertionError(f'The keys are numbers, without quotes: {{{number}: "a"}}, not {{"{number}": "a"}}.')
     if letter is None:
         raise AssertionError(
             f"Question {number} is not answered yet: let readiness() return one of the letters a, b, c, d for it, "

@@ -29,10 +29,11 @@ def make_mobile() -> None:
     calibration = corpus.calibration_windows(tokenizer, whole.config.n_positions)
     smaller = ModelPruner(whole).remove_structures(heads=0.25, neurons=0.6, windows=calibration)
     recipe = replace(RECOVERY, steps=200, warmup=10)
-    run = Run(smaller, recipe, teacher=load_pretrained_gpt2())
-    for _ in tqdm(range(recipe.steps), desc="recovery", unit="step"):
+    run = Run(smaller, recipe, "mobile.snapshot", teacher=load_pretrained_gpt2())
+    for _ in tqdm(range(run.step, recipe.steps), desc="recovery", unit="step"):
         run.advance(text)
     export_onnx(smaller, "mobile.onnx")
+    Path("mobile.snapshot").unlink(missing_ok=True)
     ### END SOLUTION
 
 
@@ -77,5 +78,5 @@ with check.hidden(100):
 # <details><summary>Hint 2: recovery</summary>
 #
 # The smaller model is a plain GPT2 without masks: `Run(smaller, replace(RECOVERY, steps=120), teacher=...)`, then `run.advance(text)`
-# for each step. The teacher may have other shapes than its pupil.
+# for each step. The teacher may have other shapes than its pupil. A snapshot, as in challenge a, keeps what an interrupted run did.
 # </details>

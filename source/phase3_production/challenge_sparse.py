@@ -30,21 +30,26 @@ def make_sparse() -> None:
     schedule = Schedule(final=0.6, initial=0.2, steps=120, every=24)  # six cuts, then twice as many steps to recover
     recipe = replace(RECOVERY, steps=360, warmup=10)
     run = GradualRun(
-        pruned, recipe, schedule, teacher=load_pretrained_gpt2(), select=sparsegpt_cuts(pruned, calibration)
+        pruned,
+        recipe,
+        schedule,
+        snapshot="sparse.snapshot",
+        teacher=load_pretrained_gpt2(),
+        select=sparsegpt_cuts(pruned, calibration),
     )
-    log = []
-    for step in tqdm(range(recipe.steps), desc="gradual pruning", unit="step"):
+    for step in tqdm(range(run.step, recipe.steps), desc="gradual pruning", unit="step"):
         loss = run.advance(text)
         if schedule.is_due(step) or run.step == recipe.steps:
             gone = ModelPruner(pruned).get_model_statistics()["sparsity"]
             quality = evaluate(pruned, pages)
-            log.append({"step": run.step, "sparsity": gone, "loss": loss, "accuracy": quality.accuracy})
+            run.log.append({"step": run.step, "sparsity": gone, "loss": loss, "accuracy": quality.accuracy})
     run.keeper.remove()
     with open("run.csv", "w", newline="") as file:  # challenge c
-        table = csv.DictWriter(file, log[0])
+        table = csv.DictWriter(file, run.log[0])
         table.writeheader()
-        table.writerows(log)
+        table.writerows(run.log)
     save_packed(pruned.half().float(), "sparse.gpt2pack")  # float16 is precise enough, and takes half of the file
+    Path("sparse.snapshot").unlink(missing_ok=True)
     ### END SOLUTION
 
 
@@ -82,15 +87,20 @@ with check.hidden(100):
 # %% [markdown]
 # <details><summary>Hint 1: which way</summary>
 #
-# A `GradualRun` with the cubic schedule in a few cuts, a third of the steps for cutting and the rest to recover. `RECOVERY` is
-# a recipe that works for gpt2-mini; `replace(RECOVERY, steps=...)` makes it shorter. Try 100 steps first, to see that all
-# works; the last bar takes some hundreds. Let it learn from the unpruned model: `teacher=load_pretrained_gpt2()`.
+# A `GradualRun` with `Schedule(final=0.6, initial=0.2, steps=120, every=24)`: six cuts, none too large for challenge c, then
+# twice as many steps to recover. `RECOVERY` is a recipe that works for gpt2-mini; `replace(RECOVERY, steps=...)` makes it
+# shorter. Try 150 steps first, to see that all works; the last bar takes some hundreds. Let it learn from the unpruned model:
+# `teacher=load_pretrained_gpt2()`.
+#
+# With `snapshot="sparse.snapshot"` an interrupted run goes on where it was: `for step in range(run.step, recipe.steps)`, and
+# what you keep in `run.log` stays, too. Delete that file once the model is written, and before a run with other settings.
 # </details>
 # <details><summary>Hint 2: what to cut</summary>
 #
 # `select=sparsegpt_cuts(model, calibration)` chooses by what each weight does on real text, and corrects those that
-# stay: better than magnitude, for the same steps. `calibration = corpus.calibration_windows(tokenizer, 256)`. Then
-# `run.advance(text)` for each step, `text = corpus.encode(corpus.training_plays(), tokenizer)`.
+# stay: better than magnitude, for the same steps. `model, tokenizer = load_pretrained_gpt2()`, and
+# `calibration = corpus.calibration_windows(tokenizer, 256)`. Then `run.advance(text)` for each step, with
+# `text = corpus.encode(corpus.training_plays(), tokenizer)`.
 # </details>
 
 # %% [markdown]

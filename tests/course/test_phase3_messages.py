@@ -12,16 +12,23 @@ import pytest
 import torch
 from answers import answers
 
-from gpt2_lib.course.checks import analysis, metrics, quantize
+from gpt2_lib.course import challenges
+from gpt2_lib.course.challenges.log import read_log
+from gpt2_lib.course.checks import analysis, metrics, pack, quantize
 from gpt2_lib.course.checks.metrics import mistaken, pages_to_guess, tiny_gpt2
+from gpt2_lib.course.readiness import judge
 
-WRONG, _ = answers("phase3_production")
+WRONG, RIGHT = answers("phase3_production")
 
 
 def answer(exercise: str, name: str) -> Callable:
     """Return the function of a wrong answer."""
+    return answer_of(WRONG[exercise][name][1], exercise)
+
+
+def answer_of(code: str, exercise: str) -> Callable:
     names: dict = {"torch": torch, "np": np, "math": math, "time": time, "statistics": statistics}
-    exec(WRONG[exercise][name][1], names)
+    exec(code, names)
     return names[exercise]
 
 
@@ -79,3 +86,48 @@ def test_values_are_counted_in_their_own_precision() -> None:
 def test_the_other_rows_scale_is_named() -> None:
     with pytest.raises(AssertionError, match="the other row's scale"):
         quantize.int8_nearest(answer("quantize_int8", "one scale for all rows, returned for each"))
+
+
+def test_bits_that_are_not_cut_off_are_named() -> None:
+    right = answer_of(RIGHT["pack"]["NumPy's packbits"], "pack")
+    with pytest.raises(AssertionError, match="the last is filled up with zeros, so cut the bits"):
+        pack.unpack_exact(answer("unpack", "the filled-up bits are not cut off"), right)
+
+
+def test_another_error_of_unpack_is_told_with_its_line_and_what_was_given() -> None:
+    def unpack(bitmask: torch.Tensor, values: torch.Tensor, shape: tuple) -> torch.Tensor:
+        return values.view(shape)
+
+    right = answer_of(RIGHT["pack"]["NumPy's packbits"], "pack")
+    with pytest.raises(
+        AssertionError, match=r"It happened in: return values.view\(shape\)\nIt was given:\n  the bitmask"
+    ):
+        pack.unpack_exact(unpack, right)
+
+
+@pytest.mark.parametrize(
+    "read", [challenges.packed, challenges.exported, lambda f: challenges.tracked(lambda: (f(), f()))]
+)
+def test_an_empty_file_is_said_to_be_empty(read: Callable) -> None:
+    with pytest.raises(AssertionError, match="is empty: was the cell that writes it stopped"):
+        read(lambda: b"")
+
+
+def test_an_accuracy_in_percent_is_told_so() -> None:
+    log = b"step,sparsity,loss,accuracy\n1,0.2,3.1,34.6\n2,0.5,3.0,34.7\n"
+    with pytest.raises(AssertionError, match="accuracy is a share from 0 to 1, not percent"):
+        read_log(log)
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        (None, "end the function with `return"),
+        ({"1": "c"}, 'The keys are numbers, without quotes: {1: "a"}, not {"1": "a"}'),
+        ({2: "c"}, "Question 1 is not answered yet"),
+        (["c"], "a list came back"),
+    ],
+)
+def test_answers_to_the_quiz_in_another_form_are_told_which(answers: object, words: str) -> None:
+    with pytest.raises(AssertionError, match=words):
+        judge(1, answers)

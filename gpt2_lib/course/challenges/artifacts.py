@@ -55,6 +55,11 @@ def _read(read: Callable[[], object]) -> object:
 def _bytes(data: object, what: str, largest: int) -> bytes:
     if not isinstance(data, bytes):
         raise AssertionError(f"The bytes of {what} were expected, Path(...).read_bytes() say; got {_kind(data)}.")
+    if not data:
+        raise AssertionError(
+            f"{what[0].upper()}{what[1:]} is empty: was the cell that writes it stopped? Delete the file and run that "
+            "cell again."
+        )
     if len(data) > largest:
         raise AssertionError(
             f"The bytes of {what} are {len(data) / 1e6:.1f} MB, and {largest / 1e6:g} MB is the limit."

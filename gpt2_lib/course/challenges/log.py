@@ -31,5 +31,8 @@ def read_log(data: bytes) -> list[dict[str, float]]:
             raise AssertionError(f"Row {number} of the log has an entry that is NaN or infinite.")
         for name in ("sparsity", "accuracy"):
             if not 0 <= row[name] <= 1:
-                raise AssertionError(f"Row {number} of the log: {name} is a fraction from 0 to 1, not {row[name]:g}.")
+                percent = ", not percent" if 1 < row[name] <= 100 else ""
+                raise AssertionError(
+                    f"Row {number} of the log: {name} is a share from 0 to 1{percent}; {row[name]:g} is there."
+                )
     return rows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import torch
 
 from ..check import check
@@ -107,10 +109,21 @@ def writes_lowest_first(pack, weight):
         return False
 
 
+def _works_for_whole_bytes(unpack):
+    """Return whether unpack() gives a weight of sixteen entries back."""
+    weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0, 0.0, 0.0, 4.0], [0.5, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0]])
+    for highest_first in (True, False):
+        bitmask = torch.tensor(bytes_of((weight != 0).flatten().tolist(), highest_first), dtype=torch.uint8)
+        with suppress(Exception):
+            if torch.equal(torch.as_tensor(unpack(bitmask, weight[weight != 0], (2, 8))), weight):
+                return True
+    return False
+
+
 @check("what was packed comes back exactly, from bits as pack() writes them")
 def unpack_exact(unpack, pack):
     weight = torch.tensor([[0.0, 1.5, 0.0, -2.0, 0.0], [0.5, 0.0, 0.0, 0.0, 3.0]])
-    came, why = {}, []
+    came, errors = {}, []
     for highest_first in (True, False):  # the order of bits is yours: one of the two is right
         bitmask = torch.tensor(bytes_of((weight != 0).flatten().tolist(), highest_first), dtype=torch.uint8)
         try:
@@ -118,8 +131,14 @@ def unpack_exact(unpack, pack):
         except NotImplementedError:
             raise
         except (RuntimeError, IndexError, ValueError) as error:  # with the other order the counts may not fit
-            why.append(f"{type(error).__name__}: {error}")
-    assert came, f"unpack() stopped with {why[0]}"
+            errors.append(error)
+    if not came:
+        assert not _works_for_whole_bytes(unpack), (
+            f"unpack() stopped with {type(errors[0]).__name__}: {errors[0]}. It works where eight divides the number of "
+            "entries. Here two bytes hold ten: the last is filled up with zeros, so cut the bits to as many as `shape` has."
+        )
+        progress.given(f"the bitmask {bitmask.tolist()}, the values {weight[weight != 0].tolist()}, shape (2, 5)")
+        raise errors[0]
     first = next(iter(came.values()))
     assert first is not None, "unpack() returned nothing: end it with `return ...`."
     faults = {order: tensor_fault(got, (2, 5)) for order, got in came.items()}

@@ -699,6 +699,14 @@ def evaluate_production_metrics(model, test_data):
             'def readiness():\n    return ["c", "a", "d", "b", "c"]',
         ),
         "the last two missing": ({"ready_4", "ready_5"}, letters("cad")),
+        "keys as text": (
+            {f"ready_{n}" for n in range(1, 6)},
+            'def readiness():\n    return {"1": "c", "2": "a", "3": "d", "4": "b", "5": "c"}',
+        ),
+        "nothing returned": (
+            {f"ready_{n}" for n in range(1, 6)},
+            'def readiness():\n    answers = {1: "c", 2: "a", 3: "d", 4: "b", 5: "c"}',
+        ),
         "no letters": (
             {f"ready_{n}" for n in range(1, 6)},
             "def readiness():\n    return dict.fromkeys(range(1, 6), 3)",
