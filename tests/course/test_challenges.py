@@ -188,7 +188,7 @@ def test_every_function_has_enough_answers_and_every_check_catches_one() -> None
         ("tracked_run", "the log of another run", "The log ends at an accuracy of 31.00%"),
         ("tracked_run", "a column is missing", "no column 'accuracy'"),
         ("edge_model", "pruned, in float32", "is not stored as int8"),
-        ("edge_model", "int8, not pruned", "yours is 1.00 times smaller"),
+        ("edge_model", "int8, not pruned", "1.00 times as many"),
         ("edge_model", "coarser steps instead of pruning", "25% are asked"),
     ],
 )
