@@ -23,8 +23,8 @@ def check_learner(root: Path, gradebook: Gradebook, student: str) -> None:
     known = {name for name in known if not name.startswith(".")}
     if student not in known:
         meant = _meant(people, student)
-        hint = f", which is {meant}: write that id" if meant else did_you_mean(student, known)
-        raise CourseError(f"There is no learner {plain(student, 80)!r}{hint}.")
+        hint = f", which is {meant}: write that id." if meant else did_you_mean(student, known)
+        raise CourseError(f"There is no learner {plain(student, 80)!r}{hint}")
 
 
 def _meant(people: ClassList, text: str) -> str:

@@ -26,7 +26,7 @@ def version(root: Path, assignment: str) -> list[str]:
         if assignment in there and newer:
             raise CourseError(f"{plain(assignment, 80)} is an older version: the masters are in source/{newer[-1]}/.")
         raise CourseError(
-            f"There is no assignment {plain(assignment, 80)!r} in source/{did_you_mean(assignment, phases)}."
+            f"There is no assignment {plain(assignment, 80)!r} in source/{did_you_mean(assignment, phases)}"
         )
     with Course(root).gradebook() as gradebook:
         released = {str(entry.name) for entry in gradebook.assignments}

@@ -33,6 +33,8 @@ from .results import total
 from .settle import settle
 from .verdicts import Grading, Review, read_grading
 
+NAMED = 2  # submissions beside the bar
+
 
 @dataclass(frozen=True)
 class Submission:
@@ -106,14 +108,31 @@ def grade(
     handed_in = [(who, name) for who, name in handed_in if who not in given[name]]
     done: dict[tuple[str, str], Submission] = {}
     with tqdm(total=len(handed_in), desc="grading", unit="submission") as bar:
+        under_way: list[str] = []
         tasks = _prepare(course, handed_in, done, terms)
+        tasks = _shown(tasks, bar, under_way)
         for task, outcome in workers.run_all(tasks, lambda task: task.job):
             key = task.student, task.assignment
             done[key] = _guarded(*key, lambda task=task, outcome=outcome: _finish(course, task, outcome))
+            under_way.remove(f"{task.student} {task.assignment}")
+            bar.set_postfix_str(_waits_for(under_way), refresh=False)
             bar.update(len(done) - bar.n)
         bar.update(len(done) - bar.n)
     settle(course, assignment)
     return [done[key] for key in sorted(done)]
+
+
+def _shown(tasks: Iterator[_Task], bar: tqdm, under_way: list[str]) -> Iterator[_Task]:
+    """Yield the tasks, and show beside the bar which of them are not done: they run in this order."""
+    for task in tasks:
+        under_way.append(f"{task.student} {task.assignment}")
+        bar.set_postfix_str(_waits_for(under_way))
+        yield task
+
+
+def _waits_for(under_way: list[str]) -> str:
+    more = f" and {len(under_way) - NAMED} more" if len(under_way) > NAMED else ""
+    return f"waits for {', '.join(map(plain, under_way[:NAMED]))}{more}" if under_way else ""
 
 
 T = TypeVar("T")

@@ -67,10 +67,12 @@ def rerun(root: Path, student: str, check: str, assignment: str | None = None) -
         there = shared
     found, known = _look(course, there, check)
     if not found:
-        raise CourseError(f"No check is called {plain(check, 80)!r}{did_you_mean(check, known)}.")
+        raise CourseError(f"No check is called {plain(check, 80)!r}{did_you_mean(check, known)}")
     if len(found) > 1:
         names = " or ".join(sorted({name for _, name, _ in found}))
-        raise CourseError(f"More than one check is called {check!r}: name the assignment, with --assignment {names}.")
+        raise CourseError(
+            f'More than one check is called {check!r}: name the assignment, with ARGS="--assignment {names}".'
+        )
     bubblewrap.check(course.root)
     cgroup.enter()
     return _again(course, *found[0], check)

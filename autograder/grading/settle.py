@@ -78,12 +78,12 @@ def _check(term: Term, assignments: Collection[str], people: Collection[str]) ->
     for name, dates in term.assignments.items():
         if name not in assignments:
             raise CourseError(
-                f"{FILE} has [{plain(name, 80)}], which is no assignment{did_you_mean(name, assignments)}."
+                f"{FILE} has [{plain(name, 80)}], which is no assignment{did_you_mean(name, assignments)}"
             )
         for part, named in (("extensions", dates.extensions), ("handed_in", dates.handed_in)):
             for who in sorted(set(named) - set(people))[:1]:
                 said = f"{FILE} has {plain(who, 80)} in [{name}.{part}]"
-                raise CourseError(f"{said}, which is nobody's id{did_you_mean(who, people)}.")
+                raise CourseError(f"{said}, which is nobody's id{did_you_mean(who, people)}")
 
 
 def _check_groups(term: Term, people: ClassList) -> None:

@@ -25,7 +25,7 @@ def solution(
     """
     names = sorted({path.parent.name for path in notebooks(root)})
     if assignment is not None and assignment not in names:
-        raise CourseError(f"There is no assignment {assignment!r} in source/{did_you_mean(assignment, names)}.")
+        raise CourseError(f"There is no assignment {assignment!r} in source/{did_you_mean(assignment, names)}")
     if files is not None and not files.is_dir():
         raise CourseError(f"There is no folder {files}: --files wants one with what is handed in beside a notebook.")
     with fresh_release(root) as fresh:

@@ -146,7 +146,7 @@ def assignment_of(what: What, place: Place, entry: Entry, released: Released, on
             return found
         named = {only} if only in named else named
     if len(named) > 1:
-        raise Refused(f"may be of {' or '.join(sorted(candidates))}: collect it with --assignment")
+        raise Refused(f'may be of {" or ".join(sorted(candidates))}: collect it with ARGS="--assignment ..."')
     return next(iter(named))
 
 

@@ -112,7 +112,7 @@ def _assignment(root: Path, name: str, identifiers: Iterable[str], asked: str | 
         )
     candidates = [asked] if asked else fitting or sorted(known)
     if len(candidates) != 1:
-        raise TableError(f"{name} may be of {_shown(candidates)}: say which with --assignment.")
+        raise TableError(f'{name} may be of {_shown(candidates)}: say which, with ARGS="--assignment ...".')
     return candidates[0]
 
 
@@ -214,7 +214,9 @@ def _new(listed: Learner, namesakes: Counter[str], taken: set[str]) -> str:
 def told(done: Enrolled) -> str:
     """Return a report of an enrolment, for the screen."""
     of = f" of {done.assignment}" if done.assignment else ""
-    lines = [f"{done.kind}{of}: {len(done.new) + done.known} people, {len(done.new)} new, in roster.csv", *done.told]
+    number = len(done.new) + done.known
+    people = "1 person" if number == 1 else f"{number} people"
+    lines = [f"{done.kind}{of}: {people}, {len(done.new)} new, in roster.csv", *done.told]
     if done.absent:
         lines.append(f"On the class list, but not in this file: {', '.join(map(plain, done.absent))}")
     return "\n".join(lines)

@@ -107,7 +107,7 @@ class Owners:
         if not near:
             raise Refused("no notebook of the same person is there: collect that first, or with it")
         if len(near) > 1:
-            raise Refused(f"may be of {' or '.join(sorted(near))}: collect it with --assignment")
+            raise Refused(f'may be of {" or ".join(sorted(near))}: collect it with ARGS="--assignment ..."')
         return near.pop()
 
     def _has(self, student: str, assignment: str) -> bool:

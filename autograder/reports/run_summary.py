@@ -87,7 +87,7 @@ def nothing(course: Course, step: str, assignment: str | None, student: str | No
         if student is not None:
             check_learner(course.root, gradebook, student)
     if assignment is not None and assignment not in names:
-        raise CourseError(f"There is no assignment {plain(assignment, 80)!r}{did_you_mean(assignment, names)}.")
+        raise CourseError(f"There is no assignment {plain(assignment, 80)!r}{did_you_mean(assignment, names)}")
     who, what = f"{plain(student, 80)}/" if student else "", f"{assignment}/" if assignment else ""
     if not (who or what):
         there = step != "submitted" and any(folders(course.root / "submitted"))

@@ -6,6 +6,7 @@ All of them are `concurrent.futures` executors; there is no scheduler of our own
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -62,6 +63,9 @@ class Workers:
         going = _Run(self, (_Attempt(task, job(task)) for task in tasks))
         try:
             yield from going.outcomes()
+        except KeyboardInterrupt:
+            print("Stopping, as soon as the submissions that run now have ended.", file=sys.stderr, flush=True)
+            raise
         finally:
             going.close()
             self.close()

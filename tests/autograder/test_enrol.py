@@ -233,7 +233,7 @@ def test_a_worksheet_that_was_of_another_assignment_is_told_when_hand_ins_come(r
 
 def test_a_worksheet_of_a_course_with_two_assignments_has_to_be_named(root: Path) -> None:
     with pytest.raises(
-        TableError, match="may be of phase2_techniques or phase3_production: say which with --assignment"
+        TableError, match=r'may be of phase2_techniques or phase3_production: say which, with ARGS="--assignment ..."'
     ):
         brought(root, CLASS.worksheet())
 

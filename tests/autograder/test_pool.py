@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from autograder.grading.grade import _waits_for
 from autograder.sandbox.bubblewrap import Limits
 from autograder.workers.job import Job, Outcome
 from autograder.workers.pool import CRASHES, Workers
@@ -91,3 +92,22 @@ def test_a_second_try_takes_no_flag_of_the_first_away() -> None:
     flagged = replace(TROUBLE, review=(("n", "check", "forged"),))
     outcomes, _ = graded({"a": [flagged, FINE]})
     assert outcomes == {"a": replace(FINE, review=flagged.review)}
+
+
+class Interrupted(Executor):
+    def submit(self, fn: Callable, /, *args: object, **kwargs: object) -> Future:
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_is_answered_before_anything_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    workers = Workers(Interrupted, 1, close=lambda: said.append(capsys.readouterr().err))
+    with pytest.raises(KeyboardInterrupt):
+        list(workers.run_all(["a"], lambda name: Job({name: b""}, {})))
+    assert said == ["Stopping, as soon as the submissions that run now have ended.\n"]
+
+
+def test_the_bar_names_the_submissions_that_are_waited_for() -> None:
+    assert _waits_for([]) == ""
+    assert _waits_for(["ada lab"]) == "waits for ada lab"
+    assert _waits_for(["ada lab", "bob lab", "eve lab"]) == "waits for ada lab, bob lab and 1 more"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,11 @@ def test_the_page_has_answer_solution_checks_and_messages(graded: Graded) -> Non
     assert "<script" not in text
     assert "<img" not in text
     assert "default-src 'none'" in text
+    assert re.findall(r'<a href="#(exercise.+?)">(.+?)</a>', text) == [
+        ("exercise-1-1", "double: 3 of 3"),
+        ("exercise-1-2", "half: 0 of 1.5"),
+    ]
+    assert 'id="exercise-1-2"' in text
 
 
 def test_a_refused_learner_is_shown_with_the_reason(graded: Graded) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.text import FORMULA, for_table, from_table, masked, of_file, plain
+from autograder.text import FORMULA, did_you_mean, for_table, from_table, masked, of_file, plain
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,8 @@ def test_a_table_gives_back_what_was_put_into_it(text: str) -> None:
 )
 def test_a_file_and_the_reason_are_a_sentence(reason: str, told: str) -> None:
     assert of_file("lab.ipynb", reason) == told
+
+
+def test_a_sentence_on_an_unknown_name_has_one_mark_at_its_end() -> None:
+    assert did_you_mean("kim-le", ["kim-lee", "ada"]) == ": did you mean kim-lee?"
+    assert did_you_mean("x", ["kim-lee", "ada"]) == ": there are ada, kim-lee."
