@@ -235,7 +235,8 @@ def test_in_phase_3_an_exercise_and_the_quiz_are_answered_and_a_pruned_model_is_
     expect(check).to_contain_text("✔ one bit an entry, eight to a byte")
     expect(progress).to_contain_text("2 of 29 points")
 
-    run_cell(page, shown(page, cells, "from gpt2_lib.deploy.production import analysis_table"))
+    for needed in ("smaller = ", "from gpt2_lib.deploy.extras import DeployError"):
+        run_cell(page, shown(page, cells, needed))
     served = shown(page, cells, "from gpt2_lib import deploy_to_production")
     run_cell(page, served)
     expect(served).to_contain_text("To be, or not to be ")
