@@ -18,6 +18,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No random case fails because the machine is busy.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 BYTES = 2e9  # that one of pytest's processes may hold, with those that it starts
 

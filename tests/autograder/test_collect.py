@@ -384,7 +384,7 @@ def test_the_report_is_written_as_a_table_too(root: Path) -> None:
 ANY = st.characters(exclude_categories=["Cs"], max_codepoint=None if sys.platform == "linux" else 0x2FF)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(names=st.lists(st.text(ANY, min_size=1, max_size=30), max_size=6, unique=True))
 def test_every_file_of_a_zip_is_in_the_report(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     folder = tmp_path_factory.mktemp("any")

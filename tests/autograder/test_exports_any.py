@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from exports import rows
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from random_classes import Term, terms
 
 from autograder.intake.collect import collect
@@ -17,7 +17,7 @@ from autograder.intake.report import ASIDE, REFUSED, TAKEN
 EXAMPLES = int(os.environ.get("EXAMPLES_OF_EXPORTS", "60"))
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES)
 @given(term=terms())
 def test_each_learner_has_their_newest_attempt_whole_and_no_files_of_others(
     tmp_path_factory: pytest.TempPathFactory, term: Term

@@ -17,7 +17,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograder.grading.plan import Cell, Plan
@@ -236,7 +236,7 @@ PLACES = [("cells",), ("cells", 0), ("metadata",), ("nbformat",), ("nbformat_min
 PLACES += [("cells", 0, key) for key in ("cell_type", "source", "metadata", "outputs", "id", "attachments")]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(place=st.sampled_from(PLACES), value=json_values)
 def test_any_value_in_any_place_gives_a_valid_notebook_or_a_reason(place: tuple, value: object) -> None:
     changed = copy.deepcopy(notebook(cell(), {"cell_type": "markdown", "id": "b", "metadata": {}, "source": ""}))

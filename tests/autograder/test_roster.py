@@ -132,7 +132,7 @@ class _Converter(BaseConverter):
     preprocessors = ()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text())
 def test_any_name_gives_an_id_that_is_a_plain_folder_name(name: str) -> None:
     made = student_id(name)

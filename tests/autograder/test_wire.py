@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -143,7 +143,7 @@ nested = st.recursive(
     lambda v: containers(v) | st.dictionaries(hashable, v, max_size=4) | st.sets(hashable, max_size=4),
     max_leaves=8,
 )
-often = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+often = settings(max_examples=300)
 
 
 @contextmanager
@@ -759,7 +759,7 @@ def test_any_message_is_decoded_or_refused(coded: object) -> None:
     assert pickle.dumps(type(out).__name__)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(-2, 6), st.lists(st.integers(-2, 6), max_size=3), st.lists(st.integers(-2, 6), max_size=3))
 def test_no_tensor_reaches_outside_of_its_storage(offset: int, shape: list[int], stride: list[int]) -> None:
     try:
