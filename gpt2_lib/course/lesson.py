@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .pytorch_errors import in_words
+from .answer_errors import in_words
 
 ROWS = COLUMNS = 8  # of a tensor that `show` writes out
 TICK = 0.1  # seconds between two readings of the clock

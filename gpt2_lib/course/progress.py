@@ -17,12 +17,11 @@ from IPython import get_ipython
 from IPython.display import display, update_display
 
 from ..files import replace_whole
-from .answer_errors import explain, own_function
+from .answer_errors import explain, misread_indices, own_function, with_note
 from .lesson import time_limit, unwritten
 from .own_work import code_of
 from .page.card import Card
 from .page.outcome import BARS, STYLE, Outcome, instead_of_frames
-from .pytorch_errors import misread_indices, with_note
 
 SECONDS = 5.0  # for the part of a check that learners see
 DISPLAY = "gpt2-progress"  # the line's id, by which a later cell finds it

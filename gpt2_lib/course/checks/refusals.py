@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ..pytorch_errors import plain
-
 
 def refused(answer, weights, sparsity):
     """Assert that ``answer(weights, sparsity)`` raises ValueError."""
@@ -16,7 +14,7 @@ def refused(answer, weights, sparsity):
     except AssertionError:
         fault = "an assert stopped it. `raise ValueError(...)` is asked for."
     except Exception as error:
-        fault = f"{plain(error)} came. Look at the sparsity before anything else."
+        fault = f"{type(error).__name__}: {error} came. Look at the sparsity before anything else."
     else:
         kind = came if isinstance(came, type) else type(came)
         fault = f"a {kind.__name__} came back. A wrong number should be told at once, not guessed at."
