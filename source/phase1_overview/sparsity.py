@@ -74,7 +74,7 @@ with check.hidden() as draw:
         tensors = [
             torch.randn(s, generator=generator) * (torch.rand(s, generator=generator) > 0.1 * (3 + i))
             for i, s in enumerate(shapes)
-        ]
+        ] + [torch.zeros(2)]
         every = [value for t in tensors for value in t.flatten().tolist()]
         zeros, entries = every.count(0.0), len(every)
         got = float(sparsity(tensors))

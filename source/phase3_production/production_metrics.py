@@ -149,10 +149,11 @@ with check.hidden() as draw:
 # %% [markdown]
 # **On the real model**, and without a quarter of its heads and neurons, what is left refitted on text:
 
-# %% jupyter={"source_hidden": true}
-# Measure: dense, with zeros, and smaller
+# %%
 smaller = ModelPruner(deepcopy(model)).remove_structures(0.25, 0.25, calibration).half().float()
 
+# %% jupyter={"source_hidden": true}
+# Measure: dense, with zeros, and smaller
 with when_written("exercise 3.3"):
     rows = ["| model | ms a page | MB in memory | accuracy |", "|-|-:|-:|-:|"]
     for name, measured_model in (("dense", model), ("60 % zeros", pruned), ("25 % removed", smaller)):

@@ -169,7 +169,7 @@ def sparsity(tensors):
 """,
         ),
         "constant tensors are not looked into": (
-            {"sparsity_basics"},
+            {"sparsity_basics", "sparsity_pooled"},
             """
 def sparsity(tensors):
     zeros = entries = 0
