@@ -69,8 +69,8 @@ def collected(graded: Graded, *lines: str) -> None:
     write_whole(graded.root / "submitted" / "students.csv", "\n".join([head, *lines]) + "\n")
 
 
-def test_the_csv_says_who_a_student_is_to_the_platform(graded: Graded) -> None:
-    """The number of this assignment: a platform may give another one in each."""
+def test_the_csv_has_the_names_of_the_hand_ins_and_no_number_of_a_platform(graded: Graded) -> None:
+    """The column is the university's number, which the class list alone has."""
     graded.add("ada")
     graded.add("bob")
     graded.add("@eve")
@@ -84,8 +84,8 @@ def test_the_csv_says_who_a_student_is_to_the_platform(graded: Graded) -> None:
     )
     rows = [list(row.values())[:3] for row in rows_of(export(graded.course, PHASE)[0])]
     assert rows == [
-        ["'@eve", "'=HYPERLINK(1)", "'-1"],
-        ["ada", "Lovelace, Ada", "123"],
+        ["'@eve", "'=HYPERLINK(1)", ""],
+        ["ada", "Lovelace, Ada", ""],
         ["bob", "Bob", ""],
         ["by-hand", "", ""],
     ]

@@ -73,8 +73,8 @@ def test_an_exercise_in_an_existing_notebook_takes_a_line_in_the_list(tmp_path: 
     setup = {cell.id: cell for cell in after.cells}["setup"].source
     assert '"1 scale": {\n        "scale_values": 2,\n        "scale_care": 1,\n    },' in setup
     assert len(after.cells) == len(before.cells) + 4
-    assert "**15 minutes · two small exercises" in before.cells[0].source
-    assert "**20 minutes · three small exercises" in after.cells[0].source
+    assert "**15 minutes, 5 points" in before.cells[0].source
+    assert "**20 minutes, 8 points" in after.cells[0].source
 
 
 @pytest.mark.slow
