@@ -39,7 +39,6 @@ except ImportError:
     ) from None
 
 import math
-import random
 from copy import deepcopy
 
 import torch

@@ -28,7 +28,6 @@ except ImportError:
     ) from None
 
 import math
-import random
 import statistics
 import tempfile
 import time
