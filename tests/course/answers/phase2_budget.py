@@ -107,6 +107,9 @@ def layer_sparsities(weights):
         "another answer at each call": (
             {"budget_met"},
             """
+import random
+
+
 def layer_sparsities(weights):
     chosen = {"h.0.attn": 0.5, "h.0.mlp": 0.3, "h.1.attn": 0.4, "h.1.mlp": 0.8}
     chosen |= {"h.2.attn": 0.6, "h.2.mlp": 0.8, "h.3.attn": 0.7, "h.3.mlp": 0.8}
