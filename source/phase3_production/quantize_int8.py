@@ -63,7 +63,9 @@ with check.hidden() as draw:
         q, _ = check.numbers(quantize_int8(weight.clone()), weight)
         for row, values in enumerate(q.tolist()):
             largest = max(abs(value) for value in values)
-            assert largest == 127, (
+            # 126: the largest entry over its own scale may come out below 127 by float32's rounding, and how an answer
+            # rounds is the question of int8_nearest.
+            assert largest in (126, 127), (
                 f"Row {row} of a weight whose rows differ in size: its largest entry becomes 127 or -127; yours {largest:g}. "
                 f"A wrap-around in int8, or one scale for all rows?"
             )

@@ -393,7 +393,7 @@ def quantize_int8(weight):
 """,
         ),
         "cut off instead of rounded": (
-            {"int8_nearest", "int8_range"},
+            {"int8_nearest"},
             """
 def quantize_int8(weight):
     weight = weight.float()
@@ -402,7 +402,7 @@ def quantize_int8(weight):
 """,
         ),
         "rounded down": (
-            {"int8_nearest", "int8_range"},
+            {"int8_nearest"},
             """
 def quantize_int8(weight):
     weight = weight.float()
