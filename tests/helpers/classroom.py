@@ -19,6 +19,7 @@ from autograder.course import Course
 from autograder.grading.grade import Submission, grade
 from autograder.grading.results import Result, results
 from autograder.notebooks import read_notebook, to_text
+from autograder.seeds import FILE as KEY
 from autograder.workers.job import start
 from autograder.workers.pool import here
 from gpt2_lib.deploy.onnx import export_onnx
@@ -44,6 +45,7 @@ class Classroom:
         folder.mkdir(parents=True, exist_ok=True)
         for source in sources:
             shutil.copy(source, folder)
+        (root / KEY).write_text(f"{0:064x}\n", encoding="ascii")  # the same inputs of hidden tests in every run
         release(root)
         return cls(root, phase)
 
