@@ -52,7 +52,7 @@ QUESTIONS = (
         ),
         "TensorRT does not prune. --sparsity=enable lets it consider sparse kernels for weights that are 2:4 already; "
         "force overwrites weights and is deprecated.",
-        "tensorrt_prunes",
+        "tensorrt_sparsity",
         "6aa98cca:6bc6d27ac3b36988",
     ),
     Question(
@@ -65,7 +65,7 @@ QUESTIONS = (
         ),
         "Whole neurons and heads go, and what is left is a smaller dense model: no sparse kernel is needed. At equal "
         "sparsity single weights cost less accuracy, and they too can be stored compactly.",
-        "phones_sparse",
+        "units_or_entries",
         "efa9196a:410fbc6dc1a259d5",
     ),
     Question(
@@ -78,7 +78,7 @@ QUESTIONS = (
         ),
         "Zhu and Gupta (2017), equation 1: most is cut early, while there is much to spare, and training in between "
         "mends. Masks are made anew every 100 to 1,000 steps and hold between.",
-        "gradual_users",
+        "cubic_schedule",
         "c759cdea:6598193965592aef",
     ),
     Question(
@@ -104,7 +104,7 @@ QUESTIONS = (
         ),
         "Smaller dense shapes help wherever dense kernels run, if they are still of a size that those kernels like. "
         "2:4 on Ampere and later is the semi-structured case.",
-        "sparse_tensor_cores",
+        "smaller_dense",
         "f33779bf:d237b6ae3f7bd1ba",
     ),
 )
@@ -163,7 +163,7 @@ JUDGEMENTS = (
         ),
         "Allowed is not chosen: the builder times both, and often a dense kernel wins. Its verbose log says which "
         "layers were eligible and what was picked.",
-        "tensorrt_prunes",
+        "tensorrt_sparsity",
         "9f1e68f3:84a1ed6633fc9d14",
     ),
     Question(

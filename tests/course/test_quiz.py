@@ -75,6 +75,29 @@ def test_five_wrong_choices_are_no_point(capsys: pytest.CaptureFixture[str]) -> 
 
 # The questions for practice
 
+CLAIMS = (  # what each explanation says, which the fact beside it must say of its sources, too
+    ("enable", "consider", "force", "overwrites weights", "deprecated"),
+    (
+        "smaller dense model",
+        "no sparse kernel|needs no sparse kernel",
+        "accuracy",
+        "equal sparsity",
+        "stored compactly",
+    ),
+    ("cubic|equation 1", "early|at first", "made anew every 100 to 1,000 steps", "between"),
+    ("[Oo]ne ranking", "empty", "each layer"),
+    ("[Ss]maller dense", "dense kernels", "sizes?", "2:4", "Ampere and later"),
+)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_source_of_an_explanation_is_of_what_it_says(number: int) -> None:
+    question = QUESTIONS[number - 1]
+    for claim in CLAIMS[number - 1]:
+        assert re.search(claim, question.explanation), claim
+        assert re.search(claim, facts()[question.fact].text), claim
+
+
 JUDGED = range(1, len(JUDGEMENTS) + 1)
 
 
