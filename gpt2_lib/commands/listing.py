@@ -14,7 +14,7 @@ COMMANDS = {  # command: its file, and what it does
     "serve": ("deploy.serving.serve", "serve an ONNX model over HTTP"),
     "load-test": ("deploy.serving.load_test", "send many requests to a server"),
     "check-manifests": ("deploy.serving.kubernetes", "check the manifests for Kubernetes"),
-    "bench": ("deploy.bench.command", "measure speed, size and quality on every target"),
+    "bench": ("commands.bench", "measure speed, size and quality on every target"),
     "experiments": ("course.experiments", "measure the course's table and curves, on the plays"),
     "exercises": ("course.exercises", "run the course's reference solutions"),
     "train": ("train", "train gpt2-mini, on the plays"),

@@ -11,10 +11,10 @@ from ..system.command import run
 from .extras import DeployError
 
 COMMANDS = {  # command: the file whose main(argv) does it
-    "bench": "bench.command",
-    "serve": "serving.serve",
-    "load-test": "serving.load_test",
-    "check-manifests": "serving.kubernetes",
+    "bench": "commands.bench",
+    "serve": "deploy.serving.serve",
+    "load-test": "deploy.serving.load_test",
+    "check-manifests": "deploy.serving.kubernetes",
 }
 
 
@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("command", choices=COMMANDS, help="COMMAND --help says what it takes")
     command = parser.parse_args(argv[:1]).command
     try:
-        importlib.import_module(f".{COMMANDS[command]}", __package__).main(argv[1:])
+        importlib.import_module(f"gpt2_lib.{COMMANDS[command]}").main(argv[1:])
     except (CheckpointError, DeployError, ValueError) as error:
         sys.exit(str(error))
 

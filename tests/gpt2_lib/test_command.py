@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from gpt2_lib import experiments, train
+from gpt2_lib.commands import arguments, bench
 from gpt2_lib.course import experiments as course_experiments
-from gpt2_lib.deploy.bench import command as bench
 from gpt2_lib.system import command
 from gpt2_lib.system.command import CLOSED, INTERRUPTED, count, output_file, output_folder
 
@@ -161,7 +161,7 @@ def test_an_unwritable_path_is_reported_before_any_work(
         raise AssertionError("It began to work.")
 
     monkeypatch.setattr(course_experiments, "load_pretrained_gpt2", work)
-    monkeypatch.setattr(bench, "load_pretrained_gpt2", work)
+    monkeypatch.setattr(arguments, "load", work)
     monkeypatch.setattr("gpt2_lib.corpus.training_plays", work)
     with pytest.raises(SystemExit) as end:
         main(["--out", str(taken / file)])

@@ -419,6 +419,7 @@ def test_bash_completes_commands_options_and_values(capsys: pytest.CaptureFixtur
         ("prune", "in", "out", "--method", "spa"): ["sparsegpt"],
         ("compare", "in", "--methods", "magnitude", "magnitude-g"): ["magnitude-global"],
         ("load-test", "--pr"): ["--prompt"],
+        ("bench", "--cal"): ["--calibrate"],
         ("evaluate", "in", "--test", "te"): [],  # then bash goes on with names of files
     }.items():
         words = " ".join(("gpt2-pruning", *typed))

@@ -17,10 +17,11 @@ import pytest
 import torch
 from tiny import TINY, random_model
 
-from gpt2_lib import evaluate, held_out_windows, load_pretrained_gpt2, save_pretrained
+from gpt2_lib import evaluate, held_out_windows, load_pretrained_gpt2, plots, save_pretrained
+from gpt2_lib.commands import bench as bench_command
+from gpt2_lib.corpus import calibration_windows
 from gpt2_lib.deploy import __main__ as commands
-from gpt2_lib.deploy.bench import command as bench
-from gpt2_lib.deploy.bench import report
+from gpt2_lib.deploy.bench import measure, report
 from gpt2_lib.deploy.bench.report import Row
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
 
@@ -39,7 +40,7 @@ PACKED, EXECUTORCH, COREML = "packed, 60% zeros, int8", "ExecuTorch, int8", "Cor
 
 def stub(patch: pytest.MonkeyPatch, target: str, **names: object) -> None:
     """Put these names in place of a target's file: the real ones take a minute, and have tests of their own."""
-    patch.setitem(sys.modules, f"gpt2_lib.deploy.{target}", SimpleNamespace(**names))
+    patch.setitem(sys.modules, f"gpt2_lib.{target}", SimpleNamespace(**names))
 
 
 def missing(*arguments: object, **options: object) -> None:
@@ -72,22 +73,23 @@ def mini_rows() -> Iterator[dict[str, Row]]:
         return path
 
     with pytest.MonkeyPatch.context() as patch:
-        stub(patch, "executorch", export_executorch=export_executorch, ExecuTorchGPT2=executorch)
-        stub(patch, "coreml", export_coreml=export_coreml)
+        stub(patch, "deploy.executorch", export_executorch=export_executorch, ExecuTorchGPT2=executorch)
+        stub(patch, "deploy.coreml", export_coreml=export_coreml)
         assert model.tokenizer is not None
         windows = held_out_windows(model.tokenizer, model.config.n_positions, 4)
-        yield {row.target: row for row in bench.bench(model, windows, repeats=3)}
+        calibration = calibration_windows(model.tokenizer, model.config.n_positions)
+        yield {row.target: row for row in measure.bench(model, windows, 3, calibration)}
 
 
 @pytest.fixture
 def no_mobile(monkeypatch):
-    stub(monkeypatch, "executorch", export_executorch=missing, ExecuTorchGPT2=missing)
-    stub(monkeypatch, "coreml", export_coreml=missing)
+    stub(monkeypatch, "deploy.executorch", export_executorch=missing, ExecuTorchGPT2=missing)
+    stub(monkeypatch, "deploy.coreml", export_coreml=missing)
 
 
 @pytest.fixture
 def small_rows(no_mobile) -> list[Row]:
-    return bench.bench(random_model(SMALL), None, repeats=1)
+    return measure.bench(random_model(SMALL), None, repeats=1)
 
 
 @pytest.mark.slow
@@ -163,7 +165,7 @@ def test_a_target_that_refuses_the_model_is_a_row_with_its_reason(no_mobile, mon
         raise DeployError("Too large.")
 
     monkeypatch.setattr("gpt2_lib.deploy.onnx.export_onnx", refuse)
-    rows = {row.target: row for row in bench.bench(random_model(SMALL), None, repeats=1)}
+    rows = {row.target: row for row in measure.bench(random_model(SMALL), None, repeats=1)}
     assert rows["ONNX, int8"] == Row("ONNX, int8", note="Too large.")
     prefill = rows["PyTorch, dense"].prefill_ms
     assert prefill is not None
@@ -174,7 +176,7 @@ def test_the_number_of_threads_is_put_back(small_rows):
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        bench.bench(random_model(SMALL), None, repeats=1)
+        measure.bench(random_model(SMALL), None, repeats=1)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
@@ -182,9 +184,9 @@ def test_the_number_of_threads_is_put_back(small_rows):
 
 def test_a_model_too_short_for_the_prompt_is_refused():
     with pytest.raises(ValueError, match="longer than 128 tokens"):
-        bench.bench(random_model(TINY))
+        measure.bench(random_model(TINY))
     with pytest.raises(ValueError, match="repeats"):
-        bench.bench(random_model(SMALL), repeats=0)
+        measure.bench(random_model(SMALL), repeats=0)
 
 
 def test_the_csv_has_all_that_the_rows_have(small_rows, tmp_path):
@@ -199,7 +201,7 @@ def test_the_csv_has_all_that_the_rows_have(small_rows, tmp_path):
 def test_the_picture_shows_every_target_that_was_timed(small_rows, tmp_path):
     report.draw(small_rows, tmp_path / "deploy.png")
     shown = matplotlib.image.imread(tmp_path / "deploy.png")[..., :3]
-    for name, (colour, _, _) in zip(TIMED, report.plots.SERIES, strict=False):
+    for name, (colour, _, _) in zip(TIMED, plots.SERIES, strict=False):
         wanted = np.array(matplotlib.colors.to_rgb(colour))
         assert (np.abs(shown - wanted).max(-1) < 0.02).sum() > 20, name
 
@@ -213,27 +215,64 @@ def test_the_table_leaves_out_what_was_not_measured():
 
 
 def test_the_caption_states_the_protocol():
-    text = bench.caption("gpt2-mini", 30, 40)
-    for part in ("1 thread", "128 tokens", "30 times", "40 held-out windows", "doesn't count"):
+    text = measure.caption("gpt2-mini", 30, "a.txt (40 windows)", "b.txt (64 windows)")
+    for part in ("1 thread", "128 tokens", "30 times", "perplexity: a.txt (40 windows)", "doesn't count"):
         assert part in text
-    assert "of the course's plays" in text
-    assert "no tokenizer, so no accuracy" in bench.caption("gpt2", 30, 0)
+    assert "structures with calibration on b.txt (64 windows)" in text
+    text = measure.caption("gpt2", 30, None, None)
+    assert "no text, so no accuracy" in text
+    assert "structures by their weights alone" in text
 
 
 def test_bench_measures_a_folder_and_says_which(no_mobile, monkeypatch, tmp_path, capsys):
     model = random_model(SMALL)
     save_pretrained(model, tmp_path / "mine")
     measured = []
-    monkeypatch.setattr(bench, "bench", lambda *given: measured.append(given) or [Row(report.BASELINE, 1.0, size=5)])
-    bench.main(["--model", str(tmp_path / "mine"), "--out", str(tmp_path / "out.csv")])
+    monkeypatch.setattr(
+        bench_command, "bench", lambda *given: measured.append(given) or [Row(report.BASELINE, 1.0, size=5)]
+    )
+    bench_command.main(["--model", str(tmp_path / "mine"), "--out", str(tmp_path / "out.csv")])
     assert f"{tmp_path / 'mine'}, float32" in capsys.readouterr().out
-    ((given, windows, _),) = measured
+    ((given, windows, _, calibration),) = measured
     assert torch.equal(given.wte.weight, model.wte.weight)
     assert windows is None  # the folder has no tokenizer
+    assert calibration is None
     with pytest.raises(SystemExit, match="has no config"):
         commands.main(["bench", "--model", str(tmp_path)])
     with pytest.raises(SystemExit):
-        bench.main(["--model", "gpt2-mini", "--shape", "gpt2"])
+        bench_command.main(["--model", "gpt2-mini", "--shape", "gpt2"])
+
+
+@pytest.mark.parametrize(
+    ("options", "tested", "calibrated"),
+    [
+        ([], "plays", "plays"),
+        (["--test", "plays"], "plays", "plays"),
+        (["--test", "a.txt"], "a.txt", None),
+        (["--test", "a.txt", "--calibrate", "b.txt"], "a.txt", "b.txt"),
+        (["--calibrate", "b.txt"], "plays", "b.txt"),
+    ],
+)
+def test_bench_measures_on_the_text_that_is_asked_for(options, tested, calibrated, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        Path(f"{name}.txt").write_text(f"To {name} or not to {name}: that is the question.\n" * 900, encoding="utf-8")
+    measured = []
+    monkeypatch.setattr(
+        bench_command, "bench", lambda *given: measured.append(given) or [Row(report.BASELINE, 1.0, size=5)]
+    )
+    bench_command.main([*options, "--windows", "3", "--out", "out.csv"])
+    ((model, windows, repeats, calibration),) = measured
+    assert (len(windows), repeats) == (3, 30)
+    printed = capsys.readouterr().out
+    named = {"plays": "the course's plays", None: None}
+    assert f"perplexity: {named.get(tested, tested)} (3 of " in printed
+    if calibrated is None:
+        assert calibration is None
+        assert "by their weights alone" in printed
+    else:
+        assert calibration.shape[1] == model.config.n_positions
+        assert f"calibration on {named.get(calibrated, calibrated)} (" in printed
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
@@ -248,10 +287,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("command", "file"),
     [
-        ("bench", "bench.command"),
-        ("serve", "serving.serve"),
-        ("load-test", "serving.load_test"),
-        ("check-manifests", "serving.kubernetes"),
+        ("bench", "commands.bench"),
+        ("serve", "deploy.serving.serve"),
+        ("load-test", "deploy.serving.load_test"),
+        ("check-manifests", "deploy.serving.kubernetes"),
     ],
 )
 def test_a_command_gets_the_rest_of_the_arguments(command, file, monkeypatch):
@@ -273,7 +312,7 @@ def test_an_error_ends_a_command_with_its_message_and_no_traceback(monkeypatch):
     def fail(argv):
         raise DeployError("The port is in use.")
 
-    stub(monkeypatch, "serving.serve", main=fail)
+    stub(monkeypatch, "deploy.serving.serve", main=fail)
     with pytest.raises(SystemExit, match="The port is in use"):
         commands.main(["serve"])
 
@@ -281,16 +320,17 @@ def test_an_error_ends_a_command_with_its_message_and_no_traceback(monkeypatch):
 def test_the_command_line_of_bench_is_checked(capsys):
     for argv in (["--repeats", "0"], ["--windows", "0"], ["--shape", "gpt9"], ["--out", "x.png"]):
         with pytest.raises(SystemExit):
-            bench.main(argv)
+            bench_command.main(argv)
 
 
 @pytest.mark.slow
 def test_bench_prints_the_table_and_writes_both_files(mini_rows, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(bench, "bench", lambda model, windows, repeats: list(mini_rows.values()))
-    bench.main(["--out", str(tmp_path / "out.csv"), "--windows", "2"])
+    monkeypatch.setattr(bench_command, "bench", lambda *_: list(mini_rows.values()))
+    bench_command.main(["--out", str(tmp_path / "out.csv"), "--windows", "2"])
     printed = capsys.readouterr().out
     assert report.table(list(mini_rows.values())) in printed
-    assert "2 held-out windows" in printed
+    assert "perplexity: the course's plays (2 of " in printed
+    assert "with calibration on the course's plays (64 windows" in printed
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv", "out.png"]
 
 

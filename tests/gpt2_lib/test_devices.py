@@ -141,7 +141,7 @@ ELSEWHERE_TRIED = {  # what takes a model and data, but is tried under another n
     "pruning.gradual.MaskedRun": "a GradualRun is one",
     "train.Run": "train.fit",
     "generate.generate": "generate_ids, on a prompt that it encodes for the model",
-    "deploy.bench.command.bench": "each target evaluates for itself",
+    "deploy.bench.measure.bench": "each target evaluates for itself",
     "deploy.bench.targets.prepare": "bench",
     "pruning.calibration.block_inputs.BlockInputs": "block_by_block",
     "pruning.calibration.block_inputs.inputs_of_blocks": "block_by_block",

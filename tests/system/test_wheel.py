@@ -122,7 +122,8 @@ def test_the_library_prunes_without_the_course(environment: Environment) -> None
         ("evaluate", "out", "--test", "test.txt", "--windows", "2"): "| out |",
         ("generate", "out", "To be", "--max-new-tokens", "4", "--seed", "1"): "To be",
         ("export", "out", "model.pack"): "Written: model.pack",
-        ("completion",): '*:bench) words=""',  # its extra is not installed
+        ("bench", "--test", "test.txt", "--windows", "2", "--repeats", "1", "--out", "bench.csv"): "[pictures]",
+        ("completion",): '*:experiments) words=""',  # its extra is not installed
     }.items():
         done = environment.run("gpt2-pruning", *command)
         assert done.returncode == 0, done.stderr
@@ -143,7 +144,6 @@ COMPARE = "gpt2-pruning compare gpt2-mini --methods magnitude --sparsity 0.3 --t
         ("gpt2-pruning experiments", "course"),
         ("gpt2-pruning exercises", "course"),
         ("gpt2-pruning train", "course"),
-        ("gpt2-pruning bench", "course"),
         ("gpt2-pruning evaluate gpt2-mini --test plays", "course"),
         ("gpt2-pruning export gpt2-mini model.onnx", "deploy"),
         ("gpt2-pruning export gpt2-mini model.pte", "mobile"),
@@ -152,7 +152,6 @@ COMPARE = "gpt2-pruning compare gpt2-mini --methods magnitude --sparsity 0.3 --t
         ("gpt2-pruning check-manifests cluster", "dev"),
         (f"{COMPARE} --picture curve.png", "pictures"),
         ("python -m gpt2_lib.experiments", "course"),
-        ("python -m gpt2_lib.deploy bench", "course"),
         ("python -m autograder check", "course"),
     ],
 )

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
-from ... import plots
 from ...files import replace_whole
 from ..extras import DeployError
 
@@ -67,6 +64,10 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Draw a PNG of prefill speed against size on disk, for the targets that were timed."""
+    from matplotlib.figure import Figure  # an extra, which the table does without
+
+    from ... import plots
+
     timed = [(row.target, row.size, row.prefill_ms) for row in rows if row.size and row.prefill_ms]
     dense = next(prefill for target, _, prefill in timed if target == BASELINE)
     figure = Figure(figsize=(8, 4.5), layout="constrained")

@@ -12,7 +12,6 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ...checkpoints import save_pretrained
-from ...corpus import calibration_windows
 from ...gpt2 import GPT2, KVCache
 from ...pruning.pruner import ModelPruner, apply_magnitude_pruning
 from ...storage.packed import load_packed, save_packed
@@ -36,13 +35,9 @@ class Target:
     note: str = ""
 
 
-def prepare(model: GPT2, ids: Tensor, calibrated: bool, folder: Path) -> tuple[dict[str, Target], dict[str, str]]:
-    """Return the targets that work here by name, and a note on each target."""
+def prepare(model: GPT2, ids: Tensor, text: Tensor | None, folder: Path) -> tuple[dict[str, Target], dict[str, str]]:
+    """Return the targets that work here by name, and a note on each target; ``text``: windows to calibrate on."""
     zeros = apply_magnitude_pruning(deepcopy(model), SPARSITY)
-    text = None
-    if calibrated:
-        assert model.tokenizer is not None
-        text = calibration_windows(model.tokenizer, model.config.n_positions)
     smaller = ModelPruner(model).remove_structures(STRUCTURED, STRUCTURED, text)
     zeroed, structured = f"{SPARSITY:.0%} zeros", f"structured {STRUCTURED:.0%}"
     makers = {
@@ -69,7 +64,7 @@ def prepare(model: GPT2, ids: Tensor, calibrated: bool, folder: Path) -> tuple[d
 
 @torch.inference_mode()
 def _pytorch(model: GPT2, ids: Tensor, folder: Path) -> Target:
-    save_pretrained(model, folder)
+    save_pretrained(model, folder, torch.float32)
     cache = KVCache(PROMPT + 1)
     model(ids, cache)
 
