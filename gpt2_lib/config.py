@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 
@@ -18,7 +18,8 @@ class GPT2Config:
     ``dropout`` acts in training, on what each part adds, on the embeddings and on the attention weights;
     ``embedding_dropout`` and ``attention_dropout`` are those of the last two where they differ. In config.json
     they are resid_pdrop, embd_pdrop and attn_pdrop. ``others`` and ``generation`` are what else a model's config.json
-    says, and its generation_config.json: nothing here reads them, and saving writes them again.
+    says, and its generation_config.json: nothing here reads them, and saving writes them again. ``dtype`` is "float16"
+    or "bfloat16" where a folder had all weights so: in memory they are float32, and saving writes them so again.
     """
 
     vocab_size: int = 50257
@@ -37,6 +38,7 @@ class GPT2Config:
     attention_dropout: float | None = field(default=None, compare=False)
     others: dict[str, Any] = field(default_factory=dict[str, Any], compare=False, repr=False)
     generation: dict[str, Any] = field(default_factory=dict[str, Any], compare=False, repr=False)
+    dtype: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"):
@@ -55,6 +57,12 @@ class GPT2Config:
         for rate in self.dropouts:
             if not isinstance(rate, float | int) or not 0 <= rate <= 1:  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise ValueError(f"dropout takes numbers from 0 to 1; got {rate!r}.")
+
+    def of_the_model(self) -> dict[str, Any]:
+        """Return the fields by name, without that of a folder alone: what other files keep."""
+        found = asdict(self)
+        del found["dtype"]
+        return found
 
     @property
     def dropouts(self) -> tuple[float, float, float]:

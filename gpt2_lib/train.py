@@ -101,7 +101,7 @@ class Run:
 
     def identity(self) -> dict:
         """Return the settings that a snapshot must match before the run continues from it."""
-        settings = {"recipe": asdict(self.recipe), "config": asdict(self.plain.config)}
+        settings = {"recipe": asdict(self.recipe), "config": self.plain.config.of_the_model()}
         return settings if self.means == USUAL else settings | {"means": self.means.identity()}
 
     def state(self) -> dict:

@@ -35,6 +35,7 @@ from .hub import BUNDLED, HUB, folder_of
 from .in_memory import from_transformers
 from .loaded import LoadedGPT2, Published
 from .plain import plain_parameters
+from .precision import check_fits, dtype_to_write, half_of, name_of
 from .weights import INDEX, ONE, TRANSPOSED, assign, fill, other_weights
 
 __all__ = [
@@ -100,10 +101,10 @@ def load_folder(folder: str | Path) -> GPT2:
     config = read_config(folder)
     with torch.device("meta"):
         model = GPT2(config)
-    fill(model, folder)
+    model.config = replace(config, dtype=half_of(fill(model, folder)))
     if any((folder / name).is_file() for name in tokenizers.FILES):
         model.tokenizer = _read_tokenizer(folder, config)
-        model.config = replace(config, **special_ids(config, model.tokenizer))
+        model.config = replace(model.config, **special_ids(config, model.tokenizer))
     return model.eval()
 
 
@@ -120,11 +121,13 @@ def _read_tokenizer(folder: Path, config: GPT2Config) -> Tokenizer:
     return found
 
 
-def save_pretrained(model: nn.Module, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
+def save_pretrained(model: nn.Module, folder: str | Path, dtype: torch.dtype | None = None) -> None:
     """Write ``model`` to ``folder`` in Hugging Face's format: all of it, or nothing.
 
     A model that torch.compile or DataParallel has wrapped is saved without that. What the folder held of an earlier
-    GPT-2 is replaced, its tokenizer too; other files stay. ``dtype``: floating-point, of the weights in the file.
+    GPT-2 is replaced, its tokenizer too; other files stay. ``dtype``: floating-point, of the weights in the file; None:
+    the half precision that they have in memory or had in the folder they were loaded from, else float32. Each weight is
+    rounded once, and a zero stays zero.
 
     Raises TypeError for another kind of model; ValueError for one that could not be loaded again, or whose weights
     overflow in ``dtype``; CheckpointError where the folder holds another kind of model; SaveError, which is an OSError
@@ -135,9 +138,10 @@ def save_pretrained(model: nn.Module, folder: str | Path, dtype: torch.dtype = t
 
 
 def model_files(
-    model: GPT2, weights: dict[str, Tensor], dtype: torch.dtype = torch.float32
+    model: GPT2, weights: dict[str, Tensor], dtype: torch.dtype | None = None
 ) -> dict[str, Callable[[Path], object]]:
     """Return {file name: function that writes it} for a folder in Hugging Face's format."""
+    dtype = dtype_to_write(model.config, weights) if dtype is None else dtype
     if not dtype.is_floating_point:
         raise ValueError(f"Weights are saved as floating-point numbers, as torch.float16; got {dtype}.")
     tensors: dict[str, Tensor] = {}
@@ -148,7 +152,7 @@ def model_files(
         tensors[name] = stored.clone() if shared or stored.data_ptr() in memory else stored
         memory.add(tensors[name].data_ptr())
     tokenizer = None if model.tokenizer is None else storable(model.tokenizer)
-    described = {"config.json": config_json(model.config, tokenizer)}
+    described = {"config.json": config_json(model.config, tokenizer) | {"dtype": name_of(dtype)}}
     if generation := generation_json(model.config, described["config.json"]):
         described["generation_config.json"] = generation
     files: dict[str, Callable[[Path], object]] = {
@@ -181,8 +185,7 @@ def save_files(folder: Path, files: dict[str, Callable[[Path], object]]) -> None
 
 def _stored(name: str, p: Tensor, dtype: torch.dtype) -> Tensor:
     """Return a parameter in Hugging Face's layout; it may share the model's memory."""
-    turned = p.t() if name.endswith(TRANSPOSED) else p
-    stored = turned.cpu().to(dtype).contiguous()
-    if p.dtype != dtype and bool((~stored.isfinite() & turned.isfinite().cpu()).any()):
-        raise ValueError(f"{name} has numbers that are too large for {dtype}: save it as torch.float32.")
+    turned = (p.t() if name.endswith(TRANSPOSED) else p).cpu()
+    stored = turned.to(dtype).contiguous()
+    check_fits(name, turned, stored)
     return stored

@@ -19,6 +19,7 @@ from ..gpt2 import GPT2
 from ..modules import unwrap
 from .description import HEADS, config_of
 from .errors import CheckpointError
+from .precision import half_of
 from .weights import HEAD, TRANSPOSED, assign, check_names
 
 
@@ -45,6 +46,7 @@ def from_transformers(model: nn.Module, tokenizer: TextCodec | None = None) -> G
         config,
         others={name: value for name, value in config.others.items() if name in own},
         generation={} if generation is None else generation.to_diff_dict(),
+        dtype=half_of(p.dtype for p in inner.parameters()),
     )
     given: dict[str, Tensor] = dict(inner.named_parameters(remove_duplicate=False))
     stored = {name.removeprefix("transformer."): p.detach() for name, p in given.items()}

@@ -81,8 +81,8 @@ def _to_safetensors(pickles: Path) -> str:
     return command_line([sys.executable or "python", "-c", python])
 
 
-def fill(model: GPT2, folder: Path) -> None:
-    """Read the weights into ``model`` (on the meta device), one tensor at a time, largest first.
+def fill(model: GPT2, folder: Path) -> set[torch.dtype]:
+    """Read the weights into ``model`` (on the meta device), one tensor at a time, largest first; return their dtypes.
 
     safetensors maps the file, and mapped pages count as memory until it is closed. Opened anew for
     each tensor, the peak is the model plus one small tensor instead of twice the model.
@@ -91,9 +91,11 @@ def fill(model: GPT2, folder: Path) -> None:
     path = folder / (ONE if (folder / ONE).is_file() else INDEX)
     stored = _stored(path)
     check_names(path, {*wanted}, {*stored})
+    dtypes: set[torch.dtype] = set()
     for name in sorted(wanted, key=lambda name: -wanted[name].numel()):
         file, full = stored[name]
-        weight = _float32(file, full, turned=name.endswith(TRANSPOSED))
+        weight, dtype = _float32(file, full, turned=name.endswith(TRANSPOSED))
+        dtypes.add(dtype)
         if weight.shape != wanted[name].shape:
             raise CheckpointError(
                 f"{file}: {name} has shape {tuple(weight.shape)}, config.json asks for {tuple(wanted[name].shape)}."
@@ -101,6 +103,7 @@ def fill(model: GPT2, folder: Path) -> None:
         assign(model, name, weight)
         if name == "wte.weight" and HEAD in stored:
             _check_tied(model, *stored[HEAD])
+    return dtypes
 
 
 def _stored(path: Path) -> dict[str, tuple[Path, str]]:
@@ -154,10 +157,10 @@ def _read(path: Path, get: Callable[[Any], T]) -> T:
         ) from error
 
 
-def _float32(path: Path, name: str, turned: bool) -> Tensor:
-    """Return a float32 copy, so that nothing of the file stays in memory."""
+def _float32(path: Path, name: str, turned: bool) -> tuple[Tensor, torch.dtype]:
+    """Return a float32 copy, so that nothing of the file stays in memory, and the dtype in the file."""
 
-    def copy(file: Any) -> Tensor:
+    def copy(file: Any) -> tuple[Tensor, torch.dtype]:
         tensor: Tensor = file.get_tensor(name)
         if not tensor.is_floating_point():
             raise CheckpointError(
@@ -165,7 +168,7 @@ def _float32(path: Path, name: str, turned: bool) -> Tensor:
                 "Choose one that is not."
             )
         tensor = tensor.t() if turned else tensor
-        return torch.empty(tensor.shape).copy_(tensor)
+        return torch.empty(tensor.shape).copy_(tensor), tensor.dtype
 
     return _read(path, copy)
 

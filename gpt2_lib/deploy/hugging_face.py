@@ -37,19 +37,19 @@ if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel
 
 
-def save_for_transformers(model: nn.Module, folder: str | Path) -> Path:
+def save_for_transformers(model: nn.Module, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
     """Write ``model`` and its tokenizer, if it has one, to a new folder, whole or not at all. Returns the folder.
 
-    Weights are float32 and keep their zeros; ``model`` is left as it is. Needs no extra: only loading needs
-    transformers. Raises ValueError if ``model`` is no GPT2, or none that could be loaded again; DeployError if
-    ``folder`` holds something already (it is left as it was), or can't be written.
+    Weights are written in ``dtype``, chosen as in `save_pretrained`, and keep their zeros; ``model`` is left as it is.
+    Needs no extra: only loading needs transformers. Raises ValueError if ``model`` is no GPT2, or none that could be
+    loaded again; DeployError if ``folder`` holds something already (it is left as it was), or can't be written.
     """
     unwrap(model)  # is it one? It may have been given after the folder
     folder = Path(folder)
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise DeployError(f"{folder} is there already: give a new or empty folder, or remove it.")
-        save_pretrained(model, folder)
+        save_pretrained(model, folder, dtype)
     except TypeError as error:
         raise ValueError(str(error)) from error
     except CheckpointError as error:

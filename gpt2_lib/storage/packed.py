@@ -23,7 +23,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -189,7 +189,7 @@ def _write(model: nn.Module, bits: int | None, file: BinaryIO) -> Sizes:
 
 def _parts(model: GPT2, weights: dict[str, Tensor], bits: int | None) -> Iterator[dict[str, Tensor]]:
     """Yield the tensors of each part, in the file's order."""
-    config = asdict(model.config) | special_ids(model.config, model.tokenizer)
+    config = model.config.of_the_model() | special_ids(model.config, model.tokenizer)
     texts = {"config.json": json.dumps({name: value for name, value in config.items() if value not in (None, (), {})})}
     if model.tokenizer is not None:
         texts["tokenizer.json"] = storable(model.tokenizer).to_json()

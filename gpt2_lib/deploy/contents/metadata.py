@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from ...gpt2 import GPT2
@@ -16,7 +15,7 @@ CONFIG, TOKENIZER = "gpt2_lib.config", "gpt2_lib.tokenizer"  # the names of the 
 
 def metadata_of(model: GPT2) -> dict[str, str]:
     """Return the metadata for a file of ``model``; without the tokenizer's entry if it has none."""
-    config = asdict(model.config)
+    config = model.config.of_the_model()
     for name in ("embedding_dropout", "attention_dropout", "others", "generation"):
         del config[name]  # of training, and of transformers
     if not model.config.other_ends:  # which earlier versions don't know

@@ -1,0 +1,53 @@
+"""The precision of weights in files: read in any, computed in float32, written as they came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..config import GPT2Config
+
+HALVES = (torch.float16, torch.bfloat16)
+
+
+def half_of(dtypes: Iterable[torch.dtype]) -> str | None:
+    """Return ``"float16"`` or ``"bfloat16"`` where all ``dtypes`` are this one, else None."""
+    found = set(dtypes)
+    return name_of(found.pop()) if len(found) == 1 and found <= {*HALVES} else None
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """Return a dtype's name in config.json: ``"float16"``."""
+    return str(dtype).removeprefix("torch.")
+
+
+def dtype_to_write(config: GPT2Config, weights: Mapping[str, Tensor]) -> torch.dtype:
+    """Return the dtype to write ``weights`` in: the half precision that they have, or had in the folder they came from.
+
+    All else is written in float32.
+    """
+    name = half_of(p.dtype for p in weights.values()) or config.dtype
+    return torch.float32 if name is None else getattr(torch, name)
+
+
+def check_fits(name: str, weight: Tensor, rounded: Tensor) -> None:
+    """Raise ValueError, with the parameter's name, for finite numbers that became infinite in another dtype."""
+    if weight.dtype != rounded.dtype and bool((~rounded.isfinite() & weight.isfinite()).any()):
+        raise ValueError(f"{name} has numbers that are too large for {rounded.dtype}: save it as torch.float32.")
+
+
+@torch.no_grad()
+def round_weights(model: nn.Module, dtype: torch.dtype) -> None:
+    """Round the parameters in place to numbers that ``dtype`` has, in their own dtype: as if saved in it and loaded.
+
+    Raises ValueError, before any is changed, for numbers that ``dtype`` has no room for.
+    """
+    rounded = {name: p.to(dtype) for name, p in model.named_parameters() if p.dtype != dtype}
+    for name, p in model.named_parameters():
+        if name in rounded:
+            check_fits(name, p, rounded[name])
+    for name, p in model.named_parameters():
+        if name in rounded:
+            p.copy_(rounded.pop(name))
