@@ -45,6 +45,8 @@ def test_every_block_of_the_page_runs(
     Path("train.txt").write_text("Whether 'tis nobler in the mind to suffer\n" * 40, encoding="utf-8")
     Path("test.txt").write_text("To be, or not to be: that is the question:\n" * 20, encoding="utf-8")
     Path("sparsities.json").write_text('{"*": 0.5, "*.attn.*": 0.3}', encoding="utf-8")
+    (methods,) = [block for _, block in BLOCK.findall(page) if "def by_input" in block]
+    Path("my_methods.py").write_text(methods, encoding="utf-8")
     names: dict[str, object] = {}
     for number, (language, block) in enumerate(BLOCK.findall(page), 1):
         if language == "yaml":
@@ -53,6 +55,8 @@ def test_every_block_of_the_page_runs(
             Path("my-cluster", "kustomization.yaml").write_text(block, encoding="utf-8")
             assert kubernetes.validate("my-cluster") == []
         elif language == "python":
+            if block == methods:
+                continue  # the commands above it have imported it
             exec(compile(block, f"block {number} of the page", "exec"), names)
         else:
             for line in block.splitlines():
@@ -60,12 +64,14 @@ def test_every_block_of_the_page_runs(
                 assert command == "gpt2-pruning"
                 main(arguments)
     said = capsys.readouterr().out
-    assert said.count("Measured on test.txt (") == 6  # evaluate, compare, and prune four times
+    assert said.count("Measured on test.txt (") == 8  # evaluate, compare twice, and prune five times
     trained, pruned = load_pretrained_gpt2("my-trained"), load_pretrained_gpt2("my-pruned")
     masks, before = masks_of_zeros(trained), masks_of_zeros(pruned)
     assert len(before) == 8
     assert all(bool((masks[name] <= mask).all()) for name, mask in before.items())  # no zero was lost
     assert load_pretrained_gpt2("my-smaller").config.neurons == (72, 72)
+    assert metrics.sparsity(prunable_weights(load_pretrained_gpt2("my-own")).values()) == 0.5
+    assert "| my_methods.py:by_input | 50.0% |" in said
     assert Path("my-model.onnx").is_file()
     assert Path("methods.png").read_bytes().startswith(b"\x89PNG")
     config, weights = names["config"], names["weights"]

@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from ..pruning.methods.comparison import Comparison, compare
-from ..pruning.methods.registry import METHODS, Method, find_method
+from ..pruning.methods.registry import METHODS, Method
 from ..system.command import output_file
 from ..system.extras import require
-from . import arguments
+from . import arguments, own_method
+from .own_method import MethodNames, method_of
 
 ALL = "all"
 PICTURES = (".png", ".svg", ".pdf")
@@ -27,9 +28,9 @@ def parser() -> argparse.ArgumentParser:
         "--methods",
         required=True,
         nargs="+",
-        choices=[*METHODS, ALL],
+        choices=MethodNames((*METHODS, ALL)),
         metavar="METHOD",
-        help=f"some of the list below; {ALL}: those that can, n:m or with the text that is given",
+        help=f"some of the list below, {own_method.HELP}; {ALL}: those that can, n:m or with the text that is given",
     )
     arguments.add_pruning(found)
     arguments.add_test(found)
@@ -51,7 +52,7 @@ def main(argv: Sequence[str]) -> None:
     test, calibration = arguments.given_texts(model, given)
     found = compare(
         model,
-        [method.name for method in methods],
+        methods,
         given.sparsity,
         text=calibration.ids,
         test=test.ids,
@@ -68,10 +69,12 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _chosen(given: argparse.Namespace) -> list[Method]:
-    if ALL not in given.methods:
-        return [find_method(name) for name in given.methods]
+    named = [name for name in given.methods if name != ALL]
+    if len(named) == len(given.methods):
+        return [method_of(name) for name in named]
     able = [method for method in METHODS.values() if given.n_m is None or method.n_m]
-    return [method for method in able if given.calibrate is not None or method.text != "needed"]
+    every = [method for method in able if given.calibrate is not None or method.text != "needed"]
+    return every + [method_of(name) for name in named if name not in METHODS]
 
 
 def _draw(found: Comparison, path: Path) -> None:

@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from ..checkpoints.precision import HALVES, dtype_to_write, name_of, round_weights
 from ..deploy.hugging_face import save_for_transformers
 from ..gpt2 import GPT2
 from ..metrics import Quality, evaluate, sparsity
-from ..pruning.methods.registry import METHODS, find_method
+from ..pruning.methods.registry import METHODS, Method
 from ..pruning.pruner import ModelPruner
 from ..pruning.surgery import remove_silenced
 from ..pruning.targets import prunable_weights
-from . import arguments
+from . import arguments, own_method
+from .own_method import MethodNames, method_of
+
+DTYPES = {name_of(dtype): dtype for dtype in (torch.float32, *HALVES)}
 
 
 @dataclass(frozen=True)
@@ -66,36 +71,47 @@ def parser() -> argparse.ArgumentParser:
     found.epilog = f"methods:\n{arguments.methods_table()}\n\nstructured makes a smaller model, the others write zeros."
     found.add_argument("model", metavar="IN", help=arguments.MODEL)
     found.add_argument("out", metavar="OUT", type=arguments.new_folder, help="a new folder for the pruned model")
-    found.add_argument("--method", required=True, choices=METHODS, metavar="METHOD", help="one of the list below")
+    found.add_argument(
+        "--method",
+        required=True,
+        choices=MethodNames(METHODS),
+        metavar="METHOD",
+        help=f"one of the list below, {own_method.HELP}",
+    )
     arguments.add_pruning(found)
     arguments.add_test(found)
+    found.add_argument("--dtype", choices=DTYPES, help="of the weights in OUT (default: that of IN, or float32)")
     return found
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the command ``prune``."""
     given = parser().parse_args(argv)
-    methods = [find_method(given.method)]
-    arguments.check_methods(methods, given)
+    method = method_of(given.method)
+    arguments.check_methods([method], given)
     model = arguments.load(given.model)
-    arguments.check_plans(model, methods, given)
+    arguments.check_plans(model, [method], given)
     test, calibration = arguments.given_texts(model, given)
     whole = model.config
     states = [state_of("as given", model, test.ids)]
-    pruned = _pruned(model, given, calibration.ids)
-    states.append(state_of(given.method, pruned, test.ids))
-    save_for_transformers(pruned, given.out)
+    dtype = DTYPES[given.dtype] if given.dtype else dtype_to_write(whole, {})
+    pruned = _pruned(model, method, given, calibration.ids)
+    round_weights(pruned, dtype)  # so that what is measured is what is written
+    states.append(state_of(method.name, pruned, test.ids))
+    save_for_transformers(pruned, given.out, dtype)
 
     print(table(states))
     print(f"\nMeasured on {test.said}.")
     print(f"Calibrated on {calibration.said}." if calibration.said else "No text was used for pruning.")
-    if find_method(given.method).choose is None:
+    if method.choose is None:
         for units in ("heads", "neurons"):
             before, left = sum(getattr(whole, units)), sum(getattr(pruned.config, units))
             print(f"Removed: {before - left:,} of {before:,} {units}, {1 - left / before:.1%}.")
-    print(f"Written: {given.out}, with weights in float32")
+    measured = "" if dtype == torch.float32 else ": measured with these, in float32"
+    print(f"Written: {given.out}, with weights in {name_of(dtype)}{measured}")
     content = {
-        "method": given.method,
+        "method": method.name,
+        "dtype": name_of(dtype),
         "tested_on": test.said,
         "calibrated_on": calibration.said,
         "rows": [state.as_json() for state in states],
@@ -103,8 +119,8 @@ def main(argv: Sequence[str]) -> None:
     arguments.write_json(given.json, content)
 
 
-def _pruned(model: GPT2, given: argparse.Namespace, text: Tensor | None) -> GPT2:
+def _pruned(model: GPT2, method: Method, given: argparse.Namespace, text: Tensor | None) -> GPT2:
     """Return ``model`` pruned in place or, for structured pruning, a smaller one without its silent units."""
     pruner = ModelPruner(model)
-    pruner.prune(given.method, given.sparsity, text=text, n_m=given.n_m, ignore=given.ignore)
-    return remove_silenced(model) if find_method(given.method).choose is None else model
+    pruner.prune(method, given.sparsity, text=text, n_m=given.n_m, ignore=given.ignore)
+    return remove_silenced(model) if method.choose is None else model

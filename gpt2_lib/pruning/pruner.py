@@ -81,7 +81,8 @@ class ModelPruner:
     ) -> Masks:
         """Prune with any method of `methods.registry.METHODS`, such as ``"sparsegpt"``, or by a function of your own.
 
-        ``function(model)`` returns {parameter name: scores or masks}, as `compare` takes it.
+        ``function(model)``, or ``function(model, text)``, returns {parameter name: scores or masks}, as `compare` takes
+        it.
 
         ``sparsity`` for all layers, or {glob of names: sparsity}, as in `methods.plan.make_plan`; or ``n_m``, such as
         (2, 4). ``text``: what to calibrate on, for the methods that look at text: windows of token ids (N, T) or

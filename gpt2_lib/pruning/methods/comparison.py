@@ -68,7 +68,7 @@ def row_as_json(row: Compared) -> dict[str, Any]:
 
 def compare(
     model: nn.Module,
-    methods: str | Own | Mapping[str, Own] | Iterable[str | Own | Mapping[str, Own]],
+    methods: str | Own | Method | Mapping[str, Own] | Iterable[str | Own | Method | Mapping[str, Own]],
     sparsity: Sparsity | None = None,
     *,
     test: Batches,
@@ -80,7 +80,8 @@ def compare(
     """Prune a copy of ``model`` with each of the ``methods`` and measure it on ``test``; ``model`` stays as it is.
 
     ``methods``: names of `registry.METHODS`, and functions of your own, or {name: function}: ``function(model)``
-    returns {parameter name: scores, of which the lowest go, or masks (bool, True = keep)}.
+    returns {parameter name: scores, of which the lowest go, or masks (bool, True = keep)}. A function with an argument
+    called ``text`` gets the calibration text, and must get one unless the argument has a default.
 
     ``sparsity``, ``n_m`` and ``ignore`` as `ModelPruner.prune` has them; ``text``, what to calibrate on, goes to the
     methods that look at text. ``test``: windows of token ids (N, T) or batches, which are read again for each method.

@@ -24,7 +24,7 @@ from .plan import Plan, nothing_left
 
 Batches: TypeAlias = Tensor | Iterable[Any]  # a language model's windows of token ids (N, T), or what another takes
 Choose: TypeAlias = Callable[[nn.Module, Plan, Any], Masks]
-Own: TypeAlias = Callable[[nn.Module], Mapping[str, Tensor]]  # a model -> {parameter name: scores or a mask}
+Own: TypeAlias = Callable[..., Mapping[str, Tensor]]  # (model) or (model, text) -> {parameter name: scores or a mask}
 
 
 def magnitude(model: nn.Module, plan: Plan, _: object) -> Masks:
@@ -94,13 +94,14 @@ def admm_(model: nn.Module, plan: Plan, text: Batches, by_row: bool = False) -> 
     return _solve(model, plan, text, solver, "ADMM")
 
 
-def own(model: nn.Module, plan: Plan, _: object, function: Own) -> Masks:
+def own(model: nn.Module, plan: Plan, text: Batches | None, function: Own, with_text: bool) -> Masks:
     """Prune by what ``function(model)`` returns for each matrix: masks (bool, True = keep), or scores.
 
-    Of scores the lowest go, layer by layer or n:m, as the plan has it; masks are taken as they are. Layers that the
-    plan leaves whole stay whole. Raises ValueError where a matrix of the plan has neither, or one of another shape.
+    ``with_text``: it is called with ``text=text``, too. Of scores the lowest go, layer by layer or n:m, as the plan has
+    it; masks are taken as they are. Layers that the plan leaves whole stay whole. Raises ValueError where a matrix of
+    the plan has neither, or one of another shape.
     """
-    found: object = function(model)
+    found: object = function(model, text=text) if with_text else function(model)
     if not isinstance(found, Mapping):
         raise ValueError(f"A method's function returns {{parameter name: tensor}}; got a {type(found).__name__}.")
     given: Masks = {}

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from inspect import Parameter, signature
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import nn
@@ -19,10 +20,12 @@ from . import one_shot
 from .one_shot import Choose
 from .plan import Plan, Sparsity, make_plan
 
+Text: TypeAlias = Literal["no", "needed", "better with"]
+
 
 @dataclass(frozen=True)
 class Method:
-    """A method that prunes in one shot.
+    """A method that prunes in one shot, of this library or a user's own.
 
     ``text``: whether it looks at calibration text. ``n_m``: whether it also prunes n:m, such as 2:4. ``choose``: the
     function of `one_shot`; None for what cuts whole heads and neurons, by `ModelPruner.prune_structures`.
@@ -32,7 +35,7 @@ class Method:
     title: str  # as shown
     paper: str
     choose: Choose | None
-    text: Literal["no", "needed", "better with"] = "no"
+    text: Text = "no"
     n_m: bool = False
     by_block: bool = False  # cuts in place, block by block, and may correct what stays
 
@@ -75,11 +78,33 @@ def find_method(name: object) -> Method:
 
 
 def _own(name: str, function: Callable[..., Any]) -> Method:
-    return Method(name, name, "your own", partial(one_shot.own, function=function), n_m=True)
+    text = _text_for(name, function)
+    choose = partial(one_shot.own, function=function, with_text=text != "no")
+    return Method(name, name, "your own", choose, text, n_m=True)
+
+
+def _text_for(name: str, function: Callable[..., Any]) -> Text:
+    """Return whether a function wants text: it does if an argument after the first is called ``text``."""
+    try:
+        arguments = [*signature(function).parameters.values()]
+    except ValueError:  # one of C
+        return "no"
+    varying = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    missing = [a.name for a in arguments[1:] if a.default is a.empty and a.kind not in varying and a.name != "text"]
+    if not arguments or missing:
+        given = ", ".join(a.name for a in arguments) or "no arguments"
+        raise ValueError(
+            f"A method's function takes a model, and text if it looks at text; {name} takes {given}. Give any other "
+            "argument a default, or a value by functools.partial."
+        )
+    wanted = [a for a in arguments[1:] if a.name == "text"]
+    return "no" if not wanted else "needed" if wanted[0].default is Parameter.empty else "better with"
 
 
 def methods_of(given: object) -> list[Method]:
     """Return the methods of a name, a function, {name: function}, or a list of these. Raises ValueError."""
+    if isinstance(given, Method):
+        return [given]
     if isinstance(given, str) or callable(given):
         return [find_method(given)]
     if isinstance(given, Mapping):
