@@ -78,7 +78,7 @@ def load_pretrained_gpt2(name_or_folder: str | Path = "gpt2-mini") -> LoadedGPT2
     repository ``"owner/name"`` (downloaded once, then read from the cache). A Path is always a folder.
 
     ``model, tokenizer = load_pretrained_gpt2()`` works as well as ``model = ...``. A folder without a
-    tokenizer gives None.
+    tokenizer gives None. ``model.config.dtype`` is the half precision of the folder's weights, if all have it.
 
     Raises CheckpointError when the model can't be had: unknown name, no network, a file that is
     missing, truncated or of another model.

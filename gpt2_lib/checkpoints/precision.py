@@ -39,15 +39,18 @@ def check_fits(name: str, weight: Tensor, rounded: Tensor) -> None:
 
 
 @torch.no_grad()
+def check_all_fit(model: nn.Module, dtype: torch.dtype) -> None:
+    """Raise ValueError, with the parameter's name, for a model with numbers that ``dtype`` has no room for."""
+    for name, p in model.named_parameters():
+        check_fits(name, p, p.to(dtype))
+
+
+@torch.no_grad()
 def round_weights(model: nn.Module, dtype: torch.dtype) -> None:
     """Round the parameters in place to numbers that ``dtype`` has, in their own dtype: as if saved in it and loaded.
 
-    Raises ValueError, before any is changed, for numbers that ``dtype`` has no room for.
+    Raises ValueError as `check_all_fit` does, before any is changed.
     """
-    rounded = {name: p.to(dtype) for name, p in model.named_parameters() if p.dtype != dtype}
-    for name, p in model.named_parameters():
-        if name in rounded:
-            check_fits(name, p, rounded[name])
-    for name, p in model.named_parameters():
-        if name in rounded:
-            p.copy_(rounded.pop(name))
+    check_all_fit(model, dtype)
+    for p in model.parameters():
+        p.copy_(p.to(dtype))

@@ -63,6 +63,8 @@ def main(argv: Sequence[str]) -> None:
     print(found)
     if calibration.said:
         print(f"Calibrated on {calibration.said}.")
+    if (dtype := model.config.dtype) is not None:
+        print(f"Measured in float32: prune rounds the weights to {dtype}, which {given.model} has, and measures then.")
     if given.picture:
         _draw(found, given.picture)
     arguments.write_json(given.json, {"calibrated_on": calibration.said} | found.as_json())

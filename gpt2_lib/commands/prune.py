@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.precision import HALVES, dtype_to_write, name_of, round_weights
+from ..checkpoints.precision import HALVES, check_all_fit, dtype_to_write, name_of, round_weights
 from ..deploy.hugging_face import save_for_transformers
 from ..gpt2 import GPT2
 from ..metrics import Quality, evaluate, sparsity
@@ -91,10 +91,11 @@ def main(argv: Sequence[str]) -> None:
     arguments.check_methods([method], given)
     model = arguments.load(given.model)
     arguments.check_plans(model, [method], given)
-    test, calibration = arguments.given_texts(model, given)
     whole = model.config
+    dtype = DTYPES[given.dtype] if given.dtype else dtype_to_write(whole, dict(model.named_parameters()))
+    check_all_fit(model, dtype)
+    test, calibration = arguments.given_texts(model, given)
     states = [state_of("as given", model, test.ids)]
-    dtype = DTYPES[given.dtype] if given.dtype else dtype_to_write(whole, {})
     pruned = _pruned(model, method, given, calibration.ids)
     round_weights(pruned, dtype)  # so that what is measured is what is written
     states.append(state_of(method.name, pruned, test.ids))

@@ -179,14 +179,26 @@ def test_prune_measures_what_it_writes_and_says_the_type(
     assert dtypes_in(tmp_path / "wide") == {torch.float32}
 
 
+@pytest.mark.parametrize("dtype", [*HALVES, torch.float32], ids=str)
+def test_compare_says_that_it_measures_before_rounding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], dtype: torch.dtype
+) -> None:
+    (tmp_path / "test.txt").write_text("To be, or not to be:\n" * 30, encoding="utf-8")
+    given(tmp_path / "in", dtype)
+    options = ["--methods", "magnitude", "--sparsity", "0.5", "--test", str(tmp_path / "test.txt")]
+    main(["compare", str(tmp_path / "in"), *options])
+    said = f"prune rounds the weights to {str(dtype).removeprefix('torch.')}, which {tmp_path / 'in'} has"
+    assert (said in capsys.readouterr().out) == (dtype in HALVES)
+
+
 def test_prune_refuses_a_type_without_room_for_the_weights_and_writes_nothing(tmp_path: Path) -> None:
     model = random_model()
     model.tokenizer = tokenizer()
     with torch.no_grad():
         model.ln_f.weight[0] = 1e6
     save_pretrained(model, tmp_path / "in")
-    (tmp_path / "test.txt").write_text("To be, or not to be:\n" * 30, encoding="utf-8")
-    options = ["--method", "magnitude", "--sparsity", "0.5", "--test", str(tmp_path / "test.txt"), "--dtype", "float16"]
+    no_text = ["--test", str(tmp_path / "nowhere.txt")]  # which is not read before
+    options = ["--method", "magnitude", "--sparsity", "0.5", *no_text, "--dtype", "float16"]
     with pytest.raises(SystemExit, match=r"ln_f\.weight has numbers that are too large for torch\.float16"):
         main(["prune", str(tmp_path / "in"), str(tmp_path / "out"), *options])
     assert not (tmp_path / "out").exists()
