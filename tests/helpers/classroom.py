@@ -45,7 +45,6 @@ class Classroom:
         folder.mkdir(parents=True, exist_ok=True)
         for source in sources:
             shutil.copy(source, folder)
-        (root / KEY).write_text(f"{0:064x}\n", encoding="ascii")  # the same inputs of hidden tests in every run
         release(root)
         return cls(root, phase)
 
@@ -97,6 +96,8 @@ class Class:
     def __init__(self, phase: str, folder: Path) -> None:
         self.phase = phase
         self.classroom = Classroom.with_notebook(NOTEBOOKS[phase], folder / "course")
+        # The same inputs of hidden tests in every run.
+        (self.classroom.root / KEY).write_text(f"{0:064x}\n", encoding="ascii")
         self.reference = solutions(to_notebook(NOTEBOOKS[phase]))
         self.wrong, self.right = answers(phase)
         self._variants = {e: variants(self.wrong, self.right, e) for e in self.wrong}
