@@ -82,6 +82,22 @@ def test_transformers_opens_it_in_that_type_with_the_same_logits(tmp_path: Path,
         torch.testing.assert_close(theirs(ids).logits.float(), model(ids), rtol=0.05, atol=0.02)
 
 
+@TYPES
+def test_a_folder_of_transformers_in_several_files_comes_back_the_same(tmp_path: Path, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 60, "n_positions": 16, "n_embd": 32, "n_layer": 2, "n_head": 4}
+    config = transformers.GPT2Config(**sizes, bos_token_id=None, eos_token_id=None)
+    theirs = transformers.GPT2LMHeadModel(config).to(dtype)
+    theirs.save_pretrained(tmp_path / "theirs", max_shard_size="40KB")
+    assert len([*(tmp_path / "theirs").glob("*.safetensors")]) > 1
+    save_pretrained(load_pretrained_gpt2(tmp_path / "theirs"), tmp_path / "ours")
+    again = transformers.GPT2LMHeadModel.from_pretrained(tmp_path / "ours")
+    assert again.dtype == dtype
+    assert again.config.dtype == dtype
+    for name, tensor in theirs.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+
+
 def test_another_type_can_be_asked_for(tmp_path: Path) -> None:
     model = load_pretrained_gpt2(given(tmp_path / "in", torch.float16))
     for save, dtype in ((save_pretrained, torch.float32), (save_for_transformers, torch.bfloat16)):
