@@ -1,7 +1,7 @@
 """A pruning method of the user's own on the command line: ``FILE.py:FUNCTION`` where a method's name stands.
 
-The file is imported, and its code runs. So only a file is that the user names, and none in the folder of a model, which
-may have come with it from elsewhere.
+The file is imported, so its code runs. It must be one that the user names; one in a model's folder is refused, as it
+may have come with the model.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ def _imported(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
+        del sys.modules[spec.name]
         raise ValueError(f"{path.name} can't be imported: {_said(error, path)}") from error
     return module
 
