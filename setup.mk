@@ -58,6 +58,8 @@ endif
 	@$(call install,-r requirements.lock,$(lab_size))
 	@# By a path, which type checkers follow too: setuptools' own way is a hook that they don't run.
 	@$(call install,--no-deps --config-settings editable_mode=compat -e .,$(lab_size))
+	@# For every kernel of .venv: a name that a cell above makes is said to be missing in a sentence, with that cell.
+	@mkdir -p .venv/etc/ipython && cp gpt2_lib/course/jupyterlab/ipython_kernel_config.json .venv/etc/ipython/
 	@printf '%s' "$$(pwd -P)" > .venv/lab
 
 # Without an NVIDIA GPU, Linux has no use for the CUDA libraries that PyPI's PyTorch brings, several gigabytes, so

@@ -55,6 +55,7 @@ case "$*" in
 esac
 """
 FRESH = ["venv", "-r requirements.lock", "--no-deps --config-settings editable_mode=compat -e ."]
+SETTINGS = Path("gpt2_lib/course/jupyterlab/ipython_kernel_config.json")
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
@@ -70,6 +71,8 @@ class Folder:
             made.mkdir()
         for name in ("Makefile", "setup.mk", "requirements.lock", "requirements-dev.lock", "pyproject.toml"):
             shutil.copy(repository / name, path)
+        (path / SETTINGS).parent.mkdir(parents=True)
+        shutil.copy(repository / SETTINGS, path / SETTINGS)
         self.program("uname", "echo Linux")
         self.program("nvidia-smi", "exit 9")
         self.disk()
@@ -170,10 +173,29 @@ def test_make_sets_up_once_and_then_reuses_it(folder: Folder) -> None:
     assert (code, installed) == (0, [])
 
 
+def test_the_kernels_of_venv_have_the_courses_settings(folder: Folder) -> None:
+    folder.run()
+    assert (folder.path / ".venv/etc/ipython" / SETTINGS.name).read_text() == (folder.path / SETTINGS).read_text()
+
+
 def test_the_tests_environment_is_the_learners_and_more(folder: Folder) -> None:
     assert folder.run(".venv/dev")[2] == [*FRESH, "-r requirements-dev.lock"]
     assert folder.run(".venv/dev")[2] == []
     assert folder.run(".venv/lab")[2] == []
+
+
+INSTRUCTORS = ("release", "version", "handout", "solution", "roster", "collect", "grade", "feedback", "export", "show")
+INSTRUCTORS += ("rerun", "drop", "rename", "backup", "restore")
+GIVEN = ("TO=x", "FROM=x", "STUDENT=x", "CHECK=x", "OLD=x", "NEW=x", "PHASE=x")
+
+
+def test_instructors_commands_install_nothing_of_the_developers(folder: Folder) -> None:
+    process = folder.start("teach", {}, *INSTRUCTORS, *GIVEN, "PYTHON=./fake-python")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    asked = folder.installed()
+    assert asked[: len(FRESH)] == FRESH
+    assert [line.split()[:3] for line in asked[len(FRESH) :]] == [["-m", "autograder", name] for name in INSTRUCTORS]
 
 
 def test_the_needed_disk_space_is_printed_before_the_set_up(folder: Folder) -> None:

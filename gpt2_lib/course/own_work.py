@@ -16,6 +16,7 @@ NEUTRAL = {
     "config",
     "gpt2",
     "plots",
+    "course.faults.latency",
     "course.lesson",
     "course.page.outcome",
     "course.progress",

@@ -17,11 +17,12 @@ from IPython import get_ipython
 from IPython.display import display, update_display
 
 from ..files import replace_whole
-from .answer_errors import explain, misread_indices, own_function, with_note
+from .faults.errors import explain, misread_indices, own_function, with_note
 from .lesson import time_limit, unwritten
 from .own_work import code_of
 from .page.card import Card
-from .page.outcome import BARS, STYLE, Outcome, instead_of_frames
+from .page.outcome import BARS, STYLE, Outcome
+from .page.stopped import prepare
 
 SECONDS = 5.0  # for the part of a check that learners see
 DISPLAY = "gpt2-progress"  # the line's id, by which a later cell finds it
@@ -53,7 +54,7 @@ class Progress:
         self._title, self._exercises = title, exercises
         shell = get_ipython()
         if shell is not None:  # in a script there is nothing to show it in
-            instead_of_frames(shell)
+            prepare(shell)
             self._passed |= set(_kept(Path(FILE)).get(title, ()))
             display(self, display_id=DISPLAY)
 

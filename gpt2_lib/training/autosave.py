@@ -20,6 +20,8 @@ class Autosave:
     the same step stops at once, without one. Other threads than the main one are never interrupted.
     """
 
+    held = False  # an interrupt has been caught that no next step has raised; after a run's last step none does
+
     def __init__(self, save: Callable[[], object]) -> None:
         self._save, self._interrupted, self._saved = save, False, time.monotonic()
 
@@ -30,7 +32,7 @@ class Autosave:
             self._save()
             self._saved = time.monotonic()
         if self._interrupted:
-            self._interrupted = False
+            self._interrupted = Autosave.held = False
             raise KeyboardInterrupt("The run was saved: made again with the same settings, it goes on from here.")
         here = threading.current_thread() is threading.main_thread()
         usual = here and signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -45,4 +47,4 @@ class Autosave:
     def _finish_first(self, number: int, frame: FrameType | None) -> None:
         if self._interrupted:
             signal.default_int_handler(number, frame)
-        self._interrupted = True
+        self._interrupted = Autosave.held = True

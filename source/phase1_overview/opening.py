@@ -11,7 +11,7 @@
 # never seen.
 #
 # Run the cells with **Shift + Enter**. A blue bar: yours to write; dotted: yours to change. Folded cells (`•••`) open with a click.
-# After a restart: **Run > Run All Above Selected Cell**.
+# After a restart, or at a `NameError`: **Run > Run All Above Selected Cell**.
 
 # %% locked="setup" jupyter={"source_hidden": true}
 # Set-up: imports, and the line that fills as your checks pass

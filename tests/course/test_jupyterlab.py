@@ -1,4 +1,4 @@
-"""Tests of the learners' JupyterLab settings: no instructor's tools of nbgrader, no question about news."""
+"""Tests of the learners' JupyterLab settings: no tools of nbgrader and jupytext, no question about news."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from jupyterlab_server.config import get_page_config
 SETTINGS = Path("gpt2_lib", "course", "jupyterlab")
 
 
-def test_learners_do_not_see_nbgraders_tools(repository: Path, tmp_path: Path) -> None:
+HIDDEN = ["@jupyter/nbgrader", "jupyterlab-jupytext"]
+
+
+def test_learners_do_not_see_the_tools_for_making_and_grading_notebooks(repository: Path, tmp_path: Path) -> None:
     page = get_page_config([str(tmp_path)], app_settings_dir=str(repository / SETTINGS))
-    assert page["disabledExtensions"] == ["@jupyter/nbgrader"]
+    assert page["disabledExtensions"] == HIDDEN
 
 
 def test_make_lab_has_the_learners_settings_and_make_teach_has_not(repository: Path) -> None:
@@ -33,6 +36,8 @@ def test_binder_has_the_learners_settings(repository: Path, tmp_path: Path, monk
     environment = os.environ | {"NB_PYTHON_PREFIX": str(tmp_path)}
     subprocess.run(["bash", "postBuild"], cwd=repository, env=environment, check=True)
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(tmp_path / "etc" / "jupyter"))
-    assert get_page_config([str(tmp_path)])["disabledExtensions"] == ["@jupyter/nbgrader"]
+    assert get_page_config([str(tmp_path)])["disabledExtensions"] == HIDDEN
     ours = json.loads((repository / SETTINGS / "overrides.json").read_text())
     assert json.loads((tmp_path / "etc/jupyter/labconfig/default_setting_overrides.json").read_text()) == ours
+    kernels = "ipython_kernel_config.json"
+    assert (tmp_path / "etc/ipython" / kernels).read_text() == (repository / SETTINGS / kernels).read_text()

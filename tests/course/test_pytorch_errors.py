@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gpt2_lib.course.answer_errors import FREQUENT, READ_AS_TUPLE, in_words, misread_indices, with_note
+from gpt2_lib.course.faults.errors import FREQUENT, READ_AS_TUPLE, in_words, misread_indices, with_note
 
 MATRIX = torch.ones(2, 3)
 

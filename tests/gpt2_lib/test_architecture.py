@@ -76,11 +76,14 @@ ROOMS = {
         "page.figures",
         "page.live",
         "page.own_grade",
+        "page.cells",
+        "page.stopped",
         "facts",
         "readiness",
         "quiz",
         "own_work",
-        "answer_errors",
+        "faults.errors",
+        "faults.latency",
         "lesson",
         "progress",
         "check",
@@ -190,7 +193,7 @@ def test_a_target_imports_only_deploy_and_the_rooms_below(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in FILES if room_of(name) == CHECKS])
 def test_a_check_knows_nothing_of_pruning_and_storage(name: str) -> None:
     """What it expects it works out for itself."""
-    known = {f"course.{file}" for file in ("check", "lesson", "progress", "challenges", "readiness")}
+    known = {f"course.{file}" for file in ("check", "faults.latency", "lesson", "progress", "challenges", "readiness")}
     assert {one for one in imports(name)[0] if room_of(one) not in ("", CHECKS)} <= known
 
 

@@ -7,7 +7,7 @@ from copy import deepcopy
 import torch
 
 from ..check import check
-from ..lesson import speedup_fault
+from ..faults.latency import speedup_fault
 from ..progress import progress
 from .metrics import accuracy_of, likely, metric, misplaced, tiny_gpt2
 

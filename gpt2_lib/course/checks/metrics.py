@@ -10,7 +10,7 @@ import torch
 from ...config import GPT2Config
 from ...gpt2 import GPT2
 from ..check import check
-from ..lesson import latency_fault
+from ..faults.latency import latency_fault
 from ..progress import progress
 
 

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Literal
-
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.display import display
 
 Kind = Literal["passed", "failed", "not begun"]
 MARKS: dict[Kind, str] = {"passed": "✔", "failed": "✘", "not begun": "☐"}
@@ -52,25 +47,3 @@ class Outcome:
             f"<div role='status' style='border-left: 4px solid {BARS[self.kind]}; padding: 2px 14px; margin: 2px 0; "
             f"line-height: 1.5'><b>{MARKS[self.kind]} {html.escape(self.head)}</b>{body}</div>"
         )
-
-
-def instead_of_frames(shell: InteractiveShell) -> None:
-    """Let ``shell`` show an error's ``outcome``, or a stub's message, instead of a traceback; others are unchanged."""
-
-    def shown(
-        shell: InteractiveShell,
-        kind: type[BaseException],
-        error: BaseException,
-        frames: TracebackType,
-        tb_offset: int | None = None,
-    ) -> None:
-        outcome = vars(error).get("outcome")
-        if outcome is None and isinstance(error, NotImplementedError):
-            outcome = Outcome("not begun", str(error) or "Nothing here yet.")
-        if outcome is None:
-            shell.showtraceback((kind, error, frames), tb_offset=tb_offset)
-        else:
-            display(outcome)
-
-    handler: Callable[..., None] = shown
-    shell.set_custom_exc((AssertionError, NotImplementedError), handler)

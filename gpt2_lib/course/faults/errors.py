@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import CodeType
 from typing import TextIO
 
-from .own_work import borrowed
+from ..own_work import borrowed
 
 # A pattern in the error's text -> its cause and the way out. Each holds wherever the text appears.
 FREQUENT = {
