@@ -23,13 +23,13 @@ programs:
 	@$(find_python); "$$python" tests/helpers/needs.py
 pytest = $(python) -m pytest --numprocesses=auto --dist=loadgroup --no-loadscope-reorder
 
-release: .venv/dev   ## source/ to the learners' notebooks/
+release: .venv/lab   ## source/ to the learners' notebooks/
 	$(python) -m autograder release
 
-version: given_PHASE .venv/dev  ## hand out other cells beside those that were handed in: make version PHASE=phase2_techniques
+version: given_PHASE .venv/lab  ## hand out other cells beside those that were handed in: make version PHASE=phase2_techniques
 	$(python) -m autograder version "$(PHASE)"
 
-handout: given_TO .venv/dev    ## make the learners' own repository: make handout TO=../learners
+handout: given_TO .venv/lab    ## make the learners' own repository: make handout TO=../learners
 	$(python) -m autograder handout "$(TO)"
 
 roster: given_FROM .venv/lab    ## bring a learning platform's list of people into roster.csv: make roster FROM=participants.csv
@@ -74,7 +74,7 @@ drop: given_STUDENT .venv/lab     ## take a learner out of the course: make drop
 rename: given_OLD given_NEW .venv/lab  ## give a learner another id, or make two ids one: make rename OLD=smith NEW=sam-smith
 	$(python) -m autograder rename "$(OLD)" "$(NEW)"
 
-solution: .venv/dev  ## grade the course's own solutions: the self-test
+solution: .venv/lab  ## grade the course's own solutions: the self-test
 	$(python) -m autograder solution $(ARGS)
 
 backup: .venv/lab    ## write all of this term into one zip in backups/

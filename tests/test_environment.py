@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import tomllib
@@ -94,6 +95,21 @@ def test_the_packages_that_run_these_tests_are_those_of_the_lock(repository: Pat
     here = [r for r in lock(repository / "requirements.lock") if r.marker is None or r.marker.evaluate()]
     different = {r.name: version(r.name) for r in here if not r.specifier.contains(Version(version(r.name)).public)}
     assert different == {}
+
+
+def test_what_the_autograder_imports_is_installed_by_default(repository: Path) -> None:
+    """Instructors need none of the developers' packages, nor has a command its own."""
+    from importlib.metadata import packages_distributions
+
+    providers, default = packages_distributions(), {r.name for r in lock(repository / "requirements.lock")}
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in (repository / "autograder").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level and node.module}
+    others = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"autograder", "gpt2_lib"}
+    assert "jupytext" in others
+    missing = {n for n in others if not {p.lower().replace("_", "-") for p in providers.get(n, ())} & default}
+    assert missing == {"distributed"}  # the extra `cluster`
 
 
 def test_the_default_environment_is_lean(repository: Path) -> None:

@@ -133,7 +133,7 @@ def _read(master: Path) -> list[NotebookNode]:
     try:
         import jupytext
     except ImportError as error:
-        raise SourceError("Making notebooks needs the package jupytext: pip install -e '.[dev]'.") from error
+        raise SourceError("Making notebooks needs the package jupytext: pip install -e '.[course]'.") from error
     try:
         return jupytext.read(master, fmt="py:percent").cells
     except Exception as error:  # jupytext raises what its YAML and notebook parsers raise
