@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,10 +25,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..gpt2 import GPT2
+from ..system.quiet import no_progress_bars, only_errors
 from ..tokenizer import Tokenizer
 from .contents.exportable import exportable
 from .contents.metadata import metadata_of, tokenizer_in
-from .extras import DeployError, install_command, need
+from .extras import NOTING, DeployError, install_command, need
 
 WORTH_A_MASK = 1 / 8  # share of zeros in a matrix above which a mask of one bit an entry saves space, int8 too
 
@@ -150,8 +150,8 @@ def _compress(package, sparse: bool, int8: bool):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Suppress the progress bars and notes of coremltools, some of which are errors only off macOS."""
-    with contextlib.redirect_stderr(io.StringIO()):
+    """Suppress the progress bars and notes of coremltools: on other versions than its own, and what only macOS has."""
+    with only_errors(*NOTING), no_progress_bars():
         yield
 
 

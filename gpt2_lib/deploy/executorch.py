@@ -20,9 +20,12 @@ from torch import Tensor, nn
 from ..files import replace_whole
 from ..gpt2 import GPT2
 from ..storage.quantize import quantize_int8
+from ..system.quiet import only_errors, without_lines
 from .contents.exportable import exportable
 from .contents.metadata import CONFIG, TOKENIZER, metadata_of, tokenizer_in
-from .extras import DeployError, install_command, need
+from .extras import NOTING, DeployError, install_command, need
+
+CPU_NOTES = r"^\[cpuinfo_utils\.cpp:\d+\]"  # where ExecuTorch looks for the cores of phones
 
 
 def export_executorch(model: nn.Module, path: str | Path, int8: bool = True) -> Path:
@@ -34,12 +37,12 @@ def export_executorch(model: nn.Module, path: str | Path, int8: bool = True) -> 
     if ExecuTorch refuses it, or the file can't be written.
     """
     inner = exportable(model)
-    need("executorch.exir", "mobile")
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), only_errors(*NOTING), torch.no_grad():
             warnings.simplefilter("ignore")  # of torch and torchao about their own internals
+            need("executorch.exir", "mobile")
+            path.parent.mkdir(parents=True, exist_ok=True)
             program = _lower(inner, int8)
         replace_whole(path, lambda part: part.write_bytes(program))
     except OSError as error:
@@ -64,7 +67,8 @@ class ExecuTorchGPT2:
     """
 
     def __init__(self, path: str | Path) -> None:
-        runtime = need("executorch.runtime", "mobile")
+        with only_errors(*NOTING):
+            runtime = need("executorch.runtime", "mobile")
         path = Path(path)
         if not path.is_file():
             raise DeployError(f"There is no file {path}: write one with export_executorch.")
@@ -73,7 +77,8 @@ class ExecuTorchGPT2:
             self._program = runtime.Runtime.get().load_program(
                 path, verification=runtime.Verification.InternalConsistency
             )
-            self._forward = self._program.load_method("forward")
+            with without_lines(CPU_NOTES):
+                self._forward = self._program.load_method("forward")
             self.vocab_size, self.n_positions = (
                 int(self._program.load_method(name).execute([])[0]) for name in ("get_vocab_size", "get_max_seq_len")
             )

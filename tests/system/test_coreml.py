@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -157,3 +158,16 @@ def test_without_the_extra_the_command_that_adds_it_is_named(
     monkeypatch.setitem(sys.modules, "coremltools", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'gpt2-pruning-course\[mobile\]'"):
         export_coreml(uneven, tmp_path / "model.mlpackage")
+
+
+def test_a_first_export_and_reading_back_write_nothing_beside_the_results(tmp_path: Path):
+    """coremltools notes versions that it was not tested with, and what only macOS has, once a process."""
+    code = """
+import sys
+from tiny import random_model
+from gpt2_lib.deploy.coreml import export_coreml, interpret
+interpret(export_coreml(random_model(), sys.argv[1]), [[0, 1, 2]])
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "model.mlpackage")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(tiny.__file__).parent)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from gpt2_lib import GPT2, held_out_windows, load_pretrained_gpt2
 from gpt2_lib.deploy import executorch as target
 from gpt2_lib.deploy.executorch import ExecuTorchGPT2, export_executorch
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
+from gpt2_lib.deploy.onnx import export_onnx
 
 pytest.importorskip("executorch", reason="needs the extra mobile")
 
@@ -135,3 +138,29 @@ def test_without_the_extra_the_command_that_adds_it_is_named(
         ExecuTorchGPT2(tmp_path / "model.pte")
     with pytest.raises(ValueError, match="Linear"):
         export_executorch(torch.nn.Linear(2, 2), tmp_path / "model.pte")  # pyright: ignore[reportArgumentType]  # no GPT2
+
+
+def test_beside_onnx_the_file_holds_the_token_embedding_once_more(tmp_path: Path):
+    """As Phase 3 says of the two sizes. Vocabularies of two sizes: what else the formats hold is the same in both."""
+
+    def beside(vocab_size: int) -> int:
+        model = tiny.random_model(replace(tiny.UNEVEN, vocab_size=vocab_size))
+        program = export_executorch(model, tmp_path / "model.pte", int8=False)
+        return program.stat().st_size - export_onnx(model, tmp_path / "model.onnx").stat().st_size
+
+    more = 4000
+    table = more * tiny.UNEVEN.n_embd * 4
+    assert abs(beside(tiny.UNEVEN.vocab_size + more) - beside(tiny.UNEVEN.vocab_size) - table) < 0.02 * table
+
+
+def test_a_first_export_and_run_write_nothing_beside_the_results(tmp_path: Path):
+    """torchao, torch and ExecuTorch's C++ note their own affairs, once a process."""
+    code = """
+import sys, torch
+from tiny import random_model
+from gpt2_lib.deploy.executorch import ExecuTorchGPT2, export_executorch
+ExecuTorchGPT2(export_executorch(random_model(), sys.argv[1], int8=False)).logits([[0, 1, 2]])
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "model.pte")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(tiny.__file__).parent)
+    assert (done.stdout, done.stderr) == ("", "")
