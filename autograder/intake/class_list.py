@@ -199,6 +199,10 @@ class ClassList:
             found = self._named(person, assignment) or self.members(person.name)[:1]
         return found[0].id if len(found) == 1 else ""
 
+    def namesakes(self, person: Person, assignment: str) -> list[str]:
+        """Return the ids of those whom a platform may mean by a person's name."""
+        return [one.id for one in self._named(person, assignment)]
+
     def _named(self, person: Person, assignment: str) -> list[Learner]:
         """Return the learners of this name that the platform does not know under another number."""
         wanted, run = words(person.name), squashed(person.name)

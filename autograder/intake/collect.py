@@ -18,7 +18,7 @@ from .owners import File, Owners
 from .platforms import understood
 from .platforms.place import Aside, Course, Person, Place
 from .regular import Refused
-from .report import Outcomes, Report, save
+from .report import Outcomes, Report, save, to_rename
 from .roster import Roster
 from .source import CollectError, Entry, Source, is_archive, opened
 from .store import Store
@@ -69,7 +69,7 @@ class _Collecting:
         taken = {file.place.person for file in files if file.what.notebook}
         nothing = tuple(sorted({self._owners.shown(person) for person in people - taken}))
         unlisted = self._roster.unlisted({collected.student for collected in told} - {""})
-        strays = self._roster.strays()
+        strays = to_rename(self._roster)
         return Report(shown, len(people), told, nothing, tuple(unlisted), strays, tuple(self._store.own_times))
 
     def _placed(self, platform: str | None) -> tuple[str, Placed, Placed]:

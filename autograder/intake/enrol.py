@@ -75,7 +75,7 @@ def enrol(root: Path, source: Path, assignment: str | None = None) -> Enrolled:
     absent = tuple(sorted(before.by_id.keys() - known))
     left_out = (f"Left out: {plain(text)}" for text in (*found.left_out, *unclear))
     told = filter(None, (table.note, *left_out, _several(after, found)))
-    strays = to_rename(Roster(root / "submitted").strays())
+    strays = to_rename(Roster(root / "submitted"))
     return Enrolled(found.kind, of, tuple(sorted(new)), len(known), absent, (*told, *strays))
 
 
@@ -142,11 +142,11 @@ def _merged(before: ClassList, found: Listing, lines: list[Row]) -> tuple[list[L
         ids = {by_key[same(key)] for key in _keys(listed) if same(key) in by_key}
         others = _others(listed, by_name[_wording(listed)], before)
         if not ids and not others:
-            ids = set(by_name[_wording(listed)])
-            if ids and (len(ids) > 1 or namesakes[_wording(listed)] > 1):
+            ids = {id for id in by_name[_wording(listed)] if not _others(listed, [id], before)}
+            if ids and (len(by_name[_wording(listed)]) > 1 or namesakes[_wording(listed)] > 1):
                 unclear.append(
                     f"{plain(listed.name)} in line {line} of {found.name} may be {_shown(ids)}, since two people have "
-                    "that name: give e-mails or numbers to both, there and in roster.csv."
+                    f"that name: {_mark(listed)}."
                 )
                 continue
         if len(ids) > 1:
@@ -167,6 +167,17 @@ def _merged(before: ClassList, found: Listing, lines: list[Row]) -> tuple[list[L
     if unclear and not new | met:
         raise TableError(unclear[0])
     return list(after.values()), new, met, unclear
+
+
+def _mark(listed: Learner) -> str:
+    """Return what to write into the class list so that a listed person is known."""
+    for kind in ("number", "email", "login", "canvas"):
+        if text := getattr(listed, kind):
+            return (
+                f"write {plain(text)} into the column {kind} of the right one in roster.csv (a new line if it is "
+                "neither), then give the same command again"
+            )
+    return "give e-mails or numbers to both, there and in roster.csv"
 
 
 def _wording(one: Learner) -> str:

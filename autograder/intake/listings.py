@@ -157,8 +157,10 @@ def _gradebook(table: Table) -> Listing:
     for line, row in zip(table.lines, table.rows, strict=True):
         number = _cell(row, table.column("ID"))
         first, last = (_cell(row, 1), _cell(row, 0)) if split else _parted(row[0])
-        if not number.isdecimal():
-            continue  # the points that can be had, and how grades are posted
+        if not number.isdecimal():  # the points that can be had, and how grades are posted
+            if "," in row[0] or (split and first):
+                left_out.append(f"{first} {last} in line {line} of {table.name}, who has no ID of Canvas's")
+            continue
         if " ".join(words(f"{first} {last}")) in TEST_STUDENT:
             left_out.append(f"{first} {last}, who is Canvas's own")
             continue

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from ..text import plain
 from .platforms.place import Aside
 from .regular import Refused
-from .roster import Row, read_table, write_table
+from .roster import Roster, Row, read_table, write_table
 from .source import Entry
 
 TAKEN, ASIDE, REFUSED = "taken", "set aside", "refused"
@@ -46,7 +46,7 @@ class Report:
     files: list[Collected]
     nothing: tuple[str, ...] = ()  # who handed in no notebook that could be taken
     unlisted: tuple[str, ...] = ()  # who is not on the class list
-    strays: Mapping[str, str] = field(default_factory=dict)  # of these, who they are on the class list
+    strays: tuple[str, ...] = ()  # what to do for those of these who are, or may be, somebody on the class list
     own_times: tuple[datetime, ...] = ()  # of notebooks, UTC, where the files' own times count
 
 
@@ -109,13 +109,24 @@ def table(report: Report) -> str:
     head = f"{report.platform}: {report.people} who handed in"
     nothing = [f"No notebook of: {', '.join(map(plain, report.nothing))}"] if report.nothing else []
     unlisted = [f"Not on the class list: {', '.join(map(plain, report.unlisted))}"] if report.unlisted else []
-    return "\n".join([head, *lines, sums, *nothing, *unlisted, *to_rename(report.strays), *_own_times(report)])
+    return "\n".join([head, *lines, sums, *nothing, *unlisted, *report.strays, *_own_times(report)])
 
 
-def to_rename(strays: Mapping[str, str]) -> list[str]:
-    """Return the commands that give `strays` to the learners on the class list."""
+def to_rename(roster: Roster) -> tuple[str, ...]:
+    """Return the commands that give submissions of ids on no class list to the learners on it."""
     told = "{0} has the number or the name of {1} on the class list: make rename OLD={0} NEW={1}"
-    return [told.format(*(shlex.quote(plain(id)) for id in pair)) for pair in strays.items()]
+    sure = [told.format(*(shlex.quote(plain(id)) for id in pair)) for pair in roster.strays().items()]
+    unclear: dict[tuple[str, ...], list[str]] = {}
+    for id, named in roster.namesakes().items():
+        unclear.setdefault(tuple(map(plain, named)), []).append(plain(id))
+    one_name = (
+        "{} {} the name of {} on the class list, and nothing says who is who: find out, then make rename OLD={} NEW={}"
+    )
+    for named, ids in unclear.items():
+        have = "has" if len(ids) == 1 else "have"
+        old, new = (" or ".join(map(shlex.quote, them)) for them in (ids, named))
+        sure.append(one_name.format(" and ".join(ids), have, " and ".join(named), old, new))
+    return tuple(sure)
 
 
 def _own_times(report: Report) -> list[str]:

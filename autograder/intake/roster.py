@@ -112,14 +112,22 @@ class Roster:
 
     def strays(self) -> dict[str, str]:
         """Return {id on no class list: whose number or name on the list its submissions have}."""
+        return {id: learner for id, (learner, _) in self._unlisted().items() if learner}
+
+    def namesakes(self) -> dict[str, list[str]]:
+        """Return {id on no class list: who on the list have its name}, where nothing says whose its submissions are."""
+        return {id: named for id, (learner, named) in self._unlisted().items() if named and not learner}
+
+    def _unlisted(self) -> dict[str, tuple[str, list[str]]]:
+        """Return {id on no class list: the learner whose submissions these are, "" if unclear; who have the name}."""
         rows = [row for files in self._of.values() for row in files.values() if row["student"] and self._list]
         names = Counter(name for name, *_ in {(row["name"], row["student"]) for row in rows})
         found = {}
         for row in rows:
             if row["student"] not in self._list.by_id:
-                person = Person(row["name"], row["number"], row["system"])
-                if learner := self._list.find(person, row["assignment"], names):
-                    found[row["student"]] = learner
+                whose = Person(row["name"], row["number"], row["system"]), row["assignment"]
+                if (learner := self._list.find(*whose, names)) or row["student"] not in found:
+                    found[row["student"]] = learner, self._list.namesakes(*whose)
         return dict(sorted(found.items()))
 
     def of(self, student: str, assignment: str) -> dict[str, Row]:

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..course import Course
-from ..intake.class_list import ClassList
+from ..intake.class_list import ClassList, Learner, words
 from ..intake.enrol import gradebook
 from ..intake.platforms.canvas import NAME
 from ..intake.report import collected_of
@@ -63,6 +63,7 @@ def write_canvas(course: Course, summaries: list[Summary]) -> Sent:
         else:
             maxima = _maxima(table, [place for place, _ in columns])
             rows.append([*head, *(_points(student, s, maxima[place]) for place, s in columns)])
+    told += _unknown(table, ClassList.of(course.root).learners)
     for place, summary in columns:
         most = _maxima(table, [place])[place]
         if most and most != summary.maximum:
@@ -72,6 +73,23 @@ def write_canvas(course: Course, summaries: list[Summary]) -> Sent:
             )
     written = write_csv(course.root / FOLDER / "canvas.csv", rows, mark=False)
     return Sent((written,), tuple(told))
+
+
+def _unknown(table: Table, learners: Iterable[Learner]) -> list[str]:
+    """Return a sentence for each line of Canvas's that nobody has by number, but somebody may have by name."""
+    number = table.column("ID") or 0
+    known = {one.canvas for one in learners}
+    told = []
+    for cells in table.rows:
+        id, name = cells[number].strip(), " ".join(cells[0].split())
+        named = [plain(one.id) for one in learners if not one.canvas and words(one.name) == words(name)]
+        if id.isdecimal() and id not in known and named:
+            may = " or ".join(named)
+            told.append(
+                f"{plain(name)} of Canvas's gradebook has no points in canvas.csv, since it may be {may}: "
+                f"write {id} into the column canvas of the right one in roster.csv, then make export again."
+            )
+    return told
 
 
 def write_canvas_feedback(course: Course, summary: Summary) -> Sent:

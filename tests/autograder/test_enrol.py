@@ -12,7 +12,7 @@ from term import NAMES, Class
 from autograder.__main__ import main
 from autograder.intake.class_list import COLUMNS, ClassList
 from autograder.intake.collect import collect
-from autograder.intake.enrol import enrol
+from autograder.intake.enrol import enrol, told
 from autograder.intake.source import CollectError
 from autograder.intake.tables import TableError
 
@@ -196,6 +196,38 @@ def test_a_name_that_two_people_have_matches_neither(root: Path) -> None:
     with pytest.raises(TableError, match="may be sam-1 or sam-2, since two people have that name"):
         brought(root, "name,group\nSam Smith,A\n")
     assert (root / "roster.csv").read_bytes() == before
+
+
+CANVAS_LINES = "Student,ID,SIS User ID,SIS Login ID,Section,Lab (3)\n    Points Possible,,,,,3\n"
+SAMS = CANVAS_LINES + '"Smith, Sam",101,,,A,\n"Smith, Sam",102,,,A,\n"Lovelace, Ada",103,,,A,\n'
+
+
+@pytest.mark.parametrize("ids", [("sam-1",), ("sam-1", "sam-2")])
+def test_two_people_of_canvas_with_one_name_are_told_what_to_write(root: Path, ids: tuple[str, ...]) -> None:
+    brought(root, "id,name\n" + "".join(f"{id},Sam Smith\n" for id in ids))
+    (root.parent / "canvas.csv").write_text(SAMS, encoding="utf-8")
+    said = told(enrol(root, root.parent / "canvas.csv")).splitlines()
+    for number in ("101", "102"):
+        (line,) = [line for line in said if f"write {number} into the column canvas" in line]
+        assert f"may be {' or '.join(ids)}, since two people have that name" in line
+    learners = ClassList.of(root).by_id
+    assert {one.canvas for id, one in learners.items() if id.startswith("sam")} == {""}
+    assert learners["ada-lovelace"].canvas == "103"
+
+
+def test_after_one_number_is_written_the_other_person_is_known_too(root: Path) -> None:
+    brought(root, "id,name,canvas\nsam-1,Sam Smith,102\n")
+    brought(root, SAMS)
+    assert {one.canvas for one in ClassList.of(root).learners} == {"101", "102", "103"}
+    assert ClassList.of(root).by_id["sam-1"].canvas == "102"
+
+
+def test_a_line_of_canvas_without_a_number_is_told(root: Path) -> None:
+    lines = '"Smith, Sam",,,,A,\n"Lovelace, Ada",103,,,A,\n'
+    (root.parent / "canvas.csv").write_text(CANVAS_LINES + lines, encoding="utf-8")
+    assert enrol(root, root.parent / "canvas.csv").told == (
+        "Left out: Sam Smith in line 3 of canvas.csv, who has no ID of Canvas's",
+    )
 
 
 def test_a_list_that_contradicts_itself_is_told(root: Path) -> None:

@@ -12,7 +12,10 @@ from nbgrader.apps import ExportApp
 from term import FILE, MISSING, WRONG, Class, Term, csv_of
 from traitlets.utils.importstring import import_item
 
+from autograder.intake.class_list import Learner
 from autograder.intake.collect import collect
+from autograder.intake.tables import read_table
+from autograder.reports.canvas import _unknown
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +91,16 @@ def test_canvass_gradebook_has_its_own_columns_and_the_points(canvas: Term) -> N
     assert [number for number, text in points.items() if not text] == [str(500 + WRONG), str(500 + MISSING), "999"]
     assert "Canvas's maximum for tiny is 10, here it is 4.5: the points were scaled." in told
     assert not (canvas.root / "grades" / f"{PHASE}-moodle.csv").exists()
+
+
+def test_a_line_of_canvas_that_nobody_has_by_number_is_told_with_whose_it_may_be(tmp_path: Path) -> None:
+    lines = ['"Smith, Sam",101,,,A,', '"Smith, Sam",102,,,A,', '"Lovelace, Ada",103,,,A,', '"Nobody, Else",104,,,A,']
+    text = "Student,ID,SIS User ID,SIS Login ID,Section,Tiny (77)\n    Points Possible,,,,,10\n" + "\n".join(lines)
+    (tmp_path / "canvas.csv").write_text(text, encoding="utf-8")
+    learners = [Learner("sam-1", "Sam", "Smith"), Learner("sam-2", "Sam", "Smith", canvas="102")]
+    told = _unknown(read_table(tmp_path / "canvas.csv"), [*learners, Learner("ada", "Ada", "Lovelace", canvas="103")])
+    assert len(told) == 1
+    assert "since it may be sam-1: write 101 into the column canvas" in told[0]
 
 
 def test_canvass_zip_has_the_numbers_by_which_canvas_finds_the_submission(canvas: Term) -> None:

@@ -238,3 +238,15 @@ def test_a_submission_collected_before_the_list_is_named_with_the_command_that_g
     shown = table(collected(root, export))
     assert "Not on the class list: berg, schmidtanna\n" in shown
     assert shown.count("make rename") == shown.count(command) == 1
+
+
+@pytest.mark.parametrize("ids", [("sam-1",), ("sam-1", "sam-2")])
+def test_submissions_of_two_people_of_one_name_stay_apart_and_both_are_named(root: Path, ids: tuple[str, ...]) -> None:
+    people = "".join(f"{id},Sam,Smith\n" for id in ids)
+    (root / "roster.csv").write_text(f"id,first_name,last_name\n{people}", encoding="utf-8")
+    export = {f"smithsam_{number}_67891{number}_{PHASE}.ipynb": number for number in ("101", "102")}
+    shown = table(collected(root, export))
+    for number in ("101", "102"):
+        assert (root / "submitted" / f"smithsam-{number}" / PHASE / f"{PHASE}.ipynb").read_text() == number
+    assert f"smithsam-101 and smithsam-102 have the name of {' and '.join(ids)} on the class list" in shown
+    assert f"make rename OLD=smithsam-101 or smithsam-102 NEW={' or '.join(ids)}" in shown
