@@ -114,7 +114,7 @@ BELOW = {  # room -> the rooms that its files may import
     "pruning": {"", "checkpoints", "storage", "system", "training"},
     "storage": {"", "checkpoints", "system"},
     "deploy": {"", "checkpoints", "pruning", "storage", "system"},
-    "course": {"", "checkpoints", "pruning", "storage", "deploy", "system"},
+    "course": {"", "checkpoints", "pruning", "storage", "deploy", "system", "training"},
     "commands": {"", "checkpoints", "pruning", "storage", "deploy", "system"},
 }
 CHECKS = "course.checks"  # one file an exercise, found by itself
