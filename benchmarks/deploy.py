@@ -35,7 +35,7 @@ structured, {STRUCTURED_BAR} of the FLOP ratio."""
 def compare(name: str, model: GPT2, rounds: int, folder: Path) -> tuple[list[list[str]], dict[str, float]]:
     """Table rows, and the figures that the bars are about."""
     smaller = ModelPruner(model).remove_structures(RATIO, RATIO)
-    save_pretrained(model, folder, torch.float32)
+    save_pretrained(model, folder)
     dense = OnnxGPT2(export_onnx(model, folder / "dense.onnx"), threads=1)
     structured = OnnxGPT2(export_onnx(smaller, folder / "structured.onnx"), threads=1)
     int8 = OnnxGPT2(export_onnx(model, folder / "int8.onnx", int8=True), threads=1)

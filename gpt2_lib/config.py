@@ -19,7 +19,7 @@ class GPT2Config:
     ``embedding_dropout`` and ``attention_dropout`` are those of the last two where they differ. In config.json
     they are resid_pdrop, embd_pdrop and attn_pdrop. ``others`` and ``generation`` are what else a model's config.json
     says, and its generation_config.json: nothing here reads them, and saving writes them again. ``dtype`` is "float16"
-    or "bfloat16" where a folder had all weights so: in memory they are float32, and saving writes them so again.
+    or "bfloat16" where a folder had all weights so: in memory they are float32.
     """
 
     vocab_size: int = 50257

@@ -35,7 +35,7 @@ from .hub import BUNDLED, HUB, folder_of
 from .in_memory import from_transformers
 from .loaded import LoadedGPT2, Published
 from .plain import plain_parameters
-from .precision import check_fits, dtype_to_write, half_of, name_of
+from .precision import check_fits, dtype_of, half_of, name_of
 from .weights import INDEX, ONE, TRANSPOSED, assign, fill, other_weights
 
 __all__ = [
@@ -126,8 +126,7 @@ def save_pretrained(model: nn.Module, folder: str | Path, dtype: torch.dtype | N
 
     A model that torch.compile or DataParallel has wrapped is saved without that. What the folder held of an earlier
     GPT-2 is replaced, its tokenizer too; other files stay. ``dtype``: floating-point, of the weights in the file; None:
-    the half precision that they have in memory or had in the folder they were loaded from, else float32. Each weight is
-    rounded once, and a zero stays zero.
+    float16 or bfloat16 where all have it in memory, else float32. Each weight is rounded once, and a zero stays zero.
 
     Raises TypeError for another kind of model; ValueError for one that could not be loaded again, or whose weights
     overflow in ``dtype``; CheckpointError where the folder holds another kind of model; SaveError, which is an OSError
@@ -141,7 +140,7 @@ def model_files(
     model: GPT2, weights: dict[str, Tensor], dtype: torch.dtype | None = None
 ) -> dict[str, Callable[[Path], object]]:
     """Return {file name: function that writes it} for a folder in Hugging Face's format."""
-    dtype = dtype_to_write(model.config, weights) if dtype is None else dtype
+    dtype = dtype_of(half_of(p.dtype for p in weights.values())) if dtype is None else dtype
     if not dtype.is_floating_point:
         raise ValueError(f"Weights are saved as floating-point numbers, as torch.float16; got {dtype}.")
     tensors: dict[str, Tensor] = {}

@@ -1,13 +1,11 @@
-"""The precision of weights in files: read in any, computed in float32, written as they came."""
+"""The precision of weights: read in any, computed in float32, written as they are in memory or as is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-
-from ..config import GPT2Config
 
 HALVES = (torch.float16, torch.bfloat16)
 
@@ -23,12 +21,8 @@ def name_of(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def dtype_to_write(config: GPT2Config, weights: Mapping[str, Tensor]) -> torch.dtype:
-    """Return the dtype to write ``weights`` in: the half precision that they have, or had in the folder they came from.
-
-    All else is written in float32.
-    """
-    name = half_of(p.dtype for p in weights.values()) or config.dtype
+def dtype_of(name: str | None) -> torch.dtype:
+    """Return the dtype that `half_of` named; float32 for None."""
     return torch.float32 if name is None else getattr(torch, name)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.precision import HALVES, check_all_fit, dtype_to_write, name_of, round_weights
+from ..checkpoints.precision import HALVES, check_all_fit, dtype_of, name_of, round_weights
 from ..deploy.hugging_face import save_for_transformers
 from ..gpt2 import GPT2
 from ..metrics import Quality, evaluate, sparsity
@@ -92,7 +92,7 @@ def main(argv: Sequence[str]) -> None:
     model = arguments.load(given.model)
     arguments.check_plans(model, [method], given)
     whole = model.config
-    dtype = DTYPES[given.dtype] if given.dtype else dtype_to_write(whole, dict(model.named_parameters()))
+    dtype = DTYPES[given.dtype] if given.dtype else dtype_of(whole.dtype)
     check_all_fit(model, dtype)
     test, calibration = arguments.given_texts(model, given)
     states = [state_of("as given", model, test.ids)]

@@ -52,13 +52,17 @@ def written_dtype(folder: Path) -> str:
 
 @TYPES
 @pytest.mark.parametrize("save", [save_pretrained, save_for_transformers])
-def test_a_pruned_model_goes_out_as_it_came_and_each_weight_is_rounded_once(
+def test_a_pruned_model_goes_out_as_is_asked_and_each_weight_is_rounded_once(
     tmp_path: Path, dtype: torch.dtype, save: Callable[..., object]
 ) -> None:
     model = load_pretrained_gpt2(given(tmp_path / "in", dtype))
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     ModelPruner(model).prune("sparsegpt", 0.5, text=random_ids(TINY, 40, 32))  # what stays is no number of float16's
-    save(model, tmp_path / "out")
+    save(model, tmp_path / "wide")
+    assert dtypes_in(tmp_path / "wide") == {torch.float32}
+    wide = dict(load_pretrained_gpt2(tmp_path / "wide").named_parameters())
+    assert all(torch.equal(wide[name], p) for name, p in model.named_parameters())
+    save(model, tmp_path / "out", dtype)
     assert dtypes_in(tmp_path / "out") == {dtype}
     assert written_dtype(tmp_path / "out") == str(dtype).removeprefix("torch.")
     again = dict(load_pretrained_gpt2(tmp_path / "out").named_parameters())
@@ -72,7 +76,7 @@ def test_a_pruned_model_goes_out_as_it_came_and_each_weight_is_rounded_once(
 def test_transformers_opens_it_in_that_type_with_the_same_logits(tmp_path: Path, dtype: torch.dtype) -> None:
     model = load_pretrained_gpt2(given(tmp_path / "in", dtype))
     ModelPruner(model).prune("magnitude", 0.5)
-    save_pretrained(model, tmp_path / "out")
+    save_pretrained(model, tmp_path / "out", dtype)
     ids = random_ids(TINY, 3, 20)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype="auto").eval()
     wide = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32).eval()
@@ -90,7 +94,9 @@ def test_a_folder_of_transformers_in_several_files_comes_back_the_same(tmp_path:
     theirs = transformers.GPT2LMHeadModel(config).to(dtype)
     theirs.save_pretrained(tmp_path / "theirs", max_shard_size="40KB")
     assert len([*(tmp_path / "theirs").glob("*.safetensors")]) > 1
-    save_pretrained(load_pretrained_gpt2(tmp_path / "theirs"), tmp_path / "ours")
+    model = load_pretrained_gpt2(tmp_path / "theirs")
+    assert model.config.dtype is not None
+    save_pretrained(model, tmp_path / "ours", getattr(torch, model.config.dtype))
     again = transformers.GPT2LMHeadModel.from_pretrained(tmp_path / "ours")
     assert again.dtype == dtype
     assert again.config.dtype == dtype
@@ -107,11 +113,13 @@ def test_another_type_can_be_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", [torch.float32, torch.bfloat16, torch.float64])
-def test_a_folder_of_several_types_or_of_a_wider_one_is_written_in_float32(tmp_path: Path, other: torch.dtype) -> None:
+def test_a_folder_of_several_types_or_of_a_wider_one_is_one_of_float32(tmp_path: Path, other: torch.dtype) -> None:
     file = given(tmp_path / "in", torch.float16) / "model.safetensors"
     weights = load_file(file)
     save_file(weights | {"ln_f.weight": weights["ln_f.weight"].to(other)}, file, metadata={"format": "pt"})
-    save_pretrained(load_pretrained_gpt2(tmp_path / "in"), tmp_path / "out")
+    model = load_pretrained_gpt2(tmp_path / "in")
+    assert model.config.dtype is None
+    save_pretrained(model, tmp_path / "out")
     assert dtypes_in(tmp_path / "out") == {torch.float32}
     assert written_dtype(tmp_path / "out") == "float32"
 
@@ -119,7 +127,9 @@ def test_a_folder_of_several_types_or_of_a_wider_one_is_written_in_float32(tmp_p
 def test_the_type_is_that_of_the_weights_and_not_what_the_configuration_claims(tmp_path: Path) -> None:
     path = given(tmp_path / "in", torch.float32) / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"torch_dtype": "float16", "dtype": "float16"}))
-    save_pretrained(load_pretrained_gpt2(tmp_path / "in"), tmp_path / "out")
+    model = load_pretrained_gpt2(tmp_path / "in")
+    assert model.config.dtype is None
+    save_pretrained(model, tmp_path / "out")
     assert dtypes_in(tmp_path / "out") == {torch.float32}
     written = json.loads((tmp_path / "out" / "config.json").read_text())
     assert written["dtype"] == "float32"
@@ -135,14 +145,18 @@ WAYS: dict[str, Callable[[GPT2], GPT2]] = {
     "with units removed": smaller,
     "shrunk": lambda model: ModelPruner(model).remove_structures(0.25, 0.25),
     "from transformers in memory": lambda model: from_transformers(to_transformers(model).bfloat16()),
-    "in half precision in memory": lambda model: random_model().bfloat16(),
 }
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_way_to_a_folder_keeps_the_type(tmp_path: Path, way: str) -> None:
-    save_pretrained(WAYS[way](load_pretrained_gpt2(given(tmp_path / "in", torch.bfloat16))), tmp_path / "out")
-    assert dtypes_in(tmp_path / "out") == {torch.bfloat16}
+def test_a_model_made_of_another_knows_its_folders_type(tmp_path: Path, way: str) -> None:
+    assert WAYS[way](load_pretrained_gpt2(given(tmp_path / "in", torch.bfloat16))).config.dtype == "bfloat16"
+
+
+@TYPES
+def test_a_model_in_half_precision_in_memory_is_saved_so(tmp_path: Path, dtype: torch.dtype) -> None:
+    save_pretrained(random_model().to(dtype), tmp_path)
+    assert dtypes_in(tmp_path) == {dtype}
 
 
 def test_other_files_are_the_same_as_of_a_folder_in_float32(tmp_path: Path) -> None:

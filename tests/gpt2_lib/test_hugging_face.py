@@ -36,9 +36,9 @@ for folder, stock in json.loads(sys.argv[1]):
         except ValueError as error:
             refused = str(error)
     if stock:
-        model = transformers.GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
+        model = transformers.GPT2LMHeadModel.from_pretrained(folder)
     else:
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True, dtype=torch.float32)
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     ids = torch.tensor(json.loads(sys.argv[2]))
     with torch.inference_mode():

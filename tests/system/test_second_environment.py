@@ -105,9 +105,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
     models["dense"].tokenizer = models["uneven"].tokenizer = tokenizer_with_end()
     root = tmp_path_factory.mktemp("written")
-    wide = torch.float32  # what is compared is float32's text, and some programs compute in the folder's type
-    written = {name: save_for_transformers(model, root / name, wide) for name, model in models.items()}
-    save_pretrained(models["mini"], root / "saved")  # in float16, as it came
+    written = {name: save_for_transformers(model, root / name) for name, model in models.items()}
+    save_pretrained(models["mini"], root / "saved")
     return written | {"saved": root / "saved"}
 
 

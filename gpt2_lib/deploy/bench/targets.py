@@ -64,7 +64,7 @@ def prepare(model: GPT2, ids: Tensor, text: Tensor | None, folder: Path) -> tupl
 
 @torch.inference_mode()
 def _pytorch(model: GPT2, ids: Tensor, folder: Path) -> Target:
-    save_pretrained(model, folder, torch.float32)
+    save_pretrained(model, folder)
     cache = KVCache(PROMPT + 1)
     model(ids, cache)
 
