@@ -169,6 +169,7 @@ class Page:
             startup_timeout=300, cwd=str(folder), extra_arguments=[f"--config={CONFIG}"]
         )
         self.asked: list[str] = []
+        self.states: dict[str, str] = {}  # of requests that were answered
 
     def send(self, code: str, cell: str) -> None:
         """Send a cell with the tag raises-exception."""
@@ -176,6 +177,21 @@ class Page:
         message = self.client.session.msg("execute_request", content, metadata={"cellId": cell})
         self.client.shell_channel.send(message)
         self.asked.append(message["header"]["msg_id"])
+
+    def await_arrival(self) -> None:
+        """Wait until the kernel has read all that was sent, though a cell runs: a subshell answers after it."""
+        create = self.client.session.msg("create_subshell_request", {})
+        self.client.control_channel.send(create)
+        subshell = self.client.get_control_msg(timeout=300)["content"]["subshell_id"]
+        after = self.client.session.msg("kernel_info_request", {})
+        after["header"]["subshell_id"] = subshell
+        self.client.shell_channel.send(after)
+        self.await_reply(after["header"]["msg_id"])
+
+    def await_reply(self, request: str) -> None:
+        while request not in self.states:
+            message = self.client.get_shell_msg(timeout=300)
+            self.states[message["parent_header"].get("msg_id", "")] = message["content"]["status"]
 
     def until(self, kind: str) -> dict:
         """The next message of a kind that a cell shows."""
@@ -186,11 +202,9 @@ class Page:
 
     def replies(self) -> list[str]:
         """The states of all cells that were sent, in their order."""
-        states: dict[str, str] = {}
-        while set(self.asked) - set(states):
-            message = self.client.get_shell_msg(timeout=300)
-            states[message["parent_header"].get("msg_id", "")] = message["content"]["status"]
-        return [states[one] for one in self.asked]
+        for one in self.asked:
+            self.await_reply(one)
+        return [self.states[one] for one in self.asked]
 
 
 @pytest.mark.slow
@@ -208,6 +222,7 @@ def test_in_a_kernel_the_set_up_is_asked_for_and_the_stop_button_ends_run_all(pa
         kernel.send("print('never')", "below")
         while "sleeps" not in kernel.until("stream")["text"]:
             pass
+        kernel.await_arrival()
         manager.interrupt_kernel()
         assert kernel.replies() == ["error", "ok", "error", "error", "aborted", "aborted"]
         kernel.asked.clear()
