@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .faults.errors import in_words
 from .faults.latency import latency_fault, speedup_fault
+from .page.runs import runs
 
 __all__ = [
     "latency_fault",
@@ -35,26 +36,33 @@ WAITING = 40  # how many times as long as computing may waiting take: a niced pr
 
 @contextmanager
 def when_written(exercise: str) -> Iterator[None]:
-    """Run a demonstration that uses the learner's code; print which function is missing, if any.
+    """Run a demonstration that uses the learner's code; leave it out where that code is missing or stops, and say so.
 
-    A function is missing that is not written yet, or whose cell was left out, as "going deeper" may be.
+    A function is missing that is not written yet, or whose cell was left out, as "going deeper" may be, or stopped.
     """
     try:
         yield
-    except (NotImplementedError, NameError) as error:
-        missing = unwritten(error) if isinstance(error, NotImplementedError) else _left_out(error)
-        written = f"{missing} ({exercise})" if missing else exercise
-        print(f"This cell needs {written}: write it above, then run this cell again.")
+    except Exception as error:  # a learner's function may do anything
+        print(_left_out(error, exercise))
 
 
-def _left_out(error: NameError) -> str:
-    """Return the name that a demonstration misses. Raises ``error`` again if a function that it calls misses one."""
-    _, *frames = [
-        frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)
-    ]  # the first: when_written
-    if error.name is None or any(name.isidentifier() for name in frames):
-        raise error
-    return error.name
+def _left_out(error: Exception, exercise: str) -> str:
+    """Return why a demonstration is left out."""
+    _, *frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]  # the first: when_written
+    functions = [f for f in frames if f.f_code.co_name.isidentifier() and f.f_globals is frames[0].f_globals]
+    missing = None
+    if isinstance(error, NotImplementedError):
+        missing = unwritten(error)
+    elif isinstance(error, NameError) and not any(f.f_code.co_name.isidentifier() for f in frames):
+        missing = error.name
+    if missing is not None:
+        needed = f"This cell needs {f'{missing} ({exercise})' if missing else exercise}"
+        stopped_by = runs.outdated(missing)
+        if stopped_by is not None:
+            return f"{needed}, whose cell stopped with {stopped_by}: mend it and run it, then run this cell again."
+        return f"{needed}: write it above, then run this cell again."
+    where = f"{functions[-1].f_code.co_name}() stopped" if functions else "this cell stopped, with what came back,"
+    return f"Left out ({exercise}): {where} with {in_words(error).rstrip('.')}. What do its checks say?"
 
 
 def unwritten(error: NotImplementedError) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from .lesson import time_limit, unwritten
 from .own_work import code_of
 from .page.card import Card
 from .page.outcome import BARS, STYLE, Outcome
+from .page.runs import runs
 from .page.stopped import prepare
 
 SECONDS = 5.0  # for the part of a check that learners see
@@ -55,6 +57,7 @@ class Progress:
         shell = get_ipython()
         if shell is not None:  # in a script there is nothing to show it in
             prepare(shell)
+            runs.follow(shell, self.stopped)
             self._passed |= set(_kept(Path(FILE)).get(title, ()))
             display(self, display_id=DISPLAY)
 
@@ -71,6 +74,8 @@ class Progress:
         self._passed.discard(identity)
         name = next(iter(answers))
         try:
+            for n, answer in answers.items():
+                _assert_of_the_last_run(n, answer)
             own = [own_function(n, answer, notebook) for n, answer in answers.items()]
             codes = set().union(*(code_of(function, notebook) for function in own))
             with misread_indices() as notes:
@@ -95,6 +100,15 @@ class Progress:
     def given(self, text: str) -> None:
         """Record the arguments that the function gets next, to be shown if it stops with an error."""
         self._given = text
+
+    def stopped(self, source: str, answers: set[str]) -> None:
+        """Take back a stopped cell's checks, which may not have begun, and those of ``answers`` it did not make."""
+        lost = {identity for identity in self._checks() if re.search(rf"\bcheck\.{identity}\(", source)}
+        for name, checks in self._exercises.items():
+            lost |= set(checks) if name.rpartition(" ")[2] in answers else set()
+        if lost & self._passed:
+            self._passed -= lost
+            self._update()
 
     def passed(self) -> list[str]:
         """Return the checks that passed in their last run, in the notebook's order."""
@@ -176,6 +190,14 @@ _BOX = (
 )
 
 progress = Progress()
+
+
+def _assert_of_the_last_run(name: str, answer: object) -> None:
+    error = runs.outdated(name, answer)
+    assert error is None, (
+        f"The cell of {name} stopped with {error}: this {name} is that of an earlier run. Mend the cell and run it, "
+        "then this one."
+    )
 
 
 def _kept(file: Path) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@
 # | 2.4 | global | one ranking for all layers | no | no |
 #
 # Your own functions once more, all on the real model, each in one shot and without any training after it. Run this cell
-# when you are done, or earlier: what is not written yet is left out.
+# when you are done, or earlier: what is not written yet, or stops, is left out.
 
 # %% jupyter={"source_hidden": true}
 # What you measured, for your card

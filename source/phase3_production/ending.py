@@ -27,7 +27,7 @@ display(
 # Quantise first, and measure what pruning adds, on text the model has not seen.
 #
 # ## Your card
-# Run this cell when you are done, or earlier: what is not written yet is left out.
+# Run this cell when you are done, or earlier: what is not written yet, or stops, is left out.
 
 # %% jupyter={"source_hidden": true}
 # What you measured, for your card

@@ -32,15 +32,27 @@ def test_a_function_whose_cell_was_left_out_is_named(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.startswith("This cell needs quantize_int8 (exercise 3.2)")
 
 
-def test_a_name_that_the_learners_function_misspells_shows() -> None:
-    cell = "def pack(w):\n    return sum(wieght for _ in w)\nwith when_written('exercise 3.1'):\n    pack([1])"
-    with pytest.raises(NameError, match="wieght"):
-        exec(cell, {"when_written": when_written})
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("return sum(wieght for _ in w)", "pack() stopped with NameError: name 'wieght' is not defined."),
+        ("return 1 / 0", "pack() stopped with ZeroDivisionError: division by zero."),
+        ("return None", "this cell stopped, with what came back, with TypeError"),
+    ],
+)
+def test_a_demonstration_whose_answer_stops_says_so_and_the_cell_goes_on(
+    answer: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = f"def pack(w):\n    {answer}\nwith when_written('exercise 3.1'):\n    1 + pack([1])\nprint('the rest')"
+    exec(cell, {"when_written": when_written})
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"Left out (exercise 3.1): {said}")
+    assert printed.endswith("What do its checks say?\nthe rest\n")
 
 
-def test_any_other_error_shows() -> None:
-    with pytest.raises(ZeroDivisionError), when_written("exercise 1.1"):
-        raise ZeroDivisionError
+def test_an_interrupt_ends_a_demonstration() -> None:
+    with pytest.raises(KeyboardInterrupt), when_written("exercise 1.1"):
+        raise KeyboardInterrupt
 
 
 # Tensors as text

@@ -27,12 +27,21 @@ def made_by(name: str, shell: InteractiveShell) -> str | None:
         setup = next((source for identity, source in cells if identity == SETUP), "")
         if above is None:  # the page doesn't say which cell it is, or the file isn't saved yet
             above = [(SETUP, setup)]
-        makers = [source for _, source in above if name in _made(source, shell)]
-        if makers and not _made(setup, shell) <= set(shell.user_ns):
+        makers = [source for _, source in above if name in (made(source, shell) or ())]
+        if makers and not (made(setup, shell) or set()) <= set(shell.user_ns):
             return "the notebook's first cell with code, the set-up"
         if makers:
             return f"the cell above that begins with {_begin(makers[-1])}"
     return None
+
+
+def made(source: str, shell: InteractiveShell) -> set[str] | None:
+    """Return the global names that a cell's own lines make; None if they have a syntax error."""
+    try:
+        code = compile(shell.transform_cell(source), "<cell>", "exec")
+    except SyntaxError:  # a learner's
+        return None
+    return {step.argval for step in dis.get_instructions(code) if step.opname in ("STORE_NAME", "STORE_GLOBAL")}
 
 
 def _present(shell: InteractiveShell) -> str | None:
@@ -54,15 +63,6 @@ def _cells(file: Path) -> list[Cell]:
         return []
     cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
     return [(cell.get("id", ""), "".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
-
-
-def _made(source: str, shell: InteractiveShell) -> set[str]:
-    """Return the global names that a cell's own lines make."""
-    try:
-        code = compile(shell.transform_cell(source), "<cell>", "exec")
-    except SyntaxError:  # a learner's
-        return set()
-    return {step.argval for step in dis.get_instructions(code) if step.opname in ("STORE_NAME", "STORE_GLOBAL")}
 
 
 def _begin(source: str) -> str:

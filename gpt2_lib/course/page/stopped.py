@@ -13,6 +13,7 @@ from IPython.display import display
 from ...training.autosave import Autosave
 from .cells import made_by
 from .outcome import Outcome
+from .runs import runs
 
 EVENT = "post_run_cell"
 
@@ -43,6 +44,13 @@ def _which_first(shell: InteractiveShell, error: NameError) -> Outcome | None:
     code = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     if error.name is None or not code or code[-1].f_globals is not shell.user_ns:
         return None
+    stopped_by = runs.outdated(error.name)
+    if stopped_by is not None:
+        return Outcome(
+            "failed",
+            f"{error.name} does not exist: its cell stopped with {stopped_by}.",
+            "Mend that cell and run it, then this one.",
+        )
     try:
         maker = made_by(error.name, shell)
     except Exception:  # the notebook's file may be anything
