@@ -77,6 +77,7 @@ ROOMS = {
         "page.live",
         "page.own_grade",
         "page.cells",
+        "page.runs",
         "page.stopped",
         "facts",
         "readiness",
