@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -89,9 +90,10 @@ def test_transformers_opens_it_in_that_type_with_the_same_logits(tmp_path: Path,
 @TYPES
 def test_a_folder_of_transformers_in_several_files_comes_back_the_same(tmp_path: Path, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    sizes = {"vocab_size": 60, "n_positions": 16, "n_embd": 32, "n_layer": 2, "n_head": 4}
-    config = transformers.GPT2Config(**sizes, bos_token_id=None, eos_token_id=None)
-    theirs = transformers.GPT2LMHeadModel(config).to(dtype)
+    config = transformers.GPT2Config(vocab_size=60, n_positions=16, n_embd=32, n_layer=2, n_head=4)
+    config.bos_token_id = config.eos_token_id = None
+    theirs: Any = transformers.GPT2LMHeadModel(config)  # whose decorators have no types
+    theirs.to(dtype)
     theirs.save_pretrained(tmp_path / "theirs", max_shard_size="40KB")
     assert len([*(tmp_path / "theirs").glob("*.safetensors")]) > 1
     model = load_pretrained_gpt2(tmp_path / "theirs")
