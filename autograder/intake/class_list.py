@@ -10,7 +10,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -20,7 +20,6 @@ from ..files import write_whole
 from ..text import for_table, plain
 from ..versions import base
 from .ids import student_id
-from .platforms.place import Person
 from .tables import Table, TableError, parsed, read_table
 
 FILE = "roster.csv"
@@ -34,9 +33,9 @@ PAIR = re.compile(r"([^=\s;]+)=(\d+)")
 class Learner:
     """One line of the class list. ``id`` is the name of the learner's folders in submitted/.
 
-    ``number`` is the university's number, ``canvas`` Canvas's own; ``moodle`` has Moodle's numbers of a participant, a
-    new one in each assignment: ``phase2_techniques=123456; phase3_production=123470``. ``group`` may name several:
-    ``Team 3; Tutorial B``.
+    ``number`` is the university's number, ``canvas`` Canvas's own, ``github`` the account there; ``moodle`` has
+    Moodle's numbers of a participant, a new one in each assignment: ``phase2_techniques=123456;
+    phase3_production=123470``. ``group`` may name several: ``Team 3; Tutorial B``.
     """
 
     id: str
@@ -47,6 +46,7 @@ class Learner:
     login: str = ""
     canvas: str = ""
     moodle: str = ""
+    github: str = ""
     group: str = ""
 
     @property
@@ -145,7 +145,8 @@ class ClassList:
                 names = (one_group(name) if self._parts(name) else name for name in one.groups)
                 one = replace(one, group="; ".join(names))
             made.append(one)
-        return ClassList(made)
+        # A new spelling may be what another name reads as in part.
+        return self if tuple(made) == self.learners else ClassList(made).with_clear_groups()
 
     def check(self) -> None:
         """Raise TableError if `of` could not read what `save` writes: a course with such a list would stand still."""
@@ -177,43 +178,6 @@ class ClassList:
             for name in map(same, learner.groups):
                 if name == same(pattern) or fnmatchcase(name, same(pattern)):
                     found.setdefault(name, []).append(learner.id)
-        return found
-
-    def members(self, group: str) -> list[Learner]:
-        return [learner for learner in self.learners if same(group) in map(same, learner.groups)]
-
-    def find(self, person: Person, assignment: str, names: Mapping[str, int]) -> str:
-        """Return the id of a person that a platform names; "" if none or several learners match.
-
-        ``names``: how many people of each name submit. A group stands for its first member.
-        """
-        numbers = {person.number, person.login} - {""}
-        if person.system == "Moodle":
-            found = [one for one in self.learners if one.participant(assignment) in numbers]
-        elif person.system == "Canvas":
-            found = [one for one in self.learners if one.canvas in numbers]
-        else:
-            known = {same(number) for number in numbers}
-            found = [one for one in self.learners if known & {same(text) for text in keys(one)}]
-        if not found and names.get(person.name, 0) <= 1:
-            found = self._named(person, assignment) or self.members(person.name)[:1]
-        return found[0].id if len(found) == 1 else ""
-
-    def namesakes(self, person: Person, assignment: str) -> list[str]:
-        """Return the ids of those whom a platform may mean by a person's name."""
-        return [one.id for one in self._named(person, assignment)]
-
-    def _named(self, person: Person, assignment: str) -> list[Learner]:
-        """Return the learners of this name that the platform does not know under another number."""
-        wanted, run = words(person.name), squashed(person.name)
-        found = []
-        for one in self.learners:
-            number = {"Moodle": one.participant(assignment), "Canvas": one.canvas}.get(person.system, "")
-            if person.number and number and number != person.number:
-                continue
-            joined = {squashed(one.last_name + one.first_name), squashed(one.name)} if person.system == "Canvas" else ()
-            if (wanted and words(one.name) == wanted) or (run and run in joined):
-                found.append(one)
         return found
 
 

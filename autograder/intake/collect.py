@@ -16,7 +16,7 @@ from .contents import Released, What, assignment_of, recognise
 from .names import is_junk, notebook_of
 from .owners import File, Owners
 from .platforms import understood
-from .platforms.place import Aside, Course, Person, Place
+from .platforms.place import Aside, Course, Person, Place, Readings
 from .regular import Refused
 from .report import Outcomes, Report, save, to_rename
 from .roster import Roster
@@ -49,7 +49,7 @@ class _Collecting:
         self._store = Store(submitted, self._roster, released, self._outcomes)
 
     def go(self, name: str, platform: str | None) -> Report:
-        shown, placed, found = self._placed(platform)
+        shown, placed, found = self._placed(name, platform)
         files = list(self._recognised(found))
         for assignment in sorted({file.assignment for file in files if file.assignment}):
             self._roster.check_numbers(
@@ -72,14 +72,17 @@ class _Collecting:
         strays = to_rename(self._roster)
         return Report(shown, len(people), told, nothing, tuple(unlisted), strays, tuple(self._store.own_times))
 
-    def _placed(self, platform: str | None) -> tuple[str, Placed, Placed]:
+    def _placed(self, name: str, platform: str | None) -> tuple[str, Placed, Placed]:
         """Return the platform, the files with a known person, and the same with archives replaced by their contents."""
         entries = list(self._usable())
-        course = Course(self._released.all, lambda f: notebook_of(f, self._released.assignments), self._roster.is_known)
+        course = Course(
+            self._released.all, lambda f: notebook_of(f, self._released.assignments), self._roster.is_known, name
+        )
         shown, places = understood(entries, course, platform)
         placed, found = [], []
         for number, entry in enumerate(entries):
             place = places.get(number, Refused(f"is not named as {shown} names files: collect it apart, with --from"))
+            place = self._roster.settled(place) if isinstance(place, Readings) else place
             if isinstance(place, Place):
                 placed.append((entry, place))
                 found += self._unpacked(entry, place)

@@ -74,7 +74,7 @@ def enrol(root: Path, source: Path, assignment: str | None = None) -> Enrolled:
         write_whole(gradebook(root), source.read_bytes())
     absent = tuple(sorted(before.by_id.keys() - known))
     left_out = (f"Left out: {plain(text)}" for text in (*found.left_out, *unclear))
-    told = filter(None, (table.note, *left_out, _several(after, found)))
+    told = filter(None, (table.note, *found.notes, *left_out, _several(after, found)))
     strays = to_rename(Roster(root / "submitted"))
     return Enrolled(found.kind, of, tuple(sorted(new)), len(known), absent, (*told, *strays))
 
@@ -89,7 +89,8 @@ def _several(after: Iterable[Learner], found: Listing) -> str:
 def _keys(one: Learner) -> list[str]:
     """Return the texts that identify somebody; each system's numbers are kept apart."""
     moodle = [f"moodle {assignment} {number}" for assignment, number in one.participants.items()]
-    return [*keys(one), *([f"canvas {one.canvas}"] if one.canvas else []), *moodle]
+    others = [f"{kind} {text}" for kind in ("canvas", "github") if (text := getattr(one, kind))]
+    return [*keys(one), *others, *moodle]
 
 
 def _assignment(root: Path, name: str, identifiers: Iterable[str], asked: str | None, lines: Iterable[Row]) -> str:
@@ -131,7 +132,7 @@ def _merged(before: ClassList, found: Listing, lines: list[Row]) -> tuple[list[L
     by_name = defaultdict(list)
     for one in before.learners:
         by_name[_wording(one)].append(one.id)
-    namesakes = Counter(map(_wording, found.people))
+    namesakes = Counter(map(_wording, found.people)) + Counter(found.shared)  # some of these were left out
     whole = found.kind != WORKSHEET
     handed_in = {row["student"].casefold(): row["student"] for row in lines}
     taken = {id.casefold() for id in after} | handed_in.keys()
@@ -201,14 +202,18 @@ def _others(listed: Learner, ids: list[str], before: ClassList) -> bool:
 
 def _known(listed: Learner, lines: list[Row], namesakes: Counter[str]) -> str:
     """Return the id under which somebody has already submitted; "" if none or several match."""
-    numbers = {("Canvas", listed.canvas), *((f"Moodle {a}", n) for a, n in listed.participants.items())}
+    numbers = {
+        ("Canvas", listed.canvas),
+        ("GitHub", listed.github),
+        *((f"Moodle {a}", n) for a, n in listed.participants.items()),
+    }
     found = set()
     for row in lines:
         system = f"Moodle {row['assignment']}" if row["system"] == "Moodle" else row["system"]
         if row["number"] and ((system, row["number"]) in numbers or row["number"] in keys(listed)):
             found.add(row["student"])
-    if not found and namesakes[_wording(listed)] == 1:
-        found = {row["student"] for row in lines if words(row["name"]) == words(listed.name)}
+    if not found and namesakes[_wording(listed)] == 1:  # by a folder that the instructor named, not by a display name
+        found = {row["student"] for row in lines if not row["number"] and words(row["name"]) == words(listed.name)}
     return found.pop() if len(found) == 1 else ""
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from ..text import plain
 from .class_list import MAX_TEXT, Learner, check_alone, check_id, check_texts, one_group, one_line, same, words
+from .group_names import SEVERAL, groups_of, marked, told_apart, written
 from .tables import Table, TableError
 
 WORKSHEET, GRADEBOOK, GROUP_SET, PARTICIPANTS, BY_HAND = (
@@ -44,13 +45,13 @@ NAMES = {  # what may stand at the head of a column, by what it holds
     "login": ("username", "user name", "login", "sis login id", "anmeldename", "login_id"),
     "canvas": ("canvas", "canvas_user_id"),
     "moodle": ("moodle",),
+    "github": ("github", "github_username"),
     "group": ("group", "groups", "group_name", "group name", "team", "gruppe", "gruppen", "groupe"),
 }
-SEPARATED = {PARTICIPANTS: ",", BY_HAND: ",;", GROUP_SET: ""}  # the separator between a learner's groups
+SEPARATED = {PARTICIPANTS: ",", BY_HAND: ",;", GROUP_SET: "", WORKSHEET: "", GRADEBOOK: ""}  # between groups
 STAFF = re.compile(r"teacher|manager|trainer|lehr|dozent|tutor", re.IGNORECASE)
 IDENTIFIER = re.compile(r"\D*(\d+)")
-NO_GROUP = ("default group", "no group", "no groups", "none", "-")
-SEVERAL = "member of more than one group"  # Moodle's for who is in several; it names none of them
+MARKS = ("id", "email", "number", "login", "canvas", "moodle", "github")  # what tells people of one name apart
 TEST_STUDENT = ("student test", "test student")  # Canvas's own, who stands in every gradebook
 
 
@@ -58,7 +59,7 @@ TEST_STUDENT = ("student test", "test student")  # Canvas's own, who stands in e
 class Listing:
     """The people of a table, with ids only where the table has them; ``left_out`` says who was left out, and why.
 
-    ``lines`` are the lines of the people in the file.
+    ``lines`` are the lines of the people in the file, ``shared`` the names that several people in it have.
     """
 
     kind: str
@@ -66,11 +67,14 @@ class Listing:
     people: tuple[Learner, ...]
     lines: tuple[int, ...]
     left_out: tuple[str, ...] = ()
+    shared: frozenset[str] = frozenset()
+    before: frozenset[str] = frozenset()  # how lists before this one may have spelled its groups
+    notes: tuple[str, ...] = ()
 
     @property
     def groups(self) -> frozenset[str]:
-        """The groups that the table names, in one spelling."""
-        return frozenset(same(name) for one in self.people for name in one.groups)
+        """The groups that the table names, in one spelling, with the names that they have where others read alike."""
+        return self.before | {same(name) for one in self.people for name in one.groups}
 
 
 def listing(table: Table, assignment: str = "") -> Listing:
@@ -84,14 +88,13 @@ def listing(table: Table, assignment: str = "") -> Listing:
     if not found.people:
         raise TableError(f"There are no people in {table.name}: it needs a line for each, below its head.")
     found = _usable(found, table)
-    for what in ("id", "email", "number", "login", "canvas", "moodle"):
+    for what in ("id", "email", "number", "login", "canvas", "moodle", "github"):
         keys = [
             (line, one.participant(assignment) if what == "moodle" and assignment else getattr(one, what))
             for line, one in zip(found.lines, found.people, strict=True)
         ]
         check_alone(keys, {"email": "e-mail", "moodle": "identifier"}.get(what, what), table.name)
-    _check_namesakes(found)
-    return found
+    return _with_clear_groups(_told_apart(found), table)
 
 
 def _usable(found: Listing, table: Table) -> Listing:
@@ -144,7 +147,7 @@ def _worksheet(table: Table, assignment: str) -> Listing:
         first, _, last = said.pop("name").rpartition(" ")
         if said["group"].casefold().startswith(SEVERAL):
             several.append(f"{first} {last}".strip())
-        one = Learner("", first or last, last if first else "", **{**said, "group": _groups(said["group"])})
+        one = Learner("", first or last, last if first else "", **{**said, "group": groups_of(said["group"])})
         people.append(one.as_participant(assignment, number[1]))
     named = f"the groups of {', '.join(several)}, who are in several: they stand in Moodle's participants"
     return Listing(WORKSHEET, table.name, tuple(people), table.lines, (named,) if several else ())
@@ -200,7 +203,7 @@ def _list(table: Table) -> Listing:
         check_id(said["id"], line, table.name)
         if kind == GROUP_SET and "@" in said["login"]:
             said["email"] = said["login"]
-        said["group"] = _groups(said["group"], SEPARATED[kind])
+        said["group"] = groups_of(said["group"], SEPARATED[kind])
         people.append(Learner(first_name=first, last_name=last, **said))
         lines.append(line)
     if kind == BY_HAND and unused:
@@ -208,17 +211,30 @@ def _list(table: Table) -> Listing:
     return Listing(kind, table.name, tuple(people), tuple(lines), tuple(left_out))
 
 
-def _check_namesakes(found: Listing) -> None:
-    """Raise TableError for two people of one name without anything else to distinguish them."""
-    count = Counter(" ".join(words(one.name)) for one in found.people)
+def _told_apart(found: Listing) -> Listing:
+    """Return the listing without those who share a name and have nothing else to distinguish them; they are named.
+
+    Raises TableError if nobody is left.
+    """
+    count = Counter(_wording(one) for one in found.people)
+    shared = frozenset(name for name, number in count.items() if number > 1)
+    kept, left_out = [], []
     for line, one in zip(found.lines, found.people, strict=True):
-        if count[" ".join(words(one.name))] > 1 and not (one.id or one.email or one.number or one.login or one.canvas):
-            if one.moodle:
-                continue  # of one assignment
-            raise TableError(
+        if _wording(one) in shared and not any(getattr(one, kind) for kind in MARKS):
+            left_out.append(
                 f"{plain(one.name)} is more than once in {found.name} (line {line}), and nothing tells who is who: "
                 "add a column with their e-mail, number or id."
             )
+        else:
+            kept.append((line, one))
+    if not kept:
+        raise TableError(left_out[0])
+    lines, people = zip(*kept, strict=True)
+    return replace(found, people=people, lines=lines, shared=shared, left_out=(*found.left_out, *left_out))
+
+
+def _wording(one: Learner) -> str:
+    return " ".join(words(one.name))
 
 
 def _parted(name: str) -> tuple[str, str]:
@@ -231,16 +247,26 @@ def _parted(name: str) -> tuple[str, str]:
     return (first, last) if first else (last, "")
 
 
-def _groups(text: str, between: str = "") -> str:
-    """Return the groups of a cell as the class list writes them; ``between``: the separators of several groups."""
-    names = [name.strip() for name in (re.split(f"[{between}]", text) if between else [text])]
-    there = [name for name in names if name and not _is_none(name)]
-    return "; ".join(name.replace(";", ",") for name in there)
+def _with_clear_groups(found: Listing, table: Table) -> Listing:
+    """Return the listing with a platform's groups kept apart whose names read alike, as width, case and spaces do.
 
-
-def _is_none(name: str) -> bool:
-    told = name.casefold()
-    return told in NO_GROUP or told.startswith((SEVERAL, "not a member of any group"))
+    Groups differ in Canvas's number or, in Moodle's lists, in their text.
+    """
+    place, number = table.column(*NAMES["group"]), table.column("canvas_group_id")
+    if place is None or found.kind == BY_HAND:
+        return found
+    rows = dict(zip(table.lines, table.rows, strict=True))
+    cells = [written(rows[line][place], SEPARATED[found.kind], _cell(rows[line], number)) for line in found.lines]
+    spelled = told_apart({group for groups in cells for group in groups})
+    people = tuple(
+        replace(one, group="; ".join(spelled[group] for group in groups)) if groups else one
+        for one, groups in zip(found.people, cells, strict=True)
+    )
+    changed = sorted((name, new) for (name, _), new in spelled.items() if new != name)
+    told = [f"{plain(name, 80)!r}, which is {plain(new, 80)!r} here" for name, new in changed]
+    note = f"groups whose names read alike are kept apart: {', '.join(told)}"
+    before = frozenset(same(text) for group in spelled for text in (group[0], marked(*group)))
+    return replace(found, people=people, before=before, notes=(note,) if told else ())
 
 
 def _cell(row: tuple[str, ...], place: int | None) -> str:
@@ -252,7 +278,7 @@ def with_names(one: Learner, listed: Learner, whole: bool, groups: Collection[st
 
     ``groups``: the groups whose members the listing names. The learner stays in all others.
     """
-    new = {what: getattr(listed, what) for what in ("email", "number", "login", "canvas")}
+    new = {what: getattr(listed, what) for what in ("email", "number", "login", "canvas", "github")}
     if whole or not one.name:
         new |= {"first_name": listed.first_name, "last_name": listed.last_name}
     one = replace(one, **{what: text for what, text in new.items() if text})

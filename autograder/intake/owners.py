@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .contents import Released, What, artifact
+from .identity import counted
 from .platforms.place import Person, Place
 from .regular import Refused
 from .report import Outcomes
@@ -78,7 +79,7 @@ class Owners:
                 of[file.place.person].add(file.assignment)
                 theirs[file.place.person].add(_Near(file.place.attempt, file.entry.parts[:-1], file.assignment))
         self._ids |= self._roster.identify(of)
-        names = Counter(person.name for person in theirs)
+        names = counted(theirs)
         groups: dict[tuple[str, str], list[File]] = defaultdict(list)
         for file in files:
             person = file.place.person

@@ -13,9 +13,11 @@ from pathlib import Path
 from ..files import write_whole
 from ..text import from_table, masked
 from .class_list import ClassList, words
+from .identity import alike, counted, find, named, namesakes, settled
 from .ids import MAX_ID, marked, student_id
 from .platforms.moodle import EVERYBODY, without_group
-from .platforms.place import Person
+from .platforms.place import Person, Place, Readings
+from .regular import Refused
 from .source import CollectError
 
 COLUMNS: tuple[str, ...] = ("student", "name", "system", "number", "assignment", "file", "attempt", "entry", "time")
@@ -39,6 +41,7 @@ class Roster:
         self._called: dict[tuple[str, str], list[Row]] = defaultdict(list)  # name, system -> their lines
         self._named: dict[str, set[str]] = defaultdict(set)  # name on a platform -> students
         self._numbered: dict[tuple[str, str], str] = {}  # number, system -> student, where numbers stay
+        self._names: dict[tuple[str, str], set[str]] = defaultdict(set)  # number, system -> names
         for row in rows:
             self._of[row["student"], row["assignment"]][row["file"]] = row
             self._called[row["name"], row["system"]].append(row)
@@ -46,6 +49,7 @@ class Roster:
                 self._named[row["name"]].add(row["student"])
             if row["number"] and row["system"] != "Moodle":
                 self._numbered[row["number"], row["system"]] = row["student"]
+                self._names[row["number"], row["system"]].add(row["name"])
         folders = {path.name for path in submitted.glob("*/") if not path.name.startswith(".")}
         ids = folders | {student for student, _ in self._of} | self._list.by_id.keys()
         self._before = {_same(name): name for name in ids}
@@ -53,12 +57,31 @@ class Roster:
 
     def is_known(self, name: str) -> bool:
         """Return whether a folder of this name is a learner's on the class list, or has any data."""
-        return _same(name) in self._before
+        return bool(self._of_folder(name))
+
+    def _of_folder(self, name: str) -> str:
+        """Return the learner whose id, or whose name alone, a folder has; "" if there is none."""
+        if id := self._before.get(_same(name)):
+            return id
+        found = [one.id for one in named(self._list, name)] if self._list else [*self._named.get(_same(name), ())]
+        return found[0] if len(found) == 1 else ""
+
+    def settled(self, readings: Readings) -> Place | Refused:
+        """Return the place that a file's name means; Refused if it may be several people's."""
+        return settled(readings, self._known_as, self._shown)
+
+    def _known_as(self, person: Person) -> list[str]:
+        """Return the names under which a platform's number is known."""
+        listed = self._list.by_id.get(find(self._list, person, "", {}))
+        return [listed.name] if listed else sorted(self._names.get((person.number, person.system), ()))
+
+    def _shown(self, person: Person) -> str:
+        return find(self._list, person, "", {}) or self._numbered.get((person.number, person.system), person.number)
 
     def identify(self, people: Mapping[Person, Collection[str]]) -> dict[Person, str]:
         """Return the student id of each who submitted these assignments; new people get one."""
         bases = Counter(student_id(person.shown) for person in people)
-        names = Counter(person.name for person in people)
+        names = counted(people)
         ids: dict[Person, str] = {}
         for person in sorted(people, key=lambda p: (p.name, p.number)):
             where = sorted(people[person])
@@ -75,20 +98,18 @@ class Roster:
         for row in mine:
             if row["number"] == person.number:
                 return row["student"]
-        if student := self._list.find(person, assignment, names):
-            return student
-        if not person.system and self.is_known(person.name):
-            return self._before[_same(person.name)]  # the folder is named by the id
-        if not person.system and len(alike := self._named.get(person.name, set())) == 1:
-            return next(iter(alike))  # or by the one learner of this name
-        if person.system != "Moodle" or person.name in EVERYBODY:
-            return ""
-        # A name that occurs once in each assignment is the same person's, with a new number.
+        alone = names.get(alike(person.name), 0) <= 1
+        if not person.system and (student := self._of_folder(person.name)):
+            return student if alone or _same(person.name) in self._before else ""
+        if self._list or person.system != "Moodle" or person.name in EVERYBODY:
+            return find(self._list, person, assignment, names)
+        # Without a class list, a name that occurs once in each assignment is the same person's, with a new number.
         elsewhere = {row["student"] for row in mine} - {r["student"] for r in mine if r["assignment"] == assignment}
-        if names.get(person.name, 0) <= 1 == len(elsewhere):
+        if alone and len(elsewhere) == 1:
             return elsewhere.pop()
         member = without_group(person.name)
-        return self.known(Person(member, "", "Moodle"), assignment, names) if member and member not in names else ""
+        there = not member or names.get(alike(member), 0)
+        return "" if there else self.known(Person(member, "", "Moodle"), assignment, names)
 
     def check_numbers(self, people: Collection[Person], assignment: str) -> None:
         """Raise CollectError where the class list has Moodle's numbers of another assignment for this one.
@@ -121,13 +142,13 @@ class Roster:
     def _unlisted(self) -> dict[str, tuple[str, list[str]]]:
         """Return {id on no class list: the learner whose submissions these are, "" if unclear; who have the name}."""
         rows = [row for files in self._of.values() for row in files.values() if row["student"] and self._list]
-        names = Counter(name for name, *_ in {(row["name"], row["student"]) for row in rows})
+        names = Counter(alike(name) for name, _ in {(row["name"], row["student"]) for row in rows})
         found = {}
         for row in rows:
             if row["student"] not in self._list.by_id:
                 whose = Person(row["name"], row["number"], row["system"]), row["assignment"]
-                if (learner := self._list.find(*whose, names)) or row["student"] not in found:
-                    found[row["student"]] = learner, self._list.namesakes(*whose)
+                if (learner := find(self._list, *whose, names)) or row["student"] not in found:
+                    found[row["student"]] = learner, namesakes(self._list, *whose)
         return dict(sorted(found.items()))
 
     def of(self, student: str, assignment: str) -> dict[str, Row]:

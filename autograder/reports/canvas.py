@@ -19,7 +19,7 @@ from pathlib import Path
 from ..course import Course
 from ..intake.class_list import ClassList, Learner, words
 from ..intake.enrol import gradebook
-from ..intake.platforms.canvas import NAME
+from ..intake.platforms.canvas import start_of
 from ..intake.report import collected_of
 from ..intake.roster import lines_of
 from ..intake.tables import Table, read_table
@@ -108,24 +108,23 @@ def write_canvas_feedback(course: Course, summary: Summary) -> Sent:
 def uploads(root: Path, summary: Summary) -> dict[tuple[str, str], str]:
     """Return {(student, notebook): the start of their file's name, up to Canvas's numbers}; notebook "": any file."""
     counts = {row.student: row.assignment for row in summary.rows}
+    lines = [row for row in lines_of(root / "submitted") if row["system"] == "Canvas"]
+    numbers = {one.id: one.canvas for one in ClassList.of(root).learners} | {r["student"]: r["number"] for r in lines}
     found: dict[tuple[str, str], str] = {}
     for row in collected_of(root / "submitted"):
         student, ours = row["student"], base(row["assignment"]) in ("", base(summary.assignment))
-        if student and ours and (start := _start(row["file"])):
+        if student and ours and (start := _start(row["file"], numbers.get(student, ""))):
             found[student, ""] = start
-    for row in lines_of(root / "submitted"):
+    for row in lines:
         student, ours = row["student"], row["assignment"] == counts.get(row["student"])
-        if ours and row["system"] == "Canvas" and (start := _start(row["entry"])):
+        if ours and (start := _start(row["entry"], row["number"])):
             found[student, row["file"]] = found[student, ""] = start
     return found
 
 
-def _start(entry: str) -> str:
+def _start(entry: str, number: str) -> str:
     """Return "lovelaceada_LATE_12345_678910" of a path in Canvas's download, "" if it has no such part."""
-    for part in entry.split("/"):
-        if name := NAME.fullmatch(part):
-            return part.removesuffix(f"_{name['file']}")
-    return ""
+    return next(filter(None, (start_of(part, number) for part in entry.split("/"))), "")
 
 
 def _column(table: Table, assignment: str, term: Term) -> int | str:

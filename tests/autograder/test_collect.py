@@ -360,13 +360,15 @@ def test_times_of_files_are_said_to_count(root: Path, tmp_path: Path) -> None:
     said = table(collect(root, laid_out(tmp_path / "plain", files)))
     assert "The times of the notebooks (2) are the files' own: 2026-11-20 10:00 UTC. They count for lateness" in said
     assert "files' own" not in table(collected(root, {f"{ADA}/{PHASE}.ipynb": "x"})), "Moodle's worksheet has the times"
-    stamped = {f"eve/{PHASE}/{name}": text for name, text in ((f"{PHASE}.ipynb", "e"), ("timestamp.txt", STAMP))}
+    stamped = {
+        f"submitted/eve/{PHASE}/{name}": text for name, text in ((f"{PHASE}.ipynb", "e"), ("timestamp.txt", STAMP))
+    }
     said = table(collect(root, laid_out(tmp_path / "stamped", stamped)))
     assert "files' own" not in said, "nbgrader's own time"
 
 
 def test_who_handed_in_no_notebook_has_one_name_in_the_report(root: Path) -> None:
-    (root / "roster.csv").write_text("id,first_name,last_name\nulla-berg,Ulla,Berg\n", encoding="utf-8")
+    (root / "roster.csv").write_text("id,first_name,last_name,canvas\nulla-berg,Ulla,Berg,12\n", encoding="utf-8")
     shown = table(collected(root, {"bergulla_12_34_essay.pdf": "x"}, assignment=PHASE))
     assert shown.splitlines()[-1] == "No notebook of: ulla-berg"
 

@@ -89,17 +89,17 @@ def test_each_of_canvass_group_sets_adds_its_groups_and_takes_away_what_it_tells
 ) -> None:
     head = "name,canvas_user_id,user_id,login_id,sections,group_name,canvas_group_id,group_id"
     brought(root, 'Student,ID,SIS Login ID,Section,Lab (1)\n"Lovelace, Ada",7,ada1,A,\n"Berg, Bob",8,bob1,A,\n')
-    ada, bob = "Ada Lovelace,7,M7,ada1,A,{},5,", '"Berg, Bob",8,M8,bob1,A,{},6,'
+    ada, bob = "Ada Lovelace,7,M7,ada1,A,{},,", '"Berg, Bob",8,M8,bob1,A,{},,'
     student = "Test Student,9,,,A,,,"
     brought(root, "\n".join([head, ada.format("Team 1"), bob.format("Team 2"), student]))
     brought(root, "\n".join([head, ada.format("Tutorial B"), bob.format("")]))
     assert groups_of(root) == {"ada-lovelace": "Team 1; Tutorial B", "bob-berg": "Team 2"}
     path = root.parent / "set.csv"
-    path.write_text("\n".join([head, ada.format("team 2"), bob.format("Team 2")]), encoding="utf-8")
+    path.write_text("\n".join([head, ada.format("Team 2"), bob.format("Team 2")]), encoding="utf-8")
     assert main(["roster", str(path)], root=root) == 0
     assert "2 people" in (said := capsys.readouterr().out)
     assert 'groups = "Team *" in term.toml says which of them count' in said
-    assert groups_of(root) == {"ada-lovelace": "Team 1; Tutorial B; team 2", "bob-berg": "Team 2"}
+    assert groups_of(root) == {"ada-lovelace": "Team 1; Tutorial B; Team 2", "bob-berg": "Team 2"}
     path.write_text("\n".join([head, ada.format("Team 1"), bob.format("Team 1")]), encoding="utf-8")
     assert main(["roster", str(path)], root=root) == 0
     assert groups_of(root)["bob-berg"] == "Team 2; Team 1", "Team 2 is not in this file, which says nothing of it"
@@ -113,7 +113,6 @@ def test_groups_by_hand_may_stand_with_commas_or_semicolons_and_in_the_class_lis
     assert people.groups() == {"team 1": ["ada", "bob"], "team 2": ["ada", "bob"]}
     assert people.groups("team 2") == {"team 2": ["ada", "bob"]}
     assert people.groups("*1") == {"team 1": ["ada", "bob"]}
-    assert [one.id for one in people.members("TEAM  2")] == ["ada", "bob"]
 
 
 @pytest.mark.parametrize(
@@ -340,7 +339,7 @@ def test_an_e_mail_in_the_place_of_an_id_is_a_known_learners_or_a_new_id(root: P
 
 
 def test_every_column_of_the_list_is_kept(root: Path) -> None:
-    line = ["ada", "Ada", "Lovelace", "a@x", "17", "ada1", "7", f"{PHASE}=500", "Team 1"]
+    line = ["ada", "Ada", "Lovelace", "a@x", "17", "ada1", "7", f"{PHASE}=500", "ada-l", "Team 1"]
     (root / "roster.csv").write_text("\n".join([",".join(COLUMNS), ",".join(line)]), encoding="utf-8")
     people = ClassList.of(root)
     people.save(root)

@@ -24,6 +24,8 @@ from .place import Aside, Course, Person, Place, Places
 
 AROUND = ("notebooks", "submitted", "release")  # folders that are not named after a learner
 STAMP = "timestamp.txt"
+SUBMITTED = "submitted"  # nbgrader's own folder of students' folders
+SHOWN = 5  # names in a sentence
 
 
 class Folders:
@@ -56,14 +58,17 @@ class Folders:
         return self.entries[number].parts[self.at[number][self.level] + 1 :]
 
     def _unsure(self) -> str:
-        """Return both names where a folder is alone in another, or holds one loose file: either may be a student's."""
-        alone = next((n for n in self._work if self.at[n]), None)
-        if alone is None or not self.loose or self._course.is_known(self.name(alone)):
+        """Return all names that may be a student's where one folder, of no known learner, holds whatever is there.
+
+        It may be a single learner's, who chose the names of the folders and of the files in it.
+        """
+        around = {self.entries[n].parts[at[0]] if (at := self.at[n]) else "" for n in self._work}
+        outer = around.pop() if len(around) == 1 else ""
+        if not outer or self._course.is_known(outer):
             return ""
-        named = {notebook[1] for n in self._work if (notebook := self.notebooks[n])} - {""}
-        if len(named) == 1:
-            return f"{self.name(alone)} or {named.pop()}"
-        return self.home(alone).replace("/", " or ") if self.level and not named else ""
+        inside = {self.name(n) for n in self._work if self.level}
+        inside = inside or {notebook[1] for n in self._work if (notebook := self.notebooks[n])}
+        return " or ".join([outer, *sorted(inside - {"", outer})[:SHOWN]]) if inside - {""} else ""
 
     def _level(self) -> int:
         level = 0
@@ -91,7 +96,7 @@ class Folders:
 
 def read(entries: list[Entry], course: Course) -> Places:
     folders = Folders(entries, course)
-    times = _stamps(entries, course)
+    times = _stamps(folders, course)
     divided = folders.divided(folders.level)
     found: dict[int, Place | Aside | Refused] = {}
     for number, entry in enumerate(entries):
@@ -126,11 +131,17 @@ def _nobodys() -> Refused:
     return Refused("its owner is unknown: put it into a folder with the student's name")
 
 
-def _stamps(entries: list[Entry], course: Course) -> dict[tuple[str, ...], datetime]:
-    """Return {path of each timestamp.txt in nbgrader's own layout: the time in it}."""
+def _stamps(folders: Folders, course: Course) -> dict[tuple[str, ...], datetime]:
+    """Return {path of each timestamp.txt that nbgrader wrote: the time in it}.
+
+    nbgrader's are in submitted/<student>/<assignment>/. A learner may hand in such folders and files, in a clone of
+    the course: those are below the learner's own folder, and don't count.
+    """
     found = {}
-    for entry in entries:
-        if entry.parts[-1] == STAMP and len(entry.parts) > 2 and entry.parts[-2] in course.assignments:
+    for number, entry in enumerate(folders.entries):
+        around = (course.source, *entry.parts[: -len(folders.below(number))]) if folders.name(number) else ()
+        below = folders.below(number) if around else ()
+        if len(below) == 2 and below[0] in course.assignments and below[1] == STAMP and around[-2] == SUBMITTED:
             try:
                 found[entry.parts] = read_time(entry.read(100).decode()).replace(tzinfo=UTC)
             except (Refused, ValueError, OverflowError, FileNotFoundError):

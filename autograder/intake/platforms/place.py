@@ -31,6 +31,11 @@ class Person:
     def shown(self) -> str:
         return self.login or self.name
 
+    @property
+    def told(self) -> set[str]:
+        """What the platform itself wrote to identify the person; elsewhere than in ILIAS that is the number alone."""
+        return {self.number, self.login if self.system == "ILIAS" else ""} - {""}
+
 
 @dataclass(frozen=True)
 class Place:
@@ -52,6 +57,13 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Readings:
+    """The places that a file's name can mean, in their order in it: a learner chose what stands around the numbers."""
+
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
 class Aside:
     """A file that can be ignored, and why."""
 
@@ -65,9 +77,12 @@ class Course:
     assignments: Collection[str]
     notebook_of: Callable[[str], tuple[str, str] | None]  # file name -> notebook, what else is in the name
     is_known: Callable[[str], bool]  # whether a name is a learner's
+    source: str = ""  # the name of the export's own folder
 
 
-Places = Mapping[int, Place | Aside | Refused]  # the entries that a platform's grammar reads, by their position
+Places = Mapping[
+    int, Place | Readings | Aside | Refused
+]  # the entries that a platform's grammar reads, by their position
 # The names of files or folders at one depth, as a platform gives them: how many folders are around them.
 Reader = Callable[[list[Entry], int, Course], Places]
 
