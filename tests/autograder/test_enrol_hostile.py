@@ -75,6 +75,98 @@ def test_a_name_with_a_comma_is_spelled_otherwise_only_where_it_reads_as_others(
     assert groups_of(root) == {"ada": "Red| Green", "bob": "Red", "eve": "green"}
 
 
+def group_set(*groups: tuple[str, int]) -> str:
+    """Return a group set's table; each is a group's name and number, with one member."""
+    people = ((f"P{n} Q", n, f"u{n}", f"l{n}", "S", name, id, "") for n, (name, id) in enumerate(groups, start=1))
+    return table(GROUP_SET, *people)
+
+
+ALIKE = ["\uff34\uff45\uff41\uff4d 1", "TEAM 1", "Team  1 ", "Team 1", "Team 1 (101)", "Team\u00a01"]
+
+
+@pytest.mark.parametrize("name", ALIKE)
+@pytest.mark.parametrize("more", [[], ["Team 1 (102)", "Team 1 (101) (101)", "team 1 (102) (102)"]])
+def test_groups_of_canvas_whose_names_read_alike_stay_apart(
+    root: Path, name: str, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = root.parent / "set.csv"
+    theirs = [
+        ("Team 1", 101),
+        ("Team 1", 101),
+        (name, 102),
+        ("Team 2", 103),
+        *((m, 104 + n) for n, m in enumerate(more)),
+    ]
+    for _ in range(2):
+        path.write_text(group_set(*theirs), encoding="utf-8")
+        assert main(["roster", str(path)], root=root) == 0
+        members = sorted(ClassList.of(root).groups().values())
+        assert members == [["p1-q", "p2-q"], *([f"p{n}-q"] for n in range(3, 5 + len(more)))]
+    if name != "Team 1 (101)":
+        assert "groups whose names read alike are kept apart: " in capsys.readouterr().out
+
+
+def test_who_leaves_a_group_that_was_kept_apart_is_in_it_no_longer(root: Path) -> None:
+    brought(root, group_set(("Team 1", 101), ("Team 1", 101), ("team 1", 102)))
+    brought(root, group_set(("Team 1", 101), ("Team 2", 103), ("Team 2", 103)))
+    assert ClassList.of(root).groups() == {
+        "team 1": ["p1-q"],
+        "team 2": ["p2-q", "p3-q"],
+        "team 1 (102)": ["p3-q"],  # the list doesn't name it
+    }
+
+
+def test_groups_of_moodle_with_two_texts_are_two_groups(root: Path) -> None:
+    people = [("P", f"{n}", n, f"p{n}@x", group, "Student") for n, group in enumerate(["Team 1", "Team 1", ALIKE[0]])]
+    brought(root, table(PARTICIPANTS, *people))
+    assert sorted(ClassList.of(root).groups().values()) == [["p-0", "p-1"], ["p-2"]]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Team 1, Team 2", "Team 1| Team 2, Team 3"],
+        ["Team 1, Team 2", "Team 1| Team 2"],
+        [
+            "Team 1, Team 2",
+            "Team 1| Team 2",
+            "Team 1, Team 2, Team 3",
+            "Team 1| Team 2, Team 3",
+            "Team 1| Team 2| Team 3",
+        ],
+    ],
+)
+def test_no_name_of_a_group_stops_the_import_or_joins_others(root: Path, names: list[str]) -> None:
+    groups = ["Team 1", "Team 2", "Team 3", *names]
+    for _ in range(2):
+        ids = brought(root, group_set(*((name, 100 + n) for n, name in enumerate(groups))))
+        assert sorted(ClassList.of(root).groups().values()) == [[id] for id in ids]
+
+
+def test_two_people_of_one_name_with_nothing_else_are_left_out_and_all_others_are_enrolled(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    brought(root, "id,name\nada,Ada Lovelace\n")
+    path = root.parent / "people.csv"
+    for mail in ("", "eve@x"):
+        twice = [("Ada", "Lovelace", "", mail, "", "Student"), ("ADA", "Lovelace", "", "", "", "Student")]
+        path.write_text(table(PARTICIPANTS, twice[0], ("Bob", "B", "", "", "", "Student"), twice[1]), encoding="utf-8")
+        assert main(["roster", str(path)], root=root) == 0
+        said = capsys.readouterr().out
+        assert "Left out: ADA Lovelace is more than once in people.csv (line 4), and nothing tells who is who" in said
+        assert ("Left out: Ada Lovelace" in said) is True
+        assert {one.id: one.email for one in ClassList.of(root).learners} == {"ada": "", "bob-b": ""}
+
+
+def test_the_list_gives_nobody_the_submissions_of_a_person_with_another_number(root: Path) -> None:
+    moodle = f"{{}}_assignsubmission_file_/{PHASE}.ipynb"
+    collected(root, {moodle.format("Ada Lovelace_1003"): "eve", moodle.format("Bob_1002"): "bob"})
+    lines = [(f"Participant {n}", name, "", "", "") for n, name in ((1001, "Ada Lovelace"), (1002, "Bob"))]
+    ada, bob = brought(root, table(WORKSHEET, *lines), assignment=PHASE)
+    assert bob in {row["student"] for row in rows(root)}
+    assert ada not in {row["student"] for row in rows(root)}
+
+
 @pytest.mark.parametrize(
     ("bad", "told"),
     [

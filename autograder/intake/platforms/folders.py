@@ -139,9 +139,11 @@ def _stamps(folders: Folders, course: Course) -> dict[tuple[str, ...], datetime]
     """
     found = {}
     for number, entry in enumerate(folders.entries):
-        around = (course.source, *entry.parts[: -len(folders.below(number))]) if folders.name(number) else ()
-        below = folders.below(number) if around else ()
-        if len(below) == 2 and below[0] in course.assignments and below[1] == STAMP and around[-2] == SUBMITTED:
+        if not folders.name(number) or entry.parts[-1] != STAMP:
+            continue
+        below = folders.below(number)
+        around = [course.source, *entry.parts][-len(below) - 2]
+        if len(below) == 2 and below[0] in course.assignments and around == SUBMITTED:
             try:
                 found[entry.parts] = read_time(entry.read(100).decode()).replace(tzinfo=UTC)
             except (Refused, ValueError, OverflowError, FileNotFoundError):

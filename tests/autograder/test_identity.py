@@ -1,0 +1,296 @@
+"""Tests of whose a file is: nothing that a learner chooses, a name of any kind, makes it somebody else's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from exports import PHASE, SECOND, Files, collected, laid_out, made_course, notebooks, outcomes, rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autograder.intake.collect import collect
+from autograder.intake.entry import Entry
+from autograder.intake.platforms import canvas
+from autograder.intake.platforms.place import Course, Place, Readings
+from autograder.intake.regular import Refused
+from autograder.intake.report import table
+from autograder.intake.roster import Roster
+from autograder.reports.canvas import _start
+
+FILE = f"{PHASE}.ipynb"
+COURSE = Course((), lambda file: None, lambda name: False)
+CANVAS = "id,first_name,last_name,canvas\nbob-smith,Bob,Smith,12345\neve,Eve,Evil,13\nzoe,Zoe,Young,22222\n"
+BOB, ZOE = f"smithbob_12345_678900_{FILE}", f"youngzoe_22222_678912_{FILE}"
+NO_NUMBERS = (
+    "id,first_name,last_name,email,group\nada,Ada,Lovelace,a@x,Team 1\nbob,Bob,Hall,b@x,Team 1\neve,Eve,Evil,e@x,\n"
+)
+MOODLE = (
+    "id,first_name,last_name,moodle,group\n"
+    f"ada,Ada,Lovelace,{PHASE}=1001,Team 1\nbob,Bob,Hall,{PHASE}=1002,Team 1\neve,Eve,Evil,,Team 2\n"
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return made_course(tmp_path / "course")
+
+
+def listed(root: Path, text: str) -> Path:
+    (root / "roster.csv").write_text(text, encoding="utf-8")
+    return root
+
+
+def owners(root: Path) -> dict[str, str]:
+    """Return {student: the text of their notebook}."""
+    return {name.partition("/")[0]: text for name, text in notebooks(root).items()}
+
+
+def moodle(**people: str) -> Files:
+    """Return an export: number=name."""
+    return {f"{name}_{n[1:]}_assignsubmission_file_/{FILE}": n for n, name in people.items()}
+
+
+# Canvas
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        f"x_12345_999999999_y_13_678910_{FILE}",
+        f"12345_13_678910_{FILE}",
+        f"smithbob_12345_999999999_13_678910_{FILE}",
+        f"smithbob_12345_13_678910_{FILE}",
+        f"evileve_13_678910_smithbob_12345_999999999_{FILE}",
+        f"evileve_13_678910_12345_999999999_{FILE}",
+        f"smithbob_LATE_12345_999999999_13_678910_{FILE}",
+    ],
+)
+@pytest.mark.parametrize("bobs", [True, False])
+def test_a_name_on_canvas_with_anothers_number_is_nobodys_and_harms_nobody(root: Path, file: str, bobs: bool) -> None:
+    listed(root, CANVAS)
+    honest = ({BOB: "bob"} if bobs else {}) | {ZOE: "zoe"}
+    report = collected(root, honest | {file: "eve"})
+    assert owners(root) == {BOB: {"bob-smith": "bob", "zoe": "zoe"}}.get(BOB if bobs else "", {"zoe": "zoe"})
+    told = outcomes(report)[file]
+    assert told.startswith("refused: its name can be read as of ")
+    assert "bob-smith (12345)" in told
+    assert "eve (13)" in told
+    assert "collect it in a folder with that learner's id" in told
+
+
+@pytest.mark.parametrize(("last", "number"), [("12345", "11111"), ("12345", "700000000011111")])
+def test_a_name_of_digits_is_whose_the_class_list_says(root: Path, last: str, number: str) -> None:
+    listed(root, CANVAS.replace("eve,Eve,Evil,13", f"eve,,{last},{number}"))
+    collected(root, {BOB: "bob", f"{last}_{number}_678910_{FILE}": "eve"})
+    assert owners(root) == {"bob-smith": "bob", "eve": "eve"}
+
+
+@pytest.mark.parametrize("file", [f"2026001_{FILE}", f"1_2_{FILE}", f"2026_11_20_{FILE}", f"LATE_1_2_{FILE}"])
+def test_numbers_in_the_name_of_a_file_cost_a_listed_learner_nothing(root: Path, file: str) -> None:
+    collected(listed(root, CANVAS), {f"smithbob_12345_678900_{file}": "bob", ZOE: "zoe"})
+    assert owners(root) == {"bob-smith": "bob", "zoe": "zoe"}
+    assert {row["late"] for row in rows(root)} == {""}
+
+
+@pytest.mark.parametrize("listing", ["", CANVAS])
+def test_lateness_can_not_be_hidden_by_a_name(root: Path, listing: str) -> None:
+    file = f"evileve_13_1_x_LATE_13_700_{FILE}"
+    report = collected(listed(root, listing) if listing else root, {file: "eve", ZOE: "zoe"})
+    assert "eve" not in owners(root).values()
+    assert "late" in outcomes(report)[file]
+
+
+def test_a_page_for_canvas_names_the_learners_own_numbers_alone() -> None:
+    assert _start(f"a/x_12345_999_y_LATE_13_700_{FILE}", "13") == "LATE_13_700"
+    assert _start(f"12345_13_700_{FILE}", "13") == "13_700"
+    assert _start(f"smithbob_LATE_12345_700_{FILE}", "12345") == "smithbob_LATE_12345_700"
+    assert _start(f"smithbob_12345_700_{FILE}", "13") == ""
+
+
+# Names and groups
+
+
+@pytest.mark.parametrize(
+    "name", ["Group 1-Ada Lovelace", "Ada Lovelace", "ada  lovelace", "Lovelace, Ada", "Team 1", "team 1", "Team 1-Ada"]
+)
+@pytest.mark.parametrize("listing", [MOODLE, NO_NUMBERS])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_name_on_moodle_with_an_unknown_number_is_nobody_on_the_list(
+    root: Path, listing: str, name: str, first: bool
+) -> None:
+    listed(root, listing)
+    if first:
+        collected(root, moodle(n1001="Ada Lovelace", n1002="Bob Hall"))
+        before = owners(root)
+    report = collected(root, moodle(n1003=name, n1002="Bob Hall"), SECOND)
+    (hers,) = [student for student, text in owners(root).items() if text == "n1003"]
+    assert hers not in ("ada", "bob")
+    assert hers in report.unlisted
+    if first:
+        assert {student: text for student, text in owners(root).items() if text != "n1003"} == before
+
+
+@pytest.mark.parametrize("name", ["ada lovelace", "Ada Lovelace", "\uff21da Lovelace", "Group 1-Ada Lovelace"])
+@pytest.mark.parametrize("listing", ["", MOODLE, NO_NUMBERS])
+def test_both_a_learner_and_their_imitator_are_taken_apart(root: Path, listing: str, name: str) -> None:
+    if listing:
+        listed(root, listing)
+    report = collected(root, moodle(n1003=name, n1001="Ada Lovelace", n1002="Bob Hall"))
+    assert sorted(owners(root).values()) == ["n1001", "n1002", "n1003"]
+    assert all(found.taken for found in report.files)
+    if listing == MOODLE:
+        assert owners(root)["ada"] == "n1001"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {f"13-67 - Alpha - Nov 20, 2026 1000 AM/{FILE}": "eve", f"14-67 - B - Nov 20, 2026 1000 AM/{FILE}": "b"},
+        {f"alpha_13_700_{FILE}": "eve", f"b_14_701_{FILE}": "b"},
+        {f"Alpha/{FILE}": "eve", f"bo/{FILE}": "b"},
+        {f"13-67 - Ada Lovelace - Nov 20, 2026 1000 AM/{FILE}": "eve", f"14-67 - B - Nov 20, 2026 1000 AM/{FILE}": "b"},
+        {f"Alpha_ _eve_13/20261120100000_{FILE}": "eve", f"B_B_b_14/20261120100000_{FILE}": "b"},
+    ],
+)
+def test_a_name_of_a_group_or_of_a_person_with_another_number_is_not_theirs(root: Path, files: Files) -> None:
+    listed(root, "id,first_name,last_name,number,group\nada,Ada,Lovelace,1112,Alpha\nbob,Bob,Hall,1114,Alpha\n")
+    report = collected(root, files)
+    assert not {"ada", "bob"} & owners(root).keys()
+    assert len(report.unlisted) == 2
+
+
+def test_an_account_on_github_is_somebodys_only_if_the_class_list_says_so(root: Path) -> None:
+    head = "id,first_name,last_name,email,number,login,github\n"
+    listed(root, f"{head}ada,Ada,Lovelace,a@x,1,alovelace,\nbob,Bob,Hall,b@x,2,bhall,bobb99\n")
+    accounts = ("alovelace", "bobb99", "ada", "1")
+    export = {f"lab-submissions/lab-{who}/{file}": who for who in accounts for file in (FILE, ".git/x")}
+    said = table(collected(root, export))
+    assert owners(root)["bob"] == "bobb99"
+    assert "ada" not in owners(root)
+    (line,) = [line for line in said.splitlines() if "the name of ada on the class list, and nothing says who" in line]
+    assert "alovelace" in line
+
+
+# Plain folders
+
+KNOWN = ["", "id,first_name\nada,Ada\nbob,Bob\n", "id,first_name,last_name\nada,Ada,L\nbob,Bob,B\neve-evil,Eve,Evil\n"]
+
+
+@pytest.mark.parametrize("listing", KNOWN)
+@pytest.mark.parametrize("hers", ["eve", "Eve Evil", "eve/work"])
+@pytest.mark.parametrize("inside", ["{}/" + FILE, "{}_" + FILE, FILE.replace(".ipynb", "_{}.ipynb"), "sub/{}/" + FILE])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_folder_collected_alone_holds_no_other_learners(
+    root: Path, tmp_path: Path, listing: str, hers: str, inside: str, known: bool
+) -> None:
+    if listing:
+        listed(root, listing)
+    if known:
+        collect(root, laid_out(tmp_path / "first", {f"{who}/{FILE}": who for who in ("ada", "bob")}))
+    before = owners(root)
+    for names in (("ada", "bob"), ("ada",)):
+        late = {f"{hers}/{inside.format(who)}": "eve" for who in names}
+        collect(root, laid_out(tmp_path / f"late{len(names)}", late, SECOND))
+        assert {who: text for who, text in owners(root).items() if text != "eve"} == before
+        assert {who for who, text in owners(root).items() if text == "eve"} <= {"eve", "eve-evil"}
+
+
+def test_a_time_in_a_clone_of_the_course_does_not_count(root: Path, tmp_path: Path) -> None:
+    stamp = "2026-11-01 10:00:00 UTC"
+    for around in (f"notebooks/{PHASE}", PHASE, f"submitted/eve/{PHASE}", f"x/submitted/eve/{PHASE}"):
+        files = {f"{who}/{around}/{FILE}": who for who in ("eve", "bob")}
+        source = laid_out(tmp_path / around.replace("/", "-"), files | {f"eve/{around}/timestamp.txt": stamp}, SECOND)
+        collect(root, source)
+        (time,) = [row["time"] for row in rows(root) if row["student"] == "eve"]
+        assert time.startswith(f"{datetime(*SECOND, tzinfo=UTC):%Y-%m-%d}")
+
+
+@pytest.mark.parametrize("around", ["submitted/", ""])
+def test_a_time_that_nbgrader_wrote_counts(root: Path, tmp_path: Path, around: str) -> None:
+    theirs = f"{around}eve/{PHASE}"
+    laid_out(tmp_path / "submitted", {f"{theirs}/{FILE}": "e", f"{theirs}/timestamp.txt": "2026-11-01 10:00:00 UTC"})
+    collect(root, tmp_path / "submitted")
+    assert [row["time"][:10] for row in rows(root)] == ["2026-11-01"]
+
+
+# Any names
+
+NUMBERS = ["11", "12", "13", "14"]
+PEOPLE = {"11": "Ada Lovelace", "12": "Bob Hall", "13": "Eve Evil", "14": "Zoe Young"}
+GROUPS = ["Team 1", "Alpha"]
+SEPARATORS = ["_", "_", "_", "-", " - ", " ", "(", ")", ", ", "Group 1-", "assignsubmission_file", "attempt", "LATE"]
+DATES = ["2026-11-30-10-00-00", "Nov 30, 2026 1000 AM", "999"]
+SHORT = ["lovelaceada", "hallbob", "ada", "bob", "u11", "u12", "anon", "x", FILE]
+PIECES = st.sampled_from([*NUMBERS, *PEOPLE.values(), *GROUPS, *SHORT, *SEPARATORS, *SEPARATORS, *DATES])
+CHOSEN = st.lists(PIECES, min_size=1, max_size=8).map("".join)
+
+
+def canvas_name(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum() or c == "_")
+
+
+def exported(platform: str, number: str, name: str, file: str) -> str:
+    """Return the path that a platform gives a file: a learner has chosen the name and the file's name."""
+    login = f"u{number}"
+    first, _, last = name.partition(" ")
+    return {
+        "Moodle": f"{name.replace('_', ' ')}_10{number}_assignsubmission_file_/{file}",
+        "Moodle, flat": f"{name.replace('_', ' ')}_10{number}_assignsubmission_file_{file}",
+        "Canvas": f"{canvas_name(f'{last}{first}')}_{number}_7{number}_{file}",
+        "Brightspace": f"{number}-67 - {name} - Nov 20, 2026 1000 AM/{file}",
+        "Blackboard": f"Lab_{login}_attempt_2026-11-20-10-00-00_{file}",
+        "GitHub": f"lab-submissions/lab-{name}/{file}",
+        "plain folders": f"{login}/{name}/{file}",
+    }[platform]
+
+
+PLATFORMS = ["Moodle", "Moodle, flat", "Canvas", "Brightspace", "Blackboard", "GitHub", "plain folders"]
+ACCOUNTS = {number: name.replace(" ", "-") for number, name in PEOPLE.items()}
+
+
+def with_everybody(folder: Path) -> Path:
+    lines = ["id,first_name,last_name,number,login,canvas,moodle,github,group"]
+    for n, name in PEOPLE.items():
+        first, _, last = name.partition(" ")
+        lines.append(f"u{n},{first},{last},{n},u{n},{n},{PHASE}=10{n},{ACCOUNTS[n]},{GROUPS[0]}")
+    return listed(folder, "\n".join(lines))
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@settings(max_examples=25)
+@given(name=CHOSEN, file=CHOSEN, others=st.sets(st.sampled_from(["11", "12", "14"])))
+def test_every_file_that_is_taken_for_somebody_is_that_persons(
+    tmp_path_factory: pytest.TempPathFactory, platform: str, name: str, file: str, others: set[str]
+) -> None:
+    """Eve, 13, chooses a display name, the name of an account or a folder, and a file's name."""
+    root = with_everybody(made_course(tmp_path_factory.mktemp("any") / "course"))
+    name, file = name.replace("/", "-").strip(" .") or "x", file.replace("/", "-")
+    if platform == "GitHub":  # an account's name is one person's alone
+        name = "".join(c for c in name if c.isalnum() or c == "-")
+        name = "x" if name.casefold() in {account.casefold() for account in ACCOUNTS.values()} else name
+    called = ACCOUNTS if platform == "GitHub" else PEOPLE
+    honest = {exported(platform, n, called[n], FILE): n for n in others}
+    hers = {exported(platform, "13", name, chosen): "13" for chosen in (f"{file}{FILE}", f"{file}_{FILE}", FILE)}
+    for files in (honest, honest | hers, hers):
+        if files:
+            collected(root, files, SECOND)
+        for student, text in owners(root).items():
+            assert student == f"u{text}" or (text == "13" and student not in {f"u{n}" for n in NUMBERS})
+        assert {f"u{n}" for n in others} <= owners(root).keys(), "and what the others handed in is theirs"
+
+
+@settings(max_examples=200)
+@given(name=CHOSEN, file=CHOSEN, number=st.sampled_from(NUMBERS), attachment=st.integers(1, 99_999))
+def test_no_name_on_canvas_is_read_as_somebody_elses(
+    tmp_path_factory: pytest.TempPathFactory, name: str, file: str, number: str, attachment: int
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "everybody"
+    if not folder.exists():
+        folder.mkdir()
+        with_everybody(folder)
+    part = f"{canvas_name(name)}_{number}_{attachment}_{file}"
+    found = canvas.read([Entry(part, (part,), None, lambda limit: b"")], 0, COURSE).get(0)
+    found = Roster(folder / "submitted").settled(found) if isinstance(found, Readings) else found
+    assert isinstance(found, Refused) or (isinstance(found, Place) and found.person.number == number)
