@@ -76,8 +76,8 @@ class Progress:
         try:
             for n, answer in answers.items():
                 _assert_of_the_last_run(n, answer)
-            own = [own_function(n, answer, notebook) for n, answer in answers.items()]
-            codes = set().union(*(code_of(function, notebook) for function in own))
+            own = {n: own_function(n, answer, notebook) for n, answer in answers.items()}
+            codes = set().union(*(code_of(function, notebook) for function in own.values()))
             with misread_indices() as notes:
                 try:
                     with time_limit(SECONDS, explain=False):
@@ -88,7 +88,7 @@ class Progress:
                     error.args = (with_note(str(error), notes),)
                     raise
                 except (Exception, SystemExit) as error:
-                    raise AssertionError(with_note(explain(error, name, codes, self._given), notes)) from error
+                    raise AssertionError(with_note(explain(error, own, codes, self._given), notes)) from error
             self._passed.add(identity)
         except (AssertionError, NotImplementedError) as error:
             vars(error)["outcome"] = self._missed(error, identity, label, name)

@@ -141,6 +141,10 @@ with check.hidden() as draw:
                 pace_w[row][column] = 0.9 * pace_w[row][column] + slope_w[row][column] + 0.01 * w[row][column]
                 w[row][column] = kept[row][column] * (w[row][column] - 0.05 * pace_w[row][column])
         mask = torch.tensor(kept)
+        awake = bool((layer.weight[~mask] != 0).any())  # since the step before
+        idea = "Does the optimiser itself take the step, on this step's gradient alone?"
+        if awake:
+            idea = "Pruned weights came back to life in the step before, and have a part in the loss: are the masks applied last?"
         value = train_step_with_masks(layer, {"weight": mask}, optimizer, lambda m: ((m(inputs) - targets) ** 2).mean())
         for row in range(rows):
             places = [("bias, which no mask names,", layer.bias[row].item(), b[row])]
@@ -150,10 +154,12 @@ with check.hidden() as draw:
             for what, got, wanted in places:
                 assert abs(got - wanted) < 1e-7, (
                     f"SGD with momentum 0.9 and weight decay 0.01, step {step}: a {what} should be {wanted:.6f}; it is "
-                    f"{got:.6f}. Does the optimiser itself take the step, on this step's gradient alone?"
+                    f"{got:.6f}. {idea}"
                 )
         got = check.number_from(value, "train_step_with_masks")
-        assert abs(got - loss) < 1e-5, f"Step {step}: the loss before the step was {loss:.6f}; {got:.6f} came back."
+        assert abs(got - loss) < 1e-5, (
+            f"Step {step}: the loss before the step was {loss:.6f}; {got:.6f} came back.{awake * f' {idea}'}"
+        )
 ### END HIDDEN TESTS
 
 # %% tests="step_care" points=1

@@ -99,6 +99,29 @@ def test_an_error_in_a_helper_is_the_answers_too(progress: Progress) -> None:
     assert message(progress, "def h(x): return x / 0\ndef f(x): return h(x)").startswith("f() stopped with Zero")
 
 
+@pytest.mark.parametrize(
+    ("first", "use", "said"),
+    [
+        ("self, x, y", "f(1, 2)", "f() gets 2 arguments; yours takes self, x, y."),
+        ("x", "f(1, 2)", "f() gets 2 arguments; yours takes x."),
+        ("x, y", "f(1)", "f() gets 1 argument; yours takes x, y."),
+        ("", "f(1)", "f() gets 1 argument; yours takes none."),
+        ("x, y, z=3", "f(1)", "f() gets 1 argument; yours takes x, y, z=3."),
+        ("x, y=2", "f(1, 2, 3)", "f() gets 3 arguments; yours takes x, y=2."),
+    ],
+)
+def test_an_answer_with_other_arguments_is_told_how_many_it_gets(
+    progress: Progress, first: str, use: str, said: str
+) -> None:
+    assert message(progress, f"def f({first}): return x", use=use).startswith(said)
+
+
+def test_a_helper_with_other_arguments_is_an_error_of_the_answer(progress: Progress) -> None:
+    assert message(progress, "def h(x, y): return x\ndef f(x): return h(x)").startswith(
+        "f() stopped with TypeError: h()"
+    )
+
+
 def test_a_result_that_cannot_be_checked_is_reported_as_such(progress: Progress) -> None:
     said = message(progress, "def f(x): return 'text'", use="f(3).sum()")
     assert said.startswith("The result of f() could not be checked (AttributeError")

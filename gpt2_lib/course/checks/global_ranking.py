@@ -67,44 +67,64 @@ def global_count(global_masks):
         else:
             idea = "How many is round(sparsity * total), with the entries of all layers in the total?"
         assert got == wanted, (
-            f"Your masks remove {got} of 10 weights at sparsity {sparsity}; {wanted} were asked. {idea}\n"
-            + "\n".join(
-                f"{name}, with * at what you removed:\n{show(w, torch.tensor(gone[name]).view(w.shape))}"
-                for name, w in weights.items()
-            )
+            f"Your masks remove {got} of 10 weights at sparsity {sparsity}; {wanted} were asked. {idea}\n{_drawn(gone, weights)}"
         )
+
+
+def _drawn(gone, weights):
+    return "\n".join(
+        f"{name}, with * at what you removed:\n{show(w, torch.tensor(gone[name]).view(w.shape))}"
+        for name, w in weights.items()
+    )
 
 
 @check("one ranking for all")
 def global_choice(global_masks):
-    weights = {
-        "large": torch.tensor([[0.9, -0.2, 0.5, -0.7], [0.4, -0.8, 0.6, 1.0]]),
-        "small": torch.tensor([[0.1, -0.45, 0.3, 0.05]]),
-    }
-    given = "\n".join(f"{name}:\n{show(w)}" for name, w in weights.items())
-    progress.given(f"sparsity 0.5 and the weights\n{given}")
-    gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, 0.5), weights)
+    examples = (  # of 12 weights six go, those up to 0.5 and up to 0.6
+        {
+            "large": torch.tensor([[0.9, -0.2, 0.5, -0.7], [0.4, -0.8, 0.6, 1.0]]),
+            "small": torch.tensor([[0.1, -0.45, 0.3, 0.05]]),
+        },
+        {
+            "small": torch.tensor([[0.1, 0.9, -0.2, 0.3]]),
+            "large": torch.tensor([[6.0, 0.5, -0.65, 9.0], [-0.4, 8.0, 7.0, 0.6]]),
+        },
+    )
+    for weights in examples:
+        given = "\n".join(f"{name}:\n{show(w)}" for name, w in weights.items())
+        progress.given(f"sparsity 0.5 and the weights\n{given}")
+        gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, 0.5), weights)
+        pairs = [(w, g) for name in weights for w, g in zip(weights[name].flatten().tolist(), gone[name], strict=True)]
+        pruned, kept = [w for w, g in pairs if g], [w for w, g in pairs if not g]
+        assert len(pruned) not in (0, 12), (
+            f"At sparsity 0.5 some weights go and some stay; yours remove {len(pruned)} of 12."
+        )
+        largest_gone, smallest_kept = max(pruned, key=abs), min(kept, key=abs)
+        assert abs(largest_gone) < abs(smallest_kept), (
+            f"Your masks remove {largest_gone:g} and keep {smallest_kept:g}, which is smaller in size. "
+            f"{_not_smallest(gone, weights)}\n{_drawn(gone, weights)}"
+        )
+        assert abs(len(pruned) - 6) <= 1, (  # whether it is one more or less is another check's
+            f"Those that go are the smallest, but {len(pruned)} of 12 go at sparsity 0.5, not 6: where they end is no place in "
+            f"the ranking of all twelve. (The average of the layers' own thresholds is none.)\n{_drawn(gone, weights)}"
+        )
+
+
+def _not_smallest(gone, weights):
+    """Return the likely reason why the removed entries are not the smallest of all."""
     pairs = [(w, g) for name in weights for w, g in zip(weights[name].flatten().tolist(), gone[name], strict=True)]
     pruned, kept = [w for w, g in pairs if g], [w for w, g in pairs if not g]
-    assert len(pruned) not in (0, 12), (
-        f"At sparsity 0.5 some weights go and some stay; yours remove {len(pruned)} of 12."
-    )
-    largest_gone, smallest_kept = max(pruned, key=abs), min(kept, key=abs)
     if max(pruned) < min(kept):
-        idea = "-0.8 is not a small weight: how far is it from zero?"
-    elif min(map(abs, pruned)) > max(map(abs, kept)):
-        idea = "The largest go: the masks are the other way round (True is for what stays), or the ranking is."
-    elif _layer_by_layer(gone, weights, 0.5):
-        idea = "Each layer lost half of its own. Here it does not matter which layer a weight is in."
-    else:
-        idea = "Are all entries of all layers ranked together, and does each mask point back to where they stood?"
-    assert abs(largest_gone) < abs(smallest_kept), (
-        f"Your masks remove {largest_gone:g} and keep {smallest_kept:g}, which is smaller in size. {idea}\n"
-        + "\n".join(
-            f"{name}, with * at what you removed:\n{show(w, torch.tensor(gone[name]).view(w.shape))}"
-            for name, w in weights.items()
-        )
-    )
+        return f"{min(pruned):g} is not a small weight: how far is it from zero?"
+    if min(map(abs, pruned)) > max(map(abs, kept)):
+        return "The largest go: the masks are the other way round (True is for what stays), or the ranking is."
+    if _layer_by_layer(gone, weights, 0.5):
+        return "Each layer lost half of its own. Here it does not matter which layer a weight is in."
+    largest = max(pruned, key=abs)
+    emptied = [name for name, w in weights.items() if all(gone[name]) and largest in w.flatten().tolist()]
+    if emptied:
+        return f"All of {emptied[0]} goes, {largest:g} too. Here it does not matter which layer a weight is in."
+    return "Are all entries of all layers ranked together, and does each mask point back to where they stood?"
 
 
 @check("among equals the earlier layer goes first")
@@ -113,10 +133,7 @@ def global_ties(global_masks):
     given = "\n".join(f"{name}:\n{show(w)}" for name, w in weights.items())
     progress.given(f"sparsity 0.375 and the weights\n{given}")
     gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, 0.375), weights)
-    drawn = "\n".join(
-        f"{name}, with * at what you removed:\n{show(w, torch.tensor(gone[name]).view(w.shape))}"
-        for name, w in weights.items()
-    )
+    drawn = _drawn(gone, weights)
     got = sum(gone["b"]) + sum(gone["a"])
     if got == 5 and _smallest([not g for name in weights for g in gone[name]], weights):
         idea = INVERTED

@@ -90,26 +90,37 @@ def cubic_general(cubic_sparsity):
         got = number_from(value, "cubic_sparsity")
         is_plain = not isinstance(value, str) and getattr(value, "ndim", 0) == 0
         assert is_plain, f"A plain number was expected; a {type(value).__name__} came back: {show(value)}"
-        ideas = {
-            "The part of the way is (step - start) / steps; yours is divided by start + steps.": (
-                step,
-                100,
-                150,
-                0.2,
-                0.9,
-            ),
-            "That is what a start at step 0 would give.": (min(step, 50), 0, 50, 0.2, 0.9),
-            "That is what an initial sparsity of 0 would give.": (step, 100, 50, 0.0, 0.9),
-        }
-        idea = next((words for words, curve in ideas.items() if abs(got - cubic(*curve)) < 1e-5), "")
-        if step < 150 and abs(got - 0.9) < 1e-5:
-            idea = "That is the final sparsity: pruning ends at step start + steps."
         assert abs(got - wanted) < 1e-5, (
             f"Pruning begins at step 100 and takes 50 steps, from sparsity 0.2 to 0.9. At step {step}, {wanted:g} was "
-            f"expected; {got:g} came back. {idea}"
+            f"expected; {got:g} came back. {_general_idea(step, got, wanted)}"
         )
 
 
+def _general_idea(step, got, wanted):
+    """Return the likely reason for ``got`` in cubic_general, or what is true of the step in any case."""
+    curves = {
+        "The part of the way is (step - start) / steps; yours is divided by start + steps.": (step, 100, 150, 0.2, 0.9),
+        "The part of the way is (step - start) / steps; yours is divided by steps - start.": (step, 100, -50, 0.2, 0.9),
+        "That is what a start at step 0 would give.": (min(step, 50), 0, 50, 0.2, 0.9),
+        "That is what an initial sparsity of 0 would give.": (step, 100, 50, 0.0, 0.9),
+    }
+    idea = next((words for words, curve in curves.items() if abs(got - cubic(*curve)) < 1e-5), "")
+    done = (step - 100) / 50
+    ahead = f"(step - start) / steps is {done:g} here, and what is cubed is 1 minus that."
+    if idea:
+        return idea
+    if abs(got - 0.9 + 0.7 * done**3) < 1e-5 or abs(got - 0.2 - 0.7 * done**3) < 1e-5:
+        return f"What is cubed is the part of the way that is still ahead: {1 - done:g} here; yours is what is done."
+    if abs(got - 0.9) < 1e-5:
+        return f"That is the final sparsity: pruning ends at step start + steps. {ahead}"
+    if abs(got - 0.2) < 1e-5:
+        return f"That is still the initial sparsity. {ahead} (`//` would make a whole number of it.)"
+    if abs(got - wanted) < 0.006:
+        return "Close, but rounded: return the number as it is."
+    return ahead
+
+
+OTHER_WAY_ROUND = "What should stay is zero instead: True in a mask means keep."
 NO_MASK = (
     "After the optimiser's step no mask has reached the model: is one applied then, and written into the parameter? "
     "(`p = p * mask` makes a new tensor, p.mul_(mask) writes.)"
@@ -131,7 +142,7 @@ def step_zeros(train_step_with_masks):
         weight = parameters_after(layer, before)["weight"].detach()
         alive = ~keep & (weight != 0)
         if bool((weight[keep] == 0).all()):
-            idea = "What should stay is zero instead: True in a mask means keep."
+            idea = OTHER_WAY_ROUND
         elif alive.equal(~keep) and bool((weight[~keep].abs() > 1e-3).all()):
             idea = NO_MASK
         else:
@@ -154,6 +165,7 @@ def step_learns(train_step_with_masks):
     expected, loss_before = start.clone(), (start * slope).sum().item()
     for step, pace in ((1, 1.0), (2, 1.9)):
         progress.given(f"a layer with the weight\n{show(layer.weight)}\nand a loss whose gradient is\n{show(slope)}")
+        awake = bool(layer.weight.detach()[~keep].any())  # since the first step
         loss = train_step_with_masks(layer, {"weight": keep.clone()}, optimizer, lambda m: (m.weight * slope).sum())
         previous, expected = expected, torch.where(keep, expected - 0.1 * pace * slope, 0.0)
         weight = layer.weight.detach()
@@ -174,9 +186,12 @@ def step_learns(train_step_with_masks):
         )
         loss_after = (expected * slope).sum().item()
         got = number_from(loss, "train_step_with_masks")
+        if awake:
+            idea = " Pruned weights came back to life in the step before, and the loss sees them: are the masks applied last?"
+        else:
+            idea = " That is the loss after the step." if abs(got - loss_after) < 1e-4 else ""
         assert abs(got - loss_before) < 1e-4, (
-            f"Step {step}: the loss before the step was {loss_before:g}; {got:g} came back."
-            + (" That is the loss after the step." if abs(got - loss_after) < 1e-4 else "")
+            f"Step {step}: the loss before the step was {loss_before:g}; {got:g} came back.{idea}"
         )
         loss_before = loss_after
 
@@ -213,8 +228,12 @@ def step_care(train_step_with_masks):
     progress.given("two layers, 0 and 1, and masks of 1.weight and 1.bias")
     train_step_with_masks(net, masks, still, lambda m: m(torch.ones(1, 3)).sum())
     after = dict(net.named_parameters())
-    reached = any(bool((after[name][~mask] == 0).any()) for name, mask in masks.items())
-    idea = "Does your loop go on to the last parameter? May a bias have a mask?" if reached else NO_MASK
+    if any(bool((after[name][mask] == 0).all()) for name, mask in masks.items()):
+        idea = OTHER_WAY_ROUND
+    elif any(bool((after[name] == 0).any()) for name in masks):
+        idea = "Does your loop go on to the last parameter? May a bias have a mask?"
+    else:
+        idea = NO_MASK
     for name, mask in masks.items():
         parameter = after[name]
         assert not parameter[~mask].any(), (

@@ -58,10 +58,14 @@ def perplexity_mean(perplexity):
     progress.given("logits [[[0, 0]], [[6, 0]]] and targets [[0], [0]]")
     result = perplexity(sure, torch.tensor([[0], [0]]))
     assert result is not None, "perplexity() returned nothing: end it with `return ...`."
+    ideas = {
+        "1.501": "That is the mean of two exps: take the mean over every token first, then exp once.",
+        "1": "1 means certain of both. Softmax goes over the vocabulary, the last dimension: over which does yours go?",
+        "20.14": "Softmax goes over the vocabulary, the last dimension; yours goes over the sequences.",
+    }
     assert math.isclose(float(result), 1.4160, rel_tol=1e-3), (
-        f"Two sequences of one token, the first a coin toss, the second nearly certain: 1.416 was expected, {float(result):g} came back."
-        + " That is the mean of two exps: take the mean over every token first, then exp once."
-        * math.isclose(float(result), 1.50124, rel_tol=1e-4)
+        f"Two sequences of one token, the first a coin toss, the second nearly certain: 1.416 was expected, {float(result):g} came back. "
+        + ideas.get(f"{float(result):.4g}", "-log p is 0.6931 and 0.0025, their mean 0.3478.")
     )
 
 
@@ -109,4 +113,4 @@ def _unstable(perplexity, result):
         return "The mean is taken of each token's exp: it comes first, exp last."
     if math.isclose(gentle, math.exp(60.0), rel_tol=1e-3):
         return "That is exp of the sum; the mean was asked."
-    return ""
+    return "log softmax of (110, 0) is (0, -110), of (100, 0) it is (0, -100)."

@@ -42,10 +42,12 @@ def sparsity_pooled(sparsity):
         0.25: "That is the mean of the layers' own sparsities: each entry counts the same, whichever tensor it is in.",
         0.5: "That is the first layer's alone.",
         0.6: "That is the share of what is left.",
+        2.0: "That is the 4 zeros over the last tensor's 2 entries: divide by the entries of all.",
+        0.0: "That is the last layer's alone.",
     }
     assert math.isclose(float(result), 0.4, abs_tol=1e-6), (
         f"The two layers above have 4 zeros among 10 entries together: 0.4 was expected, {float(result):g} came back. "
-        + ideas.get(round(float(result), 6), "")
+        + ideas.get(round(float(result), 6), "The zeros of all tensors, over the entries of all tensors.")
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -158,7 +159,7 @@ def neurons_output(remove_neurons):
     if torch.allclose(got, wanted + leak, atol=1e-3):
         idea = "What is too much is GELU(1) times neuron 2's column: its bias leaks through."
     else:
-        idea = "Do row, bias and column of what you keep belong to the same neurons?"
+        idea = _which_neurons(smaller, weights)
     assert torch.allclose(got, wanted, atol=1e-3), (
         f"Neuron 2 silenced, the input (0, 0): the output is {[round(v, 3) for v in wanted.tolist()]}; with your matrices it is "
         f"{[round(v, 3) for v in got.tolist()]}. {idea}\nkeep = [0, 1, 3], c_proj weight before\n{show(weights[2])}\nyours\n{show(smaller[2])}"
@@ -178,6 +179,17 @@ def neurons_output(remove_neurons):
         f"{[round(v, 3) for v in got.tolist()]}. For (0, 0) it is right, so bias and c_proj are: look at the rows of c_fc.\n"
         f"keep = [0, 1, 3], c_fc weight before\n{show(weights[0])}\nyours\n{show(smaller[0])}"
     )
+
+
+def _which_neurons(smaller, weights):
+    """Return which neurons ``smaller`` has; a question if its row, bias and column are not those of the same ones."""
+    feeds, bias, fed = weights
+    for chosen in itertools.product(range(len(bias)), repeat=min(smaller[0].size(0), len(bias))):
+        places = torch.tensor(chosen, dtype=torch.int64)
+        parts = (feeds[places], bias[places], fed[:, places])
+        if all(a.shape == b.shape and torch.equal(a, b.float()) for a, b in zip(parts, smaller, strict=True)):
+            return f"What came back is of the neurons {[*chosen]}: keep has the numbers of those that stay."
+    return "Do row, bias and column of what you keep belong to the same neurons?"
 
 
 @check("copies in the order of keep, and the weights left alone")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import re
 import textwrap
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import CodeType
 from typing import TextIO
@@ -104,11 +105,17 @@ def own_function(name: str, answer: object, notebook: dict[str, object]) -> Call
     return answer
 
 
-def explain(error: BaseException, name: str, codes: set[CodeType], given: str) -> str:
-    """Return the message for an error in the learner's function, or in the check of what the function returned."""
+def explain(error: BaseException, answers: Mapping[str, Callable], codes: set[CodeType], given: str) -> str:
+    """Return the message for an error in a learner's function, or in the check of what the function returned.
+
+    ``answers``: the functions by name, first the one that the check is about; ``codes``: theirs and their helpers'.
+    """
+    name = next(iter(answers))
     if type(error) is NameError and error.name is not None:
         return _explain_name(error.name, name, _last_code(error) in codes)
     steps = [(f.f_code, line) for f, line in traceback.walk_tb(error.__traceback__) if f.f_code in codes]
+    if not steps and isinstance(error, TypeError) and (fault := _arguments_fault(str(error), answers)):
+        return fault
     if steps:
         code, number = steps[-1]
         line = linecache.getline(code.co_filename, number).strip()
@@ -116,6 +123,21 @@ def explain(error: BaseException, name: str, codes: set[CodeType], given: str) -
     else:
         text = f"The result of {name}() could not be checked ({plain(error)}). Is it what its docstring asks for?"
     return text + (f"\nIt was given:\n{textwrap.indent(given, '  ')}" if given else "")
+
+
+def _arguments_fault(said: str, answers: Mapping[str, Callable]) -> str | None:
+    """Return the message if Python said that one of ``answers`` can't be called with so many arguments, else None."""
+    found = re.match(r"(\w+)\(\) (?:missing (\d+) required positional|takes .* but (\d+) (?:was|were) given)", said)
+    if found is None or found[1] not in answers:
+        return None
+    parameters = inspect.signature(answers[found[1]]).parameters.values()
+    needed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
+    count = int(found[3] or len(needed) - int(found[2]))
+    takes = ", ".join(str(parameter) for parameter in parameters) or "none"
+    return (
+        f"{found[1]}() gets {count} argument{'s' * (count != 1)}; yours takes {takes}. "
+        "The arguments stay as they were in the cell's first line."
+    )
 
 
 def _last_code(error: BaseException) -> CodeType:

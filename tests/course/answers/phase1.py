@@ -309,6 +309,14 @@ def perplexity(logits, targets):
     return torch.exp(-log_p.mean()).item()
 """,
         ),
+        "softmax over the sequences": (
+            {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
+            """
+def perplexity(logits, targets):
+    log_p = torch.log_softmax(logits.float(), 0).gather(-1, targets.unsqueeze(-1))
+    return torch.exp(-log_p.mean()).item()
+""",
+        ),
         "sigmoid instead of softmax": (
             {"perplexity_basics", "perplexity_mean", "perplexity_stable"},
             """

@@ -20,7 +20,7 @@ def global_masks(weights, sparsity):
 """,
         ),
         "the average of the layers' thresholds": (
-            {"global_count", "global_ties", "global_care"},
+            {"global_count", "global_choice", "global_ties", "global_care"},
             """
 def global_masks(weights, sparsity):
     if not 0 <= sparsity <= 1:
@@ -32,6 +32,34 @@ def global_masks(weights, sparsity):
         thresholds.append(values[k] if k < len(values) else values[-1] + 1)
     threshold = sum(thresholds) / len(thresholds)
     return {name: w.abs() >= threshold for name, w in weights.items()}
+""",
+        ),
+        "the average of the layers' medians, equals go too": (
+            {"global_count", "global_choice", "global_ties", "global_care"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    if sparsity in (0, 1):
+        return {name: torch.full(w.shape, sparsity == 0) for name, w in weights.items()}
+    threshold = sum(w.abs().float().quantile(sparsity) for w in weights.values()) / len(weights)
+    return {name: w.abs() > threshold for name, w in weights.items()}
+""",
+        ),
+        "empties whole layers, that of the smallest mean first": (
+            {"global_choice", "global_ties", "global_care"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    left = round(sparsity * sum(w.numel() for w in weights.values()))
+    masks = {name: torch.ones(w.shape, dtype=torch.bool) for name, w in weights.items()}
+    for name in sorted(weights, key=lambda n: weights[n].abs().float().mean().item()):
+        keep = torch.ones(weights[name].numel(), dtype=torch.bool)
+        k = min(left, keep.numel())
+        keep[weights[name].abs().flatten().argsort(stable=True)[:k]] = False
+        masks[name], left = keep.view(weights[name].shape), left - k
+    return masks
 """,
         ),
         "each layer's largest weight is its unit": (

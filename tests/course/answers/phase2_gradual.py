@@ -146,6 +146,14 @@ def cubic_sparsity(step, start, steps, initial, final):
     return final + (initial - final) * (1 - done) ** 3
 """,
         ),
+        "divides by the steps without the start": (
+            {"cubic_clamp", "cubic_general"},
+            """
+def cubic_sparsity(step, start, steps, initial, final):
+    done = min(max((step - start) / (steps - start), 0), 1)
+    return final + (initial - final) * (1 - done) ** 3
+""",
+        ),
         "one step too far": (
             {"cubic_value", "cubic_general"},
             """
@@ -709,6 +717,21 @@ def train_step_with_masks(model, masks, optimizer, loss_fn):
             if name in masks:
                 parameter[~masks[name]] = 0.0
     return 0.0
+""",
+        ),
+        "backward and masks in no_grad, the step last": (
+            {"step_zeros", "step_learns"},
+            """
+def train_step_with_masks(model, masks, optimizer, loss_fn):
+    optimizer.zero_grad()
+    loss = loss_fn(model)
+    with torch.no_grad():
+        loss.backward()
+        for name, p in model.named_parameters():
+            if name in masks:
+                p.mul_(masks[name])
+    optimizer.step()
+    return loss.item()
 """,
         ),
         "all of it in no_grad": (

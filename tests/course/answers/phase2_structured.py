@@ -307,6 +307,13 @@ def remove_neurons(c_fc_weight, c_fc_bias, c_proj_weight, keep):
     return c_fc_weight[stay], c_fc_bias[stay], c_proj_weight[:, stay]
 """,
         ),
+        "~ of positions, which counts from the end": (
+            {"neurons_output", "neurons_care"},
+            """
+def remove_neurons(c_fc_weight, c_fc_bias, c_proj_weight, keep):
+    return c_fc_weight[~keep], c_fc_bias[~keep], c_proj_weight[:, ~keep]
+""",
+        ),
         "zeros in all three, the shapes as before": (
             {"neurons_shapes", "neurons_output", "neurons_care"},
             """
