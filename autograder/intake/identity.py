@@ -29,12 +29,12 @@ def counted(people: Iterable[Person]) -> Counter[str]:
 
 
 def numbers(one: Learner, system: str, assignment: str) -> set[str]:
-    """Return the texts by which a system may identify a learner, as far as the class list has them."""
+    """Return the texts by which a system may identify a learner, as far as the class list has them; else the id."""
     if system == "Moodle":
         return {one.participant(assignment)} - {""}
     if system in NAMED:
         return {same(getattr(one, NAMED[system]))} - {""}
-    return {same(text) for text in keys(one)}
+    return {same(text) for text in (one.number, one.login, one.email) if text} or {same(one.id)}
 
 
 def find(people: ClassList, person: Person, assignment: str, names: Mapping[str, int]) -> str:

@@ -8,11 +8,12 @@ import io
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from ..files import write_whole
 from ..text import from_table, masked
-from .class_list import ClassList, words
+from .class_list import ClassList, Learner, words
 from .identity import alike, counted, find, named, namesakes, settled
 from .ids import MAX_ID, marked, student_id
 from .platforms.moodle import EVERYBODY, without_group
@@ -57,7 +58,7 @@ class Roster:
 
     def is_known(self, name: str) -> bool:
         """Return whether a folder of this name is a learner's on the class list, or has any data."""
-        return bool(self._of_folder(name))
+        return _same(name) in self._before
 
     def _of_folder(self, name: str) -> str:
         """Return the learner whose id, or whose name alone, a folder has; "" if there is none."""
@@ -72,11 +73,16 @@ class Roster:
 
     def _known_as(self, person: Person) -> list[str]:
         """Return the names under which a platform's number is known."""
-        listed = self._list.by_id.get(find(self._list, person, "", {}))
+        listed = self._on_canvas.get(person.number)
         return [listed.name] if listed else sorted(self._names.get((person.number, person.system), ()))
 
     def _shown(self, person: Person) -> str:
-        return find(self._list, person, "", {}) or self._numbered.get((person.number, person.system), person.number)
+        listed = self._on_canvas.get(person.number)
+        return listed.id if listed else self._numbered.get((person.number, person.system), person.number)
+
+    @cached_property
+    def _on_canvas(self) -> dict[str, Learner]:
+        return {one.canvas: one for one in self._list.learners if one.canvas}
 
     def identify(self, people: Mapping[Person, Collection[str]]) -> dict[Person, str]:
         """Return the student id of each who submitted these assignments; new people get one."""

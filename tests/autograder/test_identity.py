@@ -173,6 +173,20 @@ def test_an_account_on_github_is_somebodys_only_if_the_class_list_says_so(root: 
     assert "alovelace" in line
 
 
+def test_an_id_of_the_class_list_is_no_login_where_the_list_has_another(root: Path) -> None:
+    folder = "Homework/Evil, Eve({})/Submission attachment(s)"
+    listed(root, "id,first_name,last_name,login\nada,Ada,Lovelace,alovelace\nbob,Bob,Hall,\n")
+    collected(root, {f"{folder.format(login)}/{FILE}": login for login in ("ada", "bob", "alovelace")})
+    assert {who: owners(root)[who] for who in ("ada", "bob")} == {"ada": "alovelace", "bob": "bob"}
+
+
+def test_a_display_name_divides_no_folders_of_others(root: Path, tmp_path: Path) -> None:
+    listed(root, "id,first_name,last_name\neve,,Monday\nada,Ada,L\n")
+    days = {"ada": "Monday", "zoe": "Monday", "bob": "Tuesday", "kim": "Tuesday"}
+    collect(root, laid_out(tmp_path / "days", {f"{day}/{who}/{FILE}": who for who, day in days.items()}))
+    assert owners(root) == {who: who for who in days}
+
+
 # Plain folders
 
 KNOWN = ["", "id,first_name\nada,Ada\nbob,Bob\n", "id,first_name,last_name\nada,Ada,L\nbob,Bob,B\neve-evil,Eve,Evil\n"]
