@@ -34,6 +34,7 @@ from ..system.command import count, output_file, run
 SPARSITIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 GRADUAL_SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.9)
 PROMPT = "**MACBETH**  \n"
+REFIT_PAGES = 8  # that structured pruning gets: few, since the explorer waits for it
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,7 @@ def _pages(model: GPT2, count: int = 64) -> Tensor:
 
 def _prune_structures(model: GPT2, attention: float, feedforward: float) -> None:
     one_head = 1 - 1 / min(model.config.heads)  # of each block's heads one stays, however high the sparsity
-    pages = _pages(model, 8)  # few, since the explorer waits for it
-    ModelPruner(model).prune_structures(min(attention, one_head), feedforward, pages)
+    ModelPruner(model).prune_structures(min(attention, one_head), feedforward, _pages(model, REFIT_PAGES))
 
 
 def _prune_by_parts(model: GPT2, attention: float, feedforward: float) -> None:

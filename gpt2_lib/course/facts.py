@@ -76,8 +76,8 @@ def old(today: datetime.date) -> list[str]:
     return [name for name, fact in facts().items() if today - fact.checked > YEAR]
 
 
-def claims(measured: Mapping[str, str]) -> str:
-    """Return Markdown: each claim, its correction, and ``measured[fact.figure]``.
+def claims(measured: Mapping[str, str], shown: int) -> str:
+    """Return Markdown: each claim, its correction, ``measured[fact.figure]``; after the first ``shown`` folded.
 
     Raises KeyError for a figure that no claim asks for.
     """
@@ -85,8 +85,10 @@ def claims(measured: Mapping[str, str]) -> str:
     unknown = set(measured) - {fact.figure for fact in said}
     if unknown:
         raise KeyError(f"No claim asks for the figures {sorted(unknown)}.")
-    return "\n\n".join(
+    told = [
         f"> **“{fact.said}”**  \n{fact.markdown()}."
         + (f"  \n**Measured here:** {measured[fact.figure]}." if fact.figure in measured else "")
         for fact in said
-    )
+    ]
+    more = f"<details><summary>Going deeper: {len(told) - shown} more claims</summary>"
+    return "\n\n".join([*told[:shown], more, *told[shown:], "</details>"])

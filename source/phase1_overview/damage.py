@@ -3,7 +3,8 @@
 #
 # A way to prune is a choice on four axes: the **score** of a weight (its size; something measured on text), the **scope**
 # in which scores are ranked (a layer; the whole model), the **grain** (single weights; whole neurons and heads), and the
-# **schedule** (one shot; cuts with training between). Each line below changes one of them against *magnitude, layer by layer*:
+# **schedule** (one shot; cuts with training between). Against *magnitude, layer by layer*, *global* changes the scope, *gradual* the
+# schedule, and *structured* grain and score:
 
 # %% jupyter={"source_hidden": true}
 # Measure: a fresh copy of the model is pruned for every point (the bars show the time left)
@@ -25,7 +26,7 @@ say(f"<details><summary>The numbers</summary>\n\n{table(swept + gradual)}\n\n</d
 
 # %% [markdown]
 # **Look for** where each curve bends. Two lines had help: *gradual* trained for ten small steps after each cut, and
-# *structured* used text to refit what stays (your functions in Phase 2 use none).
+# *structured* used text to choose, and to refit what stays (your functions in Phase 2 use none).
 
 # %% jupyter={"source_hidden": true}
 # What it writes at 50 and 90 %

@@ -1,13 +1,12 @@
 # %% [markdown] minutes=4
 # ## 2 · Measure before you cut
 #
-# Two numbers carry the whole course: how much is gone, and how much it hurt. You write the first.
+# How much is gone, and how much did it hurt? You write the first.
 #
 # ### Exercise 1.1 · sparsity
 # *★☆☆ · <<minutes 1.1>> minutes · <<points 1.1>> points*
 #
-# **Sparsity** is the fraction of entries that are exactly zero, over all tensors together, so that a big layer counts for
-# more than a small one:
+# **Sparsity** is the fraction of entries that are exactly zero, over all tensors together:
 #
 # $$\text{sparsity} = \frac{\text{number of zeros}}{\text{number of entries}}$$
 

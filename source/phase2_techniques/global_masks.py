@@ -2,10 +2,8 @@
 # ## 2.4 · Global: one ranking for the whole model
 # *difficulty ★★☆ · <<minutes 2.4>> minutes · <<points 2.4>> points*
 #
-# So far every layer lost the same share. But why should it? Some layers may have more to spare than others. **Global**
-# pruning puts the weights of all layers into one ranking and cuts the smallest, wherever they are. How much each
-# layer loses is not decided by you: it follows from the ranking. (Renda et al., 2020, *Comparing Rewinding and Fine-tuning*,
-# choose their weights this way.)
+# So far every layer lost the same share. **Global** pruning puts the weights of all layers into one ranking and cuts the
+# smallest, wherever they are (Renda et al., 2020, *Comparing Rewinding and Fine-tuning*). How much each layer loses follows.
 #
 # For layers with $n_1, n_2, \dots$ weights and a sparsity $s$:
 #
@@ -13,9 +11,8 @@
 # m_{l,i} = \begin{cases}\text{False} & \text{if } |w_{l,i}| \text{ is among the } k \text{ smallest of all layers}\\
 # \text{True} & \text{otherwise}\end{cases}$$
 #
-# One rounding, one ranking. Taking the average of the layers' own thresholds is something else: it neither removes $k$
-# weights nor ranks them together. Among equals the **earlier layer** goes first (in the dict's order), and within a layer the
-# earlier position.
+# One rounding, one ranking; no average of the layers' own thresholds. Among equals the **earlier layer** goes first (in the
+# dict's order), and within it the earlier position.
 #
 # ### Exercise 2.4 · `global_masks`
 # *★★☆ · <<minutes 2.4>> minutes*

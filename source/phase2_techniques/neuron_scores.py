@@ -5,7 +5,7 @@
 # A zero inside a matrix saves no time: the processor multiplies by it like by any number. But if everything that belongs
 # to one **neuron** is gone, its row and its column can be cut out, and the matrices are really smaller. Any chip has
 # less to compute then, with the plain kernels it has. The same holds for a whole **attention head**. The price: you can't pick the
-# smallest weights one by one any more, so the same number of weights costs more quality.
+# smallest weights one by one any more, so the same number of weights costs more quality (in Phase 1 text helped).
 #
 # **The layout.** PyTorch's `nn.Linear` stores its weight as (out, in): one **row** for each output, one **column** for each
 # input. With $C$ the width of the model and $n$ hidden neurons, a feed-forward part is

@@ -317,7 +317,7 @@ with when_written("exercise 2.2"):
         ("set to zero", zeros),
         ("removed, by you", removed),
         ("removed, by contribution", chosen),
-        ("the same, refitted", refitted),
+        ("the same, refitted on six pages", refitted),
         ("single weights (2.1)", single),
     ):
         quality, parameters = evaluate(m, windows[:6]), sum(p.numel() for p in m.parameters())

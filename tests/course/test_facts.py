@@ -39,17 +39,21 @@ def test_half_the_weights_packed_as_bits_and_values_save_the_factors_quoted() ->
     assert f"{(4 * pruned + rest) / (packed + rest):.2f} times for the whole 124M model" in TEXT
 
 
-def test_each_claim_has_its_truth_its_sources_and_what_was_measured() -> None:
-    shown = facts.claims({"structured": "speed 1.3 times"}).split("\n\n")
-    assert len(shown) == sum(bool(fact.said) for fact in facts.facts().values())
-    (measured,) = [claim for claim in shown if "Measured here" in claim]
+def test_each_claim_has_its_truth_its_sources_and_what_was_measured_and_most_are_folded() -> None:
+    told = facts.claims({"structured": "speed 1.3 times"}, shown=3).split("\n\n")
+    (fold,) = [place for place, part in enumerate(told) if part.startswith("<details>")]
+    assert (fold, told[-1]) == (3, "</details>")
+    claims = [part for part in told if part.startswith("> **")]
+    assert len(claims) == len(told) - 2 == sum(bool(fact.said) for fact in facts.facts().values())
+    assert f"{len(claims) - 3} more claims" in told[fold]
+    (measured,) = [claim for claim in claims if "Measured here" in claim]
     assert measured.startswith("> **“Structured pruning of 25 %")
     assert measured.endswith("**Measured here:** speed 1.3 times.")
 
 
 def test_a_figure_that_no_claim_asks_for_is_an_error() -> None:
     with pytest.raises(KeyError, match="misspelt"):
-        facts.claims({"misspelt": "1x"})
+        facts.claims({"misspelt": "1x"}, shown=3)
 
 
 def test_every_fact_has_a_source_and_a_date_that_has_been() -> None:
