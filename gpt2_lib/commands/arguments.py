@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ..checkpoints import BUNDLED, HUB, load_pretrained_gpt2
 from ..checkpoints.hub import PREFIX
 from ..files import replace_whole
 from ..gpt2 import GPT2
+from ..pruning.methods.one_shot import check_finite
 from ..pruning.methods.registry import METHODS, Method, check_needs, enough_tokens, plan_of
 from ..pruning.selection import check_sparsity
 from ..system.command import count, output_file
@@ -36,7 +38,7 @@ def add_test(parser: argparse.ArgumentParser) -> None:
         "--windows", type=count, default=40, help="number of its windows, spread evenly (default: %(default)s)"
     )
     parser.add_argument("--length", type=count, help="tokens of a window (default: the model's context)")
-    parser.add_argument("--json", type=output_file, metavar="FILE", help="also write the measurements to this file")
+    parser.add_argument("--json", type=results_file, metavar="FILE", help="also write the measurements to this file")
 
 
 def add_pruning(parser: argparse.ArgumentParser) -> None:
@@ -115,8 +117,25 @@ def given_texts(model: GPT2, given: argparse.Namespace) -> tuple[texts.Windows, 
 
 
 def load(name: str) -> GPT2:
-    """Load the model. Raises CheckpointError where there is none."""
-    return load_pretrained_gpt2(name)
+    """Load the model. Raises CheckpointError where there is none, ValueError for NaN or infinite weights."""
+    model = load_pretrained_gpt2(name)
+    check_finite(dict(model.named_parameters()))
+    return model
+
+
+def check_outputs(outputs: Iterable[Path | None], models: Iterable[str], texts: Iterable[str | None]) -> None:
+    """Raise ValueError, before any work, for an output that would replace a file of a model or of a text."""
+    for out in filter(None, outputs):
+        for read in filter(None, [*models, *texts]):
+            place, file = Path(read).resolve(), out.resolve()
+            if Path(read).exists() and (file == place or file.is_relative_to(place)):
+                raise ValueError(f"{out} is, or lies in, {read}, which is read: write to another place.")
+
+
+def say_if_same_text(given: argparse.Namespace) -> None:
+    """Warn where the text that is calibrated on is the one that is measured on."""
+    if given.calibrate is not None and Path(given.calibrate).resolve() == Path(given.test).resolve():
+        print("--calibrate and --test are one text: a method looks better on it than on others.", file=sys.stderr)
 
 
 def write_json(path: Path | None, content: dict[str, Any]) -> None:
@@ -129,6 +148,18 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
 
 
 # Types of arguments, for argparse.
+
+
+def results_file(text: str) -> Path:
+    """Return the path of a writable file that is new, or has the results of an earlier command."""
+    path = output_file(text)
+    try:
+        found = json.loads(path.read_bytes()) if path.exists() else {"rows": []}
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or "rows" not in found:
+        raise argparse.ArgumentTypeError(f"{path} is there already, and no result of an earlier run: name another file")
+    return path
 
 
 def fraction(text: str) -> float:

@@ -10,7 +10,7 @@ import torch
 
 from ..config import PRESETS
 from ..corpus import has_plays
-from ..deploy.bench.measure import bench, caption
+from ..deploy.bench.measure import bench, caption, prompt_of
 from ..deploy.bench.report import draw, table, write_csv
 from ..gpt2 import GPT2
 from ..system.command import count, output_file
@@ -47,6 +47,7 @@ def main(argv: Sequence[str]) -> None:
     picture = given.out.with_suffix(".png")
     if picture == given.out:
         asked.error("--out names the CSV, and the picture beside it ends in .png: give the CSV another ending")
+    arguments.check_outputs([given.out, picture], [given.model], [given.test, given.calibrate])
     torch.manual_seed(0)
     name = given.shape or given.model
     if given.shape == "gpt2":
@@ -60,7 +61,8 @@ def main(argv: Sequence[str]) -> None:
     )
     write_csv(rows, given.out)
     print(table(rows))
-    print(f"\n{caption(name, given.repeats, test and test.said, calibration and calibration.said)}")
+    said = caption(name, prompt_of(model), given.repeats, test and test.said, calibration and calibration.said)
+    print(f"\n{said}")
     if test is None and model.tokenizer is not None:
         print(f"\n--test TEXT measures the quality, too. The plays are not installed: {install_command('course')}")
     print(f"\nWritten: {given.out}")

@@ -43,6 +43,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> None:
     """Run the command ``compare``; no model is saved."""
     given = parser().parse_args(argv)
+    arguments.check_outputs([given.json, given.picture], [given.model], [given.test, given.calibrate])
+    arguments.say_if_same_text(given)
     if given.picture:
         require("pictures", "matplotlib")
     methods = _chosen(given)

@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> None:
     """Run the command ``evaluate``. Each model encodes with its own tokenizer: compare their bits per character."""
     given = parser().parse_args(argv)
+    arguments.check_outputs([given.json], given.models, [given.test])
     states, said = [], {}
     for name in given.models:
         model = arguments.load(name)

@@ -87,6 +87,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> None:
     """Run the command ``prune``."""
     given = parser().parse_args(argv)
+    arguments.check_outputs([given.json, given.out], [given.model], [given.test, given.calibrate])
+    arguments.say_if_same_text(given)
     method = method_of(given.method)
     arguments.check_methods([method], given)
     model = arguments.load(given.model)

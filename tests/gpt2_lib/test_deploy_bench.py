@@ -15,14 +15,14 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
-from tiny import TINY, random_model
+from tiny import TINY, random_ids, random_model
 
 from gpt2_lib import evaluate, held_out_windows, load_pretrained_gpt2, plots, save_pretrained
 from gpt2_lib.commands import bench as bench_command
 from gpt2_lib.corpus import calibration_windows
 from gpt2_lib.deploy import __main__ as commands
 from gpt2_lib.deploy.bench import measure, report
-from gpt2_lib.deploy.bench.report import Row
+from gpt2_lib.deploy.bench.report import BASELINE, Row
 from gpt2_lib.deploy.extras import DeployError, MissingExtraError
 
 SMALL = replace(TINY, n_positions=160)
@@ -182,9 +182,19 @@ def test_the_number_of_threads_is_put_back(small_rows):
         torch.set_num_threads(threads)
 
 
-def test_a_model_too_short_for_the_prompt_is_refused():
-    with pytest.raises(ValueError, match="longer than 128 tokens"):
-        measure.bench(random_model(TINY))
+def test_a_short_context_is_measured_with_a_shorter_prompt():
+    model = random_model(TINY)
+    assert measure.prompt_of(model) == TINY.n_positions - 1 < 128
+    rows = {row.target: row for row in measure.bench(model, random_ids(TINY, 2, TINY.n_positions), repeats=1)}
+    assert rows[BASELINE].prefill_ms is not None
+    assert rows[BASELINE].decode_ms is not None
+
+
+def test_no_room_for_a_prompt_is_refused():
+    with pytest.raises(ValueError, match="the context one more"):
+        measure.bench(random_model(replace(TINY, n_positions=1)))
+    with pytest.raises(ValueError, match="need 128 tokens"):
+        measure.bench(random_model(SMALL), random_ids(SMALL, 2, 100))
     with pytest.raises(ValueError, match="repeats"):
         measure.bench(random_model(SMALL), repeats=0)
 
@@ -215,11 +225,11 @@ def test_the_table_leaves_out_what_was_not_measured():
 
 
 def test_the_caption_states_the_protocol():
-    text = measure.caption("gpt2-mini", 30, "a.txt (40 windows)", "b.txt (64 windows)")
+    text = measure.caption("gpt2-mini", 128, 30, "a.txt (40 windows)", "b.txt (64 windows)")
     for part in ("1 thread", "128 tokens", "30 times", "perplexity: a.txt (40 windows)", "doesn't count"):
         assert part in text
     assert "structures with calibration on b.txt (64 windows)" in text
-    text = measure.caption("gpt2", 30, None, None)
+    text = measure.caption("gpt2", 128, 30, None, None)
     assert "no text, so no accuracy" in text
     assert "structures by their weights alone" in text
 

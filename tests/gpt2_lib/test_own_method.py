@@ -6,14 +6,15 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tiny import random_model, tokenizer
 
-from gpt2_lib import compare, load_pretrained_gpt2, save_pretrained, windows_of
+from gpt2_lib import ModelPruner, compare, load_pretrained_gpt2, save_pretrained, windows_of
 from gpt2_lib.__main__ import main
 from gpt2_lib.commands import own_method
 from gpt2_lib.commands.own_method import method_of
@@ -228,3 +229,45 @@ def test_python_takes_the_same_functions(folder: Path) -> None:
     assert rows[1].quality == rows[2].quality
     with pytest.raises(ValueError, match="with_text needs text"):
         compare(model, with_text, 0.5, test=test)
+
+
+@pytest.mark.parametrize("n_m", [None, (2, 4)])
+@pytest.mark.parametrize(
+    "score", [lambda w: w.abs().clamp_min(1e-12).log(), lambda w: w.abs() - 1, lambda w: w.abs().double() - 7]
+)
+def test_of_scores_below_zero_the_lowest_go_too(
+    n_m: tuple[int, int] | None, score: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    def own(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+        return {name: score(w.detach()) for name, w in prunable_weights(model).items()}
+
+    mine, magnitude = random_model(), random_model()
+    for model, method in ((mine, own), (magnitude, "magnitude")):
+        ModelPruner(model).prune(method, None if n_m else 0.5, n_m=n_m)
+    for p, q in zip(mine.parameters(), magnitude.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_equal_scores_below_zero_go_by_position_and_nan_is_refused() -> None:
+    def same(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+        return {name: torch.full_like(w, -3.0) for name, w in prunable_weights(model).items()}
+
+    def none(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+        return {name: torch.full_like(w, -torch.nan) for name, w in prunable_weights(model).items()}
+
+    model = random_model()
+    ModelPruner(model).prune(same, 0.25)
+    for w in prunable_weights(model).values():
+        zeros = w.flatten() == 0
+        assert bool(zeros[: round(0.25 * w.numel())].all())
+        assert int(zeros.sum()) == round(0.25 * w.numel())
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        ModelPruner(random_model()).prune(none, 0.25)
+
+
+def test_scores_that_are_no_tensors_are_named() -> None:
+    def own(model: torch.nn.Module) -> Any:
+        return {name: w.detach().abs().numpy() for name, w in prunable_weights(model).items()}
+
+    with pytest.raises(ValueError, match="it is a ndarray, no tensor"):
+        ModelPruner(random_model()).prune(own, 0.5)

@@ -25,18 +25,17 @@ def bench(
 ) -> list[Row]:
     """Export ``model`` to every installed target, and measure it there; see `caption` for the protocol.
 
-    ``windows``: held-out token ids (N, T), T >= 128, for accuracy and perplexity; None leaves these two out.
+    ``windows``: held-out token ids (N, T), no shorter than `prompt_of` the model; None: no accuracy, no perplexity.
     ``calibration``: ids (N, T) to choose structures by; None chooses them by their weights alone. A target whose extra
     is missing, or that can't take the model, is a row whose note says why. Files are written to a temporary folder, and
-    removed. Raises ValueError for a context too short for the prompt and a token, or ``repeats`` below 1.
+    removed. Raises ValueError for a context of one token, shorter windows, or ``repeats`` below 1.
     """
-    if model.config.n_positions <= PROMPT:
-        raise ValueError(
-            f"The context must be longer than {PROMPT} tokens; this model's is {model.config.n_positions}."
-        )
+    prompt = prompt_of(model)
+    if prompt < 1 or (windows is not None and windows.size(1) < prompt):
+        raise ValueError(f"The context and the windows need {max(prompt, 1)} tokens, and the context one more.")
     if repeats < 1:
         raise ValueError(f"repeats must be 1 or more; got {repeats}.")
-    ids = windows[:1, :PROMPT] if windows is not None else torch.randint(model.config.vocab_size, (1, PROMPT))
+    ids = windows[:1, :prompt] if windows is not None else torch.randint(model.config.vocab_size, (1, prompt))
     threads = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     try:
@@ -86,13 +85,18 @@ def _exactness(target: Target, ids: Tensor, windows: Tensor | None) -> dict[str,
     return {"error": error, "accuracy": quality.accuracy, "perplexity": quality.perplexity}
 
 
-def caption(label: str, repeats: int, tested: str | None, calibrated: str | None) -> str:
+def prompt_of(model: GPT2) -> int:
+    """Return how many tokens are read: 128, or all of a shorter context but one."""
+    return min(PROMPT, model.config.n_positions - 1)
+
+
+def caption(label: str, prompt: int, repeats: int, tested: str | None, calibrated: str | None) -> str:
     """Return a description of the table's protocol; ``tested``, ``calibrated``: what to call the texts, if any."""
     quality = f"accuracy and perplexity: {tested}" if tested else "no text, so no accuracy and no perplexity"
     structures = f"with calibration on {calibrated}" if calibrated else "by their weights alone"
     return (
         f"{label}, float32 unless it says int8, {platform.machine()}, PyTorch {torch.__version__}. CPU time on "
-        f"{THREADS} thread, batch 1; prefill: {PROMPT} tokens, logits of all; decode: one token after them, with the "
+        f"{THREADS} thread, batch 1; prefill: {prompt} tokens, logits of all; decode: one token after them, with the "
         f"cache. The targets take turns, {repeats} times after one that doesn't count; median and 95th percentile. "
         f"Pruned in one shot, structures {structures}, with no training after it. "
         f"Logit error: the largest difference from the same model in PyTorch, over the prompt; {quality}."

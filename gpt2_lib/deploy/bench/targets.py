@@ -18,7 +18,7 @@ from ...storage.packed import load_packed, save_packed
 from ..extras import DeployError, MissingExtraError
 from .report import BASELINE
 
-PROMPT = 128  # tokens that are read; then one more is decoded
+PROMPT = 128  # tokens that are read, where the context has room for one more, which is decoded then
 SPARSITY, STRUCTURED = 0.6, 0.25  # fraction of zeros; fraction of heads and neurons removed
 THREADS = 1
 
@@ -65,11 +65,11 @@ def prepare(model: GPT2, ids: Tensor, text: Tensor | None, folder: Path) -> tupl
 @torch.inference_mode()
 def _pytorch(model: GPT2, ids: Tensor, folder: Path) -> Target:
     save_pretrained(model, folder)
-    cache = KVCache(PROMPT + 1)
+    cache = KVCache(ids.size(1) + 1)
     model(ids, cache)
 
     def decode() -> Tensor:
-        cache.seen = PROMPT  # the same token again
+        cache.seen = ids.size(1)  # the same token again
         return model(ids[:, -1:], cache)
 
     return Target(model, (folder / "model.safetensors").stat().st_size, model, decode)

@@ -108,11 +108,21 @@ def own(model: nn.Module, plan: Plan, text: Batches | None, function: Own, with_
     for name, w in prunable_weights(model, plan.names).items():
         tensor = found.get(name)
         if not isinstance(tensor, Tensor) or tensor.shape != w.shape:
-            got = f"of shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else "missing"
+            kind = "missing" if tensor is None else f"a {type(tensor).__name__}, no tensor"
+            got = f"of shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else kind
             raise ValueError(f"A method's function gives scores or a mask {tuple(w.shape)} of {name}; it is {got}.")
         given[name] = tensor
-    scored = {name: tensor for name, tensor in given.items() if tensor.dtype != torch.bool}
+    scored = {name: _never_negative(name, tensor) for name, tensor in given.items() if tensor.dtype != torch.bool}
     return given | _layer_by_layer(model, scored, plan)
+
+
+def _never_negative(name: str, score: Tensor) -> Tensor:
+    """Return scores in the same order and never negative: `selection` ranks by absolute value."""
+    if score.is_complex():
+        raise ValueError(f"The scores of {name} are complex numbers: give real ones, of which the lowest go.")
+    if not bool((score < 0).any()) or not bool(score.isfinite().all()):  # of infinite ones, it says so itself
+        return score
+    return score.unique(return_inverse=True)[1].double()  # their ranks; equal scores have one rank
 
 
 def by_block(
