@@ -22,7 +22,7 @@ from ..intake.class_list import ClassList
 from ..intake.folder import MAX_STAMP
 from ..intake.regular import Refused, read_regular
 from ..intake.roster import lines_of
-from ..intake.times import TIME_FORMAT, UNTOLD, read_time
+from ..intake.times import UNTOLD, from_text
 from ..term import Term
 from ..versions import base
 
@@ -97,13 +97,12 @@ def handed_in(root: Path, term: Term, assignment: str) -> dict[str, HandedIn]:
 
 
 def _latest(times: Iterable[str]) -> datetime | None:
-    known = [datetime.strptime(time, TIME_FORMAT) for time in times if time]
-    return max(known, default=None)
+    return max(filter(None, map(from_text, times)), default=None)
 
 
 def stamp_of(folder: Path) -> datetime | None:
     """Return the time in a submission's timestamp.txt; None if it has none."""
     try:
-        return read_time(read_regular(folder / "timestamp.txt", MAX_STAMP).decode())
+        return from_text(read_regular(folder / "timestamp.txt", MAX_STAMP).decode())
     except (FileNotFoundError, Refused, ValueError):
         return None

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from ..course import Course, CourseError
 from ..errors import of_disk
+from ..intake.times import to_text
 from ..workers.job import Outcome
 from .verdicts import Grading, write_grading
 
@@ -52,7 +53,7 @@ def record(
             for name, content in outcome.notebooks.items():
                 (fresh / f"{name}.ipynb").write_text(content, encoding="utf-8")
             if stamp is not None:
-                (fresh / "timestamp.txt").write_text(f"{stamp} UTC", encoding="utf-8")
+                (fresh / "timestamp.txt").write_text(to_text(stamp), encoding="utf-8")
             _into_gradebook(course, assignment, student, outcome, stamp)
             # The folder comes last, as a whole: what was killed before is graded again, to the same result.
             if folder.exists():

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from .platforms.place import NEVER, Place
 from .roster import Row
 from .source import Entry
-from .times import TIME_FORMAT
+from .times import from_text, to_text
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Attempt:
     @property
     def key(self) -> str:
         """The attempt as it is written in students.csv."""
-        return f"{self.order or ''}@{'' if self.time == NEVER else self.time.strftime(TIME_FORMAT)}"
+        return f"{self.order or ''}@{'' if self.time == NEVER else to_text(self.time)}"
 
     @property
     def notebooks(self) -> set[str]:
@@ -112,15 +112,9 @@ def attempts_there(rows: Iterable[Row]) -> list[Attempt]:
     found = []
     for key, names in files.items():
         order, _, time = key.partition("@")
-        found.append(Attempt(int(order) if order.isdecimal() else 0, _time(time), names))
+        at = from_text(time)
+        found.append(Attempt(int(order) if order.isdecimal() else 0, at.replace(tzinfo=UTC) if at else NEVER, names))
     return found
-
-
-def _time(text: str) -> datetime:
-    try:
-        return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
-    except ValueError:
-        return NEVER
 
 
 def chosen(there: list[Attempt], new: list[Attempt]) -> dict[str, tuple[Attempt, HandIn | None]]:

@@ -7,12 +7,16 @@ export: taken, set aside or refused, and why.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ..text import plain
+from .archive import Archives
+from .budget import Budget
 from .contents import Released, What, assignment_of, recognise
+from .folder import MAX_EXTRA_FILES, too_many_extras
 from .names import is_junk, notebook_of
 from .owners import File, Owners
 from .platforms import understood
@@ -20,7 +24,7 @@ from .platforms.place import Aside, Course, Person, Place, Readings
 from .regular import Refused
 from .report import Outcomes, Report, save, to_rename
 from .roster import Roster
-from .source import CollectError, Entry, Source, is_archive, opened
+from .source import CollectError, Entry, is_archive, opened
 from .store import Store
 
 Placed = list[tuple[Entry, Place]]
@@ -42,15 +46,15 @@ def collect(root: Path, source: Path, assignment: str | None = None, platform: s
 class _Collecting:
     """The collection of one export."""
 
-    def __init__(self, submitted: Path, export: Source, released: Released, only: str | None) -> None:
+    def __init__(self, submitted: Path, export: list[Entry], released: Released, only: str | None) -> None:
         self._submitted, self._export, self._released, self._only = submitted, export, released, only
-        self._outcomes, self._roster = Outcomes(), Roster(submitted)
+        self._archives, self._outcomes, self._roster = Archives(), Outcomes(), Roster(submitted)
         self._owners = Owners(self._roster, released, only, self._outcomes)
         self._store = Store(submitted, self._roster, released, self._outcomes)
 
     def go(self, name: str, platform: str | None) -> Report:
         shown, placed, found = self._placed(name, platform)
-        files = list(self._recognised(found))
+        files = self._without_too_many(list(self._recognised(found)))
         for assignment in sorted({file.assignment for file in files if file.assignment}):
             self._roster.check_numbers(
                 [file.place.person for file in files if file.assignment == assignment], assignment
@@ -80,30 +84,47 @@ class _Collecting:
         )
         shown, places = understood(entries, course, platform)
         placed, found = [], []
-        for number, entry in enumerate(entries):
-            place = places.get(number, Refused(f"is not named as {shown} names files: collect it apart, with --from"))
-            place = self._roster.settled(place) if isinstance(place, Readings) else place
-            if isinstance(place, Place):
-                placed.append((entry, place))
-                found += self._unpacked(entry, place)
-            else:
+        nobody = Refused(f"is not named as {shown} names files: collect it apart, with --from")
+        settled = [self._settled(places.get(number, nobody)) for number in range(len(entries))]
+        sizes = Counter((p.person, p.home) for p in settled if isinstance(p, Place) and not is_junk(p.file))
+        budgets: dict[tuple[Person, str], Budget | None] = {}
+        for entry, place in zip(entries, settled, strict=True):
+            if not isinstance(place, Place):
                 self._outcomes.tell(entry, place)
+                continue
+            whose = place.person, place.home
+            if whose not in budgets:
+                budget = budgets[whose] = Budget()
+                try:
+                    budget.look_at(sizes[whose])
+                except Refused as over:  # said once, of the first file
+                    budgets[whose] = None
+                    placed.append((entry, place))
+                    self._outcomes.tell(entry, Refused(f"its hand-in {over}"))
+            if (budget := budgets[whose]) is None:
+                continue
+            entry = replace(entry, read=budget.charged(entry.read))
+            placed.append((entry, place))
+            found += self._unpacked(entry, place, budget)
         return shown, placed, found
 
+    def _settled(self, place: Place | Readings | Aside | Refused) -> Place | Aside | Refused:
+        return self._roster.settled(place) if isinstance(place, Readings) else place
+
     def _usable(self) -> Iterator[Entry]:
-        for entry in self._export.entries:
+        for entry in self._export:
             if leads_out(entry.parts):
                 self._outcomes.tell(entry, Refused("its name leads out of the export"))
             else:
                 yield entry
 
-    def _unpacked(self, entry: Entry, place: Place) -> Iterator[tuple[Entry, Place]]:
+    def _unpacked(self, entry: Entry, place: Place, budget: Budget) -> Iterator[tuple[Entry, Place]]:
         """Yield the file, or the files in it if it is an archive."""
         if not is_archive(place.file[-1]):
             yield entry, place
             return
         try:
-            inside = self._export.inside(entry)
+            inside = self._archives.inside(entry, budget)
         except Refused as refused:
             self._outcomes.tell(entry, refused)
             return
@@ -139,6 +160,21 @@ class _Collecting:
                 self._outcomes.tell(entry, what)
             else:
                 yield what if isinstance(what, File) else File(entry, place, what)
+
+    def _without_too_many(self, files: list[File]) -> list[File]:
+        """Return the files without the artifacts of a hand-in that are more than grading takes; those are reported."""
+        beside: dict[tuple[Person, str, str | None], list[File]] = defaultdict(list)
+        for file in files:
+            if not file.what.notebook:
+                beside[file.place.person, file.place.home, file.place.attempt].append(file)
+        over = set()
+        for artifacts in beside.values():
+            if len(artifacts) > MAX_EXTRA_FILES:  # what the course asks for comes first
+                artifacts.sort(key=lambda file: not self._released.ask_for(file.what.file))
+                over |= set(artifacts[MAX_EXTRA_FILES:])
+        for file in over:
+            self._outcomes.tell(file.entry, Refused(too_many_extras()))
+        return [file for file in files if file not in over]
 
     def _tell_learners(self, every: Placed, files: list[File]) -> None:
         """Create a folder with reasons, for a feedback page, for everybody who submitted no notebook."""

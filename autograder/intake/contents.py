@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..versions import base
+from .archive import may_be_notebook
 from .folder import MAX_NOTEBOOK
-from .names import BROWSERS, LATER, NOTEBOOKS, base_name, copy_mark, notebook_of
+from .names import BROWSERS, LATER, base_name, copy_mark, notebook_of
 from .platforms.place import Aside, Place
 from .regular import Refused
 from .source import OTHER_ARCHIVES, CollectError, Entry
@@ -19,8 +21,9 @@ from .source import OTHER_ARCHIVES, CollectError, Entry
 ARTIFACTS = (".gpt2pack", ".onnx", ".csv", ".json")  # models and logs that a notebook asks for
 MAX_NAME = 200  # bytes; file systems take 255, and some of these names get a suffix
 # In JSON a quotation mark inside a text is escaped: this finds nbgrader's key alone. No parser reads untrusted files.
-GRADE_ID = re.compile(rb'(?<!\\)"grade_id"\s{0,9}:\s{0,9}"([^"\\]{1,200})"')
-STAMP = re.compile(rb'(?<!\\)"digest"\s{0,9}:\s{0,9}"([0-9a-f]{64})"')
+GRADE_ID = re.compile(rb'"grade_id"\s{0,9}:\s{0,9}"([^"\\]{1,200})"')
+STAMP = re.compile(rb'"digest"\s{0,9}:\s{0,9}"([0-9a-f]{64})"')
+MAX_MARKS = 10_000  # of a notebook; 2,000 cells are graded at most
 STUB = b"YOUR CODE HERE"  # nbgrader's metadata of the cells to be written
 LIKE_A_NOTEBOOK = (b'"nbformat"', b'"cells"')
 
@@ -44,10 +47,10 @@ class Released:
             if ".new" not in "".join(path.suffixes):
                 data = path.read_bytes()
                 found.assignments[path.stem].add(path.parent.name)
-                cells = set(GRADE_ID.findall(data))
+                cells = set(_marks(GRADE_ID, data))
                 found.ids[path.stem] |= cells
                 found.cells[path.stem, path.parent.name] |= cells
-                found.stamps |= dict.fromkeys(STAMP.findall(data), path.parent.name)
+                found.stamps |= dict.fromkeys(_marks(STAMP, data), path.parent.name)
                 found.stubs[path.stem] = found.stubs[path.stem] or data.count(STUB)
                 found.texts[path.parent.name] += data.decode("utf-8", "replace")
         if not found.assignments:
@@ -94,20 +97,20 @@ def recognise(entry: Entry, place: Place, released: Released) -> What | Aside:
     lower = file.lower()
     if lower.endswith(OTHER_ARCHIVES):
         raise Refused("is packed in a way that is not read here: unpack it, and collect the folder")
-    if not (".ipynb" in lower or lower.endswith((*NOTEBOOKS, *ARTIFACTS))):
+    if not (may_be_notebook(file) or lower.endswith(ARTIFACTS)):
         return Aside("no notebook, and nothing that one asks for")
-    if ".ipynb" in lower or lower.endswith(NOTEBOOKS):
+    if may_be_notebook(file):
         data = entry.read(MAX_NOTEBOOK)
         if ".ipynb" in lower or all(mark in data for mark in LIKE_A_NOTEBOOK):
             if not data.strip():
                 raise Refused("is empty: ask for it again")
             if data.lstrip().startswith(b"<"):
                 raise Refused("is a web page about a notebook: ask for the file itself (GitHub: Download raw file)")
-            notebook = _notebook(file, data, released)
+            cells = frozenset(_marks(GRADE_ID, data))
+            notebook = _notebook(file, cells, released)
             stubs = released.stubs[notebook]
             blank = 0 < stubs <= data.count(STUB)
-            cells, stamps = frozenset(GRADE_ID.findall(data)), frozenset(STAMP.findall(data))
-            return What(f"{notebook}.ipynb", notebook, blank, cells, stamps)
+            return What(f"{notebook}.ipynb", notebook, blank, cells, frozenset(_marks(STAMP, data)))
     if lower.endswith(ARTIFACTS):
         if len(file.encode("utf-8", "replace")) > MAX_NAME:
             raise Refused(f"its name is longer than {MAX_NAME} bytes: shorten it")
@@ -115,8 +118,13 @@ def recognise(entry: Entry, place: Place, released: Released) -> What | Aside:
     return Aside("no notebook")
 
 
-def _notebook(file: str, data: bytes, released: Released) -> str:
-    ids = set(GRADE_ID.findall(data))
+def _marks(pattern: re.Pattern[bytes], data: bytes) -> Iterator[bytes]:
+    """Yield the first marks of a notebook. A pattern that begins with a text is found as fast as that text."""
+    found = (mark[1] for mark in pattern.finditer(data) if data[mark.start() - 1 : mark.start()] != b"\\")
+    return itertools.islice(found, MAX_MARKS)
+
+
+def _notebook(file: str, ids: frozenset[bytes], released: Released) -> str:
     found = {name: len(ids & known) for name, known in released.ids.items()}
     most = max(found.values())
     alike = [name for name, number in found.items() if number == most]

@@ -10,6 +10,7 @@ from .regular import Refused
 
 MAX_PART = 400  # characters of one file's or folder's name; file systems take 255
 MAX_PATH = 1_000  # characters of a path
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 BEGIN, END = 300, 90  # characters that a name keeps where it is cut: who handed it in, and what it is
 
 
@@ -33,7 +34,7 @@ def entry_of(name: str, path: Sequence[str], time: datetime | None, read: Callab
     else:
         return Entry(name, parts, time, read)
     cut = _cut(parts)
-    return Entry("/".join(cut), cut, time, _refusing(why))
+    return Entry("/".join(cut), cut, time, refusing(why))
 
 
 def _parts(path: Sequence[str]) -> tuple[str, ...]:
@@ -53,7 +54,9 @@ def _cut(parts: tuple[str, ...]) -> tuple[str, ...]:
     return (*kept, file)
 
 
-def _refusing(why: str) -> Callable[[int], bytes]:
+def refusing(why: str) -> Callable[[int], bytes]:
+    """Return a ``read`` that refuses."""
+
     def read(limit: int) -> bytes:
         raise Refused(why)
 

@@ -220,11 +220,19 @@ def _take_extra(taken: Intake, descriptor: int, path: str, seen: _Seen) -> None:
         raise Refused(reason, suspicious=True)
     data = read_regular(path.rpartition("/")[2], MAX_EXTRA, descriptor)
     if len(taken.extras) >= MAX_EXTRA_FILES:
-        raise Refused(f"was left out: at most {MAX_EXTRA_FILES} files are taken beside the notebooks")
+        raise Refused(too_many_extras())
     if seen.extra_bytes + len(data) > MAX_EXTRAS:
-        raise Refused(f"was left out: at most {MAX_EXTRAS // 1_000_000} MB are taken beside the notebooks")
+        raise Refused(too_large_extras())
     seen.extra_bytes += len(data)
     taken.extras[path] = data
+
+
+def too_many_extras() -> str:
+    return f"was left out: at most {MAX_EXTRA_FILES} files are taken beside the notebooks"
+
+
+def too_large_extras() -> str:
+    return f"was left out: at most {MAX_EXTRAS // 1_000_000} MB are taken beside the notebooks"
 
 
 def shadows(path: str) -> bool:

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 
-from .source import ARCHIVES
+from .entry import ARCHIVES
 
 COPY = r"(?:[ _]?\(\d+\)|[-_ ]copy ?\d*|-\d+)"  # what browsers, JupyterLab and Canvas append
 COPY_SUFFIX = re.compile(f"{COPY}$", re.IGNORECASE)

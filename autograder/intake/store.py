@@ -16,7 +16,7 @@ from ..files import write_whole
 from ..text import plain
 from .attempts import HandIn, attempts_of, attempts_there, chosen
 from .contents import MAX_NAME, Released, artifact
-from .folder import MAX_EXTRA, MAX_NOTEBOOK, MAX_REASONS, REASONS
+from .folder import MAX_EXTRA, MAX_EXTRAS, MAX_NOTEBOOK, MAX_REASONS, REASONS, too_large_extras
 from .names import copy_mark
 from .owners import File
 from .platforms.moodle import without_group
@@ -24,7 +24,7 @@ from .platforms.place import Aside, Person
 from .regular import Refused, read_regular
 from .report import TAKEN, Outcomes
 from .roster import Roster, Row
-from .times import TIME_FORMAT, TO_COME, UNTOLD
+from .times import TO_COME, UNTOLD, from_text, to_text
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,9 @@ class Store:
         folder = self._submitted / student / assignment
         (folder / REASONS).unlink(missing_ok=True)
         self._roster.remove(student, assignment, REASONS)
-        for step in steps:
-            self._take(student, assignment, step)
+        left = MAX_EXTRAS
+        for step in sorted(steps, key=lambda step: not self._released.ask_for(step.hand_in.file)):
+            left -= self._take(student, assignment, step, left)
         rows = self._rows(student, assignment)
         counts = chosen(attempts_there(rows.values()), [])
         for name in rows.keys() - counts.keys():  # of an attempt of which no notebook counts any more
@@ -85,9 +86,9 @@ class Store:
             (folder / name).unlink()
         for name in self._roster.of(student, assignment).keys() - counts.keys():
             self._roster.remove(student, assignment, name)
-        times = [row["time"] for file, row in rows.items() if file.endswith(".ipynb")]
-        if latest := max(times, default=""):
-            _write(folder / "timestamp.txt", latest.encode())
+        times = [from_text(row["time"]) for file, row in rows.items() if file.endswith(".ipynb")]
+        if latest := max(filter(None, times), default=None):
+            _write(folder / "timestamp.txt", to_text(latest).encode())
 
     def nothing_of(self, student: str, person: Person, assignment: str, reasons: list[str]) -> None:
         """Create a folder with the reasons for somebody without any collected notebook."""
@@ -114,11 +115,15 @@ class Store:
         believed = None if time and time > self._now + TO_COME else time
         return HandIn(file.entry, place, name, believed, file.what.blank)
 
-    def _take(self, student: str, assignment: str, step: Step) -> None:
+    def _take(self, student: str, assignment: str, step: Step, left: int) -> int:
+        """Copy a file; returns the bytes of an artifact, of which ``left`` may be taken."""
         hand_in = step.hand_in
+        notebook = hand_in.file.endswith(".ipynb")
         path = self._submitted / student / assignment / hand_in.file
         try:
-            data = hand_in.entry.read(MAX_NOTEBOOK if hand_in.file.endswith(".ipynb") else MAX_EXTRA)
+            data = hand_in.entry.read(MAX_NOTEBOOK if notebook else MAX_EXTRA)
+            if not notebook and len(data) > left:
+                raise Refused(too_large_extras())
             before = _there(path)
             told = [TAKEN if before != data else "there already"]
             if before not in (None, data):
@@ -127,16 +132,17 @@ class Store:
                 write_whole(path, data)
         except (Refused, FileNotFoundError, ValueError) as reason:  # a name that no file can have
             self._outcomes.tell(hand_in.entry, Refused(str(reason)), student, assignment)
-            return
+            return 0
         row = self._roster.of(student, assignment)[hand_in.file]
         row |= {"attempt": step.attempt} | ({"late": "Canvas"} if hand_in.place.late else {})
         if before != data or not row["entry"]:  # some platforms stamp what is unchanged with the time of the download
-            time = hand_in.time.strftime(TIME_FORMAT) if hand_in.time else ""
+            time = to_text(hand_in.time) if hand_in.time else ""
             row |= {"entry": hand_in.entry.name, "time": time}
         guessed = hand_in.place.guessed or not hand_in.place.time
-        if hand_in.time and guessed and hand_in.file.endswith(".ipynb"):
+        if hand_in.time and guessed and notebook:
             self.own_times += [hand_in.time] if hand_in.place.person.system not in UNTOLD else []
         self._outcomes.taken(hand_in.entry, [*told, *self._remarks(hand_in)], student, assignment)
+        return 0 if notebook else len(data)
 
     def _remarks(self, hand_in: HandIn) -> list[str]:
         """Return remarks for a person on a file that is taken."""

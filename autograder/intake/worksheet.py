@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .listings import IDENTIFIER
 from .tables import Table, read_table
+from .times import from_form
 
 FOLDER = "lms"
 SUBMITTED = "Last modified (submission)"
@@ -56,7 +57,4 @@ def _time(text: str) -> datetime | None:
         return None
     day, month, year = (found[part] or found[f"{part}2"] for part in ("day", "month", "year"))
     form = "%d %B %Y %I:%M %p" if found["half"] else "%d %B %Y %H:%M"
-    try:
-        return datetime.strptime(f"{day} {month} {year} {found['clock']} {found['half']}".strip(), form)
-    except ValueError:
-        return None
+    return from_form(f"{day} {month} {year} {found['clock']} {found['half']}".strip(), form)

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from ..regular import Refused
 from ..source import Entry
+from ..times import from_form
 from .place import Aside, Course, Person, Place, Places, common_start, local, names_at, newest
 
 ATTEMPT = r"_(?:attempt|versuch|tentative|intento|tentativo|poging)_(?P<time>\d{4}(?:-\d\d){5})"
@@ -46,10 +47,7 @@ def read(entries: list[Entry], depth: int, _: Course) -> Places:
 
 
 def _time(text: str) -> datetime | None:
-    try:
-        return local(datetime.strptime(text, "%Y-%m-%d-%H-%M-%S"))  # local
-    except ValueError:
-        return None
+    return local(from_form(text, "%Y-%m-%d-%H-%M-%S"))
 
 
 def _title(who: set[str]) -> str:

@@ -14,6 +14,7 @@ import re
 from datetime import datetime
 
 from ..source import Entry
+from ..times import from_form
 from .place import Aside, Course, Person, Place, Places, local, names_at, newest
 
 DATE = r"[^\W\d]{3,12}\.? \d{1,2}, \d{4} \d{1,2}:?\d\d ?(?:AM|PM)?"
@@ -43,9 +44,4 @@ def _time(text: str) -> datetime | None:
     clock = re.sub(r"(\d):(\d\d)", r"\1\2", text.replace(".", ""))
     clock = re.sub(r" (\d{3}) ?(?=[AP]M|$)", r" 0\1 ", clock, flags=re.IGNORECASE).strip()
     clock = re.sub(r"(\d)([AP]M)", r"\1 \2", clock, flags=re.IGNORECASE)
-    for form in FORMATS:
-        try:
-            return local(datetime.strptime(clock, form))  # local
-        except ValueError:
-            continue
-    return None
+    return local(from_form(clock, *FORMATS))

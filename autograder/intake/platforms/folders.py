@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 from ..names import is_junk, is_work
 from ..regular import Refused
 from ..source import ARCHIVES, Entry, is_archive
-from ..times import read_time
+from ..times import from_text
 from .place import Aside, Course, Person, Place, Places
 
 AROUND = ("notebooks", "submitted", "release")  # folders that are not named after a learner
@@ -101,7 +101,8 @@ def read(entries: list[Entry], course: Course) -> Places:
     found: dict[int, Place | Aside | Refused] = {}
     for number, entry in enumerate(entries):
         if entry.parts in times:
-            found[number] = Aside("the time of the submission: it was read")
+            told = "it was read" if times[entry.parts] else "is no time: that of the files counts"
+            found[number] = Aside(f"the time of the submission: {told}")
             continue
         time = times.get((*entry.parts[:-1], STAMP))
         folder, notebook = folders.name(number), folders.notebooks[number]
@@ -131,8 +132,8 @@ def _nobodys() -> Refused:
     return Refused("its owner is unknown: put it into a folder with the student's name")
 
 
-def _stamps(folders: Folders, course: Course) -> dict[tuple[str, ...], datetime]:
-    """Return {path of each timestamp.txt that nbgrader wrote: the time in it}.
+def _stamps(folders: Folders, course: Course) -> dict[tuple[str, ...], datetime | None]:
+    """Return {path of each timestamp.txt that nbgrader wrote: the time in it, None if there is none}.
 
     nbgrader's are in submitted/<student>/<assignment>/. A learner may hand in such folders and files, in a clone of
     the course: those are below the learner's own folder, and don't count.
@@ -145,7 +146,8 @@ def _stamps(folders: Folders, course: Course) -> dict[tuple[str, ...], datetime]
         around = [course.source, *entry.parts][-len(below) - 2]
         if len(below) == 2 and below[0] in course.assignments and around == SUBMITTED:
             try:
-                found[entry.parts] = read_time(entry.read(100).decode()).replace(tzinfo=UTC)
-            except (Refused, ValueError, OverflowError, FileNotFoundError):
-                continue
+                time = from_text(entry.read(100).decode())
+            except (Refused, ValueError, FileNotFoundError):
+                time = None
+            found[entry.parts] = time.replace(tzinfo=UTC) if time else None
     return found

@@ -22,7 +22,7 @@ import yaml
 
 from ..regular import Refused
 from ..source import Entry
-from ..times import read_time
+from ..times import from_text
 from .place import Aside, Course, Person, Place, Places, names_at
 
 FOLDER = re.compile(r"submission_\d+")
@@ -72,10 +72,8 @@ def _people(entry: Entry) -> dict[str, tuple[Person, datetime | None]]:
 
 
 def _time(text: str) -> datetime | None:
-    try:
-        return read_time(re.sub(r"(\.\d{6})\d+", r"\1", text).replace(" Z", " UTC")).replace(tzinfo=UTC)
-    except ValueError:
-        return None
+    time = from_text(re.sub(r"(\.\d{6})\d+", r"\1", text).replace(" Z", " UTC"))
+    return time.replace(tzinfo=UTC) if time else None
 
 
 class _Loader(yaml.BaseLoader):

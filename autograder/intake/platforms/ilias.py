@@ -9,9 +9,9 @@ attempts: the newest file of a name counts.
 from __future__ import annotations
 
 import re
-from datetime import datetime
 
 from ..source import Entry
+from ..times import from_form
 from .place import Course, Person, Place, Places, local, names_at
 
 FOLDER = re.compile(r"(?P<last>[^_]+)_(?P<first>[^_]+)_(?P<login>.+)_(?P<number>\d+)", re.DOTALL)
@@ -24,10 +24,7 @@ def read(entries: list[Entry], depth: int, _: Course) -> Places:
         folder, file = FOLDER.fullmatch(part), FILE.fullmatch(below[0]) if below else None
         if folder and file:
             person = Person(f"{folder['first']} {folder['last']}", folder["number"], "ILIAS", folder["login"])
-            try:
-                time = local(datetime.strptime(file["time"], "%Y%m%d%H%M%S"))  # local
-            except ValueError:
-                time = None
+            time = local(from_form(file["time"], "%Y%m%d%H%M%S"))
             path = (file["file"], *below[1:])
             found[number] = Place(person, path, folder["number"], order=int(file["time"]), time=time)
     return found

@@ -94,10 +94,10 @@ def names_at(depth: int, entries: list[Entry]) -> Iterator[tuple[int, str, tuple
             yield number, entry.parts[depth], entry.parts[depth + 1 :]
 
 
-def local(time: datetime) -> datetime | None:
+def local(time: datetime | None) -> datetime | None:
     """Return a platform's time in UTC: an export has the local time of whoever downloads it."""
     try:
-        return time.astimezone(UTC)
+        return time.astimezone(UTC) if time else None
     except (ValueError, OverflowError):
         return None
 

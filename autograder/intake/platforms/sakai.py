@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from ..regular import Refused
 from ..source import Entry
+from ..times import from_form
 from .place import Aside, Course, Person, Place, Places, names_at
 
 FOLDER = re.compile(r"(?P<last>[^,]+), ?(?P<first>.+?) ?\((?P<login>[^()]+)\)", re.DOTALL)
@@ -41,7 +42,7 @@ def read(entries: list[Entry], depth: int, _: Course) -> Places:
 
 def _time(entry: Entry) -> datetime | None:
     try:
-        text = entry.read(100).decode().strip()
-        return datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        time = from_form(entry.read(100).decode().strip()[:14], "%Y%m%d%H%M%S")
+        return time.replace(tzinfo=UTC) if time else None
     except (Refused, FileNotFoundError, ValueError):
         return None
