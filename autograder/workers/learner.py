@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from queue import Empty
 
@@ -9,7 +10,7 @@ import psutil
 from jupyter_client.client import KernelClient
 from jupyter_core.utils import run_sync
 from nbclient.client import NotebookClient
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellExecutionComplete, DeadKernelError
 from nbclient.util import ensure_async
 from nbformat import NotebookNode
 
@@ -17,24 +18,18 @@ from ..sandbox.messages import BoundedSession
 from ..sandbox.provisioner import SandboxKernelManager, SandboxProvisioner, zygote
 from ..sandbox.zygote import Zygote
 from .setting import Account, BrokenToolError, Setting, StoppedError
+from .shapes import KINDS, is_whole
 from .usage import Usage
 from .watch import Watch
 
 OUTPUTS = 2_000  # of a cell
-KINDS = {
-    "status",
-    "execute_input",
-    "stream",
-    "error",
-    "display_data",
-    "execute_result",
-    "update_display_data",
-    "clear_output",
-}
 
 
 class LearnerKernel(NotebookClient):
-    """A kernel in a sandbox. ``watch`` says why the last run was interrupted; ``dropped`` counts unasked messages."""
+    """A kernel in a sandbox. ``watch`` says why the last run was interrupted.
+
+    ``dropped`` counts messages that no kernel sends: unasked ones, and those of another shape.
+    """
 
     def __init__(self, notebook: NotebookNode, setting: Setting, account: Account) -> None:
         manager = SandboxKernelManager(session=BoundedSession())
@@ -46,7 +41,7 @@ class LearnerKernel(NotebookClient):
         self.zygote: Zygote = zygote(setting.warm)
         self.watch = Watch(setting.limits, account, manager)
         self.dropped = 0
-        self._manager, self._kept = manager, 0
+        self._manager, self._kept, self._kept_in_all = manager, 0, 0  # bytes of outputs: of this cell, of all
 
     def start(self) -> None:
         """Start the kernel. Raises BrokenToolError before any code of the learner has run, StoppedError afterwards."""
@@ -94,9 +89,13 @@ class LearnerKernel(NotebookClient):
     async def async_execute_cell(
         self, cell: NotebookNode, cell_index: int, execution_count: int | None = None, store_history: bool = True
     ) -> NotebookNode:
-        self._kept = 0
-        async with self.watch.over(self.limits.cell_seconds):
-            return await super().async_execute_cell(cell, cell_index, execution_count, store_history)
+        self._kept, others = 0, asyncio.all_tasks()
+        try:
+            async with self.watch.over(self.limits.cell_seconds):
+                return await super().async_execute_cell(cell, cell_index, execution_count, store_history)
+        finally:  # nbclient's own go on after an error, and would fail later, on the terminal
+            for task in asyncio.all_tasks() - others:
+                task.cancel()
 
     execute_cell = run_sync(async_execute_cell)
 
@@ -130,21 +129,43 @@ class LearnerKernel(NotebookClient):
                 self.dropped += reply["msg_type"] != "kernel_info_reply"  # of these nbclient may have asked for several
 
     def process_message(self, msg: dict, cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        """Keep a cell's output up to the limit, and the end of an error."""
-        content, limit = msg["content"], self.limits.cell_output
-        if msg["msg_type"] not in KINDS or (len(cell.outputs) > OUTPUTS and msg["msg_type"] != "status"):
+        """Keep a cell's output up to the limits, and the end of an error."""
+        kind, content, limit = msg["msg_type"], msg["content"], self.limits.cell_output
+        if not isinstance(kind, str) or kind not in KINDS or (len(cell.outputs) > OUTPUTS and kind != "status"):
             return None  # widgets' messages among them: no grade depends on these
-        if msg["msg_type"] == "stream":
-            text = str(content.get("text", ""))
+        if not is_whole(kind, content):
+            self.dropped += 1
+            return None
+        if kind == "stream":
+            text = content["text"]
             content["text"] = text if len(text) <= limit else text[:limit] + "\n... the rest was cut\n"
             size = len(text)
-        elif msg["msg_type"] == "error":
-            content["ename"], content["evalue"] = str(content.get("ename"))[:200], str(content.get("evalue"))[:20_000]
-            content["traceback"] = [str(frame)[:20_000] for frame in list(content.get("traceback", ()))[-20:]]
+        elif kind == "error":
+            content["ename"], content["evalue"] = content["ename"][:200], content["evalue"][:20_000]
+            content["traceback"] = [frame[:20_000] for frame in content["traceback"][-20:]]
             size = sum(map(len, content["traceback"]))
+        elif kind in ("display_data", "update_display_data", "execute_result"):
+            size = self._size_of_display(content, kind)
         else:
-            size = sum(len(str(part)) for part in dict(content.get("data") or {}).values())
-        before, self._kept = self._kept, self._kept + size
-        if size and (before > limit or (self._kept > limit and msg["msg_type"] not in ("stream", "error"))):
+            size = 0
+        too_much = self._kept > limit or (self._kept + size > limit and kind not in ("stream", "error"))
+        if size and (too_much or self._kept_in_all + size > self.limits.output):
             return None
-        return super().process_message(msg, cell, cell_index)
+        self._kept += size
+        self._kept_in_all += size
+        try:
+            return super().process_message(msg, cell, cell_index)
+        except CellExecutionComplete:
+            raise
+        except Exception:  # a display that is there no more, say: nbclient takes a kernel's word for it
+            self.dropped += 1
+            return None
+
+    def _size_of_display(self, content: dict, kind: str) -> int:
+        """Return the bytes that a display takes: one that has an id is written into each output with this id."""
+        if kind == "execute_result":
+            content.setdefault("execution_count", None)  # of one whose content was left out
+        size = sum(len(str(part)) for part in (*content["data"].values(), content["metadata"]))
+        places = self._display_id_map.get((content.get("transient") or {}).get("display_id") or "", {})
+        copies = sum(map(len, places.values())) + (kind != "update_display_data")
+        return size * copies
