@@ -275,9 +275,9 @@ def test_a_time_that_is_none_is_told_for_its_learner_and_stops_nobody(root: Path
     good = "2026-11-20 10:00:00.000000 UTC"
     for who, when in (("ada", text), ("bob", good)):
         files = {f"{PHASE}.ipynb": who, "timestamp.txt": when.encode("utf-8", "surrogateescape")}
-        laid_out(tmp_path / "export", {f"{who}/{PHASE}/{name}": data for name, data in files.items()})
-    os.utime(tmp_path / "export" / "ada" / PHASE / f"{PHASE}.ipynb", (0, -1.0e9))
-    report = collect(root, tmp_path / "export")
+        laid_out(tmp_path / "submitted", {f"{who}/{PHASE}/{name}": data for name, data in files.items()})
+    os.utime(tmp_path / "submitted" / "ada" / PHASE / f"{PHASE}.ipynb", (0, -1.0e9))
+    report = collect(root, tmp_path / "submitted")
     told = {c.entry: c.outcome for c in report.files}
     assert told[f"ada/{PHASE}/timestamp.txt"] == "the time of the submission: is no time: that of the files counts"
     assert told[f"bob/{PHASE}/timestamp.txt"] == "the time of the submission: it was read"
