@@ -7,7 +7,7 @@ finds somebody only where the platform gives no number, and where one person alo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ..text import plain
 from .class_list import ClassList, Learner, keys, same, squashed, words
@@ -100,16 +100,20 @@ def settled(
     lateness = {place.late for place in known if agreeing and place.person.number == agreeing[-1].person.number}
     if len({place.person.number for place in agreeing}) == len(lateness) == 1 and known[-1] is agreeing[-1]:
         return agreeing[-1]
-    people = {place.person.number: shown(place.person) for place in (known or places)}
+    return Refused(
+        f"its name can be read as of {_claims(known or list(places), shown)}, since a person or a file is named with "
+        "numbers: look up on the platform whose it is, and collect it in a folder with that learner's id"
+    )
+
+
+def _claims(places: Sequence[Place], shown: Callable[[Person], str]) -> str:
+    """Return whose a file may be, for a sentence."""
+    people = {place.person.number: shown(place.person) for place in places}
     told = [plain(f"{who} ({number})" if who != number else who, 80) for number, who in people.items()]
     if len(told) == 1:
         told = (
             [f"{told[0]}, on time", "late"]
             if len({place.late for place in places}) > 1
-            else [*told, "somebody unknown"]
+            else [*told, "of somebody else"]
         )
-    more = f" or {len(told) - SHOWN} more" if len(told) > SHOWN else ""
-    return Refused(
-        f"its name can be read as of {' or '.join(told[:SHOWN])}{more}, since a person or a file is named with "
-        "numbers: look up on the platform whose it is, and collect it in a folder with that learner's id"
-    )
+    return " or ".join([*told[:SHOWN], *([f"{len(told) - SHOWN} more"] if len(told) > SHOWN else [])])
