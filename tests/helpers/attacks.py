@@ -1117,6 +1117,13 @@ USED_UP = {
         threading.Thread(target=lambda: time.sleep(1e6)).start()
         print("[thread] failed: it ends with the sandbox")
     """,
+    "half a megabyte shown in 800 outputs at once": """
+        from IPython.display import display, update_display
+        for _ in range(800):
+            display("", display_id="x")
+        update_display({"text/plain": "A" * 500_000}, raw=True, display_id="x")
+        print("[display] failed: an update counts for each output that it changes")
+    """,
 }
 QUIET = {  # accidents: they stop like any error, and nobody needs to look at them
     *("an endless loop", "an endless loop that swallows every interruption", "sys.exit()", "exit()"),
