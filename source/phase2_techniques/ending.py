@@ -13,12 +13,12 @@
 
 # %% jupyter={"source_hidden": true}
 # What you measured, for your card
-measured = {"gpt2-mini as trained, perplexity": f"{dense.perplexity:.2f}"}
+measured = {"gpt2-mini as trained": f"perplexity {dense.perplexity:.2f}"}
 
 with when_written("exercise 2.1"):
     pruned = deepcopy(model)
     magnitude_prune(pruned, 0.5)
-    measured["half of the weights gone, layer by layer"] = f"{evaluate(pruned, windows).perplexity:.2f}"
+    measured["half of the weights gone, layer by layer"] = f"perplexity {evaluate(pruned, windows).perplexity:.2f}"
 
 with when_written("exercise 2.2"):
     pruned = deepcopy(model)
@@ -28,7 +28,7 @@ with when_written("exercise 2.2"):
         keep = neuron_scores(*parts).argsort(descending=True)[: len(parts[1]) * 9 // 10].sort().values
         smaller = [torch.nn.Parameter(part) for part in remove_neurons(*parts, keep)]
         mlp.c_fc.weight, mlp.c_fc.bias, mlp.c_proj.weight = smaller
-    measured["a tenth of the neurons removed"] = f"{evaluate(pruned, windows).perplexity:.2f}"
+    measured["a tenth of the neurons removed"] = f"perplexity {evaluate(pruned, windows).perplexity:.2f}"
 
 with when_written("exercise 2.3"):
     early = cubic_sparsity(25, 0, 100, 0.0, 0.8) / 0.8
@@ -39,7 +39,7 @@ with when_written("exercise 2.4"):
     weights = {n: p.detach() for n, p in pruned.named_parameters() if n.startswith("h.") and p.dim() == 2}
     for name, mask in global_masks(weights, 0.5).items():
         weights[name].mul_(mask)
-    measured["half of the weights gone, one ranking for all"] = f"{evaluate(pruned, windows).perplexity:.2f}"
+    measured["half of the weights gone, one ranking for all"] = f"perplexity {evaluate(pruned, windows).perplexity:.2f}"
 
 # %% [markdown]
 # ### Your card

@@ -10,7 +10,7 @@
 # repository prunes 60 % of it and loses less than 2 % of its accuracy ([measured](../../docs/benchmarks.md#gradual-pruning);
 # a shorter run there has dense models trained as long).
 #
-# | part | technique | what goes | minutes | difficulty | points | of all |
+# | part | technique | what goes | core minutes | hardest | core points | of all |
 # |-|-|-|-:|-|-:|-:|
 # | 2.1 | **magnitude** | the smallest weights of each layer | <<minutes 2.1>> | ★☆☆ | <<points 2.1 core>> | <<points 2.1>> |
 # | 2.2 | **structured** | whole neurons and attention heads, so that the matrices get smaller | <<minutes 2.2>> | ★★★ | <<points 2.2 core>> | <<points 2.2>> |
@@ -24,6 +24,7 @@
 # it. Each check below it looks at one thing and gives its own points; one that fails says what it expected, for which input,
 # and what came back. PyTorch, NumPy, a plain loop: any way that is right is right. Only, write it yourself: an answer that
 # calls `gpt2_lib`'s pruning or `torch.nn.utils.prune` gets no points. Hidden tests look at more cases when you hand in.
+# After a restart: **Run > Run All Above Selected Cell**.
 #
 # New to PyTorch? Unfold this first.
 # <<primer>>
