@@ -23,6 +23,7 @@ from autograder.grading.lateness import handed_in
 from autograder.intake import archive, budget, tar, times
 from autograder.intake.collect import collect
 from autograder.intake.folder import MAX_EXTRA_FILES
+from autograder.intake.platforms import gradescope
 from autograder.intake.report import Report
 from autograder.intake.tar import members
 from autograder.term import read_term
@@ -314,3 +315,11 @@ def test_times_are_read_and_written_in_one_place() -> None:
         if re.search(r"\bstrptime\(|\bstrftime\(|\bfromtimestamp\(", path.read_text(encoding="utf-8"))
     }
     assert places == {"times.py"}
+
+
+def test_a_list_of_gradescopes_in_a_learners_folder_is_not_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = counted(monkeypatch, gradescope.yaml, "load")
+    export = {f"{who}/{PHASE}.ipynb": "x" for who in ("ada", "bob", "cy")}
+    collected(root, export | {"ada/submission_metadata.yml": "a: b"})
+    assert not read
+    assert len(notebooks(root)) == 3
