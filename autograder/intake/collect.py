@@ -74,7 +74,9 @@ class _Collecting:
         nothing = tuple(sorted({self._owners.shown(person) for person in people - taken}))
         unlisted = self._roster.unlisted({collected.student for collected in told} - {""})
         strays = to_rename(self._roster)
-        return Report(shown, len(people), told, nothing, tuple(unlisted), strays, tuple(self._store.own_times))
+        by_name = tuple(sorted(self._roster.by_name_alone))
+        times = tuple(self._store.own_times)
+        return Report(shown, len(people), told, nothing, tuple(unlisted), strays, times, by_name)
 
     def _placed(self, name: str, platform: str | None) -> tuple[str, Placed, Placed]:
         """Return the platform, the files with a known person, and the same with archives replaced by their contents."""

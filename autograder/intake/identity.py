@@ -1,16 +1,19 @@
 """Whose a file is: what a learner chooses never decides.
 
 Only numbers that a platform itself writes, and the class list, which is the instructor's, tell who somebody is. A name
-finds somebody only where the platform gives no number, and where one person alone has it. Names of groups find nobody.
+finds somebody only where there is no number to go by, on the platform or on the class list, and where one person alone
+has it; the report says so. Names of groups find nobody.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from ..text import plain
 from .class_list import ClassList, Learner, keys, same, squashed, words
+from .platforms.moodle import without_group
 from .platforms.place import Person, Place, Readings
 from .regular import Refused
 
@@ -47,6 +50,20 @@ def find(people: ClassList, person: Person, assignment: str, names: Mapping[str,
     else:
         found = named(people, person.name) if names.get(alike(person.name), 0) <= 1 else []
     return found[0].id if len(found) == 1 else ""
+
+
+def by_name(people: ClassList, person: Person, assignment: str, names: Mapping[str, int]) -> str:
+    """Return the id of the one learner of a name, where the class list has no number of theirs on Moodle or Canvas.
+
+    "" where somebody else of the name submits, or is on the list. Moodle may put a group's name in front.
+    """
+    member = without_group(person.name) if person.system == "Moodle" else ""
+    for name in filter(None, (person.name, member)):
+        others = names.get(alike(name), 0) - (name == person.name)
+        found = [one for one in people.learners if agrees(replace(person, name=name), [one.name])]
+        if len(found) == 1 and others <= 0 and not numbers(found[0], person.system, assignment):
+            return found[0].id
+    return ""
 
 
 def named(people: ClassList, name: str) -> list[Learner]:

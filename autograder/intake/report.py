@@ -48,6 +48,7 @@ class Report:
     unlisted: tuple[str, ...] = ()  # who is not on the class list
     strays: tuple[str, ...] = ()  # what to do for those of these who are, or may be, somebody on the class list
     own_times: tuple[datetime, ...] = ()  # of notebooks, UTC, where the files' own times count
+    by_name: tuple[str, ...] = ()  # who was found on the class list by the platform's name alone
 
 
 class Outcomes:
@@ -109,7 +110,7 @@ def table(report: Report) -> str:
     head = f"{report.platform}: {report.people} who handed in"
     nothing = [f"No notebook of: {', '.join(map(plain, report.nothing))}"] if report.nothing else []
     unlisted = [f"Not on the class list: {', '.join(map(plain, report.unlisted))}"] if report.unlisted else []
-    return "\n".join([head, *lines, sums, *nothing, *unlisted, *report.strays, *_own_times(report)])
+    return "\n".join([head, *lines, sums, *nothing, *unlisted, *report.strays, *_by_name(report), *_own_times(report)])
 
 
 def to_rename(roster: Roster) -> tuple[str, ...]:
@@ -127,6 +128,18 @@ def to_rename(roster: Roster) -> tuple[str, ...]:
         old, new = (" or ".join(map(shlex.quote, them)) for them in (ids, named))
         sure.append(one_name.format(" and ".join(ids), have, " and ".join(named), old, new))
     return tuple(sure)
+
+
+def _by_name(report: Report) -> list[str]:
+    """Return who was found by a name, which learners may change on many platforms."""
+    if not report.by_name:
+        return []
+    who = f"({len(report.by_name)}): {', '.join(map(plain, report.by_name))}"
+    sure = "the grading worksheet of the assignment" if report.platform == "Moodle" else "Canvas's gradebook"
+    return [
+        f"By name alone, as the class list has no number of {report.platform}'s for them {who}. "
+        f"Where learners can change their names, give make roster {sure}, which has the numbers, before you collect."
+    ]
 
 
 def _own_times(report: Report) -> list[str]:

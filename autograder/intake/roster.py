@@ -14,7 +14,7 @@ from pathlib import Path
 from ..files import write_whole
 from ..text import from_table, masked
 from .class_list import ClassList, Learner, words
-from .identity import alike, counted, find, named, namesakes, settled
+from .identity import alike, by_name, counted, find, named, namesakes, settled
 from .ids import MAX_ID, marked, student_id
 from .platforms.moodle import EVERYBODY, without_group
 from .platforms.place import Person, Place, Readings
@@ -51,6 +51,7 @@ class Roster:
             if row["number"] and row["system"] != "Moodle":
                 self._numbered[row["number"], row["system"]] = row["student"]
                 self._names[row["number"], row["system"]].add(row["name"])
+        self.by_name_alone: set[str] = set()  # the learners who were found so
         folders = {path.name for path in submitted.glob("*/") if not path.name.startswith(".")}
         ids = folders | {student for student, _ in self._of} | self._list.by_id.keys()
         self._before = {_same(name): name for name in ids}
@@ -108,7 +109,7 @@ class Roster:
         if not person.system and (student := self._of_folder(person.name)):
             return student if alone or _same(person.name) in self._before else ""
         if self._list or person.system != "Moodle" or person.name in EVERYBODY:
-            return find(self._list, person, assignment, names)
+            return find(self._list, person, assignment, names) or self._by_name(person, assignment, names)
         # Without a class list, a name that occurs once in each assignment is the same person's, with a new number.
         elsewhere = {row["student"] for row in mine} - {r["student"] for r in mine if r["assignment"] == assignment}
         if alone and len(elsewhere) == 1:
@@ -116,6 +117,18 @@ class Roster:
         member = without_group(person.name)
         there = not member or names.get(alike(member), 0)
         return "" if there else self.known(Person(member, "", "Moodle"), assignment, names)
+
+    def _by_name(self, person: Person, assignment: str, names: Mapping[str, int]) -> str:
+        """Return the id of a learner of whom neither the class list nor an earlier export has a number, by the name."""
+        if person.system not in ("Moodle", "Canvas") or person.name in EVERYBODY:
+            return ""
+        student = by_name(self._list, person, assignment, names)
+        where = [assignment] if person.system == "Moodle" else [a for s, a in self._of if s == student]
+        rows = [row for a in where for row in self.of(student, a).values() if row["system"] == person.system]
+        if not student or {row["number"] for row in rows} - {person.number}:
+            return ""
+        self.by_name_alone.add(student)
+        return student
 
     def check_numbers(self, people: Collection[Person], assignment: str) -> None:
         """Raise CollectError where the class list has Moodle's numbers of another assignment for this one.

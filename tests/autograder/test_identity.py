@@ -107,12 +107,9 @@ def test_a_page_for_canvas_names_the_learners_own_numbers_alone() -> None:
 @pytest.mark.parametrize(
     "name", ["Group 1-Ada Lovelace", "Ada Lovelace", "ada  lovelace", "Lovelace, Ada", "Team 1", "team 1", "Team 1-Ada"]
 )
-@pytest.mark.parametrize("listing", [MOODLE, NO_NUMBERS])
 @pytest.mark.parametrize("first", [True, False])
-def test_a_name_on_moodle_with_an_unknown_number_is_nobody_on_the_list(
-    root: Path, listing: str, name: str, first: bool
-) -> None:
-    listed(root, listing)
+def test_a_name_on_moodle_with_an_unknown_number_is_nobody_on_the_list(root: Path, name: str, first: bool) -> None:
+    listed(root, MOODLE)
     if first:
         collected(root, moodle(n1001="Ada Lovelace", n1002="Bob Hall"))
         before = owners(root)
@@ -122,6 +119,28 @@ def test_a_name_on_moodle_with_an_unknown_number_is_nobody_on_the_list(
     assert hers in report.unlisted
     if first:
         assert {student: text for student, text in owners(root).items() if text != "n1003"} == before
+
+
+@pytest.mark.parametrize("name", ["Ada Lovelace", "ada  lovelace", "Lovelace, Ada", "Group 1-Ada Lovelace"])
+def test_without_numbers_on_the_class_list_a_name_is_taken_and_said(root: Path, name: str) -> None:
+    listed(root, NO_NUMBERS)
+    report = collected(root, moodle(n1001=name, n1003="Team 1", n1004="Unknown Person"))
+    assert owners(root)["ada"] == "n1001"
+    assert report.by_name == ("ada",)
+    assert len(report.unlisted) == 2
+    assert "By name alone, as the class list has no number of Moodle's for them (1): ada." in table(report)
+    again = collected(root, moodle(n1003=name))
+    assert owners(root)["ada"] == "n1001", "another number in the same assignment is somebody else's"
+    assert len(again.unlisted) == 1
+
+
+def test_without_canvas_numbers_a_name_is_taken_once(root: Path) -> None:
+    listed(root, "id,first_name,last_name\nbob-smith,Bob,Smith\nzoe,Zoe,Young\n")
+    assert collected(root, {BOB: "bob"}).by_name == ("bob-smith",)
+    report = collected(root, {BOB.replace("12345", "999"): "eve", BOB: "bob"})
+    assert owners(root)["bob-smith"] == "bob"
+    assert len(report.unlisted) == 1
+    assert report.by_name == ()
 
 
 @pytest.mark.parametrize("name", ["ada lovelace", "Ada Lovelace", "\uff21da Lovelace", "Group 1-Ada Lovelace"])
