@@ -1,4 +1,4 @@
-# %% [markdown] minutes=4
+# %% [markdown] minutes=5
 # ## 2 · Measure before you cut
 #
 # How much is gone, and how much did it hurt? You write the first.
