@@ -129,7 +129,10 @@ def test_a_check_that_fails_says_so_in_a_few_lines_and_names_no_file_of_the_cour
     words = phase(name).words
     assert len(words) > 40
     assert {answer: said for answer, said in words.items() if len(said.splitlines()) > LINES} == {}
-    assert {answer: said for answer, said in words.items() if re.search(r"gpt2_lib[/\\]|\.py\b|File \"", said)} == {}
+    ours = {
+        answer: re.sub(r"https?://\S+", "", said) for answer, said in words.items()
+    }  # a source may be a file on the web
+    assert {answer: said for answer, said in ours.items() if re.search(r"gpt2_lib[/\\]|\.py\b|File \"", said)} == {}
 
 
 # Small changes of the solutions
