@@ -53,6 +53,11 @@ def read_config(folder: Path) -> GPT2Config:
     return config_of(_object(folder / "config.json"), folder / "config.json", generation)
 
 
+def has_own_head(folder: Path) -> bool:
+    """Return whether config.json says that the head is not the token embedding."""
+    return _object(folder / "config.json").get("tie_word_embeddings") is False
+
+
 def _object(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file. Raises CheckpointError."""
     try:

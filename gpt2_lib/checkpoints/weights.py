@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..gpt2 import GPT2
 from ..system.extras import command_line
+from .description import has_own_head
 from .errors import CheckpointError
 
 T = TypeVar("T")
@@ -91,6 +92,11 @@ def fill(model: GPT2, folder: Path) -> set[torch.dtype]:
     path = folder / (ONE if (folder / ONE).is_file() else INDEX)
     stored = _stored(path)
     check_names(path, {*wanted}, {*stored})
+    if HEAD not in stored and has_own_head(folder):
+        raise CheckpointError(
+            f"{folder / 'config.json'} sets tie_word_embeddings to false, and {path.name} has no head ({HEAD}): copy "
+            "the whole model again, or set it to true if the head is the token embedding."
+        )
     dtypes: set[torch.dtype] = set()
     for name in sorted(wanted, key=lambda name: -wanted[name].numel()):
         file, full = stored[name]

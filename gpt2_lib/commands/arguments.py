@@ -177,7 +177,7 @@ def fraction(text: str) -> float:
 def sparsities_file(text: str) -> dict[str, float]:
     """Return {glob: sparsity} from a JSON file."""
     try:
-        content = json.loads(Path(text).read_text(encoding="utf-8"))
+        content = json.loads(Path(text).read_text(encoding="utf-8"), object_pairs_hook=_once)
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{text} can't be read: {error.strerror}") from error
     except ValueError as error:  # no JSON, or no UTF-8
@@ -188,6 +188,14 @@ def sparsities_file(text: str) -> dict[str, float]:
         return {glob: check_sparsity(sparsity) for glob, sparsity in content.items()}
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text}: {error}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object's content; an error where a name stands twice, of which Python would keep the last."""
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise argparse.ArgumentTypeError(f"the file names {twice[0]!r} twice: leave one")
+    return dict(pairs)
 
 
 def n_m(text: str) -> tuple[int, int]:

@@ -42,7 +42,7 @@ class Windows:
 def read_texts(path: Path) -> list[str]:
     """Return the texts of a file or folder (.jsonl, .parquet: the field ``text``). Raises ValueError if unreadable."""
     if path.is_dir():
-        files = sorted(path.rglob("*.txt"))
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() == ".txt" and not file.is_dir())
         if not files:
             raise ValueError(f"{path} has no .txt file in it: name a folder that has, or a file.")
         return [_utf8(file) for file in files]

@@ -15,6 +15,7 @@ from ..config import GPT2Config
 from ..generate import StopAt, generate_ids, renamed
 from ..gpt2 import GPT2, KVCache
 from ..metrics import Quality, evaluate
+from ..system.extras import command_line
 from ..system.processors import processors
 from .contents.metadata import CONFIG, tokenizer_in
 from .extras import DeployError, need
@@ -38,6 +39,10 @@ class OnnxGPT2:
         """Load the file. Raises DeployError if it is missing, truncated or not of `export_onnx`."""
         self._ort = need("onnxruntime", "deploy")
         path = Path(path)
+        if path.is_dir():
+            raise DeployError(
+                f"{path} is a folder: make a file of it with {command_line(['gpt2-pruning', 'export', str(path), 'model.onnx'])}, and name that."
+            )
         if not path.is_file():
             raise DeployError(f"There is no file {path}: make it with export_onnx(model, path).")
         if threads is not None and threads < 1:

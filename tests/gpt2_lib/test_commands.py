@@ -136,7 +136,7 @@ def test_a_text_is_the_same_from_every_kind_of_file(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"text": texts, "id": [1, 2]}), tmp_path / "a.parquet")
     (tmp_path / "many" / "deep").mkdir(parents=True)
     (tmp_path / "many" / "1.txt").write_text(texts[0], encoding="utf-8-sig")
-    (tmp_path / "many" / "deep" / "2.txt").write_text(texts[1], encoding="utf-8")
+    (tmp_path / "many" / "deep" / "2.TXT").write_text(texts[1], encoding="utf-8")
     for name in ("a.jsonl", "a.parquet", "many"):
         assert read_texts(tmp_path / name) == texts
 
@@ -331,6 +331,7 @@ def test_an_impossible_command_is_refused_and_writes_nothing(
         ('{"*": "0.5"}', "got '0.5'"),
         ("[0.5]", "must hold one object"),
         ("{", "is no JSON"),
+        ('{"h.0.*": 0.5, "h.0.*": 0.3}', "names 'h.0.*' twice"),
         ("{}", "Nothing is left to prune"),
     ],
 )

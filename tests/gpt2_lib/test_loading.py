@@ -214,6 +214,10 @@ def in_three_files(folder: Path, file: str | None = None) -> None:
         (lambda f: (f / "tokenizer_config.json").write_text("{"), r"tokenizer_config\.json is no JSON"),
         (lambda f: (f / "special_tokens_map.json").write_text("[]"), r"special_tokens_map\.json holds list"),
         (lambda f: (f / "vocab.json").write_text("{}") and (f / "tokenizer.json").unlink(), "no tokenizer.json"),
+        (
+            lambda f: edit(f / "config.json", tie_word_embeddings=False),
+            r"tie_word_embeddings to false, .* no head \(lm",
+        ),
         (lambda f: edit(f / "config.json", activation_function="gelu"), "sets activation_function to 'gelu'"),
     ],
 )

@@ -396,6 +396,8 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "model.onnx"
     with pytest.raises(DeployError, match="There is no file"):
         OnnxGPT2(path)
+    with pytest.raises(DeployError, match=r"is a folder: make a file of it with gpt2-pruning export .* model\.onnx"):
+        OnnxGPT2(tmp_path)
     path.write_text("To be, or not to be")
     with pytest.raises(DeployError, match="can't read"):
         OnnxGPT2(path)

@@ -1,6 +1,6 @@
 """Kubernetes manifests checked without a cluster: built, and validated against the schema and rules of our own.
 
-python -m gpt2_lib.deploy check-manifests [folder ...]
+gpt2-pruning check-manifests [folder ...]
 
 The schema defines the fields and their types. `manifest_rules` checks whether a selector finds its pods, a probe its
 port, a request its limit. No check here replaces a cluster, and no cluster has run these manifests.
@@ -104,7 +104,7 @@ def _without_nulls(value: Any) -> Any:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command's options."""
     found = argparse.ArgumentParser(
-        prog="python -m gpt2_lib.deploy check-manifests", description="Check Kubernetes manifests without a cluster."
+        prog="gpt2-pruning check-manifests", description="Check Kubernetes manifests without a cluster."
     )
     found.add_argument("folders", nargs="*", type=Path, help="with a kustomization.yaml, or YAML files (the course's)")
     return found

@@ -1,6 +1,6 @@
 """Load test of a served model: many requests at once, their losses and their latencies.
 
-python -m gpt2_lib.deploy load-test --url http://127.0.0.1:8000 --requests 1000 --concurrency 16
+gpt2-pruning load-test --url http://127.0.0.1:8000 --requests 1000 --concurrency 16
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def server_resources(url: str) -> tuple[int, float]:
         status, text = ask(url, "/metrics")
     except (OSError, HTTPException) as error:
         raise DeployError(
-            f"No server answers at {url}: {error}. Start one with python -m gpt2_lib.deploy serve."
+            f"No server answers at {url}: {error}. Start one with gpt2-pruning serve --model model.onnx."
         ) from None
     lines = text.decode(errors="replace").splitlines()
     values = {name: value for name, _, value in (line.rpartition(" ") for line in lines)}
@@ -178,7 +178,7 @@ def send(url: str, path: str, body: dict[str, Any] | None, timeout: float) -> tu
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command's options."""
     found = argparse.ArgumentParser(
-        prog="python -m gpt2_lib.deploy load-test", description="Send many requests at once to a served model."
+        prog="gpt2-pruning load-test", description="Send many requests at once to a served model."
     )
     found.add_argument("--url", default="http://127.0.0.1:8000", help="the server (%(default)s)")
     found.add_argument("--requests", type=count, default=1000, help="how many (%(default)s)")

@@ -1,6 +1,6 @@
 """The server of a pruned model over HTTP: FastAPI, uvicorn and ONNX Runtime.
 
-python -m gpt2_lib.deploy serve --model model.onnx --host 127.0.0.1 --port 8000
+gpt2-pruning serve --model model.onnx --host 127.0.0.1 --port 8000
 
 POST /generate   {"prompt": "...", "max_new_tokens": 100, "temperature": 0.8, "top_k": 40, "seed": 1, "stop": ["\\n"],
                  "stream": false}
@@ -76,7 +76,7 @@ def main(argv: Sequence[str]) -> None:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command's options."""
     found = argparse.ArgumentParser(
-        prog="python -m gpt2_lib.deploy serve",
+        prog="gpt2-pruning serve",
         description="Serve a model over HTTP: POST /generate, or /v1/completions for clients of OpenAI's API.",
         allow_abbrev=False,
     )
