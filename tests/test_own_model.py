@@ -83,8 +83,8 @@ def test_every_block_of_the_page_runs(
     start = torch.tensor([tokenizer().encode("To be, or not")])
     served = OnnxGPT2("my-model.onnx").generate_ids(start, 5, temperature=0, stop_at=None)
     assert names["written"] == [int(token) for token in served]
-    student, recovered = names["student"], names["recovered"]
-    for model, sparsity in ((student, 0.6), (recovered, 0.5)):
+    for name, sparsity in (("gradual", 0.6), ("student", 0.6), ("recovered", 0.5)):
+        model = names[name]
         assert isinstance(model, GPT2)
         assert metrics.sparsity(prunable_weights(model).values()) == pytest.approx(sparsity, abs=0.01)
 
