@@ -12,12 +12,13 @@ teach: .venv/lab     ## open JupyterLab with nbgrader's tools: Formgrader, Creat
 	$(jupyterlab) $(LAB_ARGS)
 
 test: .venv/dev      ## run the tests that need Python alone, on all cores: some minutes
-	$(pytest) --ignore=tests/system -m "not slow"
-	@echo "Left out: tests/system (JupyterLab in a browser, the sandbox, attacks, whole classes, whole notebooks), and what"
-	@echo "computes for long (a killed training, each wrong artifact). make test-all runs everything. It needs Linux."
+	$(pytest) --ignore=tests/system -m "not slow" $(if $(all),--no-skips --cov --cov-report=)
+	$(if $(all),,@echo "Left out: tests/system (JupyterLab in a browser, the sandbox, attacks, whole classes, whole notebooks), and"; \
+	echo "what computes for long (a killed training, each wrong artifact). make test-all runs everything. It needs Linux.")
 
-test-all: programs .venv/dev  ## run every test, in the sandbox and in a real browser too (Linux)
-	$(pytest) --no-skips --cov --cov-report=term
+test-all: programs test  ## run every test, in the sandbox and in a real browser too (Linux)
+	$(pytest) -m slow --no-skips --cov --cov-append --cov-report=term
+all = $(filter test-all,$(MAKECMDGOALS))
 # Tests that share a class or a server go to one process; the long ones, in tests/system, are first in the alphabet.
 programs:
 	@$(find_python); "$$python" tests/helpers/needs.py

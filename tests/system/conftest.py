@@ -13,7 +13,10 @@ SECONDS = 7200  # until a test is given up: the first that asks for a whole clas
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
+        if HERE not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.slow)  # `make test-all` runs these after what `make test` runs
+        if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(SECONDS))
 
 
