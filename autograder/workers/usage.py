@@ -1,4 +1,6 @@
-"""Resources used by the processes of a sandbox: CPU time, memory, sockets, read from /proc.
+"""Resources used by the processes of a sandbox: CPU time, memory, sockets, files, read from /proc.
+
+The kernel's memory on their behalf counts, too: what waits in sockets in bytes, files in number.
 
 Orphaned processes become children of the sandbox's first process, so none can leave the tree.
 """
@@ -6,6 +8,7 @@ Orphaned processes become children of the sandbox's first process, so none can l
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -14,8 +17,14 @@ from pathlib import Path
 
 import psutil
 
+from ..sandbox.bubblewrap import MEMORY
+
 HELD = re.compile(rb"^(?:RssAnon|RssShmem):\s+(\d+) kB$", re.MULTILINE)  # of /proc/<pid>/status; the rest is files
 SHARE = re.compile(rb"^(?:Pss_Anon|Pss_Shmem):\s+(\d+) kB$", re.MULTILINE)  # the same, of what several share a part
+
+OPEN = re.compile(rb"^sockets: used (\d+)$", re.MULTILINE)  # of /proc/<pid>/net/sockstat
+INTERNET = ("tcp", "tcp6", "udp", "udp6")
+QUEUES = re.compile(rb"^ *\d+:(?: [0-9A-F:]+){2} [0-9A-F]{2} ([0-9A-F]{8}):([0-9A-F]{8}) ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,10 @@ class Usage:
         self._seconds = 0.0
 
     def look(self, memory: float) -> Use:
-        """Return the current use; CPU time never falls, and above ``memory`` bytes memory is measured more exactly."""
+        """Return the current use; CPU time never falls, and above ``memory`` bytes memory is measured more exactly.
+
+        Memory is that of the processes and what waits in their internet sockets.
+        """
         seconds, held_by = 0.0, {}
         for process in self._processes():
             try:
@@ -49,14 +61,32 @@ class Usage:
         if total > memory:  # forks share what they have not changed
             total = sum(_share(pid, held) for pid, held in held_by.items())
         self._seconds = max(self._seconds, seconds)
-        return Use(self._seconds, total, sum(held > 0 for held in held_by.values()))
+        return Use(self._seconds, total + self._queued(), sum(held > 0 for held in held_by.values()))
 
     def sockets(self) -> int:
-        """Return the number of Unix sockets in the sandbox's network namespace."""
+        """Return the number of sockets in the sandbox's network namespace."""
+        return sum(int(number) for number in OPEN.findall(self._of_the_sandbox("net/sockstat")))
+
+    def files(self) -> int:
+        """Return the number of files, links and folders in what the sandbox may write."""
+        count = 0
+        for root in self._roots[1:]:
+            for folder in MEMORY:
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                    found = os.statvfs(f"/proc/{root.pid}/root{folder}")
+                    count += found.f_files - found.f_ffree
+        return count
+
+    def _queued(self) -> int:
+        """Return the bytes that wait in the sandbox's TCP and UDP sockets."""
+        waiting = [pair for table in INTERNET for pair in QUEUES.findall(self._of_the_sandbox(f"net/{table}"))]
+        return sum(int(sent, 16) + int(received, 16) for sent, received in waiting)
+
+    def _of_the_sandbox(self, name: str) -> bytes:
         for root in self._roots[1:]:
             with contextlib.suppress(OSError):
-                return Path(f"/proc/{root.pid}/net/unix").read_bytes().count(b"\n")
-        return 0
+                return Path(f"/proc/{root.pid}/{name}").read_bytes()
+        return b""
 
     def _processes(self) -> list[psutil.Process]:
         found = []

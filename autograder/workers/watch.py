@@ -25,7 +25,8 @@ from .usage import Usage, Use, slowness
 
 LOOK = 0.5  # seconds between two measurements of usage, where nothing runs for longer
 STUBBORN = 5.0  # seconds in which code may go on after it was interrupted
-SOCKETS = 512  # Unix sockets in a sandbox: what waits in them is memory that no other limit counts
+SOCKETS = 512  # in a sandbox: what waits in Unix sockets is memory that no other limit counts
+FILES = 50_000  # in what a sandbox may write: an empty one takes the kernel some kilobytes, too
 
 
 class Watch:
@@ -94,6 +95,8 @@ class Watch:
             return f"All in all it took more than {limits.seconds:g} seconds of computing time."
         if self.usage.sockets() > SOCKETS:
             return f"It opened more than {SOCKETS} sockets."
+        if self.usage.files() > FILES:
+            return f"It made more than {FILES:,} files."
         if time.monotonic() > account.until:
             return f"It used the grader for more than {limits.total / 60:g} minutes."
         return ""

@@ -40,9 +40,8 @@ class OnnxGPT2:
         self._ort = need("onnxruntime", "deploy")
         path = Path(path)
         if path.is_dir():
-            raise DeployError(
-                f"{path} is a folder: make a file of it with {command_line(['gpt2-pruning', 'export', str(path), 'model.onnx'])}, and name that."
-            )
+            command = command_line(["gpt2-pruning", "export", str(path), "model.onnx"])
+            raise DeployError(f"{path} is a folder: make a file of it with {command}, and name that.")
         if not path.is_file():
             raise DeployError(f"There is no file {path}: make it with export_onnx(model, path).")
         if threads is not None and threads < 1:

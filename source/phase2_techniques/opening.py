@@ -10,13 +10,13 @@
 # repository prunes 60 % of it and loses less than 2 % of its accuracy ([measured](../../docs/benchmarks.md#gradual-pruning);
 # a shorter run there has dense models trained as long).
 #
-# | part | technique | what goes | core minutes | hardest | core points | of all |
+# | part | technique | what goes | core minutes | hardest exercise | core points | of all |
 # |-|-|-|-:|-|-:|-:|
-# | 2.1 | **magnitude** | the smallest weights of each layer | <<minutes 2.1>> | ★☆☆ | <<points 2.1 core>> | <<points 2.1>> |
+# | 2.1 | **magnitude** | the smallest weights of each layer | <<minutes 2.1>> | ★★☆ | <<points 2.1 core>> | <<points 2.1>> |
 # | 2.2 | **structured** | whole neurons and attention heads, so that the matrices get smaller | <<minutes 2.2>> | ★★★ | <<points 2.2 core>> | <<points 2.2>> |
 # | 2.3 | **gradual** | a little at a time, with training in between | <<minutes 2.3>> | ★★☆ | <<points 2.3 core>> | <<points 2.3>> |
 # | 2.4 | **global** | the smallest weights of the whole model, ranked together | <<minutes 2.4>> | ★★☆ | <<points 2.4 core>> | <<points 2.4>> |
-# | 2.5 | **budget**, a bonus | 60 % of the model, shared out by you | <<minutes 2.5>> | ★★☆ | | <<points 2.5>> |
+# | 2.5 | **budget**, a bonus | 60 % of the model, shared out by you | (<<minutes 2.5>>) | ★★☆ | | <<points 2.5>> |
 #
 # They stand on their own: stuck in one, go on with the next, and come back.
 #

@@ -1081,7 +1081,7 @@ USED_UP = {
         except OSError as error:
             print(f"[huge] failed: {error.strerror}")
     """,
-    "a million files": """
+    "20,000 folders": """
         import os
         try:
             for number in range(20_000):
@@ -1161,6 +1161,26 @@ FATAL = {  # they use up what the whole submission has
             except BlockingIOError:
                 pass
         time.sleep(1e6)
+    """,
+    "connections to itself, filled with what nobody reads": """
+        import socket, time
+        door, pairs = socket.create_server(("127.0.0.1", 0), backlog=1000), []
+        for _ in range(400):
+            pairs += [socket.create_connection(door.getsockname()), door.accept()[0]]
+            pairs[-2].setblocking(False)
+            try:
+                while True: pairs[-2].send(bytes(1 << 16))
+            except BlockingIOError:
+                pass
+        time.sleep(1e6)
+    """,
+    "files without content, and without end": """
+        import os, time
+        try:
+            for number in range(1_000_000):
+                os.symlink("x" * 1000, f"/dev/shm/{number}")
+        finally:
+            time.sleep(1e6)
     """,
     "100 MB printed in one line": "print('x' * 100_000_000)",
     "100 MB printed in many lines": "for _ in range(1_000_000): print('x' * 100)",

@@ -29,7 +29,8 @@ def shared_out(layer_sparsities):
     gone = sum(round(shares[name] * size) for name, size in sizes.items()) / sum(sizes.values())
     plain = sum(shares.values()) / len(shares)
     idea = (
-        " The plain mean of your sparsities is, but large layers count for more: weigh each by its number of weights."
+        f" The plain mean of your sparsities is {plain:.1%}, but large layers count for more: weigh each by its number of "
+        "weights."
         if plain >= challenges.BUDGET - 0.0005
         else ""
     )
@@ -51,7 +52,7 @@ def budget_met(layer_sparsities):
     shared_out(layer_sparsities)
 
 
-@check("better than the same share everywhere: perplexity 90 at most")
+@check("well below the same share everywhere: perplexity 90 at most")
 def budget_better(layer_sparsities):
     _left(layer_sparsities, "better")
 

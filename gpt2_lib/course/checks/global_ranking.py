@@ -80,7 +80,7 @@ def _drawn(gone, weights):
 
 @check("one ranking for all")
 def global_choice(global_masks):
-    examples = (  # of 12 weights six go, those up to 0.5 and up to 0.6
+    examples = (  # of 12 weights six go, those up to 0.5, up to 0.6 and up to 0.6
         {
             "large": torch.tensor([[0.9, -0.2, 0.5, -0.7], [0.4, -0.8, 0.6, 1.0]]),
             "small": torch.tensor([[0.1, -0.45, 0.3, 0.05]]),
@@ -88,6 +88,11 @@ def global_choice(global_masks):
         {
             "small": torch.tensor([[0.1, 0.9, -0.2, 0.3]]),
             "large": torch.tensor([[6.0, 0.5, -0.65, 9.0], [-0.4, 8.0, 7.0, 0.6]]),
+        },
+        {  # three, of different lengths: each begins where the one before it ends
+            "first": torch.tensor([0.1, 0.9, 0.7, -0.3]),
+            "second": torch.tensor([0.2, -1.0]),
+            "third": torch.tensor([[-0.4, 0.8, 1.1], [0.5, -1.2, 0.6]]),
         },
     )
     for weights in examples:

@@ -46,6 +46,22 @@ def global_masks(weights, sparsity):
     return {name: w.abs() > threshold for name, w in weights.items()}
 """,
         ),
+        "a part begins at the length of the one before it": (
+            {"global_count", "global_choice", "global_ties", "global_care"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    sizes = torch.cat([w.abs().flatten() for w in weights.values()])
+    keep = torch.ones(len(sizes), dtype=torch.bool)
+    keep[sizes.argsort(stable=True)[: round(sparsity * len(sizes))]] = False
+    masks, i = {}, 0
+    for name, w in weights.items():
+        masks[name] = keep[i : i + w.numel()].view(w.shape)
+        i = w.numel()
+    return masks
+""",
+        ),
         "empties whole layers, that of the smallest mean first": (
             {"global_choice", "global_ties", "global_care"},
             """
