@@ -50,6 +50,7 @@ class Progress:
         self._exercises: Points = {}
         self._passed: set[str] = set()
         self._given = ""
+        self._found = ""
 
     def begin(self, title: str, exercises: Points) -> None:
         """Show the progress line here. In a repeated run of the cell, passed checks stay passed."""
@@ -70,7 +71,7 @@ class Progress:
         Raises AssertionError with a plain message where an answer is missing, is not the learner's own work, takes too
         long or stops with an error. If the check passes, it shows the label and updates the progress line.
         """
-        self._given = ""
+        self._given = self._found = ""
         self._passed.discard(identity)
         name = next(iter(answers))
         try:
@@ -95,11 +96,16 @@ class Progress:
             raise
         finally:
             self._update()
-        self._tell(Outcome("passed", self._head(identity, label)), identity)
+        shown = f"{label} · {self._found}" if self._found else label
+        self._tell(Outcome("passed", self._head(identity, shown)), identity)
 
     def given(self, text: str) -> None:
         """Record the arguments that the function gets next, to be shown if it stops with an error."""
         self._given = text
+
+    def found(self, text: str) -> None:
+        """Record what a check measured, to be shown beside its label if it passes."""
+        self._found = text
 
     def stopped(self, source: str, answers: set[str]) -> None:
         """Take back a stopped cell's checks, which may not have begun, and those of ``answers`` it did not make."""

@@ -7,7 +7,7 @@
 # schedule, and *structured* grain and score:
 
 # %% jupyter={"source_hidden": true}
-# Measure: a fresh copy of the model is pruned for every point (the bars show the time left)
+# Measure, for about a minute: a fresh copy is pruned for every point (bars show the time left)
 from gpt2_lib.course.experiments import METHODS, sweep, sweep_gradually, table
 
 swept = sweep(model, windows)

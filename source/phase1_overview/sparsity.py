@@ -114,12 +114,19 @@ with check.hidden():
 # **On the real model.** Nobody has pruned it yet, so next to nothing should be zero.
 
 # %%
+from gpt2_lib import metrics
+
 with when_written("exercise 1.1"):
     half = deepcopy(model)
     quick_magnitude_prune(half, att_sparsity=0.5, ff_sparsity=0.5)
+    every, pruned = (list(parts) for parts in (half.parameters(), prunable_weights(half).values()))
+    before, among, of_all = (sparsity([p.detach() for p in parts]) for parts in (model.parameters(), pruned, every))
     say(
-        f"As trained, {sparsity([p.detach() for p in model.parameters()]):.4%} of all parameters are zero. With half of the "
-        f"attention and feed-forward weights pruned, {sparsity([w.detach() for w in prunable_weights(half).values()]):.1%} "
-        f"of those are, but only {sparsity([p.detach() for p in half.parameters()]):.1%} of the whole model: "
+        f"As trained, {before:.4%} of all parameters are zero. With half of the attention and feed-forward weights pruned, "
+        f"{among:.1%} of those are, but only {of_all:.1%} of the whole model: "
         "**a claim about sparsity must name its denominator.**"
     )
+    if abs(of_all - metrics.sparsity(every)) > 1e-6:
+        say(
+            f"(These are your function's. The library counts {metrics.sparsity(every):.1%} of the whole model: see the checks.)"
+        )

@@ -1,6 +1,6 @@
 # %% [markdown] minutes=5
 # ## 2.3 · Gradual: a little at a time
-# *difficulty ★☆☆ and ★★☆ · <<minutes 2.3>> minutes · <<points 2.3>> points*
+# *difficulty ★☆☆ and ★★☆ · <<minutes 2.3>> minutes for the core's <<points 2.3 core>> of <<points 2.3>> points*
 #
 # Cut half of the weights in one shot and the model stumbles: what is left was trained to work together with what is
 # gone. Cut a few, train a little so that the rest takes over, cut a few more: that is **gradual pruning** (Zhu & Gupta,

@@ -315,6 +315,6 @@ with when_written("exercise 2.4"):
 
 # %% [markdown]
 # That one layer does most of the harm; in their own units the layers can be ranked together and lose little more than
-# each on its own. So it is *magnitude* that can't be ranked globally here, in a model (trained with Muon) whose
+# each on its own. So it is *magnitude* that can't be ranked globally here, in a model whose
 # layers have very different scales; a score in units of the loss (Taylor's, in Phase 1's *Going deeper*) can. Where you
 # prune globally by size, keep a share of each layer (`ModelPruner.prune_globally(0.5, min_kept=0.3)`).

@@ -1,6 +1,6 @@
 # %% [markdown] minutes=8
 # ## 2.1 · Magnitude: the smallest weights go
-# *difficulty ★☆☆ and ★★☆ · <<minutes 2.1>> minutes · <<points 2.1>> points*
+# *difficulty ★☆☆ and ★★☆ · <<minutes 2.1>> minutes for the core's <<points 2.1 core>> of <<points 2.1>> points*
 #
 # A weight $w$ adds $w \cdot x$ to an output. If $|w|$ is next to nothing, so is what it adds, and the model should
 # hardly miss it. So: rank the weights by size, cut the smallest, keep the rest. That is **magnitude pruning**

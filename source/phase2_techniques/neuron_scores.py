@@ -1,6 +1,6 @@
 # %% [markdown] minutes=7
 # ## 2.2 · Structured: whole neurons and heads go
-# *difficulty ★★☆ and ★★★ · <<minutes 2.2>> minutes · <<points 2.2>> points*
+# *difficulty ★★☆ and ★★★ · <<minutes 2.2>> minutes for the core's <<points 2.2 core>> of <<points 2.2>> points*
 #
 # A zero inside a matrix saves no time: the processor multiplies by it like by any number. But if everything that belongs
 # to one **neuron** is gone, its row and its column can be cut out, and the matrices are really smaller. Any chip has

@@ -5,8 +5,8 @@
 #
 # *<<words>> words, <<lines>> lines of code. "Going deeper": <<minutes deeper>> minutes more for all <<exercises>> functions and <<points>> points.*
 #
-# In Phase 1 a library pruned the model for you. Now you write the pruning: every function is a few lines long, and works on the
-# real model as soon as it is right. In one shot you will see the model suffer; with 600 training steps, this
+# In Phase 1 a library pruned the model for you. Now you write the pruning: every function is a few lines long, and at the end
+# those that are right prune the real model. In one shot you will see the model suffer; with 600 training steps, this
 # repository prunes 60 % of it and loses less than 2 % of its accuracy ([measured](../../docs/benchmarks.md#gradual-pruning);
 # a shorter run there has dense models trained as long).
 #

@@ -11,7 +11,8 @@ from ...pruning.pruner import ModelPruner, prunable_weights
 from .reference import dense, pages
 
 BUDGET = 0.6  # of all prunable weights
-BUDGET_LEFT = {"better": 90, "good": 70, "best": 60}  # perplexity at most, on the notebook's 12 pages and on 16 others
+BUDGET_LEFT = {"better": 90, "good": 65, "best": 55}  # perplexity at most, on the notebook's 12 pages
+HARDER = 1.15  # times as much on 16 others: there all choices have 1.01 to 1.12 times the perplexity
 
 Shares = tuple[tuple[str, float], ...]  # parameter name, sparsity
 
@@ -31,11 +32,12 @@ def perplexity_left(shares: Shares, hidden: bool = False) -> float:
     return evaluate(model, windows).perplexity
 
 
-def assert_left(shares: Shares, bar: str, hidden: bool = False) -> None:
-    """Assert that pruning to ``shares`` leaves at most the perplexity of a bar of BUDGET_LEFT."""
-    perplexity, most = perplexity_left(shares, hidden), BUDGET_LEFT[bar]
+def assert_left(shares: Shares, bar: str, hidden: bool = False) -> float:
+    """Assert that pruning to ``shares`` leaves a perplexity within a bar of BUDGET_LEFT, and return it."""
+    perplexity, most = perplexity_left(shares, hidden), BUDGET_LEFT[bar] * (HARDER if hidden else 1)
     text = "pages that you don't see" if hidden else "the notebook's pages"
     assert perplexity <= most, (
         f"Pruned to your sparsities, gpt2-mini has perplexity {perplexity:.1f} on {text}; at most {most:g} is "
         "asked for. Which layers can spare more, and which less, by the picture above?"
     )
+    return perplexity

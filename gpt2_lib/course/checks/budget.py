@@ -44,7 +44,7 @@ def shared_out(layer_sparsities):
 
 
 def _left(layer_sparsities, bar):
-    challenges.assert_left(shared_out(layer_sparsities), bar)
+    progress.found(f"yours: {challenges.assert_left(shared_out(layer_sparsities), bar):.1f}")
 
 
 @check("60 % of all weights go")
@@ -52,16 +52,16 @@ def budget_met(layer_sparsities):
     shared_out(layer_sparsities)
 
 
-@check("well below the same share everywhere: perplexity 90 at most")
+@check("far better than the same share everywhere: perplexity 90 at most")
 def budget_better(layer_sparsities):
     _left(layer_sparsities, "better")
 
 
-@check("good: perplexity 70 at most")
+@check("good: perplexity 65 at most")
 def budget_good(layer_sparsities):
     _left(layer_sparsities, "good")
 
 
-@check("very good: perplexity 60 at most")
+@check("very good: perplexity 55 at most")
 def budget_best(layer_sparsities):
     _left(layer_sparsities, "best")

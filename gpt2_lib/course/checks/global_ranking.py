@@ -7,7 +7,7 @@ import torch
 from ..check import check
 from ..lesson import mask_fault, show
 from ..progress import progress
-from .magnitude import INVERTED, smallest_of
+from .magnitude import INVERTED, MANY_EQUALS, first_half_of, smallest_of
 from .refusals import refused
 
 
@@ -151,13 +151,14 @@ def global_ties(global_masks):
         "Three of the five 0.5 go: first those of the layer that comes first in the dict (here b), from the earliest position "
         f"on, then those of the next.\n{drawn}"
     )
-    weights = {"first": torch.full((4, 8), 0.5), "second": torch.full((4, 8), 0.5)}
-    progress.given("sparsity 0.75 and two layers of 4 x 8 weights, all of them 0.5")
-    gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, 0.75), weights)
-    assert gone == {"first": [True] * 32, "second": [place < 16 for place in range(32)]}, (
-        "Of two layers with 32 equal weights each, 48 go: all of the first, then the first 16 of the second; yours are others. Of many "
-        "equals a sort keeps the order only if it is asked to.\nsecond, with * at what you removed:\n"
-        f"{show(weights['second'], torch.tensor(gone['second']).view(4, 8))}"
+    first, second = torch.tensor(MANY_EQUALS).view(2, 4, 8)
+    weights = {"first": first, "second": second}
+    given = "\n".join(f"{name}:\n{show(w)}" for name, w in weights.items())
+    progress.given(f"sparsity 0.5 and the weights\n{given}")
+    gone = removed_from(global_masks({name: w.clone() for name, w in weights.items()}, 0.5), weights)
+    assert gone["first"] + gone["second"] == first_half_of(MANY_EQUALS), (
+        "All of 0.25 and 0.5 go, and the first six of 0.75, all of which are in the first layer; yours are others. Of many equals a sort "
+        f"keeps the order only if it is asked to.\n{_drawn(gone, weights)}"
     )
 
 

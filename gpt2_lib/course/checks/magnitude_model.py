@@ -58,7 +58,11 @@ def prune_where(magnitude_prune):
         f"Your masks lack {', '.join(missing[:4])}{' and more' * (len(missing) > 4)}. Every block has four weights to prune."
     )
     for name, parameter in parameters_after(small, before).items():
-        if name not in wanted:
+        if name in wanted:
+            assert bool((parameter == 0).any()), (
+                f"Nothing in {name} is zero in the model now. {_why_untouched(small, name, masks)}"
+            )
+        else:
             assert torch.equal(parameter, before[name]), (
                 f"{name} is no attention or feed-forward weight: it must stay as it was.\n"
                 f"Before:\n{show(before[name])}\nafter:\n{show(parameter)}"

@@ -62,6 +62,19 @@ def global_masks(weights, sparsity):
     return masks
 """,
         ),
+        "NumPy's sort as it comes, which is not stable": (
+            {"global_ties"},
+            """
+def global_masks(weights, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    sizes = torch.cat([w.abs().flatten() for w in weights.values()])
+    keep = torch.ones(len(sizes), dtype=torch.bool)
+    keep[torch.from_numpy(sizes.double().numpy().argsort())[: round(sparsity * len(sizes))]] = False
+    parts = keep.split([w.numel() for w in weights.values()])
+    return {name: part.view(w.shape) for (name, w), part in zip(weights.items(), parts)}
+""",
+        ),
         "empties whole layers, that of the smallest mean first": (
             {"global_choice", "global_ties", "global_care"},
             """

@@ -20,6 +20,18 @@ def lowest(weight, sparsity):
 
 WRONG: dict[str, dict[str, tuple[set[str], str]]] = {
     "magnitude_mask": {
+        "NumPy's sort as it comes, which is not stable": (
+            {"mask_ties"},
+            """
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError("sparsity is a fraction")
+    keep = torch.ones(weight.numel(), dtype=torch.bool)
+    order = weight.detach().abs().double().flatten().numpy().argsort()
+    keep[torch.from_numpy(order)[: round(sparsity * weight.numel())]] = False
+    return keep.view(weight.shape)
+""",
+        ),
         "signed instead of absolute": (
             {"mask_choice", "mask_ties"},
             """
