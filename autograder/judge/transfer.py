@@ -85,7 +85,13 @@ class _Pickler(pickle.Pickler):
             names = {name for code in _nested(thing.__code__) for name in code.co_names}
             known = {name: value for name, value in thing.__globals__.items() if name in names}
             cells = [cell.cell_contents for cell in thing.__closure__ or ()]
-            return _function, (marshal.dumps(thing.__code__), known, thing.__name__, thing.__defaults__, cells)
+            return _function, (
+                marshal.dumps(_without_paths(thing.__code__)),
+                known,
+                thing.__name__,
+                thing.__defaults__,
+                cells,
+            )
         return NotImplemented
 
 
@@ -97,6 +103,12 @@ def _is_a_checks_own(function: types.FunctionType) -> bool:
 def _nested(code: types.CodeType) -> list[types.CodeType]:
     inside = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
     return [code, *(found for inner in inside for found in _nested(inner))]
+
+
+def _without_paths(code: types.CodeType) -> types.CodeType:
+    """Return the code without the name of the file that it is from."""
+    inside = (_without_paths(part) if isinstance(part, types.CodeType) else part for part in code.co_consts)
+    return code.replace(co_filename="<check>", co_consts=tuple(inside))
 
 
 def _parameter(value: Tensor, trained: bool, slope: Tensor | None) -> nn.Parameter:

@@ -56,11 +56,16 @@ def _strip(tree: ast.AST, known: set[str]) -> None:
         for name in ("body", "orelse", "finalbody"):
             block = getattr(node, name, None)
             if isinstance(block, list):
-                setattr(node, name, [step for step in block if not _is_text(step) and ast.dump(step) not in known])
+                setattr(node, name, [step for step in block if not _is_text(step) and not _is_known(step, known)])
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.returns = None
         if isinstance(node, ast.arg):
             node.annotation = None
+
+
+def _is_known(step: ast.AST, known: set[str]) -> bool:
+    """Return whether a statement is the handout's. (Only those without others in them: each is dumped once.)"""
+    return not hasattr(step, "body") and ast.dump(step) in known
 
 
 def _is_text(step: ast.AST) -> bool:

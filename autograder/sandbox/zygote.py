@@ -31,9 +31,11 @@ from .privileges import die_with_parent, drop, enter, limit_what_it_computes
 
 if sys.platform != "win32":  # there, notebooks can be checked only
     import fcntl
+    import resource
 
 WARM = ("torch", "numpy", "ipykernel.kernelapp", "matplotlib_inline.backend_inline")
 WARM += ("autograder.sandbox.kernel", "autograder.judge.process", "autograder.grading.prepare")
+OPEN_FILES = 1 << 16  # of a process that sends descriptors to the zygote, and of the zygote
 READY, LINE = 3, 4  # descriptors: on one a process says that it has begun, the other is a socket for its own use
 
 
@@ -94,6 +96,7 @@ class Zygote:
 
     def __init__(self, warm: Sequence[str] = ()) -> None:
         """Start the zygote. ``warm``: its imports in addition to those of every notebook."""
+        _may_open_many()
         ours, theirs = socket.socketpair()
         environment = {k: os.environ[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH", "TZ") if k in os.environ}
         # One thread: a process that has computed with several can't be forked, and the workers fill the cores.
@@ -155,6 +158,17 @@ class Zygote:
         self._socket.close()
         self._process.kill()
         self._process.wait()
+
+
+def _may_open_many() -> None:
+    """Raise this process's limit on open files, also for the zygote, as far as it may.
+
+    Linux lets a user have as many descriptors under way in sockets as the sender may open files, and an unprivileged
+    grader is the same user as its learners, who may open few: without this one of them could stop all others.
+    """
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(now, wanted), most))
 
 
 # Below: inside the zygote process.

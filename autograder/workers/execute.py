@@ -97,11 +97,14 @@ class Run:
 
     def _blame(self) -> None:
         """Block the cell in which the kernel died, or the function that a check called there."""
+        killed = self._kernel.killed and not self._kernel.watch.interrupted
         why = "it could not be stopped" if self._kernel.watch.interrupted else "the kernel died while it ran"
+        why = "the kernel was killed, perhaps because the machine's memory ran out" if killed else why
+        tell = self.report.try_again if killed else self.report.look  # whose memory it was, nobody knows
         if called := self._checks.blame(why):
-            self._note(f"{why}: {called}()")
+            tell(self._notebook.cells[self._at], f"{why}: {called}()")
         else:
             cell = self._notebook.cells[self._at]
             fail(cell, "RuntimeError", f"This cell does not run again: {why}. Does it end the process or never end?")
             self._done.add(self._at)
-            self._note(why)
+            tell(cell, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Sequence
 from queue import Empty
 
@@ -41,6 +42,7 @@ class LearnerKernel(NotebookClient):
         self.zygote: Zygote = zygote(setting.warm)
         self.watch = Watch(setting.limits, account, manager)
         self.dropped = 0
+        self.killed = False  # at its end, by Linux, whose memory ran out, or by itself
         self._manager, self._kept, self._kept_in_all = manager, 0, 0  # bytes of outputs: of this cell, of all
 
     def start(self) -> None:
@@ -78,6 +80,9 @@ class LearnerKernel(NotebookClient):
         """End the sandbox in any case."""
         try:
             self.watch.settle()
+            top = self._manager.provisioner
+            if isinstance(top, SandboxProvisioner) and top.forked is not None:
+                self.killed = top.forked.poll() == -signal.SIGKILL
             if self.kc is not None:  # not stop_channels(): it opens those that were never started
                 for channel in (self.kc.shell_channel, self.kc.iopub_channel, self.kc.control_channel):
                     channel.stop()

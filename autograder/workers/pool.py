@@ -91,6 +91,9 @@ class _Run(Generic[Task]):
                 except BrokenProcessPool:
                     broken.append(attempt)
                 except Exception as error:  # an error in one submission does not stop the others
+                    if not attempt.again:  # another submission, or the machine, may have caused it
+                        self._later.append(replace(attempt, again=True))
+                        continue
                     shown = plain(f"{type(error).__name__}: {error}")
                     yield attempt.task, f"the grader failed on it ({shown}); please report this"
                 else:

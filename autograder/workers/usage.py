@@ -45,10 +45,7 @@ class Usage:
         self._seconds = 0.0
 
     def look(self, memory: float) -> Use:
-        """Return the current use; CPU time never falls, and above ``memory`` bytes memory is measured more exactly.
-
-        Memory is that of the processes and what waits in their internet sockets.
-        """
+        """Return the current use; CPU time never falls, and above ``memory`` bytes memory is measured more exactly."""
         seconds, held_by = 0.0, {}
         for process in self._processes():
             try:
@@ -61,7 +58,7 @@ class Usage:
         if total > memory:  # forks share what they have not changed
             total = sum(_share(pid, held) for pid, held in held_by.items())
         self._seconds = max(self._seconds, seconds)
-        return Use(self._seconds, total + self._queued(), sum(held > 0 for held in held_by.values()))
+        return Use(self._seconds, total, sum(held > 0 for held in held_by.values()))
 
     def sockets(self) -> int:
         """Return the number of sockets in the sandbox's network namespace."""
@@ -77,7 +74,7 @@ class Usage:
                     count += found.f_files - found.f_ffree
         return count
 
-    def _queued(self) -> int:
+    def queued(self) -> int:
         """Return the bytes that wait in the sandbox's TCP and UDP sockets."""
         waiting = [pair for table in INTERNET for pair in QUEUES.findall(self._of_the_sandbox(f"net/{table}"))]
         return sum(int(sent, 16) + int(received, 16) for sent, received in waiting)

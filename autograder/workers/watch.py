@@ -26,6 +26,7 @@ from .usage import Usage, Use, slowness
 LOOK = 0.5  # seconds between two measurements of usage, where nothing runs for longer
 STUBBORN = 5.0  # seconds in which code may go on after it was interrupted
 SOCKETS = 512  # in a sandbox: what waits in Unix sockets is memory that no other limit counts
+QUEUED = 64 << 20  # bytes that wait in its TCP and UDP sockets: all sockets of a machine share what Linux has for them
 FILES = 50_000  # in what a sandbox may write: an empty one takes the kernel some kilobytes, too
 
 
@@ -95,6 +96,8 @@ class Watch:
             return f"All in all it took more than {limits.seconds:g} seconds of computing time."
         if self.usage.sockets() > SOCKETS:
             return f"It opened more than {SOCKETS} sockets."
+        if self.usage.queued() > QUEUED:
+            return f"It left more than {QUEUED >> 20} MB unread in its connections."
         if self.usage.files() > FILES:
             return f"It made more than {FILES:,} files."
         if time.monotonic() > account.until:

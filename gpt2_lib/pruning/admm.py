@@ -65,11 +65,15 @@ def admm(
         choose = partial(_choose_by_row if by_row else _choose, final=selection.check_sparsity(sparsity or 0.0))
     W = weight.detach().float().contiguous()  # (out, in)
     counts = torch.ones(len(W)) if output_scale is None else output_scale.detach()
-    H, size = (found.to(W) for found in _scaled(hessian, damping))  # (in, in), (in,)
-    Z, mask = _alternate(W * size, H, W == 0, counts.to(W)[:, None], choose)
-    lost = _polish(Z - W * size, mask, H)
-    solved = (W + lost / size.masked_fill(size == 0, torch.inf)).masked_fill_(~mask, 0.0)
+    solved = _solve(W, *(found.to(W) for found in _scaled(hessian, damping)), counts.to(W)[:, None], choose)
     return solved if by_row else _better(W, hessian, solved, sparsity, n_m, damping, counts)
+
+
+def _solve(W: Tensor, H: Tensor, size: Tensor, counts: Tensor, choose: Callable[[Tensor, float], Tensor]) -> Tensor:
+    """Return ``W`` (out, in), pruned and corrected. ``H`` (in, in) is for inputs that were divided by ``size`` (in,)."""
+    Z, mask = _alternate(W * size, H, W == 0, counts, choose)
+    lost = _polish(Z - W * size, mask, H)
+    return (W + lost / size.masked_fill(size == 0, torch.inf)).masked_fill_(~mask, 0.0)
 
 
 def _alternate(
@@ -80,7 +84,9 @@ def _alternate(
     V fits the outputs, Z obeys the mask, U sums up by how much the two differ. ``choose(score, progress)`` is the
     mask at a point of the way from no sparsity (0) to all of it (1).
     """
-    P = PENALTY * torch.linalg.inv(H.cpu().double() + PENALTY * torch.eye(len(H))).to(H)
+    P = H.to("cpu", torch.float64, copy=True)
+    P.diagonal().add_(PENALTY)
+    P = torch.linalg.inv(P).mul_(PENALTY).to(H)
     lowest = torch.finfo(target.dtype).tiny  # the score of what costs nothing to lose but isn't zero yet
     V, U, mask = target, torch.zeros_like(target), ~zero
     for step in range(STEPS):
@@ -111,14 +117,13 @@ def _scaled(hessian: Tensor, damping: float) -> tuple[Tensor, Tensor]:
     With inputs of one size a weight's magnitude says what it does (it is Wanda's score), one PENALTY suits
     all of them, and conjugate gradients need few steps. Raises ValueError unless it is positive definite.
     """
-    H = hessian.cpu().double()  # on the CPU: not every device has float64
+    H = hessian.to("cpu", torch.float64, copy=True)  # on the CPU: not every device has float64
     diagonal = H.diagonal()
     if not (diagonal >= 0).all():
         raise not_invertible(damping)
-    dead = diagonal == 0
-    size = diagonal.sqrt()
+    dead, size = diagonal == 0, diagonal.sqrt()
     to_one = torch.where(dead, 0.0, 1 / size)
-    H = H * to_one[:, None] * to_one
+    H.mul_(to_one[:, None]).mul_(to_one)
     H.diagonal().masked_fill_(dead, 1.0).add_(damping)
     if torch.linalg.cholesky_ex(H).info:
         raise not_invertible(damping)

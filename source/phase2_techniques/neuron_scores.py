@@ -91,7 +91,7 @@ with check.hidden() as draw:
         got = check.as_numbers(neuron_scores(feeds.clone(), torch.zeros(n), fed.clone()), n)
         for j in range(n):
             wanted = math.hypot(*feeds[j].tolist()) * math.hypot(*fed[:, j].tolist())
-            assert math.isclose(got[j], wanted, rel_tol=1e-3), (
+            assert math.isclose(got[j], wanted, rel_tol=5e-3), (  # the last digits are scores_care's
                 f"Random weights of {n} neurons, width {C}, no bias: neuron {j} has score {wanted:.4f}; yours is {got[j]:.4f}."
             )
 ### END HIDDEN TESTS
@@ -103,11 +103,11 @@ with check.hidden() as draw:
     for n, C in ((5, 2), (3, 3), (2, 6)):
         feeds, fed = torch.randn(n, C, generator=draw.generator), torch.randn(C, n, generator=draw.generator)
         bias = torch.randn(n, generator=draw.generator)
-        bias[0] = -1.5
+        bias[-1] = -8.0  # the last score is the largest, or nearly: no order is right by luck
         got = check.as_numbers(neuron_scores(feeds.clone(), bias.clone(), fed.clone()), n)
         for j in range(n):
             wanted = math.hypot(*feeds[j].tolist(), float(bias[j])) * math.hypot(*fed[:, j].tolist())
-            assert math.isclose(got[j], wanted, rel_tol=1e-3), (
+            assert math.isclose(got[j], wanted, rel_tol=5e-3), (  # the last digits are scores_care's
                 f"Random weights of {n} neurons, width {C}: neuron {j}, bias {float(bias[j]):.4f}, has score {wanted:.4f}; yours is {got[j]:.4f}."
             )
 ### END HIDDEN TESTS

@@ -94,7 +94,7 @@ with check.hidden() as draw:
             masks["2.weight"] = torch.rand(3, 6, generator=draw.generator) >= cut
             before, keep = dict(net.named_parameters()), {name: mask.clone() for name, mask in masks.items()}
             for step in (1, 2):
-                train_step_with_masks(net, masks, optimizer, lambda m: ((m(inputs) - targets) ** 2).mean())
+                train_step_with_masks(net, masks, optimizer, check.SquaredError(inputs, targets))
                 for name, parameter in check.parameters_after(net, before).items():
                     for kept, value in zip(keep[name].flatten().tolist(), parameter.flatten().tolist(), strict=True):
                         assert kept or value == 0.0, (
@@ -145,7 +145,7 @@ with check.hidden() as draw:
         idea = "Does the optimiser itself take the step, on this step's gradient alone?"
         if awake:
             idea = "Pruned weights came back to life in the step before, and have a part in the loss: are the masks applied last?"
-        value = train_step_with_masks(layer, {"weight": mask}, optimizer, lambda m: ((m(inputs) - targets) ** 2).mean())
+        value = train_step_with_masks(layer, {"weight": mask}, optimizer, check.SquaredError(inputs, targets))
         for row in range(rows):
             places = [("bias, which no mask names,", layer.bias[row].item(), b[row])]
             for column in range(columns):
@@ -172,9 +172,7 @@ with check.hidden() as draw:
             parameter.copy_(1 + torch.rand(parameter.shape, generator=draw.generator))
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.001)
 
-    def first(m):  # the second layer has no part in this loss
-        return m[0](torch.ones(1, 2)).sum()
-
+    first = check.FirstOutputs(torch.ones(1, 2))
     wanted = first(net).item()
     value = train_step_with_masks(net, {}, optimizer, first)  # no masks at all: an ordinary step
     got = check.number_from(value, "train_step_with_masks")

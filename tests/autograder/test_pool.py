@@ -56,8 +56,15 @@ def test_trouble_of_the_graders_is_tried_once_more_at_the_end_with_the_time_that
 
 
 def test_an_error_is_one_submissions_own() -> None:
-    outcomes, _ = graded({"a": [RuntimeError("\x1b[2Kodd\n")], "b": [FINE]})
+    odd: list[object] = [RuntimeError("\x1b[2Kodd\n") for _ in range(2)]
+    outcomes, _ = graded({"a": odd, "b": [FINE]})
     assert outcomes == {"a": "the grader failed on it (RuntimeError: odd); please report this", "b": FINE}
+
+
+def test_an_error_that_another_submission_may_have_caused_is_none_at_the_end() -> None:
+    outcomes, given = graded({"a": [RuntimeError("odd"), FINE], "b": [FINE], "c": [FINE]})
+    assert outcomes == {"a": FINE, "b": FINE, "c": FINE}
+    assert [name for name, _ in given] == ["a", "b", "c", "a"]
 
 
 def test_after_a_crash_all_that_were_under_way_run_alone() -> None:
@@ -76,7 +83,7 @@ def test_a_submission_that_crashes_workers_repeatedly_is_given_up() -> None:
 @pytest.mark.parametrize("failing", ["a", "b"])
 def test_the_order_of_hand_ins_does_not_matter(failing: str) -> None:
     results: dict[str, list[object]] = {name: [FINE] for name in "abc"}
-    results[failing] = [ValueError()]
+    results[failing] = [ValueError(), ValueError()]
     outcomes, _ = graded(results)
     assert {name for name, outcome in outcomes.items() if isinstance(outcome, str)} == {failing}
 

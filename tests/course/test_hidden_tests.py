@@ -124,6 +124,33 @@ def test_every_hidden_assertion_is_needed_by_some_wrong_answer(name: str) -> Non
     assert not idle, "no wrong answer passes without:\n" + "\n".join(idle)
 
 
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_no_hidden_test_hands_over_a_function_of_its_own(name: str) -> None:
+    """It would run in the learner's process, where its bytecode can be looked into."""
+    checks = [check for found in phase(name).checks.values() for check in found]
+    assert len(checks) >= 4
+    handed: list[str] = []
+    for check in checks:
+        steps = [*ast.walk(check.tree())]
+        own = {step.name for step in steps if isinstance(step, ast.FunctionDef)}
+        own |= {
+            target.id
+            for step in steps
+            if isinstance(step, ast.Assign) and isinstance(step.value, ast.Lambda)
+            for target in step.targets
+            if isinstance(target, ast.Name)
+        }
+        for call in steps:
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in phase(name).checks:
+                given = [*call.args, *(keyword.value for keyword in call.keywords)]
+                handed += [
+                    f"{check.id}: {ast.unparse(thing)}"
+                    for thing in given
+                    if isinstance(thing, ast.Lambda) or (isinstance(thing, ast.Name) and thing.id in own)
+                ]
+    assert handed == []
+
+
 @pytest.mark.parametrize("name", EACH)
 def test_a_check_that_fails_says_so_in_a_few_lines_and_names_no_file_of_the_course(name: str) -> None:
     words = phase(name).words

@@ -1174,6 +1174,17 @@ FATAL = {  # they use up what the whole submission has
                 pass
         time.sleep(1e6)
     """,
+    "descriptors under way in a socket": """
+        import array, os, socket, time
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        file = array.array("i", [os.open("/dev/null", os.O_RDONLY)] * 250)
+        try:
+            while True: ours.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, file)])
+        except OSError:
+            pass
+        until = time.process_time() + 1000
+        while time.process_time() < until: pass
+    """,
     "files without content, and without end": """
         import os, time
         try:

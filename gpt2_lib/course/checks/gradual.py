@@ -26,6 +26,29 @@ def float_of(value):
         return None
 
 
+# What hidden tests hand over goes to the learner's process, where it can be looked into: so these losses stand here.
+
+
+class SquaredError:
+    """The mean squared error of a model on ``inputs`` against ``targets``: a loss as a function of the model."""
+
+    def __init__(self, inputs, targets):
+        self.inputs, self.targets = inputs, targets
+
+    def __call__(self, model):
+        return ((model(self.inputs) - self.targets) ** 2).mean()
+
+
+class FirstOutputs:
+    """The sum of the first layer's outputs for ``inputs``: the other layers have no part in this loss."""
+
+    def __init__(self, inputs):
+        self.inputs = inputs
+
+    def __call__(self, model):
+        return model[0](self.inputs).sum()
+
+
 @check("the cubic curve")
 def cubic_value(cubic_sparsity):
     wanted = {0: 0.0, 2: 0.3904, 5: 0.7, 8: 0.7936, 10: 0.8}  # step: sparsity

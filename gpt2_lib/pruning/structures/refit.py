@@ -58,8 +58,8 @@ class Moments:
             tokens,
             self.x + other.tokens / tokens * x,
             self.y + other.tokens / tokens * y,
-            self.xx + other.xx + between.outer(x),
-            self.xy + other.xy + between.outer(y),
+            torch.addr(self.xx, between, x).add_(other.xx),  # no more copies than needed: it is the largest tensor here
+            torch.addr(self.xy, between, y).add_(other.xy),
         )
 
 
@@ -78,13 +78,14 @@ def refit(weight: Tensor, bias: Tensor, moments: Moments, ridge: float = RIDGE) 
     _check(weight, bias, moments, ridge)
     strength = ridge * float(moments.xx.diagonal().mean()) or 1.0  # constant inputs carry no information about W
     before = weight.detach().cpu().double()
-    XX = moments.xx + strength * torch.eye(len(moments.x), dtype=torch.float64)  # (in, in)
     XY = moments.xy + strength * before.t()  # (in, out)
     W = torch.zeros_like(before)
     supports, group = (before != 0).unique(dim=0, return_inverse=True)  # rows with zeros in the same places
     for k, support in enumerate(supports):
         rows, columns = (group == k).nonzero().flatten(), support.nonzero().flatten()
-        L, failed = torch.linalg.cholesky_ex(XX[columns][:, columns])
+        XX = moments.xx[columns[:, None], columns]  # a copy
+        XX.diagonal().add_(strength)
+        L, failed = torch.linalg.cholesky_ex(XX)
         if failed:
             raise ValueError(f"The inputs depend on each other too much for a ridge of {ridge:g}: raise it.")
         W[rows[:, None], columns] = torch.cholesky_solve(XY[columns][:, rows], L).t()

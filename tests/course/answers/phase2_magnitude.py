@@ -947,7 +947,7 @@ def magnitude_prune(model, sparsity):
 """,
         ),
         "never writes the zeros": (
-            {"prune_each", "prune_writes"},
+            {"prune_where", "prune_each", "prune_writes"},
             LOWEST
             + """
 def magnitude_prune(model, sparsity):
@@ -959,7 +959,7 @@ def magnitude_prune(model, sparsity):
 """,
         ),
         "a new tensor that the model never hears of": (
-            {"prune_each", "prune_writes"},
+            {"prune_where", "prune_each", "prune_writes"},
             LOWEST
             + """
 def magnitude_prune(model, sparsity):
@@ -972,7 +972,7 @@ def magnitude_prune(model, sparsity):
 """,
         ),
         "prunes a copy": (
-            {"prune_each", "prune_writes"},
+            {"prune_where", "prune_each", "prune_writes"},
             LOWEST
             + """
 def magnitude_prune(model, sparsity):
@@ -1150,7 +1150,7 @@ def magnitude_prune(model, sparsity):
 """,
         ),
         "masks for all, but zeros only where attention is": (
-            {"prune_each", "prune_writes"},
+            {"prune_where", "prune_each", "prune_writes"},
             """
 def magnitude_prune(model, sparsity):
     masks = {}
