@@ -86,7 +86,7 @@ class _Pickler(pickle.Pickler):
             known = {name: value for name, value in thing.__globals__.items() if name in names}
             cells = [cell.cell_contents for cell in thing.__closure__ or ()]
             return _function, (
-                marshal.dumps(_without_paths(thing.__code__)),
+                marshal.dumps(thing.__code__),
                 known,
                 thing.__name__,
                 thing.__defaults__,
@@ -103,12 +103,6 @@ def _is_a_checks_own(function: types.FunctionType) -> bool:
 def _nested(code: types.CodeType) -> list[types.CodeType]:
     inside = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
     return [code, *(found for inner in inside for found in _nested(inner))]
-
-
-def _without_paths(code: types.CodeType) -> types.CodeType:
-    """Return the code without the name of the file that it is from."""
-    inside = (_without_paths(part) if isinstance(part, types.CodeType) else part for part in code.co_consts)
-    return code.replace(co_filename="<check>", co_consts=tuple(inside))
 
 
 def _parameter(value: Tensor, trained: bool, slope: Tensor | None) -> nn.Parameter:

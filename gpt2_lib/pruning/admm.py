@@ -70,7 +70,7 @@ def admm(
 
 
 def _solve(W: Tensor, H: Tensor, size: Tensor, counts: Tensor, choose: Callable[[Tensor, float], Tensor]) -> Tensor:
-    """Return ``W`` (out, in), pruned and corrected. ``H`` (in, in) is for inputs that were divided by ``size`` (in,)."""
+    """Return ``W`` (out, in), pruned and corrected. ``H`` (in, in) is that of inputs divided by ``size`` (in,)."""
     Z, mask = _alternate(W * size, H, W == 0, counts, choose)
     lost = _polish(Z - W * size, mask, H)
     return (W + lost / size.masked_fill(size == 0, torch.inf)).masked_fill_(~mask, 0.0)
