@@ -191,7 +191,7 @@ class ModelPruner:
         keep_heads, keep_neurons = self._structures_to_keep(heads, neurons, windows)
         smaller = None
         if windows is not None and refit:
-            smaller = units.refitted(model, keep_heads, keep_neurons, windows)
+            smaller = units.refitted(model, keep_heads, keep_neurons, windows, own=False)
         masks = self._apply(surgery.silencing_masks(model, heads=keep_heads, neurons=keep_neurons))
         if smaller is not None:
             units.put_back(smaller, model, keep_heads, keep_neurons)

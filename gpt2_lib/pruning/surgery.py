@@ -8,7 +8,7 @@ the other units silenced; `silencing_masks` silences them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import torch
@@ -63,13 +63,16 @@ def remove_heads(
 
 @torch.no_grad()
 def shrink(
-    model: nn.Module, heads: Mapping[int, Tensor] | None = None, neurons: Mapping[int, Tensor] | None = None
+    model: nn.Module,
+    heads: Mapping[int, Tensor] | None = None,
+    neurons: Mapping[int, Tensor] | None = None,
+    shared: Collection[str] = (),
 ) -> GPT2:
     """Return a smaller GPT2 with only these attention heads and feed-forward neurons; ``model`` is unchanged.
 
     ``heads``, ``neurons``: {index of a transformer block: keep}; blocks not named stay whole. The new model
-    has weights of its own, the same tokenizer and the same mode (training or evaluation). Raises ValueError
-    for a block that doesn't exist and for a ``keep`` that names no subset of its units.
+    has weights of its own, but for those called in ``shared``, the same tokenizer and the same mode (training or
+    evaluation). Raises ValueError for a block that doesn't exist and for a ``keep`` that names no subset of its units.
     """
     model, weights = _plain(model)
     config = model.config
@@ -87,7 +90,7 @@ def shrink(
         smaller |= zip(names, remove_neurons(feeds, bias, fed, keep), strict=True)
         n_neurons[i] = len(keep)
     for name in weights.keys() - smaller.keys():
-        smaller[name] = weights[name].clone()
+        smaller[name] = weights[name] if name in shared else weights[name].clone()
     return _build(model, replace(config, heads=tuple(n_heads), neurons=tuple(n_neurons)), smaller)
 
 

@@ -58,7 +58,7 @@ class Moments:
             tokens,
             self.x + other.tokens / tokens * x,
             self.y + other.tokens / tokens * y,
-            torch.addr(self.xx, between, x).add_(other.xx),  # no more copies than needed: it is the largest tensor here
+            torch.addr(self.xx, between, x).add_(other.xx),
             torch.addr(self.xy, between, y).add_(other.xy),
         )
 
@@ -85,7 +85,7 @@ def refit(weight: Tensor, bias: Tensor, moments: Moments, ridge: float = RIDGE) 
         rows, columns = (group == k).nonzero().flatten(), support.nonzero().flatten()
         XX = moments.xx[columns[:, None], columns]  # a copy
         XX.diagonal().add_(strength)
-        L, failed = torch.linalg.cholesky_ex(XX)
+        L, failed = torch.linalg.cholesky_ex(XX, out=(XX, torch.zeros((), dtype=torch.int32)))  # in place: it is large
         if failed:
             raise ValueError(f"The inputs depend on each other too much for a ridge of {ridge:g}: raise it.")
         W[rows[:, None], columns] = torch.cholesky_solve(XY[columns][:, rows], L).t()

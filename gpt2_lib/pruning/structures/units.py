@@ -49,9 +49,12 @@ def units_to_keep(
     return _kept(of_heads, heads, "heads"), _kept(of_neurons, neurons, "neurons")
 
 
-def refitted(model: GPT2, heads: Keeps, neurons: Keeps, windows: Tensor) -> GPT2:
-    """Return a smaller GPT2 with only these units (`surgery.shrink`), its ``c_proj`` refitted on ``windows``."""
-    smaller = surgery.shrink(model, heads, neurons)
+def refitted(model: GPT2, heads: Keeps, neurons: Keeps, windows: Tensor, own: bool = True) -> GPT2:
+    """Return a smaller GPT2 with only these units (`surgery.shrink`), its ``c_proj`` refitted on ``windows``.
+
+    Without ``own`` its embeddings are the model's: it takes less memory, and is not to be trained.
+    """
+    smaller = surgery.shrink(model, heads, neurons, () if own else ("wte.weight", "wpe.weight"))
     refit_projections(smaller, model, windows)
     return smaller
 
