@@ -1,6 +1,14 @@
 """``python -m autograder``: one subcommand for each task of a learner or an instructor."""
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+import signal
+
+# Ctrl-C ends the command without a traceback while it is importing what follows.
+STARTING = __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+if STARTING:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
 import io
@@ -253,6 +261,8 @@ def _nothing(root: Path, step: str, assignment: str | None, student: str | None 
 
 
 if __name__ == "__main__":
+    if STARTING:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # on Windows the encoding of a file or a pipe has few characters
             stream.reconfigure(errors="backslashreplace")

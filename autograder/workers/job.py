@@ -218,6 +218,7 @@ def _unprotected(notebook: NotebookNode, skipped: tuple[int, ...], job: Job) -> 
 def start() -> None:
     """Initialise a new worker: it leaves interrupts to the grader, and ends when the grader ends, in any way."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # `pool` had it wait
     if sys.platform == "linux":
         die_with_parent()
     grader = multiprocessing.parent_process()

@@ -6,6 +6,7 @@ All of them are `concurrent.futures` executors; there is no scheduler of our own
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import sys
 import time
 from collections import deque
@@ -151,7 +152,20 @@ def processes(count: int | None = None) -> Workers:
 
         count = processors()
     context = multiprocessing.get_context("spawn")
-    return Workers(lambda: ProcessPoolExecutor(count, mp_context=context, initializer=start), count)
+    return Workers(lambda: _Processes(count, mp_context=context, initializer=start), count)
+
+
+class _Processes(ProcessPoolExecutor):
+    """Processes that leave Ctrl-C to the grader from their first moment: it would break the pool, which then hangs."""
+
+    def submit(self, function: Callable, /, *arguments: object, **named: object) -> Future:
+        before = signal.pthread_sigmask(
+            signal.SIG_BLOCK, {signal.SIGINT}
+        )  # inherited by what this starts, until `start`
+        try:
+            return super().submit(function, *arguments, **named)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def cluster(scheduler: str) -> Workers:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
@@ -12,7 +15,7 @@ import pytest
 from autograder.grading.grade import _waits_for
 from autograder.sandbox.bubblewrap import Limits
 from autograder.workers.job import Job, Outcome
-from autograder.workers.pool import CRASHES, Workers
+from autograder.workers.pool import CRASHES, Workers, processes
 
 FINE = Outcome({"n": "{}"}, clock=10.0)
 TROUBLE = replace(FINE, trouble=(("n", "check", "no verdict"),))
@@ -118,3 +121,12 @@ def test_the_bar_names_the_submissions_that_are_waited_for() -> None:
     assert _waits_for([]) == ""
     assert _waits_for(["ada lab"]) == "waits for ada lab"
     assert _waits_for(["ada lab", "bob lab", "eve lab"]) == "waits for ada lab, bob lab and 1 more"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="grading needs Linux")
+def test_new_processes_leave_ctrl_c_to_the_grader_before_they_run_anything() -> None:
+    """One that dies of it breaks the pool, and the command then hangs."""
+    executor = type(processes(1).open())(1, mp_context=multiprocessing.get_context("spawn"))  # without `start`
+    with executor:
+        assert signal.SIGINT in executor.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
