@@ -26,7 +26,7 @@ from ..seeds import key_of, secret_of
 from ..text import of_file, plain
 from ..workers.job import Job, Outcome
 from ..workers.pool import Workers, processes
-from .basis import Material, basis_of, material
+from .basis import Material, basis_of, code_of_the_grader, material
 from .groups import shares_of
 from .record import ready, record
 from .results import total
@@ -219,7 +219,8 @@ def _finish(course: Course, task: _Task, outcome: Outcome | str) -> Submission:
     trouble = [(*where, f"an error of the grader, twice: {reason}") for *where, reason in outcome.trouble]
     review = (*before.review, *(Review(*entry) for entry in (*outcome.review, *trouble)))
     refused = tuple(f"{name}.ipynb {reason}" for name, reason in outcome.refused.items())
-    grading = replace(before, review=review, notes=before.notes + refused + outcome.notes)
+    grader = code_of_the_grader() if outcome.trouble else ""
+    grading = replace(before, review=review, notes=before.notes + refused + outcome.notes, grader=grader)
     if not outcome.notebooks:
         reason = "; ".join(before.notes + refused)
         return _refused(course, task.student, task.assignment, reason, grading, task.stamp)

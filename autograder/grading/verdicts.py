@@ -34,6 +34,7 @@ class Grading:
     ``refused`` says why nothing could be graded, "" where it could.
     ``shared`` is the member who submitted it for the group, "" if it is the student's own.
     ``work`` and ``release`` are the digests of the submission and of the release; earlier versions wrote none.
+    ``grader`` is the digest of the grader's code where that had an error of its own, else "".
     """
 
     key: str = ""
@@ -43,6 +44,7 @@ class Grading:
     shared: str = ""
     work: str = ""
     release: str = ""
+    grader: str = ""
 
 
 def read_grading(folder: Path) -> Grading:
@@ -59,7 +61,7 @@ def read_grading(folder: Path) -> Grading:
             ),
             notes=tuple(map(_text, data["notes"])),
             refused=_text(data["refused"]),
-            **{name: _text(data.get(name, "")) for name in ("shared", "work", "release")},
+            **{name: _text(data.get(name, "")) for name in ("shared", "work", "release", "grader")},
         )
     except FileNotFoundError:
         return Grading()

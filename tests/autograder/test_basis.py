@@ -6,6 +6,7 @@ import copy
 import shutil
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from autograder.__main__ import main
 from autograder.authoring.release import release
 from autograder.course import Course as NbgradersCourse
 from autograder.course import CourseError
+from autograder.grading import basis
 from autograder.grading.basis import AGAIN, ALTERED, OUTDATED, WAITING
+from autograder.grading.verdicts import read_grading, write_grading
 from autograder.intake.store import REASONS
 from autograder.reports.export import export_all, summaries
 from autograder.reports.feedback import FeedbackExporter
@@ -204,6 +207,16 @@ def test_a_release_ends_with_whose_submissions_it_concerns(course: Course, capsy
     master.write_text(master.read_text(encoding="utf-8").replace("points=2", "points=3"), encoding="utf-8")
     assert main(["release"], root=course.root) == 0
     assert f"{PHASE}: {OUTDATED} (2): ada, bob\nnext: make grade" in capsys.readouterr().out
+
+
+def test_an_error_of_the_graders_own_is_graded_again_when_its_code_has_changed(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = course.course.folder("autograded", PHASE, "ada")
+    write_grading(folder, replace(read_grading(folder), grader=basis.code_of_the_grader()))
+    assert course.statuses() == {"ada": "graded", "bob": "refused"}
+    monkeypatch.setattr(basis, "code_of_the_grader", lambda: "a later version's")
+    assert course.statuses() == {"ada": ALTERED, "bob": "refused"}
 
 
 def test_an_assignment_that_nobody_handed_in_does_not_count(course: Course) -> None:
