@@ -86,8 +86,8 @@ def _alternate(
     """
     P = H.to("cpu", torch.float64, copy=True)
     P.diagonal().add_(PENALTY)
-    torch.linalg.cholesky(P, out=P)
-    P = torch.cholesky_inverse(P).mul_(PENALTY).to(H)
+    torch.cholesky_inverse(torch.linalg.cholesky(P, out=P), out=P)  # in place: it is large
+    P = P.mul_(PENALTY).to(H)
     lowest = torch.finfo(target.dtype).tiny  # the score of what costs nothing to lose but isn't zero yet
     V, U, mask = target, torch.zeros_like(target), ~zero
     for step in range(STEPS):

@@ -126,10 +126,10 @@ def _factor(hessian: Tensor, damping: float) -> tuple[Tensor, Tensor]:
     dead = diagonal == 0
     diagonal[dead] = 1.0
     diagonal += damping * diagonal.mean()
-    L, failed = torch.linalg.cholesky_ex(H)
+    L, failed = torch.linalg.cholesky_ex(H, out=(H, torch.zeros((), dtype=torch.int32)))  # in place: it is large
     if failed:
         raise not_invertible(damping)
-    return L.flip(0, 1).float(), dead.flip(0)[:, None]
+    return L.float().flip(0, 1), dead.flip(0)[:, None]
 
 
 def _inverse(R: Tensor) -> Tensor:

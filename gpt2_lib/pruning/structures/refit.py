@@ -121,8 +121,7 @@ def refit_projections(pruned: GPT2, dense: GPT2, windows: Tensor, ridge: float =
                     aim += whole_part(whole_norm(aim))
                     wanted[i] = aim
                     part(norm(x))
-                    found = Moments.of(seen.pop().flatten(0, 1), (aim - x).flatten(0, 1))
-                    moments = found if moments is None else moments + found
+                    moments = _more(moments, Moments.of(seen.pop().flatten(0, 1), (aim - x).flatten(0, 1)))
             assert moments is not None
             weight, bias = refit(part.c_proj.weight, part.c_proj.bias, moments, ridge)
             part.c_proj.weight.copy_(weight)
@@ -130,6 +129,10 @@ def refit_projections(pruned: GPT2, dense: GPT2, windows: Tensor, ridge: float =
             for i in range(len(batches)):
                 x = ours[i]
                 ours[i] = x + part(norm(x))
+
+
+def _more(moments: Moments | None, found: Moments) -> Moments:
+    return found if moments is None else moments + found
 
 
 def parts(block: Block) -> tuple[tuple[nn.LayerNorm, Attention], tuple[nn.LayerNorm, FeedForward]]:
