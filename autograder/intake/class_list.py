@@ -195,6 +195,11 @@ def check_alone(keys: Iterable[tuple[int, str]], what: str, name: str) -> None:
 
 def check_id(id: str, line: int, name: str) -> None:
     """Raise TableError for an id that can't be a folder's name."""
+    if id and "?" in id:
+        raise TableError(
+            f"Line {line} of {name} has the id {plain(id, 80)!r}: its letters were lost when it was saved. Take the file from "
+            "before, or write them anew, and save it as UTF-8."
+        )
     if id and student_id(id, keep_case=True) != id:
         good = student_id(id, keep_case=True)
         raise TableError(f"Line {line} of {name} has the id {plain(id, 80)!r}, which names no folder: write {good!r}.")

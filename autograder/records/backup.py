@@ -91,7 +91,10 @@ def restore(root: Path, source: Path) -> list[str]:
                 os.rename(fresh / name, root / name)
     told = [f"The course is as it was in {source}."]
     told += [f"What was there before is in {aside.relative_to(root).as_posix()}/."] if moved else []
-    return [*told, "next: make grade (it grades only what is new since then)"]
+    return [
+        *told,
+        "next: make release (source/ may be of another time), then make grade (it grades only what is new since then)",
+    ]
 
 
 def _target(root: Path, target: Path | None) -> Path:

@@ -163,6 +163,7 @@ def test_a_list_by_hand_in_any_encoding(root: Path, data: bytes, name: str) -> N
         ("name,email\nAda,a@x\n".encode("utf-16") + b"x", "is no text"),
         ("<html><table>name</table></html>", "is a web page"),
         ("%PDF-1.7\n", "is a PDF"),
+        ("id,name\ntu?ba-?ahin,Tu\u011fba\n", "its letters were lost when it was saved"),
         ("id,name\nstudents.csv,Ada\n", "which names no folder: write 'students-csv'"),
         ("id,name\n.ada,Ada\n", "which names no folder: write 'ada'"),
         (f"name\n{'A' * 201}\n", "Line 2 of people.csv has 201 characters in one cell"),
