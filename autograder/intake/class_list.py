@@ -197,8 +197,8 @@ def check_id(id: str, line: int, name: str) -> None:
     """Raise TableError for an id that can't be a folder's name."""
     if id and "?" in id:
         raise TableError(
-            f"Line {line} of {name} has the id {plain(id, 80)!r}: its letters were lost when it was saved. Take the file from "
-            "before, or write them anew, and save it as UTF-8."
+            f"Line {line} of {name} has the id {plain(id, 80)!r}: its letters were lost when it was saved. "
+            "Take the file from before, or write them anew, and save it as UTF-8."
         )
     if id and student_id(id, keep_case=True) != id:
         good = student_id(id, keep_case=True)

@@ -16,11 +16,14 @@ import importlib
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import traceback
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
@@ -97,6 +100,8 @@ class Zygote:
     def __init__(self, warm: Sequence[str] = ()) -> None:
         """Start the zygote. ``warm``: its imports in addition to those of every notebook."""
         _may_open_many()
+        folder = tempfile.mkdtemp(prefix="matplotlib-")
+        self._remove_folder = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         ours, theirs = socket.socketpair()
         environment = {k: os.environ[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH", "TZ") if k in os.environ}
         # One thread: a process that has computed with several can't be forked, and the workers fill the cores.
@@ -110,7 +115,7 @@ class Zygote:
             "HOME": HOME,
             "MPLBACKEND": "agg",
             "IPYTHONDIR": "/tmp/ipython",
-            "MPLCONFIGDIR": "/tmp/matplotlib",
+            "MPLCONFIGDIR": folder,  # nobody else's, who could have put settings there
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "autograder.sandbox.zygote", str(theirs.fileno()), *warm],
@@ -158,6 +163,7 @@ class Zygote:
         self._socket.close()
         self._process.kill()
         self._process.wait()
+        self._remove_folder()
 
 
 def _may_open_many() -> None:
