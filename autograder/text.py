@@ -25,7 +25,13 @@ def plain(text: object, limit: int = 2_000) -> str:
     """Return one printable line: no terminal commands, no line breaks, no half of a surrogate pair."""
     shown = ANSI.sub("", str(text)[: 4 * limit]).encode("utf-8", "replace").decode()
     shown = CONTROL.sub("?", BREAK.sub(" ", shown)).strip()
-    return shown if len(shown) <= limit else shown[:limit] + " ..."
+    return shown if len(shown) <= limit else _to_a_word(shown[: limit + 1]) + " ..."
+
+
+def _to_a_word(text: str) -> str:
+    """Return a cut text without its last character and the rest of the word that this is in, unless that is long."""
+    whole = text.rpartition(" ")[0]
+    return whole if 2 * len(whole) > len(text) else text[:-1]
 
 
 def of_file(name: str, reason: str) -> str:

@@ -18,6 +18,7 @@ from ..course import Course
 from ..grading.basis import PENDING
 from ..grading.results import of_notebook
 from ..notebooks import as_node
+from ..text import plain
 from .grade_table import FOLDER
 from .open_tasks import FLAGGED, LITTLE, TO_DO, left, needs_help
 from .pages import points, write_page
@@ -133,7 +134,7 @@ def _messages(course: Course, summary: Summary, rows: list[Row]) -> dict[Cell, l
                 for result in of_notebook(notebook, _only_errors(path), scores):
                     check = notebook, result.check
                     if result.message and exercise_of[check] not in row.empty:
-                        first = result.message.splitlines()[0][:300]
+                        first = plain(result.message.splitlines()[0], 300)
                         kind = NUMBERS.sub("#", first)
                         examples.setdefault(kind, first)
                         got[check][kind].append(row.name)

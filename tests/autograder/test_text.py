@@ -32,6 +32,9 @@ def test_plain_text_is_one_line_without_terminal_commands(text: object, shown: s
 
 def test_long_text_is_cut() -> None:
     assert plain("x" * 10_000, 100) == "x" * 100 + " ..."
+    assert plain("All rows are softmax in one step.", 30) == "All rows are softmax in one ..."
+    assert plain("All rows are softmax in one step.", 27) == "All rows are softmax in one ..."
+    assert plain("a " + "x" * 200, 100) == "a " + "x" * 98 + " ...", "a long word stays, as far as it fits"
 
 
 @given(st.text())
