@@ -64,10 +64,10 @@ class _Collecting:
         for plan in plans:
             self._store.put(*plan)
         every = list(dict([*placed, *found]).items())
-        self._tell_learners(every, files)
+        where = self._tell_learners(every, files)
         self._store.save_reasons()
         self._roster.save()
-        told = self._outcomes.files(self._owners.of(every))
+        told = self._outcomes.files(self._owners.of(every), where)
         save(self._submitted, name, told)
         people = {place.person for _, place in every if not is_junk(place.file)}
         taken = {file.place.person for file in files if file.what.notebook}
@@ -178,11 +178,14 @@ class _Collecting:
             self._outcomes.tell(file.entry, Refused(too_many_extras()))
         return [file for file in files if file not in over]
 
-    def _tell_learners(self, every: Placed, files: list[File]) -> None:
-        """Create a folder with reasons, for a feedback page, for everybody who submitted no notebook."""
+    def _tell_learners(self, every: Placed, files: list[File]) -> dict[str, str]:
+        """Create a folder with reasons, for a feedback page, for everybody who submitted no notebook.
+
+        Returns {file of theirs: the assignment}.
+        """
         assignments = {self._only} if self._only else {file.assignment for file in files if file.assignment}
         if len(assignments) != 1:
-            return
+            return {}
         (assignment,) = assignments
         reasons: dict[Person, list[str]] = {}
         said = self._outcomes.reasons()
@@ -192,6 +195,7 @@ class _Collecting:
         empty = reasons.keys() - {file.place.person for file in files if file.what.notebook}
         for person, student in self._owners.identify(empty, assignment).items():
             self._store.nothing_of(student, person, assignment, reasons[person])
+        return {entry.name: assignment for entry, place in every if place.person in empty}
 
 
 def leads_out(parts: tuple[str, ...]) -> bool:

@@ -70,9 +70,12 @@ class Outcomes:
         """Return {name of each file that was not taken: why}."""
         return {told.entry: told.outcome for told in self._files if not told.taken}
 
-    def files(self, whose: Mapping[str, str]) -> list[Collected]:
-        """Return all files by name. ``whose`` has the student of each, whatever its outcome."""
-        named = [c if c.student else replace(c, student=whose.get(c.entry, "")) for c in self._files]
+    def files(self, whose: Mapping[str, str], where: Mapping[str, str]) -> list[Collected]:
+        """Return all files by name, with the student in ``whose`` and the assignment in ``where``, whatever the outcome."""
+        named = [
+            replace(c, student=c.student or whose.get(c.entry, ""), assignment=c.assignment or where.get(c.entry, ""))
+            for c in self._files
+        ]
         return sorted(named, key=lambda c: c.entry)
 
 

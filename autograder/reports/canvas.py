@@ -28,7 +28,7 @@ from ..text import plain
 from ..versions import base
 from .archive import pages_of, write_zip
 from .grade_table import FOLDER, amount, safe, write_csv
-from .moodle import Sent
+from .moodle import Sent, not_in
 from .pages import points
 from .summary import GRADED, Row, Summary
 
@@ -64,6 +64,8 @@ def write_canvas(course: Course, summaries: list[Summary]) -> Sent:
             maxima = _maxima(table, [place for place, _ in columns])
             rows.append([*head, *(_points(student, s, maxima[place]) for place, s in columns)])
     told += _unknown(table, ClassList.of(course.root).learners)
+    met = {ids.get(cells[number].strip(), "") for cells in table.rows}
+    told += not_in("Canvas's gradebook", met, [row for _, summary in columns for row in summary.rows])
     for place, summary in columns:
         most = _maxima(table, [place])[place]
         if most and most != summary.maximum:
@@ -112,7 +114,7 @@ def uploads(root: Path, summary: Summary) -> dict[tuple[str, str], str]:
     numbers = {one.id: one.canvas for one in ClassList.of(root).learners} | {r["student"]: r["number"] for r in lines}
     found: dict[tuple[str, str], str] = {}
     for row in collected_of(root / "submitted"):
-        student, ours = row["student"], base(row["assignment"]) in ("", base(summary.assignment))
+        student, ours = row["student"], base(row["assignment"]) == base(summary.assignment)
         if student and ours and (start := _start(row["file"], numbers.get(student, ""))):
             found[student, ""] = start
     for row in lines:

@@ -12,6 +12,7 @@ The zip goes to "Upload multiple feedback files in a zip": a folder a participan
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,10 +104,13 @@ def _filled(table: Table, summary: Summary, numbers: dict[str, Row]) -> tuple[li
             f"Moodle's maximum for {summary.assignment} is {points(most)}, here it is {points(summary.maximum)}: the "
             "points were scaled."
         )
-    absent = sorted(row.student for row in numbers.values() if row.student not in met and row.status == GRADED)
-    if absent:
-        told.append(f"Graded, but not in Moodle's worksheet of {summary.assignment}: {', '.join(absent)}")
-    return rows, told
+    return rows, [*told, *not_in(f"Moodle's worksheet of {summary.assignment}", met, summary.rows)]
+
+
+def not_in(table: str, met: Collection[str], rows: Iterable[Row]) -> list[str]:
+    """Return a sentence on who is graded and has no line in a platform's table; ``met``: who has one."""
+    absent = sorted({row.student for row in rows if row.status == GRADED} - set(met))
+    return [f"Graded, but not in {table}: {', '.join(map(plain, absent))}"] if absent else []
 
 
 def _made(summary: Summary, numbers: dict[str, Row]) -> tuple[list[list[str]], list[str]]:

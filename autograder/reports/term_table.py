@@ -33,12 +33,12 @@ def write_term(root: Path, summaries: list[Summary]) -> Path:
         person = next(row.person for row in mine.values())
         called = (person.last_name, person.first_name) if person.last_name else (person.name, "")
         who = (student, *called, person.email, person.group)
+        got = {name: round(r.total, 2) for name, r in mine.items() if r.status == GRADED and r.total is not None}
         cells: list[str] = []
         for name in names:
             row = mine.get(name)
-            got = row.total if row and row.status == GRADED else None
-            cells += ["" if got is None else points(got), status(row) if row else ""]
+            cells += [points(got[name]) if name in got else "", status(row) if row else ""]
         whole = not any(row.status in PENDING for row in mine.values())
-        total = points(sum(row.total or 0.0 for row in mine.values())) if whole else ""
+        total = points(round(sum(got.values()), 2)) if whole else ""
         rows.append([*map(for_table, who), *cells, total, maximum])
     return write_csv(root / FOLDER / "term.csv", rows)

@@ -7,15 +7,20 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from exports import LAST, collected, made_course
+from exports import PHASE as SECOND_PHASE
 from graded import NOTEBOOK, PHASE
 from nbgrader.apps import ExportApp
 from term import FILE, MISSING, WRONG, Class, Term, csv_of
 from traitlets.utils.importstring import import_item
 
+from autograder.grading.verdicts import Grading
 from autograder.intake.class_list import Learner
 from autograder.intake.collect import collect
 from autograder.intake.tables import read_table
-from autograder.reports.canvas import _unknown
+from autograder.reports.canvas import _unknown, uploads
+from autograder.reports.summary import Row, Summary
+from autograder.reports.term_table import write_term
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +106,29 @@ def test_a_line_of_canvas_that_nobody_has_by_number_is_told_with_whose_it_may_be
     told = _unknown(read_table(tmp_path / "canvas.csv"), [*learners, Learner("ada", "Ada", "Lovelace", canvas="103")])
     assert len(told) == 1
     assert "since it may be sam-1: write 101 into the column canvas" in told[0]
+
+
+def test_who_is_graded_and_not_in_canvass_gradebook_is_named(canvas: Term) -> None:
+    assert not any("Graded, but not in" in line for line in canvas.export())
+    canvas.made.add("eve-stranger")
+    assert "Graded, but not in Canvas's gradebook: eve-stranger" in canvas.export()
+
+
+def test_a_file_that_is_refused_on_canvas_gives_a_page_of_its_own_assignment_alone(tmp_path: Path) -> None:
+    root = made_course(tmp_path / "course")
+    (root / "roster.csv").write_text("id,first_name,last_name,canvas\nada,Ada,L,501\nbob,Bob,M,502\n", encoding="utf-8")
+    collected(root, {f"Ada L_7_assignsubmission_file_/{SECOND_PHASE}.ipynb": "ada"})
+    collected(root, {"lada_501_9001_report.docx": "no notebook", "mbob_502_9002_challenges.ipynb": "bob"})
+    of = {name: Summary(name, 1.0, {}, {}, [Row("ada", Grading(), name)]) for name in (SECOND_PHASE, LAST)}
+    assert uploads(root, of[SECOND_PHASE]) == {}
+    assert uploads(root, of[LAST])["ada", ""] == "lada_501_9001"
+
+
+def test_the_registrars_points_are_rounded_as_the_platforms_are(tmp_path: Path) -> None:
+    rows = [Row("ada", Grading(), name, total=19.44186047) for name in ("one", "two")]
+    write_term(tmp_path, [Summary(row.assignment, 43.0, {}, {}, [row]) for row in rows])
+    (ada,) = csv_of(tmp_path / "grades" / "term.csv")
+    assert (ada["one"], ada["two"], ada["total"]) == ("19.44", "19.44", "38.88")
 
 
 def test_canvass_zip_has_the_numbers_by_which_canvas_finds_the_submission(canvas: Term) -> None:
