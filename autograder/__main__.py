@@ -44,10 +44,11 @@ from .lock import LockError, locked, say_who_works
 from .notebooks import NotebookError
 from .reports.export import export_all
 from .reports.feedback import feedback
-from .reports.open_tasks import to_grade
+from .reports.open_tasks import to_grade, to_settle
 from .reports.people import people
 from .reports.run_summary import closing, nothing
 from .reports.state import states
+from .reports.summary import summarise
 from .sandbox import bubblewrap
 from .sandbox.bubblewrap import SandboxError
 from .text import plain
@@ -243,7 +244,9 @@ def _feedback(arguments: argparse.Namespace, root: Path) -> int:
                 reason = f"{type(error).__name__}: {error}; please report this"
             print(f"{plain(student)}  {plain(assignment)}: {plain(reason)}", file=sys.stderr)
             failed += 1
-    print("\n".join([f"{pages} pages in feedback/; {failed} submissions failed", *to_grade(left, "feedback")]))
+    every = [summarise(course, name, left[name]) for name in sorted(known.keys() & left.keys())]
+    told = [*to_settle(every), *to_grade(left, "feedback")]
+    print("\n".join([f"{pages} pages in feedback/; {failed} submissions failed", *told]))
     return int(failed > 0)
 
 

@@ -71,7 +71,7 @@ class Outcomes:
         return {told.entry: told.outcome for told in self._files if not told.taken}
 
     def files(self, whose: Mapping[str, str], where: Mapping[str, str]) -> list[Collected]:
-        """Return all files by name, with the student in ``whose`` and the assignment in ``where``, whatever the outcome."""
+        """Return all files by name, with the student in ``whose`` and the assignment in ``where``, if any."""
         named = [
             replace(c, student=c.student or whose.get(c.entry, ""), assignment=c.assignment or where.get(c.entry, ""))
             for c in self._files

@@ -16,7 +16,7 @@ from .feedback import feedback
 from .grade_table import write_grades
 from .merged_versions import merge_versions
 from .moodle import participants, write_moodle
-from .open_tasks import taken_off, to_grade
+from .open_tasks import taken_off, to_grade, to_settle
 from .state import is_fresh, states
 from .summary import GRADED, REFUSED, Summary, summarise
 from .term_table import write_term
@@ -66,6 +66,7 @@ def export_all(course: Course, assignment: str | None = None) -> Exported:
     told += [f"{summary.assignment}: {line}" for summary in every for line in taken_off(summary)]
     if every and not any(summary.in_use for summary in every):
         told.append("Nobody has handed in anything. next: make collect FROM=export.zip")
+    told += to_settle(every)
     told += to_grade({summary.assignment: summary.pending for summary in every}, "export")
     return Exported(tuple(files), tuple(told))
 

@@ -16,7 +16,7 @@ from ..course import Course
 from .canvas import write_canvas, write_canvas_feedback
 from .export import refresh, summaries
 from .moodle import Sent, write_moodle
-from .open_tasks import to_grade
+from .open_tasks import to_grade, to_settle
 from .summary import Summary
 from .term_table import write_term
 
@@ -42,7 +42,8 @@ class _Export(ExportPlugin):
         sent = self.sent(course, every)
         for path in sent.files:
             self.log.info("Wrote %s", path)
-        for told in (*sent.told, *to_grade({summary.assignment: summary.pending for summary in every}, "export")):
+        pending = {summary.assignment: summary.pending for summary in every}
+        for told in (*sent.told, *to_settle(every), *to_grade(pending, "export")):
             self.log.warning(told)
 
     def sent(self, course: Course, every: list[Summary]) -> Sent:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..files import write_whole
 from ..text import for_table, from_table, masked
+from .open_tasks import UNLISTED, unsettled
 from .pages import points
 from .summary import GRADED, Row, Summary
 
@@ -46,8 +47,8 @@ def _cells(row: Row, summary: Summary, exercises: int) -> list[str]:
 
 
 def status(row: Row) -> str:
-    """Return the state of a student's work, in words."""
-    return row.status if row.listed else f"{row.status}, not on the class list"
+    """Return the state of a student's work, and what is open about it, in words."""
+    return ", ".join([row.status, *unsettled(row), *([] if row.listed else [UNLISTED])])
 
 
 def write_csv(path: Path, rows: list[list[str]], mark: bool = True) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ..course import Course
 from ..grading.basis import PENDING
@@ -20,12 +20,34 @@ TO_DO = {  # what -> what to do about it
     **dict.fromkeys(PENDING, "make grade"),
     REFUSED: "their page says why: make feedback, and wait for the next hand-in",
     TIMED_OUT: 'make show STUDENT=... says where; once more: make grade ARGS="--again --student ..."',
-    FLAGGED: "look at them (the reasons are above and on the class page); correct points in the Formgrader: make teach",
+    FLAGGED: "look at them (make grade and the class page say why); correct points in the Formgrader: make teach",
     BY_HAND: "give them in the Formgrader: make teach",
     LATE: "write when, under handed_in in term.toml; then make export",
     UNLISTED: "bring a newer list (make roster), or make rename OLD=... NEW=... to who it is, or make drop STUDENT=...",
     LITTLE: "the class page says where they stopped: talk to them",
 }
+
+UNSETTLED = (FLAGGED, BY_HAND, LATE)  # the points of such work are a person's to settle
+
+
+def unsettled(row: Row) -> list[str]:
+    """Return why a person may still change a student's points; nothing if they are final."""
+    return [what for what, so in zip(UNSETTLED, (row.flags, row.by_hand, row.late_unknown), strict=True) if so]
+
+
+def to_settle(summaries: Collection[Summary]) -> list[str]:
+    """Return lines, for the screen, on whose points a person may still change, and what to do about it."""
+    lines = []
+    for what in UNSETTLED:
+        found = [(one.assignment, [row for row in one.rows if what in unsettled(row)]) for one in summaries]
+        mine = [f"{plain(name)}: {what} ({len(rows)}): {names(rows)}" for name, rows in found if rows]
+        lines += [*mine, f"  {TO_DO[what]}"] if mine else []
+    return lines
+
+
+def names(rows: Iterable[Row]) -> str:
+    """Return students' ids, for the screen."""
+    return ", ".join(plain(row.student) for row in rows)
 
 
 def left(course: Course, summary: Summary) -> dict[str, list[Row]]:
@@ -36,9 +58,7 @@ def left(course: Course, summary: Summary) -> dict[str, list[Row]]:
         **{what: [row for row in rows if row.status == what] for what in PENDING},
         REFUSED: [row for row in rows if row.status == REFUSED],
         TIMED_OUT: [row for row in rows if row.status == GRADED and _timed_out(course, summary, row)],
-        FLAGGED: [row for row in rows if row.flags],
-        BY_HAND: [row for row in rows if row.by_hand],
-        LATE: [row for row in rows if row.late_unknown],
+        **{what: [row for row in rows if what in unsettled(row)] for what in UNSETTLED},
         UNLISTED: [row for row in rows if not row.listed],
         LITTLE: [row for row in rows if needs_help(row, summary)],
     }

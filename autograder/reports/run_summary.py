@@ -8,16 +8,15 @@ should look at it. *note*: what was done with the submitted files and cells; no 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 
 from ..course import Course, CourseError, folders
 from ..grading.grade import Submission
 from ..learners import check_learner
 from ..text import did_you_mean, plain
 from .export import summaries
-from .open_tasks import FLAGGED, TO_DO, left, taken_off
+from .open_tasks import FLAGGED, TO_DO, left, names, taken_off
 from .pages import points
-from .summary import GRADED, Row, Summary
+from .summary import GRADED, Summary
 
 ALIKE = 3  # failures of an assignment for one reason that are listed one by one
 
@@ -68,7 +67,7 @@ def _left(course: Course, summary: Summary) -> list[str]:
     rows = summary.rows
     told = []
     for what, found in left(course, summary).items():
-        told.append(f"  {what} ({len(found)}): {_names(found)}")
+        told.append(f"  {what} ({len(found)}): {names(found)}")
         told += [f"    {plain(row.student)}: {plain(row.unclear)}" for row in found if what == FLAGGED and row.unclear]
         told.append(f"    {TO_DO[what]}")
     graded = sum(row.status == GRADED for row in rows)
@@ -76,18 +75,14 @@ def _left(course: Course, summary: Summary) -> list[str]:
     return ["", f"{plain(summary.assignment)}: {graded} of {len(rows)} graded", *late, *told]
 
 
-def _names(rows: Iterable[Row]) -> str:
-    return ", ".join(plain(row.student) for row in rows)
-
-
 def nothing(course: Course, step: str, assignment: str | None, student: str | None) -> str:
     """Return why there was nothing to do in a folder of nbgrader's. Raises CourseError for an unknown name."""
     with course.gradebook() as gradebook:
-        names = {str(entry.name) for entry in gradebook.assignments}
+        known = {str(entry.name) for entry in gradebook.assignments}
         if student is not None:
             check_learner(course.root, gradebook, student)
-    if assignment is not None and assignment not in names:
-        raise CourseError(f"There is no assignment {plain(assignment, 80)!r}{did_you_mean(assignment, names)}")
+    if assignment is not None and assignment not in known:
+        raise CourseError(f"There is no assignment {plain(assignment, 80)!r}{did_you_mean(assignment, known)}")
     who, what = f"{plain(student, 80)}/" if student else "", f"{assignment}/" if assignment else ""
     if not (who or what):
         there = step != "submitted" and any(folders(course.root / "submitted"))

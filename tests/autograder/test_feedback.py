@@ -24,6 +24,7 @@ from nbformat.v4 import new_output
 from PIL import Image
 from pygments.formatters import HtmlFormatter
 
+from autograder.__main__ import main
 from autograder.course import CourseError
 from autograder.grading.verdicts import Grading, Review, read_grading, write_grading
 from autograder.notebooks import read_notebook
@@ -203,6 +204,17 @@ def test_a_penalty_for_handing_in_late_is_taken_off_and_said(graded: Graded) -> 
         gradebook.db.commit()
     page = page_of(graded, "late")
     assert "3.5 of 4.5 points, after\n1 taken off for handing in late" in page.text
+
+
+def test_the_command_names_whose_points_a_person_may_still_change(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    room = Graded(tmp_path)
+    write_grading(room.add("ada"), Grading("k", (Review(NOTEBOOK, "double", "It patched torch."),)))
+    assert main(["feedback"], root=room.root) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == ["1 pages in feedback/; 0 submissions failed", "tiny: flagged (1): ada"]
+    assert said[2].startswith("  look at them")
 
 
 def test_a_learners_further_cells_are_folded_and_the_courses_own_are_not_shown(graded: Graded) -> None:

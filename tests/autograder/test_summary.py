@@ -58,7 +58,7 @@ def test_the_csv_has_one_row_a_student(graded: Graded) -> None:
         "submitted,seconds_late,late_penalty,late_says,review,refused",
         "ada,,,,,graded,4.5,4.5,3,1.5,,0,0,,,",
         "bob,,,,,graded,2.5,4.5,1,1.5,,0,0,,,",
-        "carl,,,,,graded,0,4.5,0,0,,0,0,,half_basics: It patched torch.; sums: It read a file.,",
+        'carl,,,,,"graded, flagged",0,4.5,0,0,,0,0,,half_basics: It patched torch.; sums: It read a file.,',
         "dora,,,,,refused,,4.5,,,,,,,,It is a link.",
         "eve,,,,,nothing handed in,,4.5,,,,,,,,",
     ]
