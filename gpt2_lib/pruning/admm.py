@@ -65,12 +65,15 @@ def admm(
         choose = partial(_choose_by_row if by_row else _choose, final=selection.check_sparsity(sparsity or 0.0))
     W = weight.detach().float().contiguous()  # (out, in)
     counts = torch.ones(len(W)) if output_scale is None else output_scale.detach()
-    solved = _solve(W, *(found.to(W) for found in _scaled(hessian, damping)), counts.to(W)[:, None], choose)
+    solved = _solve(W, hessian, damping, counts.to(W)[:, None], choose)
     return solved if by_row else _better(W, hessian, solved, sparsity, n_m, damping, counts)
 
 
-def _solve(W: Tensor, H: Tensor, size: Tensor, counts: Tensor, choose: Callable[[Tensor, float], Tensor]) -> Tensor:
-    """Return ``W`` (out, in), pruned and corrected. ``H`` (in, in) is that of inputs divided by ``size`` (in,)."""
+def _solve(
+    W: Tensor, hessian: Tensor, damping: float, counts: Tensor, choose: Callable[[Tensor, float], Tensor]
+) -> Tensor:
+    """Return ``W`` (out, in), pruned and corrected, in float32."""
+    H, size = (found.to(W) for found in _scaled(hessian, damping))  # (in, in), (in,)
     Z, mask = _alternate(W * size, H, W == 0, counts, choose)
     lost = _polish(Z - W * size, mask, H)
     return (W + lost / size.masked_fill(size == 0, torch.inf)).masked_fill_(~mask, 0.0)

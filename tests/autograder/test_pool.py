@@ -14,8 +14,9 @@ import pytest
 
 from autograder.grading.grade import _waits_for
 from autograder.sandbox.bubblewrap import Limits
+from autograder.workers import pool
 from autograder.workers.job import Job, Outcome
-from autograder.workers.pool import CRASHES, Workers, processes
+from autograder.workers.pool import CRASHES, Workers
 
 FINE = Outcome({"n": "{}"}, clock=10.0)
 TROUBLE = replace(FINE, trouble=(("n", "check", "no verdict"),))
@@ -126,7 +127,6 @@ def test_the_bar_names_the_submissions_that_are_waited_for() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="grading needs Linux")
 def test_new_processes_leave_ctrl_c_to_the_grader_before_they_run_anything() -> None:
     """One that dies of it breaks the pool, and the command then hangs."""
-    executor = type(processes(1).open())(1, mp_context=multiprocessing.get_context("spawn"))  # without `start`
-    with executor:
+    with pool._Processes(1, mp_context=multiprocessing.get_context("spawn")) as executor:  # without `start`
         assert signal.SIGINT in executor.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
