@@ -15,10 +15,12 @@ from pathlib import Path
 from ..text import plain
 from .archive import Archives
 from .budget import Budget
-from .contents import Released, What, assignment_of, recognise
+from .contents import Released, What, assignments_of, recognise
+from .earlier import Earlier
+from .file import File
 from .folder import MAX_EXTRA_FILES, too_many_extras
 from .names import is_junk, notebook_of
-from .owners import File, Owners
+from .owners import Owners
 from .platforms import understood
 from .platforms.place import Aside, Course, Person, Place, Readings
 from .regular import Refused
@@ -49,7 +51,7 @@ class _Collecting:
     def __init__(self, submitted: Path, export: list[Entry], released: Released, only: str | None) -> None:
         self._submitted, self._export, self._released, self._only = submitted, export, released, only
         self._archives, self._outcomes, self._roster = Archives(), Outcomes(), Roster(submitted)
-        self._owners = Owners(self._roster, released, only, self._outcomes)
+        self._owners = Owners(self._roster, released, only, self._outcomes, Earlier(submitted, released))
         self._store = Store(submitted, self._roster, released, self._outcomes)
 
     def go(self, name: str, platform: str | None) -> Report:
@@ -152,7 +154,7 @@ class _Collecting:
             try:
                 what = recognise(entry, place, self._released)
                 if isinstance(what, What) and what.notebook:
-                    where = assignment_of(what, place, entry, self._released, self._only)
+                    where = assignments_of(what, place, entry, self._released, self._only)
                     what = where if isinstance(where, Aside) else File(entry, place, what, where)
             except (Refused, FileNotFoundError) as refused:
                 gone = Refused("went away meanwhile")

@@ -8,9 +8,10 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
-from ..versions import base
+from ..versions import base, order
 from .archive import may_be_notebook
 from .folder import MAX_NOTEBOOK
 from .names import BROWSERS, LATER, base_name, copy_mark, notebook_of
@@ -35,7 +36,7 @@ class Released:
     assignments: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # notebook -> these
     ids: dict[str, set[bytes]] = field(default_factory=lambda: defaultdict(set))  # notebook -> its grade ids
     cells: dict[tuple[str, str], set[bytes]] = field(default_factory=lambda: defaultdict(set))  # with the assignment
-    stamps: dict[bytes, str] = field(default_factory=dict)  # the digest that a notebook carries -> its assignment
+    stamps: dict[bytes, set[str]] = field(default_factory=lambda: defaultdict(set))  # digest in a notebook -> as above
     stubs: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # notebook -> what is to be written in it
     texts: dict[str, str] = field(default_factory=lambda: defaultdict(str))  # assignment -> all its text
 
@@ -50,7 +51,8 @@ class Released:
                 cells = set(_marks(GRADE_ID, data))
                 found.ids[path.stem] |= cells
                 found.cells[path.stem, path.parent.name] |= cells
-                found.stamps |= dict.fromkeys(_marks(STAMP, data), path.parent.name)
+                for stamp in _marks(STAMP, data):
+                    found.stamps[stamp].add(path.parent.name)
                 found.stubs[path.stem] = found.stubs[path.stem] or data.count(STUB)
                 found.texts[path.parent.name] += data.decode("utf-8", "replace")
         if not found.assignments:
@@ -59,17 +61,16 @@ class Released:
             )
         return found
 
-    def version(self, what: What, candidates: Collection[str]) -> str:
-        """Return the version of an assignment that a notebook belongs to: by its digest, else by its cells.
+    def versions(self, what: What, candidates: Collection[str]) -> list[str]:
+        """Return the versions of an assignment that a notebook may belong to, the oldest first.
 
-        Returns "" if several are possible.
+        By its digest, else by its cells. Those returned have equal cells; none if it is as near to others.
         """
-        stamped = {self.stamps.get(stamp, "") for stamp in what.stamps} & set(candidates)
-        if len(stamped) == 1:
-            return stamped.pop()
-        differ = {name: len(self.cells[what.notebook, name] ^ what.cells) for name in candidates}
-        nearest = [name for name, number in differ.items() if number == min(differ.values())]
-        return nearest[0] if len(nearest) == 1 else ""
+        stamped = {name for stamp in what.stamps for name in self.stamps.get(stamp, ()) if name in candidates}
+        differ = {name: len(self.cells[what.notebook, name] ^ what.cells) for name in stamped or candidates}
+        nearest = sorted((name for name, number in differ.items() if number == min(differ.values())), key=order)
+        alike = all(self.cells[what.notebook, name] == self.cells[what.notebook, nearest[0]] for name in nearest)
+        return nearest if alike else []
 
     @property
     def all(self) -> set[str]:
@@ -89,6 +90,7 @@ class What:
     blank: bool = False  # nothing was written in it
     cells: frozenset[bytes] = frozenset()  # the grade ids that stand in it
     stamps: frozenset[bytes] = frozenset()  # the digests, of which a release's own is one
+    sha256: str = ""  # of a notebook's bytes
 
 
 def recognise(entry: Entry, place: Place, released: Released) -> What | Aside:
@@ -110,7 +112,8 @@ def recognise(entry: Entry, place: Place, released: Released) -> What | Aside:
             notebook = _notebook(file, cells, released)
             stubs = released.stubs[notebook]
             blank = 0 < stubs <= data.count(STUB)
-            return What(f"{notebook}.ipynb", notebook, blank, cells, frozenset(_marks(STAMP, data)))
+            stamps = frozenset(_marks(STAMP, data))
+            return What(f"{notebook}.ipynb", notebook, blank, cells, stamps, sha256(data).hexdigest())
     if lower.endswith(ARTIFACTS):
         if len(file.encode("utf-8", "replace")) > MAX_NAME:
             raise Refused(f"its name is longer than {MAX_NAME} bytes: shorten it")
@@ -140,8 +143,13 @@ def _notebook(file: str, ids: frozenset[bytes], released: Released) -> str:
     return named[0]
 
 
-def assignment_of(what: What, place: Place, entry: Entry, released: Released, only: str | None) -> str | Aside:
-    """Return the assignment of a notebook, in the version that was worked in. Raises Refused if unclear."""
+def assignments_of(
+    what: What, place: Place, entry: Entry, released: Released, only: str | None
+) -> tuple[str, ...] | Aside:
+    """Return the assignment of a notebook, in each version that it may belong to. Raises Refused if unclear.
+
+    If nothing else decides among versions, the first counts: the one that was asked for, else the oldest.
+    """
     candidates = released.assignments[what.notebook]
     if only is not None:
         if base(only) not in {base(name) for name in candidates}:
@@ -150,12 +158,13 @@ def assignment_of(what: What, place: Place, entry: Entry, released: Released, on
     named = {part for part in (*entry.parts[:-1], *place.file[:-1]) if part in candidates} or candidates
     if len({base(name) for name in named}) == 1:
         family = {name for name in candidates if base(name) == base(next(iter(named)))}
-        if found := next(iter(family)) if len(family) == 1 else released.version(what, family):
-            return found
+        if found := released.versions(what, family):
+            found = [name for name in found if name in named] or found
+            return tuple(sorted(found, key=lambda name: name != only))
         named = {only} if only in named else named
     if len(named) > 1:
         raise Refused(f'may be of {" or ".join(sorted(candidates))}: collect it with ARGS="--assignment ..."')
-    return next(iter(named))
+    return tuple(named)
 
 
 def artifact(file: str, platform: str, marks: Collection[str], released: Released) -> str:

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from .contents import Released, What, artifact
+from .contents import Released, artifact
+from .earlier import Earlier
+from .file import File
 from .identity import counted
 from .platforms.place import Person, Place
 from .regular import Refused
 from .report import Outcomes
 from .roster import Roster
 from .source import Entry
-
-
-@dataclass(frozen=True)
-class File:
-    """A recognised file of a known person; the student and an artifact's assignment are determined later."""
-
-    entry: Entry
-    place: Place
-    what: What
-    assignment: str = ""
 
 
 class _Near(NamedTuple):
@@ -37,8 +28,11 @@ class _Near(NamedTuple):
 class Owners:
     """The students of an export. ``only`` is the assignment that was asked for."""
 
-    def __init__(self, roster: Roster, released: Released, only: str | None, outcomes: Outcomes) -> None:
+    def __init__(
+        self, roster: Roster, released: Released, only: str | None, outcomes: Outcomes, earlier: Earlier
+    ) -> None:
         self._roster, self._released, self._only, self._outcomes = roster, released, only, outcomes
+        self._earlier = earlier
         self._ids: dict[Person, str] = {}  # of who hands in notebooks
 
     def identify(self, people: Collection[Person], assignment: str) -> dict[Person, str]:
@@ -73,12 +67,15 @@ class Owners:
     def _grouped(self, files: list[File]) -> dict[tuple[str, str], list[File]]:
         """Return {(student, assignment): files}."""
         of: dict[Person, set[str]] = defaultdict(set)  # the assignments of which somebody hands in notebooks
-        theirs: dict[Person, set[_Near]] = {file.place.person: set() for file in files}
         for file in files:
             if file.assignment:
                 of[file.place.person].add(file.assignment)
-                theirs[file.place.person].add(_Near(file.place.attempt, file.entry.parts[:-1], file.assignment))
         self._ids |= self._roster.identify(of)
+        files = self._earlier.settled(files, self._ids)
+        theirs: dict[Person, set[_Near]] = {file.place.person: set() for file in files}
+        for file in files:
+            if file.assignment:
+                theirs[file.place.person].add(_Near(file.place.attempt, file.entry.parts[:-1], file.assignment))
         names = counted(theirs)
         groups: dict[tuple[str, str], list[File]] = defaultdict(list)
         for file in files:

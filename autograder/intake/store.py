@@ -16,9 +16,9 @@ from ..files import write_whole
 from ..text import plain
 from .attempts import HandIn, attempts_of, attempts_there, chosen
 from .contents import MAX_NAME, Released, artifact
+from .file import File
 from .folder import MAX_EXTRA, MAX_EXTRAS, MAX_NOTEBOOK, MAX_REASONS, REASONS, too_large_extras
 from .names import copy_mark
-from .owners import File
 from .platforms.moodle import without_group
 from .platforms.place import Aside, Person
 from .regular import Refused, read_regular

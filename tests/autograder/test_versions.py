@@ -198,6 +198,80 @@ def test_each_hand_in_goes_to_the_version_that_was_worked_in(two: Graded, tmp_pa
     }
 
 
+@pytest.fixture
+def alike(graded: Graded) -> Graded:
+    """A new version whose cells are those of the old one as yet."""
+    version(graded.root, PHASE)
+    return graded
+
+
+def exported(root: Path, path: Path, files: dict[str, bytes], hour: int = 0) -> Path:
+    """Moodle's export of Ada's files, handed in ``hour`` hours later than others."""
+    path.write_bytes(zipped(moodle([HandIn(LEARNERS[0], 0, files)]), (2026, 11, 20, 10 + hour, 0, 0)))
+    collect(root, path, PHASE)
+    return path
+
+
+def of_ada(root: Path) -> dict[str, bytes]:
+    """Ada's notebooks: "assignment/name" -> content."""
+    folder = root / "submitted" / "ada-lovelace"
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.glob("*/*.ipynb")}
+
+
+def answer(root: Path, assignment: str, name: str = NOTEBOOK, text: bytes = b"my answer") -> bytes:
+    return (root / "release" / assignment / f"{name}.ipynb").read_bytes().replace(b"YOUR CODE HERE", text)
+
+
+def test_an_export_collected_again_stays_in_the_version_it_was_taken_for(graded: Graded, tmp_path: Path) -> None:
+    mine = answer(graded.root, PHASE)
+    export = exported(graded.root, tmp_path / "export.zip", {"lab.ipynb": mine})
+    version(graded.root, PHASE)
+    for text in (MASTER, ADDED):  # equal cells, then others
+        master(graded.root, NEW).write_text(text, encoding="utf-8")
+        release(graded.root)
+        assert all(c.outcome.startswith("there already") for c in collect(graded.root, export, PHASE).files)
+        assert of_ada(graded.root) == {f"{PHASE}/{NOTEBOOK}.ipynb": mine}
+
+
+def test_what_is_there_stays_also_where_its_cells_are_nearer_to_a_newer_version(graded: Graded, tmp_path: Path) -> None:
+    mine = answer(graded.root, PHASE).replace(b'"digest"', b'"nothing"').replace(b'"half_basics"', b'"gone"')
+    export = exported(graded.root, tmp_path / "export.zip", {"lab.ipynb": mine})
+    version(graded.root, PHASE)
+    master(graded.root, NEW).write_text(MASTER[:HALF], encoding="utf-8")
+    release(graded.root)
+    collect(graded.root, export, PHASE)
+    assert of_ada(graded.root) == {f"{PHASE}/{NOTEBOOK}.ipynb": mine}
+
+
+def test_among_equal_versions_the_earlier_hand_ins_counts_else_the_oldest(alike: Graded, tmp_path: Path) -> None:
+    first, second = answer(alike.root, PHASE, text=b"one"), answer(alike.root, PHASE, text=b"two")
+    exported(alike.root, tmp_path / "1.zip", {"lab.ipynb": first})
+    assert of_ada(alike.root) == {f"{PHASE}/{NOTEBOOK}.ipynb": first}
+    submitted = alike.root / "submitted" / "ada-lovelace"
+    (submitted / PHASE).rename(submitted / NEW)
+    exported(alike.root, tmp_path / "2.zip", {"lab.ipynb": second}, hour=1)
+    assert of_ada(alike.root) == {f"{NEW}/{NOTEBOOK}.ipynb": second}
+
+
+def test_an_unchanged_notebook_goes_to_the_version_of_the_changed_one_beside_it(tmp_path: Path) -> None:
+    """Else each version would lack a notebook."""
+    source = tmp_path / f"{NOTEBOOK}.py"
+    source.write_text(MASTER, encoding="utf-8")
+    more = source.with_name("more.py")
+    renamed = ("double", "thrice"), ("half", "third")
+    text = MASTER
+    for old, new in renamed:
+        text = text.replace(old, new)
+    more.write_text(text, encoding="utf-8")
+    root = Classroom.made_of([source, more], tmp_path / "course", PHASE).root
+    version(root, PHASE)
+    master(root, NEW).write_text(MASTER[:HALF], encoding="utf-8")
+    release(root)
+    files = {"a.ipynb": answer(root, NEW), "b.ipynb": answer(root, NEW, "more")}
+    exported(root, tmp_path / "export.zip", files)
+    assert set(of_ada(root)) == {f"{NEW}/{NOTEBOOK}.ipynb", f"{NEW}/more.ipynb"}
+
+
 def test_all_versions_are_one_assignment_for_the_registrar_and_moodle(two: Graded, tmp_path: Path) -> None:
     people = tmp_path / "worksheet.csv"
     head = (
