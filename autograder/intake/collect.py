@@ -21,7 +21,7 @@ from .file import File
 from .folder import MAX_EXTRA_FILES, too_many_extras
 from .names import is_junk, notebook_of
 from .owners import Owners
-from .platforms import understood
+from .platforms import FOLDERS, platform_of, understood
 from .platforms.place import Aside, Course, Person, Place, Readings
 from .regular import Refused
 from .report import Outcomes, Report, save, to_rename
@@ -108,8 +108,13 @@ class _Collecting:
             if (budget := budgets[whose]) is None:
                 continue
             entry = replace(entry, read=budget.charged(entry.read))
+            inside = self._inside(entry, budget) if is_archive(place.file[-1]) else None
+            guessed = shown == FOLDERS and platform is None and not self._roster.is_known(place.person.name)
+            if guessed and isinstance(inside, list) and (made_by := platform_of(inside, course)):
+                self._outcomes.tell(entry, _whole_download(made_by))
+                continue
             placed.append((entry, place))
-            found += self._unpacked(entry, place, budget)
+            found += self._unpacked(entry, place, inside)
         return shown, placed, found
 
     def _settled(self, place: Place | Readings | Aside | Refused) -> Place | Aside | Refused:
@@ -122,15 +127,21 @@ class _Collecting:
             else:
                 yield entry
 
-    def _unpacked(self, entry: Entry, place: Place, budget: Budget) -> Iterator[tuple[Entry, Place]]:
-        """Yield the file, or the files in it if it is an archive."""
-        if not is_archive(place.file[-1]):
+    def _inside(self, archive: Entry, budget: Budget) -> list[Entry] | Refused:
+        try:
+            return self._archives.inside(archive, budget)
+        except Refused as refused:
+            return refused
+
+    def _unpacked(
+        self, entry: Entry, place: Place, inside: list[Entry] | Refused | None
+    ) -> Iterator[tuple[Entry, Place]]:
+        """Yield the file, or the files ``inside`` it if it is an archive."""
+        if inside is None:
             yield entry, place
             return
-        try:
-            inside = self._archives.inside(entry, budget)
-        except Refused as refused:
-            self._outcomes.tell(entry, refused)
+        if isinstance(inside, Refused):
+            self._outcomes.tell(entry, inside)
             return
         self._outcomes.tell(entry, Aside("opened: what is in it is listed as well"))
         for inner in inside:
@@ -198,6 +209,13 @@ class _Collecting:
         for person, student in self._owners.identify(empty, assignment).items():
             self._store.nothing_of(student, person, assignment, reasons[person])
         return {entry.name: assignment for entry, place in every if place.person in empty}
+
+
+def _whole_download(platform: str) -> Refused:
+    return Refused(
+        f"is a download from {platform}, with its learners in it: give this file itself, with FROM=, to make collect. "
+        'If it is one learner\'s own, collect it again with ARGS="--from folders"'
+    )
 
 
 def leads_out(parts: tuple[str, ...]) -> bool:

@@ -24,8 +24,10 @@ from exports import (
     there,
     zipped,
 )
+from layouts import LAYOUTS, HandIn, Learner
 from nbgrader.utils import parse_utc
 
+from autograder.__main__ import main
 from autograder.intake.collect import collect
 from autograder.intake.source import CollectError
 
@@ -353,6 +355,33 @@ def test_an_archive_a_student(root: Path) -> None:
     inner = zipped({f"homework/{PHASE}.ipynb": "x"})
     collected(root, {"Grace Hopper.zip": inner, f"{PHASE}_bob.zip": inner, "ada/work.tar.zip": inner})
     assert set(notebooks(root)) == {of("grace-hopper"), of("bob"), of("ada")}
+
+
+@pytest.mark.parametrize("layout", sorted(LAYOUTS.keys() - {"plain folders"}))
+@pytest.mark.parametrize("around", ["", "old/"])
+def test_a_platforms_zip_in_a_folder_is_refused_and_is_no_learner(
+    root: Path, tmp_path: Path, layout: str, around: str
+) -> None:
+    people = [Learner("Ada", "Lovelace", 5101, "alovelace"), Learner("Grace", "Hopper", 5102, "ghopper")]
+    export = zipped(LAYOUTS[layout]([HandIn(one, 0, {f"{PHASE}.ipynb": b"x"}) for one in people]))
+    folder = laid_out(tmp_path / "Downloads", {f"{around}submissions.zip": export})
+    report = collect(root, folder)
+    told = f"refused: is a download from {layout.split(',')[0]}, with its learners in it: give this file itself"
+    assert [said.startswith(told) for said in outcomes(report).values()] == [True]
+    assert (there(root), rows(root), report.people) == ({}, [], 0)
+    assert main(["collect", str(folder)], root=root) == 1
+    (folder / "ada.zip").write_bytes(zipped({f"{PHASE}.ipynb": "ada"}))
+    collect(root, folder)
+    assert notebooks(root) == {of("ada"): "ada"}
+
+
+def test_a_learners_own_zip_that_is_named_as_a_platform_does_can_be_taken(root: Path, tmp_path: Path) -> None:
+    own = {f"ada_2026_11_{PHASE}.ipynb": "x"}
+    folder = laid_out(tmp_path / "zips", {"ada.zip": zipped(own), "bob.zip": zipped({f"{PHASE}.ipynb": "y"})})
+    assert "--from folders" in outcomes(collect(root, folder))["ada.zip"]
+    assert notebooks(root) == {of("bob"): "y"}
+    collect(root, folder, platform="folders")
+    assert notebooks(root) == {of("ada"): "x", of("bob"): "y"}
 
 
 # Which platform

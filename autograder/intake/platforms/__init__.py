@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 
+from ..entry import refusing
 from ..names import is_junk, is_work
 from ..source import CollectError, Entry
 from . import blackboard, brightspace, canvas, folders, github, gradescope, ilias, moodle, sakai
@@ -53,6 +55,13 @@ def understood(entries: list[Entry], course: Course, platform: str | None = None
     if platform is not None:
         raise CollectError(f"No file in it is named as {next(iter(asked))} names them.")
     return FOLDERS, folders.read(entries, course)
+
+
+def platform_of(entries: list[Entry], course: Course) -> str:
+    """Return the platform whose layout the entries have, by their names alone; "" if there is none."""
+    unread = [replace(entry, read=refusing("is not read for its layout")) for entry in entries]
+    shown, _ = understood(unread, course)
+    return "" if shown == FOLDERS else shown
 
 
 class _Branches:
