@@ -56,5 +56,10 @@ def from_table(text: str) -> str:
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
     """Return the end of a sentence on an unknown name, with its mark: the nearest ``known`` name, or some of them."""
-    near = get_close_matches(name, sorted(known), 1)
-    return plain(f": did you mean {near[0]}?" if near else f": there are {', '.join(sorted(known)[:5]) or 'none'}.")
+    near = nearest(name, known)
+    return plain(f": did you mean {near}?" if near else f": there are {', '.join(sorted(known)[:5]) or 'none'}.")
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return the ``known`` name that is spelled nearly as an unknown one; "" if none is."""
+    return next(iter(get_close_matches(name, sorted(known), 1)), "")

@@ -130,6 +130,8 @@ def to_rename(roster: Roster) -> tuple[str, ...]:
         have = "has" if len(ids) == 1 else "have"
         old, new = (" or ".join(map(shlex.quote, them)) for them in (ids, named))
         sure.append(one_name.format(" and ".join(ids), have, " and ".join(named), old, new))
+    mistyped = "{0} is not on the class list: did you mean {1}? Then make rename OLD={0} NEW={1}"
+    sure += [mistyped.format(*(shlex.quote(plain(id)) for id in pair)) for pair in roster.mistyped().items()]
     return tuple(sure)
 
 

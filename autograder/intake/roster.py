@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..files import write_whole
-from ..text import from_table, masked
+from ..text import from_table, masked, nearest
 from .class_list import ClassList, Learner, words
 from .identity import alike, by_name, counted, find, named, namesakes, settled
 from .ids import MAX_ID, marked, student_id
@@ -157,6 +157,13 @@ class Roster:
     def namesakes(self) -> dict[str, list[str]]:
         """Return {id on no class list: who on the list have its name}, where nothing says whose its submissions are."""
         return {id: named for id, (learner, named) in self._unlisted().items() if named and not learner}
+
+    def mistyped(self) -> dict[str, str]:
+        """Return {id on no class list that a folder had: the one on it that is spelled nearly so}."""
+        typed = {row["student"] for files in self._of.values() for row in files.values() if not row["system"]}
+        unclear = {id for id, (learner, named) in self._unlisted().items() if not learner and not named}
+        near = {id: nearest(id, self._list.by_id) for id in sorted(typed & unclear)}
+        return {id: learner for id, learner in near.items() if learner}
 
     def _unlisted(self) -> dict[str, tuple[str, list[str]]]:
         """Return {id on no class list: the learner whose submissions these are, "" if unclear; who have the name}."""

@@ -240,6 +240,14 @@ def test_a_submission_collected_before_the_list_is_named_with_the_command_that_g
     assert shown.count("make rename") == shown.count(command) == 1
 
 
+def test_a_folder_whose_name_is_nearly_an_id_is_asked_about(root: Path) -> None:
+    (root / "roster.csv").write_text("id,first_name,last_name\nada-lovelace,Ada,Lovelace\n", encoding="utf-8")
+    shown = table(collected(root, {f"ada-lovelac/{PHASE}.ipynb": "x", f"max/{PHASE}.ipynb": "y"}))
+    asked = "ada-lovelac is not on the class list: did you mean ada-lovelace?"
+    assert f"{asked} Then make rename OLD=ada-lovelac NEW=ada-lovelace" in shown.splitlines()
+    assert shown.count("did you mean") == 1
+
+
 @pytest.mark.parametrize("ids", [("sam-1",), ("sam-1", "sam-2")])
 def test_submissions_of_two_people_of_one_name_stay_apart_and_both_are_named(root: Path, ids: tuple[str, ...]) -> None:
     people = "".join(f"{id},Sam,Smith\n" for id in ids)
