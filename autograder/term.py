@@ -50,6 +50,13 @@ class Policy:
     per_day: float = 0.0
     cut_off: bool = False
 
+    @property
+    def rule(self) -> str:
+        """The rule in words, for learners."""
+        if self.cut_off:
+            return "it takes all points"
+        return f"each day begun takes {100 * self.per_day:.10g}% of the points that can be had"
+
     def penalty(self, score: float, maximum: float, late: timedelta) -> float:
         """Return the points taken from ``score``, at most all of them."""
         if late <= timedelta():

@@ -21,7 +21,9 @@ from ..grading.verdicts import Grading, read_grading
 from ..intake.class_list import Learner
 from ..labels import labels
 from ..notebooks import grade_id, read_notebook
+from ..term import read_term
 from .display import CellView, Viewer, code_style, secrets
+from .late_line import late_line
 from .pages import points, write_page
 from .people import people
 from .state import states
@@ -82,11 +84,12 @@ def feedback(
             values = {**names, "refused": grading.refused}
             return [write_page(folder / f"{n}.html", "feedback.html", notebook=n, **values) for n in notebooks]
         books = {name: _book(gradebook, assignment, student, name) for name in notebooks}
+        late = late_line(read_term(course.root), assignment, gradebook.find_submission(assignment, student))
     checks = results(course, assignment, student)
     written = []
     for name, book in books.items():
         mine = [result for result in checks if result.notebook == name]
-        values = _page(course, assignment, student, name, book, mine, grading)
+        values = {**_page(course, assignment, student, name, book, mine, grading), "late": late}
         written.append(write_page(folder / f"{name}.html", "feedback.html", notebook=name, **names, **values))
     return written
 

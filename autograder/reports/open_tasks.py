@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from ..course import Course
 from ..grading.basis import PENDING
 from ..text import plain
-from .pages import points
+from .pages import how_late, points
 from .summary import GRADED, NOTHING, REFUSED, Row, Summary
 
 STOPPED = re.compile(rb'"ename": ?"CellTimeoutError"|"evalue": ?"This (?:took|waited)[^"]{1,80} was stopped')
@@ -81,15 +81,8 @@ def to_grade(pending: Mapping[str, Mapping[str, str]], command: str) -> list[str
 def taken_off(summary: Summary) -> list[str]:
     """Return a line on the points taken off for lateness: who lost how many, and how late they were."""
     late = [row for row in summary.rows if row.status == GRADED and row.penalty > 0]
-    said = ", ".join(f"{plain(row.student)} {points(row.penalty)} ({_how_late(row.seconds_late)} late)" for row in late)
+    said = ", ".join(f"{plain(row.student)} {points(row.penalty)} ({how_late(row.seconds_late)} late)" for row in late)
     return [f"points taken off for handing in late ({len(late)}): {said}"] if late else []
-
-
-def _how_late(seconds: float) -> str:
-    """Return a time in days, hours and minutes, without those that are 0."""
-    minutes = max(1, int(seconds // 60))
-    parts = {"d": minutes // 1440, "h": minutes // 60 % 24, "min": minutes % 60}
-    return " ".join(f"{number} {unit}" for unit, number in parts.items() if number)
 
 
 def needs_help(row: Row, summary: Summary) -> bool:

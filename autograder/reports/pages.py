@@ -22,6 +22,13 @@ def points(value: float) -> str:
     return f"{value:.10g}"
 
 
+def how_late(seconds: float) -> str:
+    """Return a time in days, hours and minutes, without those that are 0."""
+    minutes = max(1, int(seconds // 60))
+    parts = {"d": minutes // 1440, "h": minutes // 60 % 24, "min": minutes % 60}
+    return " ".join(f"{number} {unit}" for unit, number in parts.items() if number)
+
+
 _TEMPLATES.filters["points"] = points
 
 

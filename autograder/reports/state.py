@@ -13,13 +13,15 @@ from nbgrader.api import Assignment, BaseCell, Comment, Grade, Notebook, Submitt
 
 from ..course import Course
 from ..grading.verdicts import FILE
+from ..term import read_term
+from .late_line import late_line
 
 MARK = re.compile(r'<meta name="state" content="([0-9a-f]{64})">')
 HEAD = 4_000  # characters of a page in which the mark stands
 
 
 def states(course: Course, assignment: str) -> dict[str, str]:
-    """Return {student: digest of all points, comments, penalties and notes of an assignment}."""
+    """Return {student: digest of all points, comments, penalties, dates and notes of an assignment}."""
     said: dict[str, list[Any]] = defaultdict(list)
     with course.gradebook() as gradebook:
         query: Any = gradebook.db.query
@@ -35,6 +37,9 @@ def states(course: Course, assignment: str) -> dict[str, str]:
         for found in (of_cells(grades, Grade, ours), of_cells(comments, Comment, ours), penalties.filter(ours)):
             for student, *values in found:
                 said[student].append(values)
+        term = read_term(course.root)
+        for submission in query(SubmittedAssignment).join(Assignment).filter(ours):
+            said[submission.student_id].append([late_line(term, assignment, submission)])
     for path in (course.root / "autograded").glob(f"*/{assignment}/{FILE}"):
         said[path.parents[1].name].append([path.read_text(encoding="utf-8", errors="replace")])
     return {student: _digest(values) for student, values in said.items()}

@@ -79,15 +79,24 @@ def test_dates_extensions_and_penalties_show_in_the_next_export_and_nothing_runs
     assert row["submitted"] == "2026-11-21 09:00:00 UTC"
     assert sum(row["late_penalty"] not in ("", "0") for row in moodle.table().values()) == 1
     page = moodle.root / "feedback" / late / PHASE / f"{NOTEBOOK}.html"
-    assert "after 0.45 taken off for handing in late" in Page(page).words
+    said = Page(page).words
+    assert "after 0.45 taken off for handing in late" in said
+    assert "Handed in 2026-11-21 09:00, due 2026-11-20 12:00 (UTC): 21 h late." in said
+    assert "The rule: each day begun takes 10% of the points that can be had." in said
     worksheet = {row["Identifier"]: row for row in csv_of(moodle.root / "grades" / f"{PHASE}-moodle.csv")}
     assert worksheet[f"Participant {500 + LATE}"]["Feedback comments"].startswith(
         "2.05 of 4.5 points, after 0.45 taken off"
     )
 
-    moodle.say('[tiny]\ndue = "2026-11-20 12:00"\nlate = "cut-off"\n')
+    cut_off = '[tiny]\ndue = "2026-11-20 12:00"\nlate = "cut-off"\n'
+    moodle.say(cut_off)
     moodle.export()
     assert moodle.table()[late]["total"] == "0"
+    assert "The rule: it takes all points." in Page(page).words
+
+    moodle.say(f'timezone = "Europe/Berlin"\n{cut_off}[tiny.extensions]\n{late} = "2026-11-21 08:00"\n')
+    moodle.export()
+    assert "due 2026-11-21 08:00, with your extension (Europe/Berlin): 1 h late." in Page(page).words
 
     moodle.say(f'[tiny]\ndue = "2026-11-20 12:00"\nlate = "cut-off"\n[tiny.extensions]\n{late} = "2026-11-27"\n')
     moodle.export()
