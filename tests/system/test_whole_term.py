@@ -67,7 +67,8 @@ def test_a_class_goes_from_the_platform_and_back_in_at_most_eight_commands(
         rows = {row["student"]: row for row in csv.DictReader(file)}
     assert len(rows) == 25
     odd = {name: row[f"{PHASE} status"] for name, row in rows.items() if row[f"{PHASE} status"] != "graded"}
-    assert odd == {"ulla-berg": "nothing handed in", "tuğba-şahin": "refused"}
+    late = {"kim-lee": "graded, late by an unknown time"} if platform == "Canvas" else {}  # it only marks that
+    assert odd == {"ulla-berg": "nothing handed in", "tuğba-şahin": "refused", **late}
     assert (rows["ada-lovelace"]["total"], rows["grace-hopper"]["total"]) == ("0", "3")
     sent = {path.name for path in (room.root / "grades").iterdir()}
     name = platform.lower()
