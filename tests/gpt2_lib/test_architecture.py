@@ -29,7 +29,7 @@ ROOMS = {
         "plots",
     ],
     "training": ["autosave", "muon", "step"],
-    "system": ["processors", "timing", "extras", "progress", "command", "quiet", "memory"],
+    "system": ["processors", "timing", "extras", "progress", "command", "quiet"],
     "pruning": [
         "scores",
         "selection",

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ...system.memory import give_back
 from .. import scores, selection
 from ..admm import admm
 from ..calibration.input_statistics import block_by_block, hessians, input_norms
@@ -194,10 +193,7 @@ def _outputs_count(model: nn.Module, plan: Plan, text: Batches) -> dict[str, Ten
         return {}
     some = text[:: max(1, len(text) // 32)] if isinstance(text, Tensor) else text  # all would be slow
     found = gradients(model, some, plan.names, loss, order=2)
-    counts = {name: scores.outputs(g) for name, g in as_stored(model, found).items()}  # of gradients (out, in)
-    del found
-    give_back()
-    return counts
+    return {name: scores.outputs(g) for name, g in as_stored(model, found).items()}  # each (out, in)
 
 
 def _solve(

@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 
 from ...gpt2 import GPT2, Attention, Block, FeedForward
-from ...system.memory import give_back
 from ...system.progress import progress_bar
 from ..calibration.layers import TOKENS_PER_BATCH
 from ..calibration.tensor_store import TensorStore, room_beside
@@ -114,7 +113,6 @@ def refit_projections(pruned: GPT2, dense: GPT2, windows: Tensor, ridge: float =
         ours[i], wanted[i] = pruned.embed(ids), dense.embed(ids)
     blocks = list(zip(pruned.h, dense.h, strict=True))
     for block, whole in progress_bar(blocks, "refitting", "block"):
-        give_back()
         for (norm, part), (whole_norm, whole_part) in zip(parts(block), parts(whole), strict=True):
             moments = None
             with _inputs_of(part.c_proj) as seen:
