@@ -11,6 +11,7 @@ include setup.mk
 teach: .venv/lab     ## open JupyterLab with nbgrader's tools: Formgrader, Create Assignment, Validate
 	$(jupyterlab) $(LAB_ARGS)
 
+all = $(filter test-all,$(MAKECMDGOALS))
 test: .venv/dev      ## run the tests that need Python alone, on all cores: some minutes
 	$(pytest) --ignore=tests/system -m "not slow" $(if $(all),--no-skips --cov --cov-report=)
 	$(if $(all),,@echo "Left out: tests/system (JupyterLab in a browser, the sandbox, attacks, whole classes, whole notebooks), and"; \
@@ -18,7 +19,6 @@ test: .venv/dev      ## run the tests that need Python alone, on all cores: some
 
 test-all: programs test  ## run every test, in the sandbox and in a real browser too (Linux)
 	$(pytest) -m slow --no-skips --cov --cov-append --cov-report=term
-all = $(filter test-all,$(MAKECMDGOALS))
 # Tests that share a class or a server go to one process; the long ones, in tests/system, are first in the alphabet.
 programs:
 	@$(find_python); "$$python" tests/helpers/needs.py

@@ -85,13 +85,7 @@ class _Pickler(pickle.Pickler):
             names = {name for code in _nested(thing.__code__) for name in code.co_names}
             known = {name: value for name, value in thing.__globals__.items() if name in names}
             cells = [cell.cell_contents for cell in thing.__closure__ or ()]
-            return _function, (
-                marshal.dumps(thing.__code__),
-                known,
-                thing.__name__,
-                thing.__defaults__,
-                cells,
-            )
+            return _function, (marshal.dumps(thing.__code__), known, thing.__name__, thing.__defaults__, cells)
         return NotImplemented
 
 

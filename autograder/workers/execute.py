@@ -97,10 +97,14 @@ class Run:
 
     def _blame(self) -> None:
         """Block the cell in which the kernel died, or the function that a check called there."""
-        killed = self._kernel.killed and not self._kernel.watch.interrupted
-        why = "it could not be stopped" if self._kernel.watch.interrupted else "the kernel died while it ran"
-        why = "the kernel was killed, perhaps because the machine's memory ran out" if killed else why
-        tell = self.report.try_again if killed else self.report.look  # whose memory it was, nobody knows
+        tell = self.report.look
+        if self._kernel.watch.interrupted:
+            why = "it could not be stopped"
+        elif self._kernel.killed:
+            why = "the kernel was killed, perhaps because the machine's memory ran out"
+            tell = self.report.try_again  # whose memory it was, nobody knows
+        else:
+            why = "the kernel died while it ran"
         if called := self._checks.blame(why):
             tell(self._notebook.cells[self._at], f"{why}: {called}()")
         else:
